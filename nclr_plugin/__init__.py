@@ -1,0 +1,11 @@
+"""2D-3D neural calibration as a plugin for mmdet3d and OpenPCDet.
+
+Importing this package registers every component in mmengine's root registries, so a config of
+another project needs only ``custom_imports = dict(imports=['nclr_plugin'])``. The import itself
+needs torch, numpy and mmengine; a host, a sparse-convolution library, OpenCV or a plotting
+library is imported where it is used.
+"""
+
+from .version import __version__
+
+__all__ = ['__version__']
