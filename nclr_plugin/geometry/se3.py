@@ -1,0 +1,233 @@
+"""Rigid transforms, the random placement of Eq. 8, and pose errors."""
+from __future__ import annotations
+
+from typing import Tuple
+
+import torch
+from torch import Tensor
+
+_AXES = {'x': 0, 'y': 1, 'z': 2}
+
+
+def matmul_exact(a: Tensor, b: Tensor) -> Tensor:
+    """``a @ b`` outside autocast, in the wider of the two types and at least in float32.
+
+    A coordinate of 50 m has a spacing of 0.25 m in bfloat16, so geometry must not be autocast.
+    """
+    dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
+    with torch.autocast(a.device.type, enabled=False):
+        return a.to(dtype) @ b.to(dtype)
+
+
+def make_transform(R: Tensor, t: Tensor) -> Tensor:
+    """The 4x4 matrix of ``p -> R p + t``.
+
+    Args:
+        R: Rotation, (..., 3, 3).
+        t: Translation, (..., 3), metres.
+
+    Returns:
+        Tensor: (..., 4, 4).
+    """
+    top = torch.cat([R, t[..., None]], dim=-1)
+    bottom = top.new_tensor([0., 0., 0., 1.]).expand(*top.shape[:-2], 1, 4)
+    return torch.cat([top, bottom], dim=-2)
+
+
+def invert_transform(T: Tensor) -> Tensor:
+    """The inverse of a rigid transform, by its transposed rotation.
+
+    Args:
+        T: (..., 4, 4), its rotation block orthonormal.
+
+    Returns:
+        Tensor: (..., 4, 4).
+    """
+    R = T[..., :3, :3].transpose(-1, -2)
+    return make_transform(R, -matmul_exact(R, T[..., :3, 3:])[..., 0].to(T.dtype))
+
+
+def transform_points(T: Tensor, points: Tensor) -> Tensor:
+    """Applies rigid transforms to points.
+
+    Args:
+        T: (..., 4, 4).
+        points: (..., N, 3), metres, in the frame that ``T`` maps from.
+
+    Returns:
+        Tensor: (..., N, 3), in the wider type of the two arguments.
+    """
+    return matmul_exact(points, T[..., :3, :3].transpose(-1, -2)) + T[..., None, :3, 3]
+
+
+def skew(v: Tensor) -> Tensor:
+    """The matrix of the cross product: ``skew(v) @ p == cross(v, p)``.
+
+    Args:
+        v: (..., 3).
+
+    Returns:
+        Tensor: (..., 3, 3).
+    """
+    x, y, z = v.unbind(-1)
+    zero = torch.zeros_like(x)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
+
+
+def so3_exp(omega: Tensor) -> Tensor:
+    """Rodrigues' formula, differentiable everywhere.
+
+    Args:
+        omega: Rotation vectors, (..., 3), radians.
+
+    Returns:
+        Tensor: Rotations, (..., 3, 3).
+    """
+    square = (omega * omega).sum(-1)
+    small = square < 1e-6  # the series below is exact to 1e-18 there
+    angle = torch.where(small, torch.ones_like(square), square).sqrt()
+    a = torch.where(small, 1 - square / 6 * (1 - square / 20), angle.sin() / angle)
+    half = angle / 2
+    b = torch.where(small, 0.5 - square / 24 * (1 - square / 30), 0.5 * (half.sin() / half)**2)
+    K = skew(omega)
+    eye = torch.eye(3, dtype=omega.dtype, device=omega.device)
+    return eye + a[..., None, None] * K + b[..., None, None] * matmul_exact(K, K).to(omega.dtype)
+
+
+def so3_log(R: Tensor) -> Tensor:
+    """The rotation vector of a rotation, accurate and differentiable from 0 to pi.
+
+    Args:
+        R: Rotations, (..., 3, 3).
+
+    Returns:
+        Tensor: (..., 3), radians, of norm at most pi.
+    """
+    w, v = _quaternion(R)
+    square = (v * v).sum(-1)
+    small = square < 1e-12
+    sine = torch.where(small, torch.ones_like(square), square).sqrt()
+    factor = torch.where(small, 2 / w.clamp(min=0.5), 2 * torch.atan2(sine, w) / sine)
+    return factor[..., None] * v
+
+
+def _quaternion(R: Tensor) -> Tuple[Tensor, Tensor]:
+    """Unit quaternions (w (...,), v (..., 3)) with w >= 0.
+
+    Each row of ``4 q q^T`` is the quaternion up to scale; its longest row is never near zero, so
+    neither the value nor the gradient degenerates, at any angle.
+    """
+    (m00, m01, m02), (m10, m11, m12), (m20, m21, m22) = (
+        row.unbind(-1) for row in R.unbind(-2))
+    x, y, z = m21 - m12, m02 - m20, m10 - m01
+    xy, xz, yz = m01 + m10, m02 + m20, m12 + m21
+    outer = torch.stack([
+        1 + m00 + m11 + m22, x, y, z,
+        x, 1 + m00 - m11 - m22, xy, xz,
+        y, xy, 1 - m00 + m11 - m22, yz,
+        z, xz, yz, 1 - m00 - m11 + m22,
+    ], dim=-1).unflatten(-1, (4, 4))
+    longest = outer.diagonal(dim1=-2, dim2=-1).argmax(-1)
+    index = longest[..., None, None].expand(*longest.shape, 1, 4)
+    q = outer.gather(-2, index)[..., 0, :]
+    q = q / q.norm(dim=-1, keepdim=True)
+    q = torch.where(q[..., :1] < 0, -q, q)
+    return q[..., 0], q[..., 1:]
+
+
+def yaw_rotation(yaw: Tensor) -> Tensor:
+    """Rotations about the LiDAR's z axis.
+
+    Args:
+        yaw: (...), radians, anticlockwise seen from above.
+
+    Returns:
+        Tensor: (..., 3, 3).
+    """
+    c, s = yaw.cos(), yaw.sin()
+    zero, one = torch.zeros_like(c), torch.ones_like(c)
+    return torch.stack([c, -s, zero, s, c, zero, zero, zero, one], dim=-1).unflatten(-1, (3, 3))
+
+
+def apply_placement(points: Tensor, lidar2cam: Tensor, R_r: Tensor,
+                    t_r: Tensor) -> Tuple[Tensor, Tensor]:
+    """Moves a scan, and its calibration with it (paper, Eq. 8).
+
+    ``p' = R_r (p + t_r)``, hence ``R_gt = R_raw R_r^-1`` and ``t_gt = t_raw - R_raw t_r``:
+    the points' camera coordinates stay what they were.
+
+    Args:
+        points: (..., N, 3), LiDAR frame.
+        lidar2cam: (..., 4, 4), of the unmoved scan.
+        R_r: Placement rotation, (..., 3, 3).
+        t_r: Placement translation, (..., 3), metres, applied before the rotation.
+
+    Returns:
+        tuple: the moved points (..., N, 3) and their lidar2cam (..., 4, 4).
+    """
+    moved = matmul_exact(points + t_r[..., None, :].to(points.dtype),
+                         R_r.transpose(-1, -2)).to(points.dtype)
+    R_raw, t_raw = lidar2cam[..., :3, :3], lidar2cam[..., :3, 3]
+    R_gt = matmul_exact(R_raw, R_r.transpose(-1, -2))
+    t_gt = t_raw - matmul_exact(R_raw, t_r[..., None])[..., 0]
+    return moved, make_transform(R_gt, t_gt.expand(R_gt.shape[:-1])).to(lidar2cam.dtype)
+
+
+def rotation_error_geodesic_deg(R_pred: Tensor, R_gt: Tensor) -> Tensor:
+    """The angle of ``R_pred^-1 R_gt``.
+
+    Args:
+        R_pred: (..., 3, 3).
+        R_gt: (..., 3, 3).
+
+    Returns:
+        Tensor: (...), degrees in [0, 180].
+    """
+    return so3_log(matmul_exact(R_pred.transpose(-1, -2), R_gt)).norm(dim=-1).rad2deg()
+
+
+def rotation_error_euler_deg(R_pred: Tensor, R_gt: Tensor, order: str = 'xzy') -> Tensor:
+    """The sum of the absolute Euler angles of ``R_pred^-1 R_gt``, as image-to-point-cloud
+    registration reports it (``RRE``). It exceeds the geodesic angle by up to a factor sqrt(3).
+
+    Args:
+        R_pred: (..., 3, 3).
+        R_gt: (..., 3, 3).
+        order: Three different axes; lower case turns about fixed axes, upper case about moving
+            ones (scipy's convention).
+
+    Returns:
+        Tensor: (...), degrees.
+
+    Raises:
+        ValueError: If ``order`` is not a permutation of 'xyz' or of 'XYZ'.
+    """
+    if sorted(order) not in (list('xyz'), list('XYZ')):
+        raise ValueError(f'order: expected a permutation of "xyz" or "XYZ", found {order!r}')
+    # Turning about fixed axes a, b, c is turning about the moving axes c, b, a.
+    axes = order.lower() if order.isupper() else order[::-1]
+    i, j, k = (_AXES[axis] for axis in axes)
+    sign = 1. if (j - i) % 3 == 1 else -1.
+    R = matmul_exact(R_pred.transpose(-1, -2), R_gt)
+
+    cosine = torch.hypot(R[..., i, i], R[..., i, j])
+    second = torch.atan2(sign * R[..., i, k], cosine)
+    locked = cosine < 1e-7  # only the sum or difference of the outer angles is then defined
+    first = torch.where(locked, torch.atan2(sign * R[..., k, j], R[..., j, j]),
+                        torch.atan2(-sign * R[..., j, k], R[..., k, k]))
+    third = torch.where(locked, torch.zeros_like(first),
+                        torch.atan2(-sign * R[..., i, j], R[..., i, i]))
+    return (first.abs() + second.abs() + third.abs()).rad2deg()
+
+
+def translation_error(T_pred: Tensor, T_gt: Tensor) -> Tensor:
+    """The distance between two transforms' translations (``RTE``).
+
+    Args:
+        T_pred: (..., 4, 4).
+        T_gt: (..., 4, 4).
+
+    Returns:
+        Tensor: (...), metres.
+    """
+    return (T_pred[..., :3, 3] - T_gt[..., :3, 3]).norm(dim=-1)
