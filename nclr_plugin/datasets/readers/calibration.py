@@ -1,0 +1,152 @@
+"""Checked calibration matrices."""
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import numpy as np
+
+# Published calibrations are rounded to 7 digits (KITTI) or stored as float32 (nuScenes infos).
+ROTATION_TOLERANCE = 1e-3
+
+
+def read_kitti_calibration(path: str) -> Dict[str, np.ndarray]:
+    """Read a KITTI ``calib.txt``: lines of ``NAME: number number ...``.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The numbers of each name, float64.
+
+    Raises:
+        ValueError: If a value is not a number.
+    """
+    values = {}
+    with open(path, encoding='utf-8') as file:
+        for line in file:
+            name, colon, numbers = line.partition(':')
+            if not colon:
+                continue
+            try:
+                values[name.strip()] = np.array(numbers.split(), dtype=np.float64)
+            except ValueError:
+                raise ValueError(
+                    f"calibration '{path}': expected numbers after '{name}:', found "
+                    f"'{numbers.strip()}'.") from None
+    return values
+
+
+def take_matrix(values: Dict[str, np.ndarray], name: str, rows: int, cols: int,
+                path: str) -> np.ndarray:
+    """Take one matrix out of a KITTI calibration.
+
+    Args:
+        values: What :func:`read_kitti_calibration` returned.
+        name: The matrix, e.g. ``'P2'``.
+        rows: Its rows.
+        cols: Its columns.
+        path: The file, for the message.
+
+    Returns:
+        (rows, cols) matrix, float64.
+
+    Raises:
+        ValueError: If the name is absent or has not rows * cols finite numbers.
+    """
+    if name not in values:
+        raise ValueError(f"calibration '{path}': expected a line '{name}: ...' with "
+                         f'{rows * cols} numbers, found only {sorted(values)}.')
+    found = values[name]
+    if found.size != rows * cols or not np.isfinite(found).all():
+        raise ValueError(f"calibration '{path}': expected {rows * cols} finite numbers after "
+                         f"'{name}:', found {np.isfinite(found).sum()} in {found.size} values.")
+    return found.reshape(rows, cols)
+
+
+def homogeneous(matrix: np.ndarray) -> np.ndarray:
+    """Extend a (3, 3) rotation or (3, 4) rigid transform to (4, 4)."""
+    extended = np.eye(4)
+    extended[:3, :matrix.shape[1]] = matrix
+    return extended
+
+
+def kitti_camera(projection: np.ndarray, lidar2ref: np.ndarray,
+                 where: str) -> Dict[str, np.ndarray]:
+    """Intrinsics and extrinsics of a rectified KITTI camera.
+
+    Its projection matrix is P = K [I | s], with the shift s = K^-1 P[:, 3] in metres from the
+    reference camera's frame to its own, so ``lidar2cam = [I | s] @ lidar2ref``.
+
+    Args:
+        projection: (3, 4) matrix P, reference camera's frame to pixels.
+        lidar2ref: (4, 4) transform from the laser to the rectified reference camera.
+        where: File and key, for the message.
+
+    Returns:
+        ``cam2img`` (3, 3) and ``lidar2cam`` (4, 4), float64.
+
+    Raises:
+        ValueError: If P holds no intrinsics, or ``lidar2ref`` no rotation.
+    """
+    cam2img = check_cam2img(projection[:, :3], where)
+    shift = np.eye(4)
+    shift[:3, 3] = np.linalg.solve(cam2img, projection[:, 3])
+    return dict(cam2img=cam2img, lidar2cam=check_lidar2cam(shift @ lidar2ref, where))
+
+
+def check_cam2img(cam2img: Any, where: str) -> np.ndarray:
+    """Check an intrinsic matrix.
+
+    Args:
+        cam2img: (3, 3) matrix or nested lists; a 4x4 one with the identity around is cut.
+        where: File and key, for the message.
+
+    Returns:
+        (3, 3) float64.
+
+    Raises:
+        ValueError: If it is no finite upper-triangular K with positive focal lengths.
+    """
+    matrix = _as_matrix(cam2img, ((3, 3), (4, 4)), where)[:3, :3]
+    lower = np.abs(matrix[[1, 2, 2], [0, 0, 1]]).max()
+    if lower > 0 or matrix[2, 2] != 1 or matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
+        raise ValueError(f'{where}: expected intrinsics [[fx, s, cx], [0, fy, cy], [0, 0, 1]] with '
+                         f'positive focal lengths, found {matrix.tolist()}.')
+    return matrix
+
+
+def check_lidar2cam(lidar2cam: Any, where: str) -> np.ndarray:
+    """Check a rigid transform from LiDAR to camera.
+
+    Args:
+        lidar2cam: (4, 4) or (3, 4) matrix or nested lists, translation in metres.
+        where: File and key, for the message.
+
+    Returns:
+        (4, 4) float64.
+
+    Raises:
+        ValueError: If it is not finite, or its rotation part is no rotation.
+    """
+    matrix = homogeneous(_as_matrix(lidar2cam, ((4, 4), (3, 4)), where)[:3])
+    rotation = matrix[:3, :3]
+    error = np.abs(rotation @ rotation.T - np.eye(3)).max()
+    if error > ROTATION_TOLERANCE or np.linalg.det(rotation) < 0:
+        raise ValueError(
+            f'{where}: expected a rotation in the upper left 3x3 of lidar2cam, found '
+            f'{rotation.tolist()} (|R R^T - I| = {error:.2g}, det = {np.linalg.det(rotation):.2g}).')
+    return matrix
+
+
+def _as_matrix(value: Any, shapes, where: str) -> np.ndarray:
+    """A finite float64 matrix of one of the shapes."""
+    expected = ' or '.join(f'{rows}x{cols}' for rows, cols in shapes)
+    try:
+        matrix = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f'{where}: expected a {expected} matrix of numbers, '
+                         f'found {value!r}.') from None
+    if matrix.shape not in shapes or not np.isfinite(matrix).all():
+        raise ValueError(f'{where}: expected a {expected} matrix of finite numbers, '
+                         f'found shape {matrix.shape}: {matrix.tolist()}.')
+    return matrix

@@ -1,0 +1,192 @@
+"""Readers of KITTI's two folder layouts."""
+from __future__ import annotations
+
+import os
+from typing import Dict, List, Optional, Sequence
+
+import numpy as np
+from mmengine.registry import TASK_UTILS
+
+from .calibration import homogeneous, kitti_camera, read_kitti_calibration, take_matrix
+from .pairing import (IMAGE_SUFFIXES, Folder, pair_files, read_frame_list, require_file,
+                      require_folder)
+
+LIDAR_DIM = 4  # x, y, z, reflectance in 0..1
+
+
+@TASK_UTILS.register_module()
+class KittiOdometryReader:
+    """KITTI odometry and SemanticKITTI: ``sequences/XX/{image_2,velodyne,calib.txt}``.
+
+    The frames of a sequence are the stems of its image and scan folders. A frame's id is
+    ``'XX/NNNNNN'``. The extrinsics count both translations: of the laser to the reference camera
+    (Tr) and of the reference camera to this camera (fourth column of P):
+    ``lidar2cam = [I | K^-1 P[:, 3]] @ Tr``.
+
+    Args:
+        sequences: Sequence folder names, e.g. ``('00', '01')``.
+        cameras: Image folders; ``image_N`` goes with ``PN`` of ``calib.txt``.
+        frame_list: List of frame ids ``XX/NNNNNN``, one a line; absolute or relative to the data
+            root. All frames of ``sequences`` when None.
+    """
+
+    def __init__(self,
+                 sequences: Sequence[str],
+                 cameras: Sequence[str] = ('image_2', ),
+                 frame_list: Optional[str] = None) -> None:
+        self.sequences = [str(sequence) for sequence in sequences]
+        self.cameras = _check_cameras(cameras)
+        self.frame_list = frame_list
+
+    def read(self, data_root: str, keep_unpaired: bool = False) -> List[dict]:
+        """List the frames, with their calibration.
+
+        Args:
+            data_root: Folder that holds ``sequences``.
+            keep_unpaired: See :func:`pair_files`.
+
+        Returns:
+            Frames as :class:`CalibrationDataset` keeps them.
+
+        Raises:
+            FileNotFoundError: If a folder, a sequence, or a file of a frame is absent.
+            ValueError: If a ``calib.txt`` is incomplete or the list names other sequences.
+        """
+        root = os.path.join(data_root, 'sequences')
+        require_folder(root, 'Expected a KITTI odometry or SemanticKITTI root with '
+                       'sequences/XX/{image_2,velodyne,calib.txt}; set data_root to it.')
+        wanted = self._wanted_stems(data_root)
+        frames = []
+        for sequence in self.sequences:
+            if wanted is None or sequence in wanted:
+                stems = None if wanted is None else wanted[sequence]
+                frames += self._read_sequence(root, sequence, stems, keep_unpaired)
+        return frames
+
+    def _wanted_stems(self, data_root: str) -> Optional[Dict[str, List[str]]]:
+        """Stems of the list file by sequence; None without a list."""
+        if self.frame_list is None:
+            return None
+        wanted: Dict[str, List[str]] = {}
+        for entry in read_frame_list(self.frame_list, data_root):
+            sequence, _, stem = entry.partition('/')
+            if not stem or sequence not in self.sequences:
+                raise ValueError(
+                    f"frame list '{self.frame_list}': expected frames 'XX/NNNNNN' of the sequences "
+                    f"{self.sequences}, found '{entry}'.")
+            wanted.setdefault(sequence, []).append(stem)
+        return wanted
+
+    def _read_sequence(self, root: str, sequence: str, stems: Optional[List[str]],
+                       keep_unpaired: bool) -> List[dict]:
+        folder = os.path.join(root, sequence)
+        if not os.path.isdir(folder):
+            raise FileNotFoundError(
+                f"sequence '{sequence}' is unknown: expected a folder '{folder}', found "
+                f'{sorted(os.listdir(root))}.')
+        calibration = self._read_calibration(os.path.join(folder, 'calib.txt'))
+        folders = {'scan': Folder(os.path.join(folder, 'velodyne'), ('.bin', ))}
+        for camera in self.cameras:
+            folders[camera] = Folder(os.path.join(folder, camera), IMAGE_SUFFIXES)
+        pairs = pair_files(folders, stems, keep_unpaired)
+        return [
+            dict(
+                frame_id=f'{sequence}/{stem}',
+                lidar_path=files['scan'],
+                lidar_dim=LIDAR_DIM,
+                images=[
+                    dict(name=camera, img_path=files[camera], **calibration[camera])
+                    for camera in self.cameras
+                ]) for stem, files in pairs.items()
+        ]
+
+    def _read_calibration(self, path: str) -> Dict[str, Dict[str, np.ndarray]]:
+        require_file(path, 'Expected the calibration of the sequence with P2 and Tr.')
+        values = read_kitti_calibration(path)
+        lidar2ref = homogeneous(take_matrix(values, 'Tr', 3, 4, path))
+        return _calibrate(values, self.cameras, lidar2ref, path)
+
+
+@TASK_UTILS.register_module()
+class KittiObjectReader:
+    """KITTI 3D object: ``training/{image_2,velodyne,calib}``, a calibration for each frame.
+
+    A frame's id is its stem. The rectifying rotation comes between laser and camera:
+    ``lidar2cam = [I | K^-1 P[:, 3]] @ R0_rect @ Tr_velo_to_cam``.
+
+    Args:
+        split: ``'training'`` or ``'testing'``.
+        cameras: Image folders; ``image_N`` goes with ``PN`` of the calibration.
+        frame_list: List of stems, one a line (the benchmark's ``ImageSets/train.txt``); absolute or
+            relative to the data root. All frames when None.
+    """
+
+    def __init__(self,
+                 split: str = 'training',
+                 cameras: Sequence[str] = ('image_2', ),
+                 frame_list: Optional[str] = None) -> None:
+        self.split = split
+        self.cameras = _check_cameras(cameras)
+        self.frame_list = frame_list
+
+    def read(self, data_root: str, keep_unpaired: bool = False) -> List[dict]:
+        """List the frames, with their calibration.
+
+        Args:
+            data_root: Folder that holds ``training`` and ``testing``.
+            keep_unpaired: See :func:`pair_files`. The calibration of a frame must exist anyway.
+
+        Returns:
+            Frames as :class:`CalibrationDataset` keeps them.
+
+        Raises:
+            FileNotFoundError: If a folder or a file of a frame is absent.
+            ValueError: If a calibration is incomplete.
+        """
+        root = os.path.join(data_root, self.split)
+        require_folder(root, 'Expected a KITTI object root with '
+                       f'{self.split}/{{image_2,velodyne,calib}}; set data_root to it.')
+        stems = None if self.frame_list is None else read_frame_list(self.frame_list, data_root)
+        folders = {'scan': Folder(os.path.join(root, 'velodyne'), ('.bin', ))}
+        for camera in self.cameras:
+            folders[camera] = Folder(os.path.join(root, camera), IMAGE_SUFFIXES)
+        frames = []
+        for stem, files in pair_files(folders, stems, keep_unpaired).items():
+            calibration = self._read_calibration(os.path.join(root, 'calib', f'{stem}.txt'))
+            frames.append(
+                dict(
+                    frame_id=stem,
+                    lidar_path=files['scan'],
+                    lidar_dim=LIDAR_DIM,
+                    images=[
+                        dict(name=camera, img_path=files[camera], **calibration[camera])
+                        for camera in self.cameras
+                    ]))
+        return frames
+
+    def _read_calibration(self, path: str) -> Dict[str, Dict[str, np.ndarray]]:
+        require_file(path, 'Expected the calibration of the frame with P2, R0_rect, '
+                     'Tr_velo_to_cam.')
+        values = read_kitti_calibration(path)
+        rectify = homogeneous(take_matrix(values, 'R0_rect', 3, 3, path))
+        lidar2ref = rectify @ homogeneous(take_matrix(values, 'Tr_velo_to_cam', 3, 4, path))
+        return _calibrate(values, self.cameras, lidar2ref, path)
+
+
+def _check_cameras(cameras: Sequence[str]) -> List[str]:
+    known = [f'image_{number}' for number in range(4)]
+    for camera in cameras:
+        if camera not in known:
+            raise ValueError(f"camera '{camera}' is unknown: expected some of {known}.")
+    return list(cameras)
+
+
+def _calibrate(values: Dict[str, np.ndarray], cameras: Sequence[str], lidar2ref: np.ndarray,
+               path: str) -> Dict[str, Dict[str, np.ndarray]]:
+    """``cam2img`` and ``lidar2cam`` of each camera; ``image_2`` goes with ``P2``."""
+    calibration = {}
+    for camera in cameras:
+        name = camera.replace('image_', 'P')
+        calibration[camera] = kitti_camera(
+            take_matrix(values, name, 3, 4, path), lidar2ref, f"calibration '{path}', {name}")
+    return calibration

@@ -1,0 +1,131 @@
+"""Reader of mmdet3d's nuScenes info files."""
+from __future__ import annotations
+
+import os
+from typing import Dict, List, Optional, Sequence, Set
+
+from mmengine import fileio
+from mmengine.registry import TASK_UTILS
+
+from .calibration import check_cam2img, check_lidar2cam
+from .pairing import read_frame_list, require_file, require_folder, shorten
+
+CAMERAS = ('CAM_FRONT', 'CAM_FRONT_RIGHT', 'CAM_FRONT_LEFT', 'CAM_BACK', 'CAM_BACK_LEFT',
+           'CAM_BACK_RIGHT')
+LIDAR = 'LIDAR_TOP'
+INTENSITY_SCALE = 1 / 255  # nuScenes stores 0..255
+
+
+@TASK_UTILS.register_module()
+class NuScenesReader:
+    """nuScenes key frames of an mmdet3d info file (``nuscenes_infos_train.pkl``, version 2).
+
+    Images and scans lie in ``samples/CAM_X`` and ``samples/LIDAR_TOP`` under the data root. A frame
+    is one scan with a view for each camera; its id is the sample token. ``lidar2cam`` of the infos
+    counts the motion of the vehicle between the scan and the exposure.
+
+    Args:
+        info_file: The info file, absolute or relative to the data root.
+        cameras: The cameras, in the order of the views.
+        frame_list: List of sample tokens, one a line; absolute or relative to the data root. All
+            frames of the info file when None.
+    """
+
+    def __init__(self,
+                 info_file: str,
+                 cameras: Sequence[str] = CAMERAS,
+                 frame_list: Optional[str] = None) -> None:
+        self.info_file = info_file
+        self.cameras = list(cameras)
+        self.frame_list = frame_list
+
+    def read(self, data_root: str, keep_unpaired: bool = False) -> List[dict]:
+        """List the frames, with their calibration.
+
+        Args:
+            data_root: Folder that holds ``samples``.
+            keep_unpaired: Keep frames that miss a file.
+
+        Returns:
+            Frames as :class:`CalibrationDataset` keeps them.
+
+        Raises:
+            FileNotFoundError: If a folder, the info file, or a file of a frame is absent.
+            ValueError: If the info file has another layout, lacks a camera or a listed frame, or
+                its calibration is none.
+        """
+        require_folder(os.path.join(data_root, 'samples'), 'Expected a nuScenes root with '
+                       'samples/{CAM_FRONT,...,LIDAR_TOP}; set data_root to it.')
+        path = os.path.join(data_root, self.info_file)
+        require_file(path, "Expected an info file of mmdet3d's tools/create_data.py nuscenes "
+                     '(info_file).')
+        infos = fileio.load(path)
+        if not isinstance(infos, dict) or 'data_list' not in infos:
+            found = sorted(infos) if isinstance(infos, dict) else type(infos).__name__
+            raise ValueError(f"info file '{path}': expected a dict with 'data_list' (version 2), "
+                             f'found {found}; convert it with mmdet3d\'s update_infos_to_v2.py.')
+        frames = [self._frame(data_root, path, info) for info in infos['data_list']]
+        frames = self._select(frames, data_root, path)
+        if not keep_unpaired:
+            _require_files(frames, path)
+        return frames
+
+    def _frame(self, data_root: str, path: str, info: dict) -> dict:
+        try:
+            token, lidar, images = info['token'], info['lidar_points'], info['images']
+            return dict(
+                frame_id=token,
+                lidar_path=_sample_path(data_root, LIDAR, lidar['lidar_path']),
+                lidar_dim=int(lidar['num_pts_feats']),
+                intensity_scale=INTENSITY_SCALE,
+                images=[
+                    dict(
+                        name=camera,
+                        img_path=_sample_path(data_root, camera, images[camera]['img_path']),
+                        cam2img=check_cam2img(images[camera]['cam2img'],
+                                              f"info file '{path}', frame {token}, {camera}"),
+                        lidar2cam=check_lidar2cam(images[camera]['lidar2cam'],
+                                                  f"info file '{path}', frame {token}, {camera}"))
+                    for camera in self.cameras
+                ])
+        except KeyError as error:
+            raise ValueError(
+                f"info file '{path}', frame {info.get('token')}: expected a token, lidar_points "
+                '(lidar_path, num_pts_feats) and images with img_path, cam2img, lidar2cam of '
+                f"{self.cameras}; found no {error} (cameras: {sorted(info.get('images', {}))})."
+            ) from None
+
+    def _select(self, frames: List[dict], data_root: str, path: str) -> List[dict]:
+        """The frames of the list file."""
+        if self.frame_list is None:
+            return frames
+        by_token = {frame['frame_id']: frame for frame in frames}
+        tokens = read_frame_list(self.frame_list, data_root)
+        unknown = [token for token in tokens if token not in by_token]
+        if unknown:
+            raise ValueError(f"frame list '{self.frame_list}': expected sample tokens of '{path}', "
+                             f'found {shorten(unknown)} that are not in it.')
+        return [by_token[token] for token in tokens]
+
+
+def _sample_path(data_root: str, channel: str, path: str) -> str:
+    """Infos give the file name, older ones with folders of the machine that wrote them."""
+    return os.path.join(data_root, 'samples', channel, os.path.basename(path))
+
+
+def _require_files(frames: List[dict], info_file: str) -> None:
+    """Raise when frames miss a file; one listing for each folder, not one look for each file."""
+    listings: Dict[str, Set[str]] = {}
+    missing = []
+    for frame in frames:
+        for path in [frame['lidar_path']] + [image['img_path'] for image in frame['images']]:
+            folder, name = os.path.split(path)
+            if folder not in listings:
+                listings[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+            if name not in listings[folder]:
+                missing.append(path)
+    if missing:
+        raise FileNotFoundError(
+            f"info file '{info_file}': expected every scan and image of its {len(frames)} frames, "
+            f'missing are {shorten(missing)}; add them or name the complete frames in a list file '
+            '(frame_list).')

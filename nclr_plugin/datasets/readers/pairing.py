@@ -1,0 +1,127 @@
+"""Pairing the files of a frame by their stem."""
+from __future__ import annotations
+
+import os
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
+
+
+class Folder(NamedTuple):
+    """A folder whose files are named by frame.
+
+    Attributes:
+        path: The folder.
+        suffixes: The file suffixes that count, the preferred one first.
+    """
+    path: str
+    suffixes: Tuple[str, ...]
+
+
+def shorten(items: Sequence[str], limit: int = 5) -> str:
+    """The number of items and the first few of them, for a message."""
+    shown = ', '.join(items[:limit]) + (', ...' if len(items) > limit else '')
+    return f'{len(items)} ({shown})'
+
+
+def require_folder(path: str, expectation: str) -> None:
+    """Raise when a folder is absent.
+
+    Args:
+        path: The folder that must exist.
+        expectation: What is looked for, as one sentence for the user.
+
+    Raises:
+        FileNotFoundError: With the absolute path and the expectation.
+    """
+    if not os.path.isdir(path):
+        raise FileNotFoundError(
+            f"folder '{path}' does not exist (absolute: '{os.path.abspath(path)}'). {expectation}")
+
+
+def require_file(path: str, expectation: str) -> None:
+    """Raise when a file is absent; see :func:`require_folder`."""
+    if not os.path.isfile(path):
+        raise FileNotFoundError(
+            f"file '{path}' does not exist (absolute: '{os.path.abspath(path)}'). {expectation}")
+
+
+def read_frame_list(frame_list: str, data_root: str) -> List[str]:
+    """Read a list file: one frame a line, blank lines and ``#`` comments left out.
+
+    Args:
+        frame_list: Path of the list, absolute or relative to ``data_root``.
+        data_root: Root of the data set.
+
+    Returns:
+        The entries, in the order of the file.
+
+    Raises:
+        FileNotFoundError: If the list does not exist.
+        ValueError: If it names no frame, or one frame twice.
+    """
+    path = os.path.join(data_root, frame_list)
+    require_file(path, 'Expected a list of frames, one a line (frame_list).')
+    with open(path, encoding='utf-8') as file:
+        lines = (line.split('#')[0].strip() for line in file)
+        entries = [line for line in lines if line]
+    if not entries:
+        raise ValueError(f"frame list '{path}' names no frame.")
+    repeated = sorted({entry for entry in entries if entries.count(entry) > 1}) \
+        if len(set(entries)) < len(entries) else []
+    if repeated:
+        raise ValueError(f"frame list '{path}' names frames more than once: {shorten(repeated)}.")
+    return entries
+
+
+def pair_files(folders: Mapping[str, Folder],
+               stems: Optional[Sequence[str]] = None,
+               keep_unpaired: bool = False) -> Dict[str, Dict[str, str]]:
+    """Pair the files of several folders by stem: ``000012.png`` goes with ``000012.bin``.
+
+    Args:
+        folders: What each folder holds (``'scan'``, ``'image_2'``, ...) and where.
+        stems: The frames wanted; all that are there when None.
+        keep_unpaired: Keep frames that miss a file; the path is then where it should be.
+
+    Returns:
+        For each stem (in the order of ``stems``, or sorted) the path of its file in each folder.
+
+    Raises:
+        FileNotFoundError: If a folder is absent or empty, a wanted frame misses a file, or the
+            folders hold different frames; the message lists what is missing on which side.
+    """
+    found = {name: _stems(name, folder) for name, folder in folders.items()}
+    wanted = sorted(set().union(*found.values())) if stems is None else list(stems)
+    missing = {name: [stem for stem in wanted if stem not in files]
+               for name, files in found.items()}
+    if any(missing.values()) and not keep_unpaired:
+        lines = '; '.join(
+            f"'{folders[name].path}' has {len(found[name])} files and misses "
+            f'{shorten(absent) if absent else "none"}' for name, absent in missing.items())
+        cure = ('add them or name the complete frames in a list file (frame_list)'
+                if stems is None else 'add them or take these frames off the list')
+        raise FileNotFoundError(
+            f'every frame needs one file of the same stem in each folder, but {lines}; {cure}.')
+    return {
+        stem: {
+            name: os.path.join(folder.path,
+                               found[name].get(stem, stem + folder.suffixes[0]))
+            for name, folder in folders.items()
+        }
+        for stem in wanted
+    }
+
+
+def _stems(name: str, folder: Folder) -> Dict[str, str]:
+    """File name of each stem in a folder."""
+    require_folder(folder.path, f'Expected the files of {name} ({", ".join(folder.suffixes)}).')
+    files = {}
+    for file in sorted(os.listdir(folder.path)):
+        stem, suffix = os.path.splitext(file)
+        if suffix.lower() in folder.suffixes:
+            files[stem] = file
+    if not files:
+        raise FileNotFoundError(
+            f"folder '{folder.path}' holds no {' or '.join(folder.suffixes)} file.")
+    return files

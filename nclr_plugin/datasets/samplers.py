@@ -1,0 +1,75 @@
+"""A sampler that can be entered at any point of its sequence."""
+from __future__ import annotations
+
+from typing import Iterator, Optional, Sized
+
+import numpy as np
+from mmengine.dist import get_dist_info
+from mmengine.registry import DATA_SAMPLERS
+from torch.utils.data import Sampler
+
+
+@DATA_SAMPLERS.register_module()
+class SeededInfiniteSampler(Sampler):
+    """Pass after pass over a data set, for ever, as a pure function of the seed.
+
+    The global sequence is one permutation of the frames after the other; position ``g`` belongs to
+    pass ``g // len(dataset)``. The index yielded is ``epoch * len(dataset) + i``, by which
+    :class:`CalibrationDataset` knows the pass and draws fresh randomness for it. The processes of a
+    distributed run take turns, so that together they see what one process with the whole batch
+    would.
+
+    Args:
+        dataset: The data set.
+        shuffle: Permute each pass anew.
+        seed: Seed of the permutations; None counts as 0.
+        start: Samples of the global sequence that were seen before.
+    """
+
+    def __init__(self,
+                 dataset: Sized,
+                 shuffle: bool = True,
+                 seed: Optional[int] = 0,
+                 start: int = 0) -> None:
+        self.rank, self.world_size = get_dist_info()
+        self.size = len(dataset)
+        if self.size == 0:
+            raise ValueError('SeededInfiniteSampler: the data set has no sample.')
+        self.shuffle = shuffle
+        self.seed = 0 if seed is None else seed
+        self.set_start(start)
+
+    def set_start(self, num_samples: int) -> None:
+        """Let the next iteration begin after ``num_samples`` samples, counted over all processes.
+
+        Args:
+            num_samples: E.g. iterations done x batch size x number of processes.
+
+        Raises:
+            ValueError: If it is negative.
+        """
+        if num_samples < 0:
+            raise ValueError(f'start: expected a number of samples >= 0, found {num_samples}.')
+        self.start = num_samples
+
+    def __iter__(self) -> Iterator[int]:
+        position = self.start + self.rank
+        while True:
+            epoch = position // self.size
+            order = self._order(epoch)
+            while position // self.size == epoch:
+                yield epoch * self.size + int(order[position % self.size])
+                position += self.world_size
+
+    def __len__(self) -> int:
+        """Samples of one pass over the data set."""
+        return self.size
+
+    def set_epoch(self, epoch: int) -> None:
+        """Nothing to do: the sequence has no epochs for the loop to set."""
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """Frames of one pass, in order."""
+        if not self.shuffle:
+            return np.arange(self.size)
+        return np.random.default_rng((self.seed, epoch)).permutation(self.size)

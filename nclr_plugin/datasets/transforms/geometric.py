@@ -1,0 +1,186 @@
+"""Transforms that move points, pixels and calibration together."""
+from __future__ import annotations
+
+from typing import Sequence, Tuple
+
+import numpy as np
+import torch
+from mmengine.registry import TRANSFORMS
+
+from nclr_plugin.geometry.camera import (crop_intrinsics, flip_extrinsics, flip_intrinsics,
+                                         flip_points, resize_intrinsics)
+from nclr_plugin.geometry.se3 import apply_placement, make_transform, yaw_rotation
+
+from ..errors import BrokenFrameError
+from .base import BaseTransform
+from .opencv import import_cv2
+
+
+@TRANSFORMS.register_module()
+class RangeCrop(BaseTransform):
+    """Keep the points inside a box, in the frame the points are in.
+
+    Before :class:`RandomPlacement` this is the sensor's own range, as in the paper (Sec. 4.2).
+
+    Args:
+        point_cloud_range: (x_min, y_min, z_min, x_max, y_max, z_max), metres; the lower side
+            belongs to the box, the upper does not.
+
+    Raises:
+        BrokenFrameError: If no point is left.
+    """
+
+    def __init__(self, point_cloud_range: Sequence[float]) -> None:
+        limits = np.asarray(point_cloud_range, dtype=np.float32)
+        if limits.shape != (6, ) or not (limits[:3] < limits[3:]).all():
+            raise ValueError('RangeCrop: expected point_cloud_range (x_min, y_min, z_min, x_max, '
+                             f'y_max, z_max) with each min < max, found {point_cloud_range}.')
+        self.low, self.high = limits[:3], limits[3:]
+
+    def transform(self, results: dict) -> dict:
+        """Crop ``points``; see the class."""
+        points = results['points']
+        # Column by column: a third of the time of one comparison over (N, 3).
+        inside = np.ones(len(points), dtype=bool)
+        for axis in range(3):
+            inside &= (points[:, axis] >= self.low[axis]) & (points[:, axis] < self.high[axis])
+        if not inside.any():
+            raise BrokenFrameError(
+                results['frame_id'], f"scan '{results['lidar_path']}': expected points in "
+                f'{self.low.tolist()} ... {self.high.tolist()} m, found none of its {len(points)}.')
+        results['points'] = points[inside]
+        return results
+
+
+@TRANSFORMS.register_module()
+class RandomPlacement(BaseTransform):
+    """Place the LiDAR at random, paper Eq. 8: ``p' = R_r (p + t_r)``.
+
+    A shift first, then a turn about the LiDAR's z axis; the extrinsics follow, ``lidar2cam' p'``
+    being ``lidar2cam p``. Sets ``placement`` (4, 4) with ``p' = placement @ p``.
+
+    Args:
+        yaw: The turn is uniform in [-yaw, yaw], radians.
+        translation: The shift is uniform in [-x, x], [-y, y], [-z, z], metres.
+    """
+
+    def __init__(self,
+                 yaw: float = np.pi,
+                 translation: Tuple[float, float, float] = (15.0, 15.0, 0.0)) -> None:
+        self.translation = np.asarray(translation, dtype=np.float64)
+        if yaw < 0 or self.translation.shape != (3, ) or (self.translation < 0).any():
+            raise ValueError('RandomPlacement: expected yaw >= 0 and three translations >= 0, found '
+                             f'yaw={yaw}, translation={translation}.')
+        self.yaw = yaw
+
+    def transform(self, results: dict) -> dict:
+        """Move ``points`` and ``lidar2cam``; see the class."""
+        rng = results['rng']
+        rotation = yaw_rotation(torch.tensor(rng.uniform(-self.yaw, self.yaw), dtype=torch.float64))
+        shift = torch.from_numpy(rng.uniform(-self.translation, self.translation))
+        points, lidar2cam = apply_placement(
+            torch.from_numpy(results['points'][:, :3].astype(np.float64)),
+            torch.from_numpy(results['lidar2cam']), rotation, shift)
+        results['points'][:, :3] = points.numpy()
+        results['lidar2cam'] = lidar2cam.numpy()
+        placement = make_transform(rotation, rotation @ shift).numpy()
+        results['placement'] = placement @ results.get('placement', np.eye(4))
+        return results
+
+
+@TRANSFORMS.register_module()
+class ResizeImages(BaseTransform):
+    """Resize every image to one size, whatever its aspect; K follows.
+
+    Pixels are areas with integer centres: ``u' = (u + 0.5) s - 0.5``.
+
+    Args:
+        size: (width, height), pixels.
+    """
+
+    def __init__(self, size: Tuple[int, int]) -> None:
+        self.width, self.height = _check_size('ResizeImages', size)
+
+    def transform(self, results: dict) -> dict:
+        """Resize ``imgs``, adapt ``cam2img``; see the class."""
+        cv2 = import_cv2()
+        imgs, cam2img = [], []
+        for img, matrix in zip(results['imgs'], results['cam2img']):
+            scale_u, scale_v = self.width / img.shape[1], self.height / img.shape[0]
+            # Shrinking by averaging: bilinear taps would skip pixels, and alias.
+            method = cv2.INTER_AREA if max(scale_u, scale_v) < 1 else cv2.INTER_LINEAR
+            imgs.append(cv2.resize(img, (self.width, self.height), interpolation=method))
+            cam2img.append(resize_intrinsics(torch.from_numpy(matrix), scale_u, scale_v).numpy())
+        results['imgs'], results['cam2img'] = imgs, np.stack(cam2img)
+        return results
+
+
+@TRANSFORMS.register_module()
+class CropImages(BaseTransform):
+    """Cut a window out of every image; K follows.
+
+    Args:
+        size: (width, height) of the window, pixels.
+        random: A window anywhere, for each view its own; else the one in the middle.
+
+    Raises:
+        ValueError: If an image is smaller than the window.
+    """
+
+    def __init__(self, size: Tuple[int, int], random: bool = False) -> None:
+        self.width, self.height = _check_size('CropImages', size)
+        self.random = random
+
+    def transform(self, results: dict) -> dict:
+        """Crop ``imgs``, adapt ``cam2img``; see the class."""
+        imgs, cam2img = [], []
+        for img, matrix in zip(results['imgs'], results['cam2img']):
+            spare = np.array([img.shape[1] - self.width, img.shape[0] - self.height])
+            if (spare < 0).any():
+                raise ValueError(
+                    f"CropImages: a window of {self.width} x {self.height} does not fit into an "
+                    f"image of {img.shape[1]} x {img.shape[0]} (frame {results['frame_id']}).")
+            left, top = results['rng'].integers(spare + 1) if self.random else spare // 2
+            imgs.append(img[top:top + self.height, left:left + self.width])
+            cam2img.append(crop_intrinsics(torch.from_numpy(matrix), int(left), int(top)).numpy())
+        results['imgs'], results['cam2img'] = imgs, np.stack(cam2img)
+        return results
+
+
+@TRANSFORMS.register_module()
+class RandomSceneFlip(BaseTransform):
+    """Mirror the whole scene left to right: images, points, K and extrinsics.
+
+    The result is a consistent world: a point keeps its pixel (the mirrored one), and rotations stay
+    rotations. A ``placement`` so far becomes the one of the mirrored world.
+
+    Args:
+        prob: Probability of flipping.
+    """
+
+    def __init__(self, prob: float = 0.5) -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f'RandomSceneFlip: expected prob in [0, 1], found {prob}.')
+        self.prob = prob
+
+    def transform(self, results: dict) -> dict:
+        """Mirror ``imgs``, ``points``, ``cam2img``, ``lidar2cam``; see the class."""
+        if results['rng'].random() >= self.prob:
+            return results
+        results['cam2img'] = np.stack([
+            flip_intrinsics(torch.from_numpy(matrix), img.shape[1]).numpy()
+            for matrix, img in zip(results['cam2img'], results['imgs'])
+        ])
+        results['imgs'] = [np.ascontiguousarray(img[:, ::-1]) for img in results['imgs']]
+        results['points'] = flip_points(torch.from_numpy(results['points'])).numpy()
+        results['lidar2cam'] = flip_extrinsics(torch.from_numpy(results['lidar2cam'])).numpy()
+        if 'placement' in results:
+            mirror = np.diag([1.0, -1.0, 1.0, 1.0])
+            results['placement'] = mirror @ results['placement'] @ mirror
+        return results
+
+
+def _check_size(name: str, size: Sequence[int]) -> Tuple[int, int]:
+    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+        raise ValueError(f'{name}: expected size (width, height) in whole pixels, found {size}.')
+    return size[0], size[1]

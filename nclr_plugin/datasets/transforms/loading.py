@@ -1,0 +1,139 @@
+"""Loading scans and images, with every check that the rest relies on."""
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from mmengine.registry import TRANSFORMS
+
+from ..errors import BrokenFrameError
+from .base import BaseTransform
+from .opencv import import_cv2
+
+FLOAT_BYTES = 4
+
+
+@TRANSFORMS.register_module()
+class LoadScan(BaseTransform):
+    """Load a scan: raw float32 rows (``.bin``) or an (N, lidar_dim) array (``.npy``).
+
+    Sets ``points`` (N, use_dim) float32 with the intensity scaled to 0..1 by the data set's
+    ``intensity_scale`` (nuScenes stores 0..255).
+
+    Args:
+        use_dim: Leading columns that are kept: 4 is x, y, z, intensity.
+
+    Raises:
+        BrokenFrameError: If the file is absent, cut off or empty, or holds NaN or infinity.
+    """
+
+    def __init__(self, use_dim: int = 4) -> None:
+        self.use_dim = use_dim
+
+    def transform(self, results: dict) -> dict:
+        """Load ``lidar_path``; see the class."""
+        frame_id, path, lidar_dim = (results[key] for key in
+                                     ('frame_id', 'lidar_path', 'lidar_dim'))
+        if self.use_dim > lidar_dim:
+            raise ValueError(f"LoadScan: use_dim is {self.use_dim}, but a point of '{path}' has "
+                             f'{lidar_dim} columns; lower use_dim.')
+        read = _read_npy if path.endswith('.npy') else _read_bin
+        points = read(frame_id, path, lidar_dim)[:, :self.use_dim]
+        if len(points) == 0:
+            raise BrokenFrameError(frame_id, f"scan '{path}': expected points, found none.")
+        finite = np.isfinite(points).all(axis=1)
+        if not finite.all():
+            raise BrokenFrameError(
+                frame_id, f"scan '{path}': expected finite numbers, found NaN or infinity in "
+                f'{np.count_nonzero(~finite)} of {len(points)} points; export the scan without them.')
+        points = points.astype(np.float32)  # a copy: the file's buffer is read-only
+        if self.use_dim > 3:
+            points[:, 3] *= results.get('intensity_scale', 1.0)
+        results['points'] = points
+        return results
+
+
+def _read_bin(frame_id: str, path: str, lidar_dim: int) -> np.ndarray:
+    """(N, lidar_dim) float32 of a raw file."""
+    raw = _read_bytes(frame_id, path, 'scan')
+    row = FLOAT_BYTES * lidar_dim
+    if len(raw) % row:
+        raise BrokenFrameError(
+            frame_id, f"scan '{path}': expected rows of {lidar_dim} float32 numbers ({row} bytes), "
+            f'found {len(raw)} bytes, {len(raw) % row} too many: it is cut off or has other columns.')
+    return np.frombuffer(raw, dtype=np.float32).reshape(-1, lidar_dim)
+
+
+def _read_npy(frame_id: str, path: str, lidar_dim: int) -> np.ndarray:
+    """(N, lidar_dim) array of a NumPy file."""
+    _require_file(frame_id, path, 'scan')
+    try:
+        points = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise BrokenFrameError(
+            frame_id, f"scan '{path}': expected a NumPy array, found: {error}") from error
+    if points.ndim != 2 or points.shape[1] != lidar_dim or points.dtype.kind != 'f':
+        raise BrokenFrameError(
+            frame_id, f"scan '{path}': expected floating-point numbers of shape (N, {lidar_dim}), "
+            f'found {points.dtype} of shape {points.shape}.')
+    return points
+
+
+@TRANSFORMS.register_module()
+class LoadImages(BaseTransform):
+    """Load the images of a frame, RGB, and stack the calibration of its views.
+
+    Sets ``imgs`` (V arrays (H, W, 3) uint8), ``cam2img`` (V, 3, 3) and ``lidar2cam`` (V, 4, 4).
+
+    Raises:
+        BrokenFrameError: If an image is absent, cannot be decoded, is not 8-bit colour (three
+            channels), or has another size than the calibration says.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Load ``images``; see the class."""
+        images = results['images']
+        results['imgs'] = [self._load(results['frame_id'], image) for image in images]
+        results['cam2img'] = np.stack([image['cam2img'] for image in images])
+        results['lidar2cam'] = np.stack([image['lidar2cam'] for image in images])
+        return results
+
+    def _load(self, frame_id: str, image: dict) -> np.ndarray:
+        cv2 = import_cv2()
+        path = image['img_path']
+        raw = _read_bytes(frame_id, path, 'image')
+        # Unchanged: no turning by EXIF (the calibration is of the raw sensor), no silent colour.
+        pixels = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_UNCHANGED) if raw else None
+        if pixels is None:
+            raise BrokenFrameError(
+                frame_id, f"image '{path}': expected a complete PNG or JPEG, found {len(raw)} bytes "
+                'that cannot be decoded: it is corrupt or cut off.')
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+            channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+            kind = {1: 'grey', 4: 'RGBA'}.get(channels, 'other')
+            raise BrokenFrameError(
+                frame_id, f"image '{path}': expected 8-bit RGB (3 channels), found {kind} "
+                f'({channels} channels, {pixels.dtype}); convert it to RGB.')
+        height, width = pixels.shape[:2]
+        expected = tuple(image.get('image_size', (width, height)))
+        if (width, height) != expected:
+            raise BrokenFrameError(
+                frame_id, f"image '{path}': expected width x height {expected[0]} x {expected[1]} "
+                f"(image_size of camera '{image['name']}'), found {width} x {height}; the "
+                'calibration holds for one size only.')
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def _read_bytes(frame_id: str, path: str, kind: str) -> bytes:
+    _require_file(frame_id, path, kind)
+    try:
+        with open(path, 'rb') as file:
+            return file.read()
+    except OSError as error:
+        raise BrokenFrameError(
+            frame_id, f"{kind} '{path}': expected a readable file, found: {error}") from error
+
+
+def _require_file(frame_id: str, path: str, kind: str) -> None:
+    if not os.path.isfile(path):
+        raise BrokenFrameError(frame_id, f"{kind} '{path}': expected a file, found none.")

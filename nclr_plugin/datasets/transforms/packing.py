@@ -1,0 +1,67 @@
+"""The end of the pipeline."""
+from __future__ import annotations
+
+import numpy as np
+import torch
+from mmengine.registry import TRANSFORMS
+
+from nclr_plugin.geometry.camera import in_view, project_points
+from nclr_plugin.structures import CalibrationDataSample
+
+from ..errors import BrokenFrameError
+from .base import BaseTransform
+
+
+@TRANSFORMS.register_module()
+class PackCalibrationInputs(BaseTransform):
+    """Pack a frame for the model.
+
+    Returns ``dict(inputs=dict(points (N, C) float32, imgs (V, 3, H, W) uint8 RGB), data_samples)``
+    with a :class:`CalibrationDataSample`.
+
+    Args:
+        min_visible_points: Points that must be in view of some camera; with fewer there is nothing
+            to calibrate by.
+
+    Raises:
+        BrokenFrameError: If fewer are.
+        ValueError: If the images of the frame differ in size.
+    """
+
+    def __init__(self, min_visible_points: int = 1) -> None:
+        self.min_visible_points = min_visible_points
+
+    def transform(self, results: dict) -> dict:
+        """Check and pack; see the class."""
+        sizes = [img.shape[:2] for img in results['imgs']]
+        if len(set(sizes)) > 1:
+            raise ValueError(
+                f"PackCalibrationInputs: frame {results['frame_id']} has images of different (height,"
+                f' width) {sizes}; add ResizeImages to the pipeline.')
+        points = torch.from_numpy(results['points'])
+        lidar2cam = torch.from_numpy(results['lidar2cam'])
+        cam2img = torch.from_numpy(results['cam2img'])
+        self._check_visible(results, points, lidar2cam, cam2img, *sizes[0])
+        imgs = torch.from_numpy(np.stack(results['imgs'])).permute(0, 3, 1, 2).contiguous()
+        data_sample = CalibrationDataSample(
+            metainfo=dict(
+                frame_id=results['frame_id'],
+                lidar_path=results['lidar_path'],
+                img_paths=[image['img_path'] for image in results['images']],
+                view_names=[image['name'] for image in results['images']],
+                placement=results.get('placement', np.eye(4)),
+                skipped_frames=results.get('skipped_frames', [])))
+        data_sample.lidar2cam, data_sample.cam2img = lidar2cam, cam2img
+        return dict(inputs=dict(points=points, imgs=imgs), data_samples=data_sample)
+
+    def _check_visible(self, results: dict, points: torch.Tensor, lidar2cam: torch.Tensor,
+                       cam2img: torch.Tensor, height: int, width: int) -> None:
+        xyz = points[:, :3].expand(len(lidar2cam), -1, -1)
+        pixels, depth = project_points(xyz, lidar2cam.to(xyz), cam2img.to(xyz))
+        visible = int(in_view(pixels, depth, height, width).any(dim=0).sum())
+        if visible < self.min_visible_points:
+            raise BrokenFrameError(
+                results['frame_id'],
+                f"scan '{results['lidar_path']}': expected at least {self.min_visible_points} points "
+                f'in view of a camera, found {visible} of {len(points)}; check lidar2cam and the '
+                'point cloud range.')

@@ -1,0 +1,63 @@
+"""Changing the look of the images."""
+from __future__ import annotations
+
+import numpy as np
+from mmengine.registry import TRANSFORMS
+
+from .base import BaseTransform
+from .opencv import import_cv2
+
+# ITU-R BT.601, as in JPEG: luma, and the two chroma axes (I, Q) in which hue is an angle.
+RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+YIQ_TO_RGB = np.linalg.inv(RGB_TO_YIQ)
+LUMA = RGB_TO_YIQ[0]
+
+
+@TRANSFORMS.register_module()
+class PhotometricDistortion(BaseTransform):
+    """Random brightness, contrast, saturation and hue, drawn for each view.
+
+    In this order: scale by the brightness; blend with the mean grey (contrast), with the pixel's
+    own grey (saturation); turn the colour about the grey axis (hue). All four are affine in RGB, so
+    one 3x4 matrix does it in one pass, rounded and clipped to 0..255 once.
+
+    Args:
+        brightness: The factor is uniform in [1 - brightness, 1 + brightness]; 0 is off.
+        contrast: Likewise.
+        saturation: Likewise.
+        hue: The turn is uniform in [-hue, hue], as a share of the circle.
+    """
+
+    def __init__(self,
+                 brightness: float = 0.4,
+                 contrast: float = 0.4,
+                 saturation: float = 0.4,
+                 hue: float = 0.05) -> None:
+        limits = dict(brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
+        for name, limit in limits.items():
+            highest = 0.5 if name == 'hue' else 1.0
+            if not 0 <= limit <= highest:
+                raise ValueError(f'PhotometricDistortion: expected {name} in [0, {highest}], '
+                                 f'found {limit}.')
+        self.limits = np.array(list(limits.values()))
+
+    def transform(self, results: dict) -> dict:
+        """Change ``imgs``; see the class."""
+        cv2 = import_cv2()
+        results['imgs'] = [
+            cv2.transform(img, self._colour_map(img, results['rng'])) for img in results['imgs']
+        ]
+        return results
+
+    def _colour_map(self, img: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(3, 4) affine map of RGB columns."""
+        draw = rng.uniform(-self.limits, self.limits)
+        brightness, contrast, saturation = 1 + draw[:3]
+        angle = 2 * np.pi * draw[3]
+        grey = brightness * LUMA @ img.reshape(-1, 3).mean(axis=0)
+        saturate = saturation * np.eye(3) + (1 - saturation) * np.outer(np.ones(3), LUMA)
+        cos, sin = np.cos(angle), np.sin(angle)
+        turn = YIQ_TO_RGB @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ RGB_TO_YIQ
+        linear = turn @ saturate
+        offset = linear @ np.full(3, (1 - contrast) * grey)
+        return np.column_stack([linear * (contrast * brightness), offset])
