@@ -1,11 +1,15 @@
 """Calibration data sets: readers, transforms, sampler."""
 from .calibration_dataset import CalibrationDataset
 from .errors import BrokenFrameError
-from .readers import *  # noqa: F401,F403
-from .readers import __all__ as _readers
+from .readers import KittiObjectReader, KittiOdometryReader, NuScenesReader, RigReader
 from .samplers import SeededInfiniteSampler
-from .transforms import *  # noqa: F401,F403
-from .transforms import __all__ as _transforms
+from .transforms import (CropImages, LoadImages, LoadScan, PackCalibrationInputs,
+                         PhotometricDistortion, RandomPlacement, RandomSceneFlip, RangeCrop,
+                         ResizeImages)
 
-__all__ = ['BrokenFrameError', 'CalibrationDataset', 'SeededInfiniteSampler'
-           ] + _readers + _transforms
+__all__ = [
+    'BrokenFrameError', 'CalibrationDataset', 'CropImages', 'KittiObjectReader',
+    'KittiOdometryReader', 'LoadImages', 'LoadScan', 'NuScenesReader', 'PackCalibrationInputs',
+    'PhotometricDistortion', 'RandomPlacement', 'RandomSceneFlip', 'RangeCrop', 'ResizeImages',
+    'RigReader', 'SeededInfiniteSampler'
+]

@@ -1,7 +1,7 @@
 """Scans, images and calibration, from any reader."""
 from __future__ import annotations
 
-from typing import Any, Callable, List, Tuple, Union
+from typing import Any, Callable, Iterator, List, Tuple, Union
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -66,6 +66,10 @@ class CalibrationDataset(BaseDataset):
         """
         return self.reader.read(self.data_root, keep_unpaired=self.skip_broken)
 
+    def __iter__(self) -> Iterator[dict]:
+        """One pass over the frames; indices themselves never end."""
+        return (self[index] for index in range(len(self)))
+
     def __getitem__(self, index: int) -> dict:
         """Load and transform one frame.
 
@@ -76,9 +80,12 @@ class CalibrationDataset(BaseDataset):
             What the pipeline returns.
 
         Raises:
+            IndexError: If the index is negative.
             BrokenFrameError: If the frame is broken and ``skip_broken`` is off, or more than
                 ``max_skipped`` frames in a row are.
         """
+        if index < 0:
+            raise IndexError(f'expected an index >= 0 (epoch * {len(self)} + i), found {index}.')
         epoch, first = divmod(index, len(self))
         skipped: List[Tuple[str, str]] = []
         while True:
@@ -95,5 +102,5 @@ class CalibrationDataset(BaseDataset):
                 if len(skipped) > min(self.max_skipped, len(self) - 1):
                     reasons = '; '.join(f'{frame_id}: {reason}' for frame_id, reason in skipped)
                     raise BrokenFrameError(
-                        error.frame_id, f'{len(skipped)} frames in a row are broken, max_skipped is '
-                        f'{self.max_skipped}: {reasons}') from error
+                        error.frame_id, f'{len(skipped)} frames in a row are broken, of '
+                        f'{len(self)} (max_skipped is {self.max_skipped}): {reasons}') from error

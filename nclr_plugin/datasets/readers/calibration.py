@@ -134,7 +134,8 @@ def check_lidar2cam(lidar2cam: Any, where: str) -> np.ndarray:
     if error > ROTATION_TOLERANCE or np.linalg.det(rotation) < 0:
         raise ValueError(
             f'{where}: expected a rotation in the upper left 3x3 of lidar2cam, found '
-            f'{rotation.tolist()} (|R R^T - I| = {error:.2g}, det = {np.linalg.det(rotation):.2g}).')
+            f'{rotation.tolist()} (|R R^T - I| = {error:.2g}, determinant '
+            f'{np.linalg.det(rotation):.2g}).')
     return matrix
 
 

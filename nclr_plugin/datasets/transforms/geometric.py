@@ -40,7 +40,8 @@ class RangeCrop(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Crop ``points``; see the class."""
         points = results['points']
-        # Column by column: a third of the time of one comparison over (N, 3).
+        # Column by column, and by row numbers: several times faster than (N, 3) comparisons and
+        # boolean indexing.
         inside = np.ones(len(points), dtype=bool)
         for axis in range(3):
             inside &= (points[:, axis] >= self.low[axis]) & (points[:, axis] < self.high[axis])
@@ -48,7 +49,7 @@ class RangeCrop(BaseTransform):
             raise BrokenFrameError(
                 results['frame_id'], f"scan '{results['lidar_path']}': expected points in "
                 f'{self.low.tolist()} ... {self.high.tolist()} m, found none of its {len(points)}.')
-        results['points'] = points[inside]
+        results['points'] = points.take(np.flatnonzero(inside), axis=0)
         return results
 
 
@@ -69,8 +70,8 @@ class RandomPlacement(BaseTransform):
                  translation: Tuple[float, float, float] = (15.0, 15.0, 0.0)) -> None:
         self.translation = np.asarray(translation, dtype=np.float64)
         if yaw < 0 or self.translation.shape != (3, ) or (self.translation < 0).any():
-            raise ValueError('RandomPlacement: expected yaw >= 0 and three translations >= 0, found '
-                             f'yaw={yaw}, translation={translation}.')
+            raise ValueError('RandomPlacement: expected yaw >= 0 and three translations >= 0, '
+                             f'found yaw={yaw}, translation={translation}.')
         self.yaw = yaw
 
     def transform(self, results: dict) -> dict:
@@ -78,10 +79,10 @@ class RandomPlacement(BaseTransform):
         rng = results['rng']
         rotation = yaw_rotation(torch.tensor(rng.uniform(-self.yaw, self.yaw), dtype=torch.float64))
         shift = torch.from_numpy(rng.uniform(-self.translation, self.translation))
-        points, lidar2cam = apply_placement(
-            torch.from_numpy(results['points'][:, :3].astype(np.float64)),
-            torch.from_numpy(results['lidar2cam']), rotation, shift)
-        results['points'][:, :3] = points.numpy()
+        points = torch.from_numpy(results['points'])
+        moved, lidar2cam = apply_placement(points[:, :3], torch.from_numpy(results['lidar2cam']),
+                                           rotation, shift)
+        results['points'] = torch.cat([moved, points[:, 3:]], dim=1).numpy()
         results['lidar2cam'] = lidar2cam.numpy()
         placement = make_transform(rotation, rotation @ shift).numpy()
         results['placement'] = placement @ results.get('placement', np.eye(4))

@@ -41,12 +41,12 @@ class LoadScan(BaseTransform):
         points = read(frame_id, path, lidar_dim)[:, :self.use_dim]
         if len(points) == 0:
             raise BrokenFrameError(frame_id, f"scan '{path}': expected points, found none.")
-        finite = np.isfinite(points).all(axis=1)
-        if not finite.all():
+        if not np.isfinite(points).all():
+            broken = np.count_nonzero(~np.isfinite(points).all(axis=1))
             raise BrokenFrameError(
                 frame_id, f"scan '{path}': expected finite numbers, found NaN or infinity in "
-                f'{np.count_nonzero(~finite)} of {len(points)} points; export the scan without them.')
-        points = points.astype(np.float32)  # a copy: the file's buffer is read-only
+                f'{broken} of {len(points)} points; export the scan without them.')
+        points = np.ascontiguousarray(points, dtype=np.float32)
         if self.use_dim > 3:
             points[:, 3] *= results.get('intensity_scale', 1.0)
         results['points'] = points
@@ -55,13 +55,13 @@ class LoadScan(BaseTransform):
 
 def _read_bin(frame_id: str, path: str, lidar_dim: int) -> np.ndarray:
     """(N, lidar_dim) float32 of a raw file."""
-    raw = _read_bytes(frame_id, path, 'scan')
-    row = FLOAT_BYTES * lidar_dim
-    if len(raw) % row:
+    _require_file(frame_id, path, 'scan')
+    size, row = os.path.getsize(path), FLOAT_BYTES * lidar_dim
+    if size % row:
         raise BrokenFrameError(
             frame_id, f"scan '{path}': expected rows of {lidar_dim} float32 numbers ({row} bytes), "
-            f'found {len(raw)} bytes, {len(raw) % row} too many: it is cut off or has other columns.')
-    return np.frombuffer(raw, dtype=np.float32).reshape(-1, lidar_dim)
+            f'found {size} bytes, {size % row} too many: it is cut off or has other columns.')
+    return np.fromfile(path, dtype=np.float32).reshape(-1, lidar_dim)
 
 
 def _read_npy(frame_id: str, path: str, lidar_dim: int) -> np.ndarray:
@@ -101,13 +101,14 @@ class LoadImages(BaseTransform):
     def _load(self, frame_id: str, image: dict) -> np.ndarray:
         cv2 = import_cv2()
         path = image['img_path']
-        raw = _read_bytes(frame_id, path, 'image')
+        _require_file(frame_id, path, 'image')
+        raw = np.fromfile(path, dtype=np.uint8)
         # Unchanged: no turning by EXIF (the calibration is of the raw sensor), no silent colour.
-        pixels = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_UNCHANGED) if raw else None
+        pixels = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if len(raw) else None
         if pixels is None:
             raise BrokenFrameError(
-                frame_id, f"image '{path}': expected a complete PNG or JPEG, found {len(raw)} bytes "
-                'that cannot be decoded: it is corrupt or cut off.')
+                frame_id, f"image '{path}': expected a complete PNG or JPEG, found {len(raw)} "
+                'bytes that cannot be decoded: it is corrupt or cut off.')
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
             channels = 1 if pixels.ndim == 2 else pixels.shape[2]
             kind = {1: 'grey', 4: 'RGBA'}.get(channels, 'other')
@@ -124,16 +125,7 @@ class LoadImages(BaseTransform):
         return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
-def _read_bytes(frame_id: str, path: str, kind: str) -> bytes:
-    _require_file(frame_id, path, kind)
-    try:
-        with open(path, 'rb') as file:
-            return file.read()
-    except OSError as error:
-        raise BrokenFrameError(
-            frame_id, f"{kind} '{path}': expected a readable file, found: {error}") from error
-
-
 def _require_file(frame_id: str, path: str, kind: str) -> None:
-    if not os.path.isfile(path):
-        raise BrokenFrameError(frame_id, f"{kind} '{path}': expected a file, found none.")
+    if not os.path.isfile(path) or not os.access(path, os.R_OK):
+        found = 'none' if not os.path.exists(path) else 'something unreadable'
+        raise BrokenFrameError(frame_id, f"{kind} '{path}': expected a file, found {found}.")

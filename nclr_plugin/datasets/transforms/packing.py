@@ -36,8 +36,8 @@ class PackCalibrationInputs(BaseTransform):
         sizes = [img.shape[:2] for img in results['imgs']]
         if len(set(sizes)) > 1:
             raise ValueError(
-                f"PackCalibrationInputs: frame {results['frame_id']} has images of different (height,"
-                f' width) {sizes}; add ResizeImages to the pipeline.')
+                f"PackCalibrationInputs: frame {results['frame_id']} has images of different sizes "
+                f'(height, width) {sizes}; add ResizeImages to the pipeline.')
         points = torch.from_numpy(results['points'])
         lidar2cam = torch.from_numpy(results['lidar2cam'])
         cam2img = torch.from_numpy(results['cam2img'])
@@ -56,12 +56,15 @@ class PackCalibrationInputs(BaseTransform):
 
     def _check_visible(self, results: dict, points: torch.Tensor, lidar2cam: torch.Tensor,
                        cam2img: torch.Tensor, height: int, width: int) -> None:
-        xyz = points[:, :3].expand(len(lidar2cam), -1, -1)
-        pixels, depth = project_points(xyz, lidar2cam.to(xyz), cam2img.to(xyz))
-        visible = int(in_view(pixels, depth, height, width).any(dim=0).sum())
-        if visible < self.min_visible_points:
-            raise BrokenFrameError(
-                results['frame_id'],
-                f"scan '{results['lidar_path']}': expected at least {self.min_visible_points} points "
-                f'in view of a camera, found {visible} of {len(points)}; check lidar2cam and the '
-                'point cloud range.')
+        """Raise when too few points are in view."""
+        for step in (16, 1):  # a part of the scan settles it almost always
+            xyz = points[::step, :3].expand(len(lidar2cam), -1, -1)
+            pixels, depth = project_points(xyz, lidar2cam.to(xyz), cam2img.to(xyz))
+            visible = int(in_view(pixels, depth, height, width).any(dim=0).sum())
+            if visible >= self.min_visible_points:
+                return
+        raise BrokenFrameError(
+            results['frame_id'],
+            f"scan '{results['lidar_path']}': expected at least {self.min_visible_points} points "
+            f'in view of a camera, found {visible} of {len(points)}; check lidar2cam and the point '
+            'cloud range.')

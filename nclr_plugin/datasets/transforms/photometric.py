@@ -54,7 +54,7 @@ class PhotometricDistortion(BaseTransform):
         draw = rng.uniform(-self.limits, self.limits)
         brightness, contrast, saturation = 1 + draw[:3]
         angle = 2 * np.pi * draw[3]
-        grey = brightness * LUMA @ img.reshape(-1, 3).mean(axis=0)
+        grey = brightness * LUMA @ np.array(import_cv2().mean(img)[:3])
         saturate = saturation * np.eye(3) + (1 - saturation) * np.outer(np.ones(3), LUMA)
         cos, sin = np.cos(angle), np.sin(angle)
         turn = YIQ_TO_RGB @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ RGB_TO_YIQ

@@ -1,0 +1,43 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from nclr_plugin.structures import CalibrationDataSample
+
+
+def sample(views=2):
+    data = CalibrationDataSample(metainfo=dict(frame_id='00/000012', placement=np.eye(4)))
+    data.lidar2cam = torch.eye(4, dtype=torch.float64).repeat(views, 1, 1)
+    data.cam2img = torch.eye(3, dtype=torch.float64).repeat(views, 1, 1)
+    return data
+
+
+def test_keeps_fields_and_meta_information_through_pickle_and_conversion():
+    data = sample()
+    data.pred_valid = torch.tensor([True, False])
+    copy = pickle.loads(pickle.dumps(data)).to('cpu').detach()
+    assert copy.frame_id == '00/000012'
+    assert copy.lidar2cam.dtype == torch.float64 and copy.pred_valid.tolist() == [True, False]
+    assert isinstance(copy.numpy().lidar2cam, np.ndarray)
+
+
+@pytest.mark.parametrize('name, value', [
+    ('lidar2cam', torch.zeros(4, 4)),
+    ('cam2img', torch.zeros(2, 4, 4)),
+    ('pred_lidar2cam', torch.zeros(2, 3, 4)),
+    ('pred_valid', torch.zeros(2, 1)),
+    ('pred_inlier_ratio', 0.5),
+    ('pred_reprojection_error', torch.tensor(1.0)),
+])
+def test_refuses_other_shapes(name, value):
+    data = sample()
+    with pytest.raises(ValueError, match=rf'{name}: expected a tensor of shape \(V, '):
+        setattr(data, name, value)
+
+
+def test_other_fields_are_free():
+    data = sample()
+    data.pred_matches = [1, 2]
+    assert data.pred_matches == [1, 2] and 'pred_matches' in data
