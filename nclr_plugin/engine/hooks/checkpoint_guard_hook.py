@@ -1,0 +1,87 @@
+"""Checkpoints that do not belong to the model."""
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Mapping, Tuple
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from torch import Tensor, nn
+
+SHOWN = 5
+
+
+class CheckpointMismatchError(ValueError):
+    """A checkpoint holds too few of the model's tensors."""
+
+
+@HOOKS.register_module()
+class CheckpointGuardHook(Hook):
+    """Refuse a checkpoint of another model.
+
+    The host loads checkpoints leniently: tensors that are missing or of another shape are left as
+    they were, and a checkpoint that matches nothing at all "loads". Here too few matches raise.
+
+    Args:
+        min_match: Least share of the model's parameters and buffers that the checkpoint must hold
+            under the same name and in the same size, 0 to 1.
+
+    Raises:
+        CheckpointMismatchError: With the first tensors that are missing, of another size, and not
+            of the model.
+    """
+
+    def __init__(self, min_match: float = 1.) -> None:
+        if not 0 <= min_match <= 1:
+            raise ValueError(f'min_match: expected a share, 0 to 1, found {min_match}')
+        self.min_match = min_match
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: Dict[str, Any]) -> None:
+        """Compare before the host copies anything."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        check_state_dict(model, checkpoint.get('state_dict', checkpoint), self.min_match)
+
+
+def check_state_dict(model: nn.Module, state_dict: Mapping[str, Any], min_match: float = 1.) -> float:
+    """Check that a state dict is one of this model.
+
+    Args:
+        model: The model.
+        state_dict: Tensors by name; a leading ``module.`` is ignored, as the host does.
+        min_match: Least share of the model's tensors to be found, 0 to 1.
+
+    Returns:
+        The share that was found.
+
+    Raises:
+        CheckpointMismatchError: See :class:`CheckpointGuardHook`.
+    """
+    wanted = model.state_dict()
+    found = {re.sub(r'^module\.', '', name): value for name, value in state_dict.items()
+             if isinstance(value, Tensor)}
+    missing = [name for name in wanted if name not in found]
+    resized = [f'{name} {tuple(found[name].shape)} for {tuple(value.shape)}'
+               for name, value in wanted.items()
+               if name in found and _sizes(found[name]) != _sizes(value)]
+    unexpected = [name for name in found if name not in wanted]
+    matched = len(wanted) - len(missing) - len(resized)
+    share = matched / max(len(wanted), 1)
+    if share < min_match:
+        raise CheckpointMismatchError(
+            f'The checkpoint holds {matched} of the {len(wanted)} tensors of '
+            f'{type(model).__name__}, at least {min_match:.0%} are expected: it is of another '
+            'model or config (CheckpointGuardHook(min_match=...) accepts a part of a model). '
+            + '; '.join(_first(*group) for group in (
+                ('missing', missing), ('other size', resized), ('unexpected', unexpected))))
+    return share
+
+
+def _sizes(tensor: Tensor) -> Tuple[int, ...]:
+    """Shape without the order: sparse-convolution kernels are permuted on loading."""
+    return tuple(sorted(tensor.shape))
+
+
+def _first(title: str, names: List[str]) -> str:
+    rest = ', ...' if len(names) > SHOWN else ''
+    return f"{title} {len(names)}{': ' if names else ''}{', '.join(names[:SHOWN])}{rest}"

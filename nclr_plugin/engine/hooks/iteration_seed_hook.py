@@ -1,0 +1,30 @@
+"""Randomness of a training step as a function of its iteration."""
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+
+@HOOKS.register_module()
+class IterationSeedHook(Hook):
+    """Seed torch, on every device, from (seed of the run, iteration, rank) before each iteration.
+
+    Dropout and sampling inside the model then do not depend on what was drawn before, so an
+    interrupted and resumed training goes on as if it had not been interrupted. The seed is the
+    runner's, which a checkpoint carries.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_train_iter(self,
+                          runner: Any,
+                          batch_idx: int,
+                          data_batch: Optional[Any] = None) -> None:
+        """Seed the generators of this process."""
+        sequence = np.random.SeedSequence((runner.seed, runner.iter, get_rank()))
+        torch.manual_seed(int(sequence.generate_state(1, np.uint32)[0]))

@@ -1,0 +1,133 @@
+"""Training steps that would ruin the weights."""
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional
+
+import torch
+from mmengine.dist import all_gather_object
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
+from mmengine.registry import HOOKS
+from torch.optim import Optimizer
+
+INFO_KEY = 'non_finite_steps'
+
+
+@HOOKS.register_module()
+class NonFiniteHook(Hook):
+    """Skip optimizer steps whose gradients are not finite, and name the frames they come from.
+
+    Gradients are looked at where the optimizer is about to use them: after accumulation, clipping
+    and the exchange between processes, which therefore all decide alike. A skipped step leaves
+    weights, the optimizer's state and the model's buffers (BatchNorm's statistics, which a broken
+    forward pass has already spoilt) as they were. Under a gradient scaler, which leaves out
+    overflowing steps by itself, a step counts here only if a loss was not finite.
+
+    Skipped steps are listed after training; the list, and so the budget, survives a resume.
+
+    Args:
+        max_skipped: Budget; one skipped step more raises. The weights are then the last good ones.
+
+    Raises:
+        FloatingPointError: When the budget is spent, with the frames and losses in question.
+    """
+
+    # Before hooks that use weights or write logs and checkpoints.
+    priority = 'ABOVE_NORMAL'
+
+    def __init__(self, max_skipped: int = 20) -> None:
+        if max_skipped < 0:
+            raise ValueError(f'max_skipped: expected a number >= 0, found {max_skipped}')
+        self.max_skipped = max_skipped
+
+    def before_train(self, runner: Any) -> None:
+        """Watch the optimizer."""
+        wrapper = runner.optim_wrapper
+        if not isinstance(wrapper, OptimWrapper):
+            raise TypeError('NonFiniteHook works with one optimizer, found '
+                            f'{type(wrapper).__name__}; take the hook out of the config')
+        self.steps: List[Dict[str, Any]] = runner.message_hub.get_info(INFO_KEY, [])
+        runner.message_hub.update_info(INFO_KEY, self.steps)
+        self._batches: List[Dict[str, Any]] = []  # those whose gradients are in the next step
+        self._optimizer_ran = self._refused = False
+        self._handle = wrapper.optimizer.register_step_pre_hook(self._refuse_non_finite)
+
+    def before_train_iter(self,
+                          runner: Any,
+                          batch_idx: int,
+                          data_batch: Optional[Any] = None) -> None:
+        """Keep the buffers as they are before the first batch of a step."""
+        if not self._batches:
+            self._buffers = [buffer.detach().clone() for buffer in _unwrapped(runner).buffers()]
+
+    def after_train_iter(self,
+                         runner: Any,
+                         batch_idx: int,
+                         data_batch: Any = None,
+                         outputs: Optional[Dict[str, Any]] = None) -> None:
+        """Account for the step, if this iteration made one."""
+        self._batches.append(
+            dict(frames=[str(sample.get('frame_id')) for sample in data_batch['data_samples']],
+                 losses=[name for name, value in (outputs or {}).items() if not _finite(value)]))
+        if not runner.optim_wrapper.should_update():
+            return  # gradients are being accumulated
+        batches, self._batches = self._batches, []
+        refused, self._refused = self._refused, False
+        by_scaler, self._optimizer_ran = not self._optimizer_ran, False
+        if refused or by_scaler:
+            self._account(runner, batches, by_scaler)
+
+    def after_train(self, runner: Any) -> None:
+        """List the skipped steps."""
+        self._handle.remove()
+        if not self.steps:
+            runner.logger.info('No step was skipped for values that are not finite.')
+            return
+        lines = ''.join(f'\n  {_describe(step)}' for step in self.steps)
+        runner.logger.warning(f'{len(self.steps)} steps were skipped for values that are not '
+                              f'finite:{lines}')
+
+    def _refuse_non_finite(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """Step pre-hook: without gradients, ``optimizer.step`` touches nothing."""
+        self._optimizer_ran = True
+        grads = [p.grad for group in optimizer.param_groups for p in group['params']
+                 if p.grad is not None and p.grad.numel() > 0]
+        # The largest entry is NaN or infinite if any is; one transfer from the device for all.
+        if grads and not _finite(
+                torch.stack([torch.linalg.vector_norm(g.detach(), float('inf')) for g in grads])):
+            optimizer.zero_grad(set_to_none=True)
+            self._refused = True
+
+    def _account(self, runner: Any, batches: List[Dict[str, Any]], by_scaler: bool) -> None:
+        # All processes are here or none, see the class's docstring.
+        batches = [batch for of_process in all_gather_object(batches) for batch in of_process]
+        culprits = [batch for batch in batches if batch['losses']]
+        if by_scaler and not culprits:
+            return  # the scaler looking for its scale
+        for buffer, saved in zip(_unwrapped(runner).buffers(), self._buffers):
+            buffer.copy_(saved)
+        culprits = culprits or batches
+        step = dict(iteration=runner.iter + 1,
+                    frames=[frame for batch in culprits for frame in batch['frames']],
+                    losses=sorted({name for batch in culprits for name in batch['losses']}))
+        self.steps.append(step)
+        count = f'{len(self.steps)} skipped, budget {self.max_skipped}'
+        if len(self.steps) > self.max_skipped:
+            raise FloatingPointError(
+                f'{_describe(step)} ({count}). Weights are the last good ones. Look at these '
+                'frames, lower the learning rate, or raise max_skipped of NonFiniteHook.')
+        runner.logger.warning(f'Step skipped, weights unchanged: {_describe(step)} ({count}).')
+
+
+def _describe(step: Dict[str, Any]) -> str:
+    what = ', '.join(step['losses']) or 'a gradient, but no loss,'
+    return f"iteration {step['iteration']}: {what} not finite, frames {', '.join(step['frames'])}"
+
+
+def _finite(value: Any) -> bool:
+    return bool(torch.isfinite(torch.as_tensor(value)).all())
+
+
+def _unwrapped(runner: Any) -> torch.nn.Module:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model

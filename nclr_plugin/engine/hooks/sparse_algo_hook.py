@@ -1,0 +1,27 @@
+"""Sparse convolutions on any device."""
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+from ...utils.sparse import set_sparse_algorithm
+
+
+@HOOKS.register_module()
+class SparseAlgoHook(Hook):
+    """Choose the algorithm of spconv's modules by the device that the model is on.
+
+    See :func:`~nclr_plugin.utils.sparse.set_sparse_algorithm`.
+    """
+
+    def before_run(self, runner: Any) -> None:
+        """Set the algorithm before the first forward pass."""
+        parameter = next(runner.model.parameters(), None)
+        if parameter is None:
+            return
+        changed = set_sparse_algorithm(runner.model, parameter.device)
+        if changed:
+            runner.logger.info(f'{changed} sparse modules use the native algorithm on '
+                               f'{parameter.device.type}.')

@@ -1,0 +1,180 @@
+"""The host's command lines, run as they are, with what this project adds.
+
+``tools/train.py`` and ``tools/test.py`` are mmdet3d's own: its flags, its Runner. Here its scripts
+are found, our additions are turned into ``--cfg-options``, and errors that a user can act on become
+one line.
+"""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Dict, Iterator, List, Optional, Sequence
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import set_random_seed
+
+from ..datasets.errors import BrokenFrameError
+from .hooks import CheckpointMismatchError
+
+RANDOM = 'none'
+USER_ERRORS = (OSError, ImportError, FloatingPointError, BrokenFrameError, CheckpointMismatchError)
+
+
+def train(argv: Optional[Sequence[str]] = None) -> None:
+    """Train: mmdet3d's ``tools/train.py``.
+
+    Additions to it: ``--amp`` works on CPU (bfloat16), and so does ``--launcher``.
+
+    Args:
+        argv: Arguments of the command line; default ``sys.argv[1:]``.
+    """
+    with _one_line_errors():
+        ours, argv = _own_parser(amp=True).parse_known_args(argv)
+        host = _load_host_tool('train')
+        args = _parse_by_host(host, argv)
+        options = _distributed_on_cpu(args)
+        if ours.amp and get_device() == 'cpu':
+            options['optim_wrapper.type'] = 'Bfloat16OptimWrapper'
+        elif ours.amp:
+            argv.append('--amp')
+        _run_host(host, argv, args, options)
+
+
+def test(argv: Optional[Sequence[str]] = None) -> None:
+    """Test: mmdet3d's ``tools/test.py``.
+
+    Additions to it: the checkpoint ``none`` stands for the random initialisation; a checkpoint of
+    another model is refused; ``--show-dir DIR`` writes overlays of the scan on the images to DIR;
+    ``--launcher`` works on CPU.
+
+    Args:
+        argv: Arguments of the command line; default ``sys.argv[1:]``.
+    """
+    with _one_line_errors(), tempfile.TemporaryDirectory() as folder:
+        ours, argv = _own_parser(show_dir=True).parse_known_args(argv)
+        host = _load_host_tool('test')
+        args = _parse_by_host(host, argv)
+        options = _distributed_on_cpu(args)
+        options['default_hooks.checkpoint_guard.type'] = 'CheckpointGuardHook'
+        if ours.show_dir:
+            options['default_hooks.overlay.type'] = 'OverlayHook'
+            options['default_hooks.overlay.out_dir'] = ours.show_dir
+        if args.checkpoint == RANDOM:
+            print('No checkpoint: the model is tested at its random initialisation.')
+            place = next(i for i, word in enumerate(argv)
+                         if word == RANDOM and argv[i - 1] != '--launcher')
+            argv[place] = _save_random_model(args, Path(folder) / 'random_initialisation.pth')
+        elif not Path(args.checkpoint).is_file():
+            raise FileNotFoundError(f'{args.checkpoint}: no such checkpoint; give a .pth file, or '
+                                    f'{RANDOM} for the random initialisation')
+        _run_host(host, argv, args, options)
+
+
+def _own_parser(amp: bool = False, show_dir: bool = False) -> argparse.ArgumentParser:
+    """Flags of the host that we translate; all others are left for it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    if amp:
+        parser.add_argument('--amp', action='store_true')
+    if show_dir:
+        parser.add_argument('--show-dir')
+    return parser
+
+
+def _load_host_tool(name: str) -> ModuleType:
+    """Import a script of mmdet3d, which lie beside its package or inside it (``.mim``)."""
+    spec = importlib.util.find_spec('mmdet3d')
+    if spec is None or spec.origin is None:
+        raise ImportError(f'tools/{name}.py runs on mmdet3d, which is not installed: '
+                          "pip install -e '.[mmdet3d]', or bash tools/quickstart.sh for an "
+                          'environment of its own')
+    package = Path(spec.origin).parent
+    scripts = [folder / 'tools' / f'{name}.py' for folder in (package / '.mim', package.parent)]
+    script = next((path for path in scripts if path.is_file()), None)
+    if script is None:
+        raise FileNotFoundError(f'mmdet3d has no {name}.py at {scripts[0]} or {scripts[1]}; '
+                                'install it by: mim install mmdet3d==1.4.0')
+    spec = importlib.util.spec_from_file_location(f'mmdet3d_tools_{name}', script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _parse_by_host(host: ModuleType, argv: List[str]) -> argparse.Namespace:
+    """Arguments as the host reads them."""
+    with _command_line(argv):
+        args = host.parse_args()
+    if not Path(args.config).is_file():
+        raise FileNotFoundError(f'{args.config}: no such config; the configs of this project are '
+                                'in configs/, e.g. configs/nclr/pretrain_skitti.py')
+    return args
+
+
+def _run_host(host: ModuleType, argv: List[str], args: argparse.Namespace,
+              options: Dict[str, Any]) -> None:
+    """Run the host with options added, which those of the user override."""
+    given = args.cfg_options or {}
+    added = [f'{key}={value}' for key, value in options.items() if key not in given]
+    with _command_line(argv + (['--cfg-options'] + added if added else [])):
+        host.main()
+
+
+def _distributed_on_cpu(args: argparse.Namespace) -> Dict[str, Any]:
+    """What the host's Runner needs to be told to run several processes without a GPU."""
+    if args.launcher == 'none' or get_device() != 'cpu':
+        return {}
+    return {
+        'env_cfg.dist_cfg.backend': 'gloo',
+        'model_wrapper_cfg.type': 'MMDistributedDataParallel',
+        'model_wrapper_cfg.device_ids': None,
+        'model_wrapper_cfg.broadcast_buffers': False,
+        'model_wrapper_cfg.find_unused_parameters': _load_config(args).get(
+            'find_unused_parameters', False),
+    }
+
+
+def _load_config(args: argparse.Namespace) -> Config:
+    config = Config.fromfile(args.config)
+    config.merge_from_dict(args.cfg_options or {})
+    return config
+
+
+def _save_random_model(args: argparse.Namespace, path: Path) -> str:
+    """Save the model as it is before training, the same in every process."""
+    config = _load_config(args)
+    init_default_scope(config.get('default_scope', 'mmengine'))
+    set_random_seed(config.get('randomness', {}).get('seed') or 0)
+    model = MODELS.build(config.model)
+    model.init_weights()
+    torch.save(dict(meta={}, state_dict=model.state_dict()), path)
+    return str(path)
+
+
+@contextlib.contextmanager
+def _command_line(argv: List[str]) -> Iterator[None]:
+    before = sys.argv
+    sys.argv = [before[0], *argv]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """End with one sentence for errors that the user can mend; others keep their traceback."""
+    try:
+        yield
+    except USER_ERRORS as error:
+        # An error of a data loader's worker brings the worker's traceback as its message.
+        text = str(error).strip()
+        if 'DataLoader worker' in text:
+            text = text.splitlines()[-1]
+        sys.exit(f'{type(error).__name__}: {text}')

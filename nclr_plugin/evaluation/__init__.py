@@ -1,0 +1,4 @@
+"""Metrics."""
+from .calibration_metric import CalibrationMetric
+
+__all__ = ['CalibrationMetric']
