@@ -1,0 +1,54 @@
+# SemanticKITTI / KITTI odometry: DATA_ROOT/sequences/XX/{image_2,velodyne,calib.txt}
+data_root = '{{$NCLR_SKITTI_ROOT:data/semantickitti}}'
+point_cloud_range = [-51.2, -51.2, -3, 51.2, 51.2, 1]
+image_size = (512, 160)  # width, height
+yaw = 3.141592653589793
+translation = (15., 15., 0.)
+
+train_pipeline = [
+    dict(type='LoadScan'),
+    dict(type='LoadImages'),
+    dict(type='RangeCrop', point_cloud_range=point_cloud_range),
+    dict(type='RandomSceneFlip', prob=0.5),
+    dict(type='RandomPlacement', yaw=yaw, translation=translation),
+    dict(type='ResizeImages', size=image_size),
+    dict(type='PhotometricDistortion'),
+    dict(type='PackCalibrationInputs'),
+]
+test_pipeline = [
+    dict(type='LoadScan'),
+    dict(type='LoadImages'),
+    dict(type='RangeCrop', point_cloud_range=point_cloud_range),
+    dict(type='RandomPlacement', yaw=yaw, translation=translation),
+    dict(type='ResizeImages', size=image_size),
+    dict(type='PackCalibrationInputs'),
+]
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='SeededInfiniteSampler', shuffle=True),
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type='CalibrationDataset',
+        data_root=data_root,
+        reader=dict(
+            type='KittiOdometryReader',
+            sequences=['00', '01', '02', '03', '04', '05', '06', '07', '09', '10']),
+        pipeline=train_pipeline,
+        skip_broken=True))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type='CalibrationDataset',
+        data_root=data_root,
+        reader=dict(type='KittiOdometryReader', sequences=['08']),
+        pipeline=test_pipeline,
+        test_mode=True))
+test_dataloader = val_dataloader
+val_evaluator = dict(type='CalibrationMetric')
+test_evaluator = val_evaluator

@@ -1,0 +1,55 @@
+"""NCLR on the generated demo world: a small model that learns within minutes on a CPU."""
+_base_ = ['./pretrain_skitti.py']
+
+data_root = '{{$NCLR_DEMO_ROOT:data/demo}}'
+point_cloud_range = [-51.2, -51.2, -3, 51.2, 51.2, 5]
+image_size = (320, 96)
+yaw = 0.3490658503988659  # 20 degrees
+translation = (2., 2., 0.)
+
+model = dict(
+    data_preprocessor=dict(voxel_size=(0.5, 0.5, 0.5), max_voxels=None),
+    point_backbone=dict(
+        base_channels=16,
+        encoder_channels=(24, 32, 48, 64),
+        encoder_blocks=(1, 1, 1, 1),
+        decoder_channels=(64, 48, 32, 32),
+        decoder_blocks=(1, 1, 1, 1)),
+    image_branch=dict(
+        depth=18, base_channels=16, out_indices=(0, 1, 2), out_channels=64, weights=None),
+    fusion=dict(embed_dims=96, num_heads=4, num_layers=2, ffn_channels=192),
+    num_samples=256,
+    num_outside=256)
+
+train_pipeline = [
+    dict(type='LoadScan'),
+    dict(type='LoadImages'),
+    dict(type='RangeCrop', point_cloud_range=point_cloud_range),
+    dict(type='RandomSceneFlip', prob=0.5),
+    dict(type='RandomPlacement', yaw=yaw, translation=translation),
+    dict(type='ResizeImages', size=image_size),
+    dict(type='PackCalibrationInputs'),
+]
+test_pipeline = [
+    dict(type='LoadScan'),
+    dict(type='LoadImages'),
+    dict(type='RangeCrop', point_cloud_range=point_cloud_range),
+    dict(type='RandomPlacement', yaw=yaw, translation=translation),
+    dict(type='ResizeImages', size=image_size),
+    dict(type='PackCalibrationInputs'),
+]
+train_dataloader = dict(
+    batch_size=4,
+    dataset=dict(
+        data_root=data_root,
+        reader=dict(_delete_=True, type='KittiOdometryReader', sequences=['00']),
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    dataset=dict(
+        data_root=data_root,
+        reader=dict(_delete_=True, type='KittiOdometryReader', sequences=['08']),
+        pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+train_cfg = dict(max_iters=575, val_interval=575)
+optim_wrapper = dict(optimizer=dict(lr=3e-3))

@@ -1,0 +1,150 @@
+"""What a whole pretraining step costs over its two backbones, and what waiting for data costs.
+
+Every ratio is taken within one round of one run, because the machine's speed drifts.
+"""
+from __future__ import annotations
+
+import argparse
+import time
+from statistics import median
+from typing import Callable, Dict, List
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DATASETS, MODELS
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmengine.runner.amp import autocast
+from torch import nn
+
+from nclr_plugin.utils.sparse import set_sparse_algorithm
+from .tables import markdown_table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags that ``step`` and ``data`` share."""
+    parser.add_argument('--config', default='configs/nclr/pretrain_skitti.py')
+    parser.add_argument('--batch-size', type=int, default=1, help='scans a step')
+    parser.add_argument('--rounds', type=int, default=5, help='timed rounds, after one warm-up')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--amp', action='store_true', help='bfloat16 autocast')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
+                        help='overrides of the config, such as '
+                        'train_dataloader.dataset.reader.sequences="[\'90\']"')
+
+
+def load(args: argparse.Namespace) -> Config:
+    """The config with the overrides of the command line."""
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    return cfg
+
+
+def build_model(cfg: Config, device: str) -> nn.Module:
+    """The config's model with random weights: weights do not change what a step costs."""
+    cfg.model.image_branch.weights = None
+    model = MODELS.build(cfg.model).to(device).train()
+    set_sparse_algorithm(model, device)
+    return model
+
+
+def run_step(args: argparse.Namespace) -> List[dict]:
+    """Time one batch of the training set through the backbones alone and through NCLR.
+
+    Returns:
+        list: rows of the table that :func:`main_step` prints.
+    """
+    cfg = load(args)
+    model = build_model(cfg, args.device)
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    batch = pseudo_collate([dataset[i] for i in range(args.batch_size)])
+    prepared = model.data_preprocessor(batch, True)
+    voxels, imgs = prepared['inputs']['voxels'], prepared['inputs']['imgs']
+
+    def point_backbone():
+        model.point_backbone(voxels.feats, voxels.coors).float().mean().backward()
+
+    def image_branch():
+        model.image_branch(imgs).float().mean().backward()
+
+    def nclr():
+        losses = model(**model.data_preprocessor(batch, True), mode='loss')
+        sum(losses.values()).backward()
+
+    parts = dict(point=point_backbone, image=image_branch, step=nclr)
+    times = measure(parts, args.rounds, args.device, args.amp, model)
+    ratios = [s / (p + i) for p, i, s in zip(times['point'], times['image'], times['step'])]
+    names = dict(
+        point=f'point backbone, {len(voxels.feats)} voxels',
+        image=f'image backbone (ResNet, FPN), {len(imgs)} x {tuple(imgs.shape[-2:])}',
+        step='NCLR step (voxelisation, all heads and losses)')
+    rows = [{'forward + backward': names[k], 'median s': f'{median(v):.3f}'}
+            for k, v in times.items()]
+    rows.append({'forward + backward': 'ratio of the step to both backbones, median (min - max)',
+                 'median s': f'{median(ratios):.3f} ({min(ratios):.3f} - {max(ratios):.3f})'})
+    return rows
+
+
+def measure(parts: Dict[str, Callable], rounds: int, device: str, amp: bool,
+            model: nn.Module) -> Dict[str, List[float]]:
+    """Seconds of each part, in turn, ``rounds`` times after a warm-up round."""
+    times = {name: [] for name in parts}
+    for _ in range(rounds + 1):
+        for name, part in parts.items():
+            model.zero_grad(set_to_none=True)
+            start = _now(device)
+            with autocast(enabled=amp, dtype=torch.bfloat16):
+                part()
+            times[name].append(_now(device) - start)
+    return {name: values[1:] for name, values in times.items()}
+
+
+def _now(device: str) -> float:
+    getattr(torch, torch.device(device).type).synchronize()
+    return time.perf_counter()
+
+
+def run_data(args: argparse.Namespace) -> List[dict]:
+    """Train with the config's loader and measure how long each step waits for its batch."""
+    cfg = load(args)
+    model = build_model(cfg, args.device)
+    loader = cfg.train_dataloader
+    loader.update(batch_size=args.batch_size, num_workers=args.workers,
+                  persistent_workers=args.workers > 0)
+    loader = Runner.build_dataloader(loader, seed=0)
+    waits, steps = [], []
+    batches = iter(loader)
+    for _ in range(args.rounds + 2):
+        model.zero_grad(set_to_none=True)
+        start = _now(args.device)
+        batch = next(batches)
+        ready = _now(args.device)
+        with autocast(enabled=args.amp, dtype=torch.bfloat16):
+            losses = model(**model.data_preprocessor(batch, True), mode='loss')
+            sum(losses.values()).backward()
+        waits.append(ready - start)
+        steps.append(_now(args.device) - ready)
+    waits, steps = waits[2:], steps[2:]  # the workers' start is not a step's cost
+    start = time.perf_counter()
+    for index in range(args.rounds):
+        loader.dataset[index]
+    alone = (time.perf_counter() - start) / args.rounds
+    return [{
+        'workers': args.workers,
+        'one sample, one process, ms': f'{1e3 * alone:.0f}',
+        'step, s': f'{median(steps):.2f}',
+        'wait for a batch, s': f'{median(waits):.4f}',
+        'share of time waiting': f'{100 * sum(waits) / (sum(waits) + sum(steps)):.2f}%'
+    }]
+
+
+def main_step(args: argparse.Namespace) -> None:
+    """Print the table of :func:`run_step`."""
+    print(markdown_table(run_step(args)))
+
+
+def main_data(args: argparse.Namespace) -> None:
+    """Print the table of :func:`run_data`."""
+    print(markdown_table(run_data(args)))

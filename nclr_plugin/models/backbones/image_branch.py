@@ -1,0 +1,109 @@
+"""The image branch: a host ResNet and a feature pyramid down to stride 4 (paper, section 4.2)."""
+from __future__ import annotations
+
+import logging
+import os.path as osp
+from typing import List, Optional, Sequence
+from urllib.error import URLError
+
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from mmengine.runner import load_checkpoint
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class ResNetFPN(BaseModule):
+    """ResNet encoder and FPN decoder, run apart so that features are fused in between.
+
+    Args:
+        depth: 18, 34, 50, 101 or 152.
+        base_channels: Width of the first stage (64 in a standard ResNet).
+        out_indices: Stages handed to the pyramid; the last is the one that is fused.
+        out_channels: Channels of the stride-4 map.
+        weights: Weights of the encoder: a file, or a name that mmengine's loader knows
+            (``torchvision://resnet50``, ``open-mmlab://...``). ``None``: random.
+            A name that cannot be reached leaves random weights, which the log says.
+        frozen: The encoder is not trained and its BatchNorm uses its stored statistics.
+
+    Raises:
+        FileNotFoundError: ``weights`` is a path that does not exist.
+    """
+
+    stride = 4
+
+    def __init__(self,
+                 depth: int = 50,
+                 base_channels: int = 64,
+                 out_indices: Sequence[int] = (0, 1, 2, 3),
+                 out_channels: int = 128,
+                 weights: Optional[str] = None,
+                 frozen: bool = False,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg)
+        self.encoder = MODELS.build(
+            dict(
+                type='mmdet.ResNet',
+                depth=depth,
+                base_channels=base_channels,
+                stem_channels=base_channels,
+                num_stages=out_indices[-1] + 1,
+                strides=(1, 2, 2, 2)[:out_indices[-1] + 1],
+                dilations=(1, ) * (out_indices[-1] + 1),
+                out_indices=tuple(out_indices),
+                norm_eval=frozen,
+                style='pytorch'))
+        expansion = 1 if depth < 50 else 4
+        channels = [base_channels * 2**i * expansion for i in out_indices]
+        self.decoder = MODELS.build(
+            dict(
+                type='mmdet.FPN',
+                in_channels=channels,
+                out_channels=out_channels,
+                num_outs=len(channels)))
+        # Only the finest level is used: the other output convolutions would be dead weight.
+        for level in range(1, len(channels)):
+            self.decoder.fpn_convs[level] = nn.Identity()
+        self.bottleneck_channels = channels[-1]
+        self.out_channels = out_channels
+        self.weights = weights
+        self.frozen = frozen
+        if frozen:
+            self.encoder.requires_grad_(False)
+
+    def init_weights(self) -> None:
+        """Random initialisation, then ``weights`` where given."""
+        super().init_weights()
+        if self.weights is None:
+            print_log('Image encoder: random weights (no `weights` given).', 'current')
+            return
+        if '://' not in self.weights and not osp.isfile(self.weights):
+            raise FileNotFoundError(
+                f'Image encoder weights "{self.weights}" not found. Give a file, a name such as '
+                '"torchvision://resnet50", or None for random weights.')
+        try:
+            load_checkpoint(self.encoder, self.weights, map_location='cpu', logger='current')
+            print_log(f'Image encoder: weights of {self.weights}.', 'current')
+        except (URLError, ConnectionError, TimeoutError) as error:
+            print_log(f'Image encoder: RANDOM weights, {self.weights} cannot be reached ({error}).',
+                      'current', level=logging.WARNING)
+
+    def train(self, mode: bool = True) -> 'ResNetFPN':
+        """Training mode for all but a frozen encoder, whose BatchNorm must not drift."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
+    def encode(self, imgs: Tensor) -> List[Tensor]:
+        """(V, 3, H, W) -> maps of strides 4, 8, 16, ... , the last one to be fused."""
+        return list(self.encoder(imgs))
+
+    def decode(self, feats: List[Tensor]) -> Tensor:
+        """Maps of :meth:`encode`, the last one fused -> (V, out_channels, H / 4, W / 4)."""
+        return self.decoder(feats)[0]
+
+    def forward(self, imgs: Tensor) -> Tensor:
+        """Encode and decode without fusion."""
+        return self.decode(self.encode(imgs))

@@ -1,0 +1,83 @@
+"""MinkUNet whose encoder and decoder can be run apart, with mmdet3d's parameter names."""
+from __future__ import annotations
+
+from typing import List, Sequence
+
+import torch
+from mmdet3d.models.backbones import MinkUNetBackbone
+from spconv.pytorch import SparseConvTensor
+from torch import Tensor
+
+
+class SplitMinkUNet(MinkUNetBackbone):
+    """mmdet3d's ``MinkUNetBackbone`` on spconv, split at the bottleneck for feature fusion.
+
+    The ``state_dict`` keys are the host's, so the weights move to a host segmentor as they are.
+
+    Args:
+        in_channels: Channels of a voxel's input.
+        base_channels, num_stages, encoder_channels, encoder_blocks, decoder_channels,
+            decoder_blocks, block_type: As in the host.
+        init_cfg: Weight initialisation.
+    """
+
+    def __init__(self,
+                 in_channels: int = 4,
+                 base_channels: int = 32,
+                 num_stages: int = 4,
+                 encoder_channels: Sequence[int] = (32, 64, 128, 256),
+                 encoder_blocks: Sequence[int] = (2, 2, 2, 2),
+                 decoder_channels: Sequence[int] = (256, 128, 96, 96),
+                 decoder_blocks: Sequence[int] = (2, 2, 2, 2),
+                 block_type: str = 'basic',
+                 init_cfg: dict = None) -> None:
+        # The host inserts into the lists that it is given: hand it fresh ones.
+        super().__init__(
+            in_channels=in_channels,
+            base_channels=base_channels,
+            num_stages=num_stages,
+            encoder_channels=list(encoder_channels),
+            encoder_blocks=list(encoder_blocks),
+            decoder_channels=list(decoder_channels),
+            decoder_blocks=list(decoder_blocks),
+            block_type=block_type,
+            sparseconv_backend='spconv',
+            init_cfg=init_cfg)
+        self.stride = 2**num_stages
+        self.bottleneck_channels = encoder_channels[-1]
+        self.out_channels = decoder_channels[-1]
+
+    def encode(self, voxel_feats: Tensor, coors: Tensor) -> List[SparseConvTensor]:
+        """Voxels (M, C) and their ``batch, x, y, z`` indices (M, 4) -> the levels of the encoder.
+
+        The first level has the input's voxels, the last is the bottleneck at ``self.stride``;
+        each has ``features`` and ``indices``. On the CPU, sparse convolutions know no half
+        precision, so autocast is off there.
+        """
+        with _full_precision_on_cpu(voxel_feats):
+            # A scan flatter than one bottleneck voxel would have no bottleneck at all.
+            spatial_shape = (coors.amax(0)[1:] + 1).clamp(min=self.stride).tolist()
+            x = SparseConvTensor(voxel_feats, coors, spatial_shape, int(coors[-1, 0]) + 1)
+            levels = [self.conv_input(x)]
+            for stage in self.encoder:
+                levels.append(stage(levels[-1]))
+        return levels
+
+    def decode(self, levels: List[SparseConvTensor], bottleneck_feats: Tensor) -> Tensor:
+        """Levels of :meth:`encode`, the bottleneck's features replaced -> (M, out_channels)."""
+        with _full_precision_on_cpu(bottleneck_feats):
+            x = levels[-1].replace_feature(bottleneck_feats.to(levels[-1].features.dtype))
+            for (upsample, blocks), lateral in zip(self.decoder, levels[-2::-1]):
+                x = upsample(x)
+                x = blocks(x.replace_feature(torch.cat((x.features, lateral.features), 1)))
+        return x.features
+
+    def forward(self, voxel_feats: Tensor, coors: Tensor) -> Tensor:
+        """The host's forward: (M, C), (M, 4) -> (M, out_channels)."""
+        levels = self.encode(voxel_feats, coors)
+        return self.decode(levels, levels[-1].features)
+
+
+def _full_precision_on_cpu(tensor: Tensor) -> torch.autocast:
+    kind = tensor.device.type
+    return torch.autocast(kind, enabled=kind != 'cpu' and torch.is_autocast_enabled())

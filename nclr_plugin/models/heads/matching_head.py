@@ -1,0 +1,113 @@
+"""Similarity in a unified space and matches from it (paper, sections 3.3 and 3.4)."""
+from __future__ import annotations
+
+from typing import NamedTuple, Tuple
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Matches(NamedTuple):
+    """Pixels found for points.
+
+    Attributes:
+        pixels: (..., K, 2) input-image pixels (u, v).
+        similarity: (..., K), largest similarity over the permitted pixels (without temperature).
+    """
+    pixels: Tensor
+    similarity: Tensor
+
+
+@MODELS.register_module()
+class MatchingHead(BaseModule):
+    r"""Projects both modalities, aligns them with :math:`W_f = Q D Q^T` and matches.
+
+    The similarity of a point and a pixel is :math:`\tilde F^P W_f \tilde F^{I\top}` with
+    normalised features (Eq. 2); :math:`W_f` is symmetric by construction and the identity at the
+    start, where the similarity is the cosine.
+
+    Args:
+        point_channels, pixel_channels: Channels of the decoded features.
+        embed_dims: Channels in which points and pixels are compared.
+        alignment: Learn :math:`W_f` (``False``: cosine similarity, as in the paper's baseline).
+        temperature: :math:`\tau` of Eq. 2.
+        match: ``'soft'`` (Eq. 4-5) or ``'hard'`` (the most similar pixel).
+        match_temperature: Temperature of the soft match. Eq. 5 prints none; without one a softmax
+            over thousands of cosines is flat and every match lies at the image's centre.
+    """
+
+    def __init__(self,
+                 point_channels: int,
+                 pixel_channels: int,
+                 embed_dims: int = 64,
+                 alignment: bool = True,
+                 temperature: float = 0.07,
+                 match: str = 'soft',
+                 match_temperature: float = 0.02,
+                 init_cfg: dict = None) -> None:
+        super().__init__(init_cfg)
+        if match not in ('soft', 'hard'):
+            raise ValueError(f'MatchingHead: match must be "soft" or "hard", found "{match}".')
+        self.point_proj = nn.Linear(point_channels, embed_dims)
+        self.pixel_proj = nn.Conv2d(pixel_channels, embed_dims, 1)
+        self.alignment_weight = nn.Parameter(torch.eye(embed_dims)) if alignment else None
+        self.temperature = temperature
+        self.match_mode = match
+        self.match_temperature = match_temperature
+
+    def forward(self, point_feats: Tensor, pixel_feats: Tensor) -> Tuple[Tensor, Tensor]:
+        """(N, C_P), (V, C_I, H', W') -> normalised (N, D) and (V, H' W', D), float32."""
+        points = self.point_proj(point_feats)
+        pixels = self.pixel_proj(pixel_feats).flatten(2).transpose(1, 2)
+        return F.normalize(points.float(), dim=-1), F.normalize(pixels.float(), dim=-1)
+
+    @property
+    def alignment_matrix(self) -> Tensor:
+        """The symmetric :math:`W_f` (D, D); ``None`` without alignment."""
+        if self.alignment_weight is None:
+            return None
+        return (self.alignment_weight + self.alignment_weight.T) / 2
+
+    def align(self, points: Tensor) -> Tensor:
+        r"""(..., D) -> (..., D): :math:`\tilde F^P W_f`, to be multiplied with pixel features."""
+        return points if self.alignment_weight is None else points @ self.alignment_matrix
+
+    def similarity(self, points: Tensor, pixels: Tensor) -> Tensor:
+        """(..., K, D), (..., L, D) -> (..., K, L), without temperature (Eq. 2)."""
+        return self.align(points) @ pixels.transpose(-1, -2)
+
+    def unified(self, points: Tensor, pixels: Tensor) -> Tuple[Tensor, Tensor]:
+        r"""Both modalities in the space in which the similarity is a plain dot product.
+
+        With :math:`W_f = Q D Q^T`, features become :math:`\tilde F Q |D|^{1/2}` (the sign of
+        a negative eigenvalue goes to the points), so that their dot product is Eq. 2's
+        exponent. The cosine of the results is the paper's Table 7; the vectors are its Fig. 4.
+        """
+        if self.alignment_weight is None:
+            return points, pixels
+        eigenvalues, basis = torch.linalg.eigh(self.alignment_matrix)
+        scale = eigenvalues.abs().sqrt()
+        return points @ (basis * scale * eigenvalues.sign()), pixels @ (basis * scale)
+
+    def match(self, points: Tensor, pixels: Tensor, centres: Tensor, permitted: Tensor,
+              mode: str = None) -> Matches:
+        """A pixel for every point, among the permitted ones.
+
+        Args:
+            points: (V, K, D) point features.
+            pixels: (V, L, D) pixel features.
+            centres: (L, 2) cell centres in input-image pixels.
+            permitted: (V, L) bool, the predicted overlap :math:`I_o`; a view that permits
+                none gets finite, meaningless matches: the caller decides on validity.
+            mode: Overrides ``match``.
+        """
+        similarity = self.similarity(points, pixels)
+        masked = similarity.masked_fill(~permitted[:, None], -1e4)
+        best, index = masked.max(-1)
+        if (mode or self.match_mode) == 'hard':
+            return Matches(centres[index], best)
+        weights = torch.softmax(masked / self.match_temperature, -1)
+        return Matches(weights @ centres.to(weights.dtype), best)

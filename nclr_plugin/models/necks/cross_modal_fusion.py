@@ -1,0 +1,206 @@
+"""Bidirectional transformer between bottleneck voxels and image cells (paper, section 3.2)."""
+from __future__ import annotations
+
+from typing import Tuple
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from ..ragged import padding_of
+
+
+def sinusoidal_encoding(position: Tensor, channels: int, wavelength: Tuple[float, float]) -> Tensor:
+    """Sines and cosines of each coordinate at geometrically spaced wavelengths.
+
+    Args:
+        position: (..., D).
+        channels: Channels of the code; those beyond the last multiple of 2 D are zero.
+        wavelength: Shortest and longest wavelength, in the unit of ``position``.
+
+    Returns:
+        Tensor: (..., channels).
+    """
+    dims = position.shape[-1]
+    num_waves = channels // (2 * dims)
+    exponent = torch.linspace(0, 1, num_waves, device=position.device, dtype=position.dtype)
+    shortest, longest = wavelength
+    frequency = 2 * torch.pi / (shortest * (longest / shortest)**exponent)
+    angle = (position[..., None] * frequency).flatten(-2)
+    code = torch.cat((angle.sin(), angle.cos()), -1)
+    return nn.functional.pad(code, (0, channels - code.shape[-1]))
+
+
+class FusionLayer(nn.Module):
+    """Self-attention, cross-attention both ways, feed-forward; pre-norm, residual.
+
+    Args:
+        channels: Token width.
+        num_heads: Attention heads.
+        ffn_channels: Hidden width of the feed-forward network.
+        dropout: Dropout after each block.
+    """
+
+    def __init__(self, channels: int, num_heads: int, ffn_channels: int, dropout: float) -> None:
+        super().__init__()
+        self.points = _Branch(channels, num_heads, ffn_channels, dropout)
+        self.pixels = _Branch(channels, num_heads, ffn_channels, dropout)
+
+    def forward(self, points: Tensor, pixels: Tensor, point_pos: Tensor, pixel_pos: Tensor,
+                keys: Tensor, key_mask: Tensor, pixel_mask: Tensor) -> Tuple[Tensor, Tensor]:
+        """One layer.
+
+        Args:
+            points: (B, P, E) tokens of voxels, all of which ask.
+            pixels: (B, Q, E) tokens of image cells.
+            point_pos, pixel_pos: Position codes of the same shapes.
+            keys: (B, S) the sampled keypoints, those voxels that answer.
+            key_mask: (B, S) bool, True where ``keys`` is a token.
+            pixel_mask: (B, Q) bool, True where ``pixels`` is a token.
+        """
+        points = self.points.self_attention(points, point_pos, keys, key_mask)
+        pixels = self.pixels.self_attention(pixels, pixel_pos, None, pixel_mask)
+        fused_points = self.points.cross_attention(points, point_pos, pixels, pixel_pos, pixel_mask)
+        key_tokens, key_pos = _take(points, keys), _take(point_pos, keys)
+        pixels = self.pixels.cross_attention(pixels, pixel_pos, key_tokens, key_pos, key_mask)
+        return self.points.feed_forward(fused_points), self.pixels.feed_forward(pixels)
+
+
+class _Branch(nn.Module):
+    """The attention blocks of one modality."""
+
+    def __init__(self, channels: int, num_heads: int, ffn_channels: int, dropout: float) -> None:
+        super().__init__()
+        self.self_attn = nn.MultiheadAttention(channels, num_heads, dropout, batch_first=True)
+        self.cross_attn = nn.MultiheadAttention(channels, num_heads, dropout, batch_first=True)
+        self.ffn = nn.Sequential(
+            nn.LayerNorm(channels), nn.Linear(channels, ffn_channels), nn.GELU(),
+            nn.Dropout(dropout), nn.Linear(ffn_channels, channels), nn.Dropout(dropout))
+        self.self_norm = nn.LayerNorm(channels)
+        self.query_norm = nn.LayerNorm(channels)
+        self.memory_norm = nn.LayerNorm(channels)
+
+    def self_attention(self, tokens: Tensor, pos: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        normed = self.self_norm(tokens)
+        memory, memory_pos = normed, pos
+        if keys is not None:
+            memory, memory_pos = _take(normed, keys), _take(pos, keys)
+        return tokens + self._attend(self.self_attn, normed + pos, memory, memory_pos, mask)
+
+    def cross_attention(self, tokens: Tensor, pos: Tensor, memory: Tensor, memory_pos: Tensor,
+                        mask: Tensor) -> Tensor:
+        query = self.query_norm(tokens) + pos
+        return tokens + self._attend(self.cross_attn, query, self.memory_norm(memory), memory_pos,
+                                     mask)
+
+    def feed_forward(self, tokens: Tensor) -> Tensor:
+        return tokens + self.ffn(tokens)
+
+    @staticmethod
+    def _attend(attention: nn.MultiheadAttention, query: Tensor, memory: Tensor,
+                memory_pos: Tensor, mask: Tensor) -> Tensor:
+        return attention(query, memory + memory_pos, memory, key_padding_mask=~mask,
+                         need_weights=False)[0]
+
+
+def _take(tokens: Tensor, index: Tensor) -> Tensor:
+    """(B, P, E), (B, S) -> (B, S, E)."""
+    return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
+
+
+@MODELS.register_module()
+class CrossModalFusion(BaseModule):
+    """Fuses the encoders' outputs: every voxel learns of the images of its scan and back.
+
+    Every bottleneck voxel asks; an evenly strided sample of at most ``num_keypoints`` of them
+    answers (the paper's sampled keypoints), which bounds the cost on dense scans. Points attend
+    to the cells of all views of their scan, so that a rig of six cameras is fused in one pass.
+
+    Args:
+        point_channels, pixel_channels: Channels of the two inputs.
+        embed_dims: Token width (C_E).
+        num_heads, num_layers, ffn_channels, dropout: Transformer settings.
+        num_keypoints: Largest number of voxels of a scan that are attended to.
+        point_wavelength: Shortest and longest wavelength of the 3D position code, metres.
+        pixel_wavelength: The same for the 2D code, cells.
+    """
+
+    def __init__(self,
+                 point_channels: int,
+                 pixel_channels: int,
+                 embed_dims: int = 128,
+                 num_heads: int = 4,
+                 num_layers: int = 2,
+                 ffn_channels: int = 256,
+                 dropout: float = 0.,
+                 num_keypoints: int = 1024,
+                 point_wavelength: Tuple[float, float] = (2., 200.),
+                 pixel_wavelength: Tuple[float, float] = (2., 100.),
+                 init_cfg: dict = None) -> None:
+        super().__init__(init_cfg)
+        self.point_in = nn.Linear(point_channels, embed_dims)
+        self.pixel_in = nn.Linear(pixel_channels, embed_dims)
+        self.point_out = nn.Sequential(
+            nn.LayerNorm(embed_dims), nn.Linear(embed_dims, point_channels))
+        self.pixel_out = nn.Sequential(
+            nn.LayerNorm(embed_dims), nn.Linear(embed_dims, pixel_channels))
+        self.layers = nn.ModuleList(
+            FusionLayer(embed_dims, num_heads, ffn_channels, dropout) for _ in range(num_layers))
+        self.embed_dims = embed_dims
+        self.num_keypoints = num_keypoints
+        self.point_wavelength = point_wavelength
+        self.pixel_wavelength = pixel_wavelength
+
+    def forward(self, point_feats: Tensor, points: Tensor, point_batch_index: Tensor,
+                pixel_feats: Tensor, view_batch_index: Tensor,
+                batch_size: int) -> Tuple[Tensor, Tensor]:
+        """Fused features of the inputs' shapes.
+
+        Args:
+            point_feats: (N_E, C_P), bottleneck voxels in any order.
+            points: (N_E, 3), metres, LiDAR frame: their centres.
+            point_batch_index: (N_E,) the scan of each.
+            pixel_feats: (V, C_I, H_E, W_E), the last map of the image encoder.
+            view_batch_index: (V,) the scan of each view.
+            batch_size: Number of scans.
+        """
+        num_views, _, height, width = pixel_feats.shape
+        cells = pixel_feats.flatten(2).transpose(1, 2).reshape(num_views * height * width, -1)
+        cell_scan = torch.repeat_interleave(view_batch_index, height * width)
+        point_padding = padding_of(point_batch_index, batch_size)
+        pixel_padding = padding_of(cell_scan, batch_size)
+
+        point_pos = sinusoidal_encoding(points, self.embed_dims, self.point_wavelength)
+        cell_pos = sinusoidal_encoding(
+            _cell_grid(height, width, points), self.embed_dims, self.pixel_wavelength)
+        tokens = point_padding.pad(self.point_in(point_feats))
+        pixels = pixel_padding.pad(self.pixel_in(cells))
+        point_pos = point_padding.pad(point_pos.to(tokens.dtype))
+        pixel_pos = pixel_padding.pad(cell_pos.to(pixels.dtype).repeat(num_views, 1))
+        keys, key_mask = self._sample_keypoints(point_padding.mask)
+
+        for layer in self.layers:
+            tokens, pixels = layer(tokens, pixels, point_pos, pixel_pos, keys, key_mask,
+                                   pixel_padding.mask)
+
+        point_feats = point_feats + self.point_out(point_padding.unpad(tokens))
+        cells = self.pixel_out(pixel_padding.unpad(pixels))
+        cells = cells.view(num_views, height * width, -1).transpose(1, 2)
+        return point_feats, pixel_feats + cells.reshape(pixel_feats.shape)
+
+    def _sample_keypoints(self, mask: Tensor) -> Tuple[Tensor, Tensor]:
+        """(B, P) tokens present -> slots (B, S) spread evenly over each scan's voxels, mask."""
+        counts = mask.sum(1, keepdim=True)
+        size = min(self.num_keypoints, mask.shape[1])
+        index = torch.arange(size, device=mask.device).expand(len(mask), -1)
+        spread = torch.div(index * counts, size, rounding_mode='floor')
+        return torch.where(counts > size, spread, index), index < counts
+
+
+def _cell_grid(height: int, width: int, like: Tensor) -> Tensor:
+    """(H * W, 2) columns and rows of the cells of a map."""
+    v, u = torch.meshgrid(
+        torch.arange(height, device=like.device, dtype=like.dtype),
+        torch.arange(width, device=like.device, dtype=like.dtype), indexing='ij')
+    return torch.stack((u, v), -1).view(-1, 2)

@@ -1,0 +1,294 @@
+"""NCLR: self-supervised pretraining by 2D-3D neural calibration (arXiv 2401.12452)."""
+from __future__ import annotations
+
+from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+
+import torch
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
+from mmengine.structures import BaseDataElement
+from torch import Tensor
+
+from nclr_plugin.geometry.camera import cell_centres, in_view, project_points
+from nclr_plugin.geometry.correspondence import nearest_cell, pixel_overlap
+from nclr_plugin.geometry.se3 import make_transform
+from ..losses.info_nce import pixel_to_point_loss, point_to_pixel_loss, sample_rows
+from ..losses.overlap_loss import overlap_loss
+from ..ragged import ViewPoints, voxels_of_views
+
+
+class Features(NamedTuple):
+    """What both branches and the heads on top of them say of a batch of V views.
+
+    Attributes:
+        points: (N, D) normalised voxel features to be compared with pixels.
+        pixels: (V, H' W', D) normalised pixel features.
+        point_logits: (V, L) overlap logits of the voxels each view may see; ``None`` without
+            overlap detection.
+        pixel_logits: (V, H', W'); ``None`` likewise.
+        seen: the voxels each view may see.
+        map_size: (H', W').
+    """
+    points: Tensor
+    pixels: Tensor
+    point_logits: Optional[Tensor]
+    pixel_logits: Optional[Tensor]
+    seen: ViewPoints
+    map_size: Tuple[int, int]
+
+
+class GroundTruth(NamedTuple):
+    """Where the voxels of each view project under the true pose.
+
+    Attributes:
+        pixels: (V, L, 2) input-image pixels.
+        visible: (V, L) bool.
+        pixel_labels: (V, H', W') bool, cells in the overlapping area.
+    """
+    pixels: Tensor
+    visible: Tensor
+    pixel_labels: Tensor
+
+
+@MODELS.register_module()
+class NCLR(BaseModel):
+    """Estimates which points and pixels both sensors see, matches them and solves for the pose.
+
+    ``alignment=False`` in the matching head, no ``overlap_head`` and ``loss_weights=dict(pose=0)``
+    give the rows of the paper's Table 6.
+
+    Args:
+        point_backbone: Config of a backbone with ``encode``, ``decode``, ``stride``,
+            ``bottleneck_channels`` and ``out_channels``; this is what pretraining is for.
+        image_branch: Config of an image network with the same attributes.
+        fusion: Config of :class:`~nclr_plugin.models.necks.CrossModalFusion`; channels are
+            filled in here, as in the heads.
+        matching_head, overlap_head, pose_head: Configs of the heads.
+        loss_weights: lambda_f, lambda_o and lambda_p as ``feature``, ``overlap``, ``pose``.
+        num_samples: Points P_S sampled of a view for Eq. 1.
+        num_outside: Points outside the view sampled as further negatives of pixels.
+        positive_margin: r_p, cells of the stride-4 map: a point whose nearest cell centre is
+            farther away has no positive.
+        negative_margin: r_n, cells: nearer pairs are not negatives.
+        overlap_positive_weight: Weight of overlapping points in Eq. 3.
+        overlap_dilation: Cells by which projected points are grown into a dense overlap area.
+        num_test_points: Points that are matched at test time, at most.
+        data_preprocessor: Config of the data preprocessor.
+
+    ``pose_loss_scale`` (0..1) multiplies lambda_p; a schedule sets it, because matches from an
+    untrained similarity all lie near the image's centre and their poses mean nothing.
+    """
+
+    def __init__(self,
+                 point_backbone: dict,
+                 image_branch: dict,
+                 fusion: dict,
+                 matching_head: dict,
+                 overlap_head: Optional[dict] = None,
+                 pose_head: Optional[dict] = None,
+                 loss_weights: Optional[Dict[str, float]] = None,
+                 num_samples: int = 1024,
+                 num_outside: int = 1024,
+                 positive_margin: float = 1.,
+                 negative_margin: float = 2.,
+                 overlap_positive_weight: float = 3.,
+                 overlap_dilation: int = 1,
+                 num_test_points: int = 4096,
+                 data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(data_preprocessor, init_cfg)
+        self.point_backbone = MODELS.build(point_backbone)
+        self.image_branch = MODELS.build(image_branch)
+        self.fusion = MODELS.build(
+            dict(
+                point_channels=self.point_backbone.bottleneck_channels,
+                pixel_channels=self.image_branch.bottleneck_channels,
+                **fusion))
+        channels = dict(
+            point_channels=self.point_backbone.out_channels,
+            pixel_channels=self.image_branch.out_channels)
+        self.matching_head = MODELS.build(dict(**channels, **matching_head))
+        self.overlap_head = overlap_head and MODELS.build(dict(**channels, **overlap_head))
+        self.pose_head = MODELS.build(pose_head or dict(type='PoseHead'))
+        self.loss_weights = {**dict(feature=1., overlap=.5, pose=.2), **(loss_weights or {})}
+        self.num_samples = num_samples
+        self.num_outside = num_outside
+        self.positive_margin = positive_margin
+        self.negative_margin = negative_margin
+        self.overlap_positive_weight = overlap_positive_weight
+        self.overlap_dilation = overlap_dilation
+        self.num_test_points = num_test_points
+        self.pose_loss_scale = 1.
+
+    def forward(self, inputs: dict, data_samples: Optional[list] = None,
+                mode: str = 'tensor') -> Union[Features, Dict[str, Tensor], list]:
+        """mmengine's interface over the output of the data preprocessor.
+
+        Args:
+            inputs: See ``CalibrationDataPreprocessor``.
+            data_samples: One ``CalibrationDataSample`` a scan.
+            mode: ``'loss'`` (dict of losses), ``'predict'`` (the data samples with poses and
+                matches) or ``'tensor'`` (:class:`Features`).
+        """
+        features = self.extract_features(inputs)
+        if mode == 'loss':
+            return self.loss(inputs, features)
+        if mode == 'predict':
+            return self.predict(inputs, features, data_samples)
+        return features
+
+    def extract_features(self, inputs: dict) -> Features:
+        """Section 3.2: encode both sides, fuse, decode, and apply the heads."""
+        voxels, views = inputs['voxels'], inputs['view_batch_index']
+        batch_size = len(voxels.origin)
+        levels = self.point_backbone.encode(voxels.feats, voxels.coors)
+        maps = self.image_branch.encode(inputs['imgs'])
+
+        bottleneck = levels[-1].indices
+        fused_points, maps[-1] = self.fusion(
+            levels[-1].features, voxels.centres(bottleneck, self.point_backbone.stride),
+            bottleneck[:, 0].long(), maps[-1], views, batch_size)
+
+        point_feats = self.point_backbone.decode(levels, fused_points)
+        pixel_feats = self.image_branch.decode(maps)
+        seen = voxels_of_views(voxels.batch_index, views, batch_size)
+        point_logits = pixel_logits = None
+        if self.overlap_head is not None:
+            point_logits, pixel_logits = self.overlap_head(point_feats, pixel_feats, seen)
+        points, pixels = self.matching_head(point_feats, pixel_feats)
+        return Features(points, pixels, point_logits, pixel_logits, seen, pixel_feats.shape[-2:])
+
+    @torch.no_grad()
+    def ground_truth(self, inputs: dict, features: Features) -> GroundTruth:
+        """Projections of the voxels' points and overlap labels under the true pose."""
+        height, width = inputs['imgs'].shape[-2:]
+        seen = features.seen
+        points = inputs['voxels'].points[seen.voxel]
+        pixels, depth = project_points(points, inputs['lidar2cam'], inputs['cam2img'])
+        visible = in_view(pixels, depth, height, width) & seen.mask
+        view = torch.arange(len(visible), device=visible.device)[:, None].expand_as(visible)
+        labels = pixel_overlap(
+            pixels.flatten(0, 1), visible.flatten(), view.flatten(), len(visible), height, width,
+            self.image_branch.stride, dilate=self.overlap_dilation)
+        return GroundTruth(pixels, visible, labels)
+
+    def loss(self, inputs: dict, features: Features) -> Dict[str, Tensor]:
+        """Section 3.6: lambda_f L_f + lambda_o L_o + lambda_p L_p, as a dict of weighted terms."""
+        truth = self.ground_truth(inputs, features)
+        losses = self.feature_loss(inputs, features, truth)
+        weight = self.loss_weights
+        losses = {name: weight['feature'] * value for name, value in losses.items()}
+        if self.overlap_head is not None:
+            losses['loss_overlap'] = weight['overlap'] * overlap_loss(
+                features.point_logits, truth.visible, features.seen.mask, features.pixel_logits,
+                truth.pixel_labels, self.overlap_positive_weight)
+        if weight['pose'] * self.pose_loss_scale > 0:
+            losses['loss_pose'] = weight['pose'] * self.pose_loss_scale * self.pose_loss(
+                inputs, features)
+        return losses
+
+    def feature_loss(self, inputs: dict, features: Features,
+                     truth: GroundTruth) -> Dict[str, Tensor]:
+        """Eq. 1 in both directions, on points sampled inside the true overlap."""
+        height, width = inputs['imgs'].shape[-2:]
+        stride = self.image_branch.stride
+        drawn, valid = sample_rows(truth.visible, self.num_samples)
+        projection = truth.pixels.gather(1, drawn[..., None].expand(-1, -1, 2))
+        cell, distance = nearest_cell(projection, height, width, stride)
+        valid = valid & (distance <= self.positive_margin * stride)
+        margin = self.negative_margin * stride
+
+        centres = cell_centres(height, width, stride).to(projection).view(-1, 2)
+        distance = torch.cdist(projection, centres.expand(len(projection), -1, -1))
+        points = features.points[features.seen.voxel.gather(1, drawn)]
+        temperature = self.matching_head.temperature
+        logits = self.matching_head.similarity(points, features.pixels) / temperature
+
+        outside, outside_valid = sample_rows(features.seen.mask & ~truth.visible, self.num_outside)
+        outside = features.points[features.seen.voxel.gather(1, outside)]
+        anchors = features.pixels.gather(
+            1, cell[..., None].expand(-1, -1, features.pixels.shape[-1]))
+        outside_logits = self.matching_head.similarity(outside, anchors).transpose(1, 2)
+        return dict(
+            loss_point=point_to_pixel_loss(logits, cell, distance, valid, margin),
+            loss_pixel=pixel_to_point_loss(
+                _columns(logits, cell), _columns(distance, cell), valid,
+                outside_logits / temperature, outside_valid, margin))
+
+    def pose_loss(self, inputs: dict, features: Features) -> Tensor:
+        """Eq. 4-7: soft matches of points in the predicted overlap, EPnP, Huber loss."""
+        overlapping, permitted = self.predicted_overlap(features)
+        drawn, valid = sample_rows(overlapping, self.pose_head.num_points)
+        row = features.seen.voxel.gather(1, drawn)
+        matches = self.matching_head.match(
+            features.points[row], features.pixels, self.pixel_centres(inputs), permitted, 'soft')
+        valid = valid & permitted.any(1, keepdim=True)
+        return self.pose_head.loss(inputs['voxels'].points[row], matches.pixels, valid,
+                                   inputs['cam2img'], inputs['lidar2cam'])[0]
+
+    def predicted_overlap(self, features: Features) -> Tuple[Tensor, Tensor]:
+        """Points (V, L) and pixels (V, H' W') that score above the thresholds (section 3.4)."""
+        if self.overlap_head is None:
+            return features.seen.mask, features.seen.mask.new_ones(features.pixels.shape[:2])
+        points = features.point_logits.sigmoid() > self.overlap_head.point_threshold
+        pixels = features.pixel_logits.sigmoid() > self.overlap_head.pixel_threshold
+        return points & features.seen.mask, pixels.flatten(1)
+
+    def pixel_centres(self, inputs: dict) -> Tensor:
+        """(H' W', 2) input-image pixels of the cells' centres."""
+        height, width = inputs['imgs'].shape[-2:]
+        centres = cell_centres(height, width, self.image_branch.stride)
+        return centres.to(inputs['imgs'].device, torch.float32).view(-1, 2)
+
+    @torch.no_grad()
+    def predict(self, inputs: dict, features: Features, data_samples: list) -> list:
+        """Poses by the robust solver from matches within the predicted overlap.
+
+        Sets ``pred_lidar2cam`` (V, 4, 4), ``pred_valid`` (V,), ``pred_inlier_ratio`` (V,),
+        ``pred_reprojection_error`` (V,) in pixels and ``pred_matches`` in each sample.
+        """
+        overlapping, permitted = self.predicted_overlap(features)
+        drawn, valid = sample_rows(overlapping, self.num_test_points)
+        row = features.seen.voxel.gather(1, drawn)
+        matches = self.matching_head.match(
+            features.points[row], features.pixels, self.pixel_centres(inputs), permitted)
+        valid = valid & permitted.any(1, keepdim=True)
+        points = inputs['voxels'].points[row]
+
+        predictions = []
+        for view in range(len(points)):
+            keep = valid[view]
+            found = BaseDataElement(
+                points=points[view][keep], pixels=matches.pixels[view][keep],
+                scores=matches.similarity[view][keep])
+            predictions.append((self._solve(found, inputs['cam2img'][view]), found))
+        self._write(predictions, inputs['view_batch_index'], data_samples)
+        return data_samples
+
+    def _solve(self, found: BaseDataElement, cam2img: Tensor):
+        if len(found.points) < self.pose_head.min_points:
+            return None
+        return self.pose_head.predict(found.points, found.pixels, found.scores, cam2img)
+
+    @staticmethod
+    def _write(predictions: list, view_batch_index: Tensor, data_samples: List) -> None:
+        for scan, sample in enumerate(data_samples):
+            views = [predictions[v] for v in (view_batch_index == scan).nonzero()[:, 0].tolist()]
+            poses, valid, inliers, errors = [], [], [], []
+            for pose, found in views:
+                solved = pose is not None and pose.success
+                valid.append(solved)
+                poses.append(make_transform(pose.R, pose.t).double().cpu() if solved else
+                             torch.eye(4, dtype=torch.float64))
+                inliers.append(float(pose.inliers.float().mean()) if solved else 0.)
+                errors.append(float(pose.reprojection_error) if solved else float('nan'))
+            sample.pred_lidar2cam = torch.stack(poses)
+            sample.pred_valid = torch.tensor(valid)
+            sample.pred_inlier_ratio = torch.tensor(inliers)
+            sample.pred_reprojection_error = torch.tensor(errors)
+            sample.pred_matches = [found for _, found in views]
+
+
+def _columns(matrix: Tensor, index: Tensor) -> Tensor:
+    """(V, K, L) and (V, K) columns -> (V, K, K), transposed: row i is column ``index[i]``."""
+    return matrix.gather(2, index[:, None].expand(-1, matrix.shape[1], -1)).transpose(1, 2)

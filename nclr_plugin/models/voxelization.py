@@ -1,0 +1,92 @@
+"""Voxels of a batch of scans, in the convention of mmdet3d's MinkUNet."""
+from __future__ import annotations
+
+from typing import NamedTuple, Sequence
+
+import torch
+from torch import Tensor
+
+
+class VoxelBatch(NamedTuple):
+    """Voxels of B scans, grouped by scan.
+
+    Attributes:
+        feats: (M, C), mean of the points' values in each voxel (x, y, z, intensity, ...).
+        coors: (M, 4) int32, ``batch, x, y, z`` indices; each scan's smallest index is 0.
+        points: (M, 3), metres, LiDAR frame: the centroid of the points in the voxel.
+        origin: (B, 3), metres: centre of the voxel with index (0, 0, 0) of each scan.
+        voxel_size: (3,), metres.
+        point2voxel: (sum of N_b,), the row of ``feats`` in which each input point lies.
+    """
+    feats: Tensor
+    coors: Tensor
+    points: Tensor
+    origin: Tensor
+    voxel_size: Tensor
+    point2voxel: Tensor
+
+    @property
+    def batch_index(self) -> Tensor:
+        """(M,) int64: the scan of each voxel."""
+        return self.coors[:, 0].long()
+
+    def centres(self, coors: Tensor, stride: int) -> Tensor:
+        """Centres in metres of the voxels ``coors`` (K, 4) of a grid ``stride`` times coarser."""
+        fine = coors[:, 1:] * stride + (stride - 1) / 2
+        return fine * self.voxel_size + self.origin[coors[:, 0].long()]
+
+
+@torch.no_grad()
+def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float],
+             max_voxels: int = None) -> VoxelBatch:
+    """Quantise scans by rounding, as mmdet3d's ``voxel_type='minkunet'`` does.
+
+    A voxel's value is the mean of its points where the host takes one of them: the result does
+    not depend on the order of the points, and the centroid lies on the surface, so that its
+    projection is a fair target for matching.
+
+    Args:
+        points: B scans (N_b, C >= 3), metres, LiDAR frame.
+        voxel_size: Edge lengths (x, y, z), metres.
+        max_voxels: Keep at most so many voxels of a scan, a random subset (``None``: all).
+            Points of dropped voxels have -1 in ``point2voxel``.
+    """
+    packed = torch.cat(list(points))
+    counts = torch.tensor([len(p) for p in points], device=packed.device)
+    batch = torch.repeat_interleave(torch.arange(len(counts), device=packed.device), counts)
+    size = packed.new_tensor(voxel_size)
+
+    index = torch.round(packed[:, :3] / size).long()
+    lowest = index.new_zeros(len(counts), 3).scatter_reduce_(
+        0, batch[:, None].expand(-1, 3), index, 'amin', include_self=False)
+    index = index - lowest[batch]
+
+    extent = index.amax(0) + 1
+    key = ((batch * extent[0] + index[:, 0]) * extent[1] + index[:, 1]) * extent[2] + index[:, 2]
+    key, point2voxel, num_points = torch.unique(key, return_inverse=True, return_counts=True)
+    feats = packed.new_zeros(len(key), packed.shape[1]).index_add_(0, point2voxel, packed)
+    feats = feats / num_points[:, None]
+
+    z = key % extent[2]
+    key = torch.div(key, extent[2], rounding_mode='floor')
+    y = key % extent[1]
+    key = torch.div(key, extent[1], rounding_mode='floor')
+    x = key % extent[0]
+    coors = torch.stack((torch.div(key, extent[0], rounding_mode='floor'), x, y, z), 1).int()
+
+    if max_voxels is not None:
+        keep = _random_subset(coors[:, 0].long(), len(counts), max_voxels)
+        row = keep.new_full((len(coors), ), -1)
+        row[keep] = torch.arange(len(keep), device=row.device)
+        feats, coors, point2voxel = feats[keep], coors[keep], row[point2voxel]
+    return VoxelBatch(feats, coors, feats[:, :3], lowest * size, size, point2voxel)
+
+
+def _random_subset(batch: Tensor, batch_size: int, size: int) -> Tensor:
+    """Sorted rows of at most ``size`` random members of each group in ``batch``."""
+    order = torch.argsort(torch.rand(len(batch), device=batch.device))
+    order = order[torch.argsort(batch[order], stable=True)]
+    first = torch.cumsum(torch.bincount(batch, minlength=batch_size), 0)
+    first = torch.cat((first.new_zeros(1), first[:-1]))
+    rank = torch.arange(len(batch), device=batch.device) - first[batch[order]]
+    return torch.sort(order[rank < size])[0]

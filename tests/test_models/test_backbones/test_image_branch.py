@@ -1,0 +1,65 @@
+"""Shapes, freezing and weight sources of the image branch."""
+import logging
+
+import pytest
+import torch
+
+pytest.importorskip('mmdet')
+from nclr_plugin.models.backbones import ResNetFPN  # noqa: E402
+
+
+def _small(**kwargs):
+    return ResNetFPN(depth=18, base_channels=8, out_channels=16, **kwargs)
+
+
+@pytest.mark.parametrize('out_indices, last', [((0, 1, 2, 3), 32), ((0, 1, 2), 16)])
+def test_strides_and_channels(out_indices, last):
+    branch = _small(out_indices=out_indices)
+    maps = branch.encode(torch.randn(2, 3, 64, 96))
+    assert maps[-1].shape == (2, branch.bottleneck_channels, 64 // last, 96 // last)
+    assert branch.decode(maps).shape == (2, 16, 16, 24)
+
+
+def test_every_parameter_gets_a_gradient():
+    branch = _small()
+    branch(torch.randn(2, 3, 64, 96)).square().sum().backward()
+    assert [n for n, p in branch.named_parameters() if p.grad is None] == []
+
+
+def test_frozen_encoder_stays_as_it_is_in_training():
+    branch = _small(frozen=True).train()
+    before = {k: v.clone() for k, v in branch.encoder.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in branch.parameters() if p.requires_grad], 0.1)
+    branch(torch.randn(2, 3, 64, 96)).square().sum().backward()
+    optimizer.step()
+    for key, value in branch.encoder.state_dict().items():
+        assert torch.equal(value, before[key]), key
+    assert branch.decoder.lateral_convs[0].conv.weight.grad.abs().max() > 0
+
+
+def test_weights_of_a_local_file_arrive(tmp_path):
+    donor = _small()
+    torch.save(dict(state_dict=donor.encoder.state_dict()), tmp_path / 'resnet.pth')
+    branch = _small(weights=str(tmp_path / 'resnet.pth'))
+    branch.init_weights()
+    for key, value in branch.encoder.state_dict().items():
+        assert torch.equal(value, donor.encoder.state_dict()[key]), key
+
+
+def test_missing_file_is_named():
+    with pytest.raises(FileNotFoundError, match='nowhere.pth'):
+        _small(weights='nowhere.pth').init_weights()
+
+
+def test_unreachable_name_leaves_random_weights_and_says_so(monkeypatch, caplog):
+    from urllib.error import URLError
+    from nclr_plugin.models.backbones import image_branch
+
+    def unreachable(*args, **kwargs):
+        raise URLError('no network')
+
+    said = []
+    monkeypatch.setattr(image_branch, 'load_checkpoint', unreachable)
+    monkeypatch.setattr(image_branch, 'print_log', lambda text, *a, **k: said.append((text, k)))
+    _small(weights='torchvision://resnet18').init_weights()
+    assert 'RANDOM' in said[-1][0] and said[-1][1]['level'] == logging.WARNING

@@ -1,0 +1,84 @@
+"""MinkUNet against the host's own."""
+import pytest
+import torch
+
+pytest.importorskip('mmdet3d')
+pytest.importorskip('spconv')
+from mmdet3d.models.backbones import MinkUNetBackbone  # noqa: E402
+
+from nclr_plugin.models.backbones.minkunet import SplitMinkUNet  # noqa: E402
+from nclr_plugin.models.voxelization import voxelize  # noqa: E402
+from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
+
+WIDTHS = dict(
+    base_channels=8, encoder_channels=(8, 12, 16, 16), encoder_blocks=(1, 1, 1, 1),
+    decoder_channels=(16, 12, 8, 8), decoder_blocks=(1, 1, 1, 1))
+
+
+def _build():
+    torch.manual_seed(0)
+    net = SplitMinkUNet(in_channels=4, **WIDTHS)
+    set_sparse_algorithm(net, 'cpu')
+    return net
+
+
+@pytest.fixture
+def voxels():
+    torch.manual_seed(0)
+    return voxelize([torch.randn(600, 4) * 5, torch.randn(500, 4) * 4], (0.5, 0.5, 0.5))
+
+
+def test_encode_and_decode_are_the_hosts_forward(voxels):
+    net = _build().eval()
+    host = MinkUNetBackbone(
+        in_channels=4, sparseconv_backend='spconv',
+        **{k: list(v) if isinstance(v, tuple) else v for k, v in WIDTHS.items()}).eval()
+    set_sparse_algorithm(host, 'cpu')
+    assert list(host.state_dict()) == list(net.state_dict())
+    state = net.state_dict()
+    host.load_state_dict(state)
+    with torch.no_grad():
+        expected = host(voxels.feats, voxels.coors)
+        levels = net.encode(voxels.feats, voxels.coors)
+        result = net.decode(levels, levels[-1].features)
+    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(net(voxels.feats, voxels.coors), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_built_twice_from_one_config_gives_one_network():
+    config = dict(WIDTHS, encoder_channels=list(WIDTHS['encoder_channels']))
+    first, second = SplitMinkUNet(**config), SplitMinkUNet(**config)
+    assert {k: v.shape for k, v in first.state_dict().items()} == \
+        {k: v.shape for k, v in second.state_dict().items()}
+    assert len(config['encoder_channels']) == 4
+
+
+def test_bottleneck_voxels_lie_where_their_points_are(voxels):
+    net = _build()
+    levels = net.encode(voxels.feats, voxels.coors)
+    coors = levels[-1].indices
+    centres = voxels.centres(coors, net.stride)
+    for batch in (0, 1):
+        mine = centres[coors[:, 0] == batch]
+        points = voxels.points[voxels.batch_index == batch]
+        reach = net.stride * 0.5 / 2 + 0.5
+        offset = (mine[:, None] - points[None]).abs().amax(-1).amin(1)
+        assert (offset <= reach).all()
+
+
+def test_decode_passes_gradients_to_the_fused_features_and_all_parameters(voxels):
+    net = _build()
+    levels = net.encode(voxels.feats, voxels.coors)
+    fused = levels[-1].features * 2
+    fused.retain_grad()
+    net.decode(levels, fused).square().sum().backward()
+    assert fused.grad.abs().sum() > 0
+    assert [n for n, p in net.named_parameters() if p.grad is None] == []
+
+
+def test_runs_under_bfloat16_autocast_on_the_cpu(voxels):
+    net = _build().eval()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        levels = net.encode(voxels.feats, voxels.coors)
+        result = net.decode(levels, levels[-1].features.bfloat16())
+    assert result.dtype == torch.float32 and result.isfinite().all()

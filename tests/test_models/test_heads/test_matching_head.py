@@ -1,0 +1,79 @@
+"""Eq. 2, 4 and 5, and the unified space."""
+import pytest
+import torch
+
+from nclr_plugin.models.heads import MatchingHead
+
+
+@pytest.fixture
+def head():
+    torch.manual_seed(0)
+    head = MatchingHead(6, 5, embed_dims=4)
+    with torch.no_grad():
+        head.alignment_weight += 0.3 * torch.randn(4, 4)
+    return head
+
+
+def test_similarity_is_the_cosine_at_the_start_and_without_alignment():
+    torch.manual_seed(0)
+    points, maps = torch.randn(7, 6), torch.randn(2, 5, 3, 4)
+    for alignment in (True, False):
+        head = MatchingHead(6, 5, embed_dims=4, alignment=alignment)
+        f_points, f_pixels = head(points, maps)
+        similarity = head.similarity(f_points, f_pixels[0])
+        expected = torch.cosine_similarity(
+            head.point_proj(points)[:, None],
+            head.pixel_proj(maps)[0].flatten(1).T[None], dim=-1)
+        torch.testing.assert_close(similarity, expected)
+
+
+def test_alignment_matrix_is_symmetric_and_learned(head):
+    matrix = head.alignment_matrix
+    torch.testing.assert_close(matrix, matrix.T)
+    f_points, f_pixels = head(torch.randn(7, 6), torch.randn(1, 5, 3, 4))
+    torch.testing.assert_close(
+        head.similarity(f_points, f_pixels[0]), f_points @ matrix @ f_pixels[0].T)
+    head.similarity(f_points, f_pixels[0]).square().sum().backward()
+    assert head.alignment_weight.grad.abs().max() > 0
+
+
+def test_unified_space_has_the_similarity_as_dot_product(head):
+    with torch.no_grad():
+        head.alignment_weight[0, 0] = -2.  # a negative eigenvalue
+    f_points, f_pixels = head(torch.randn(7, 6), torch.randn(1, 5, 3, 4))
+    points, pixels = head.unified(f_points, f_pixels[0])
+    torch.testing.assert_close(
+        points @ pixels.T, head.similarity(f_points, f_pixels[0]), rtol=1e-4, atol=1e-5)
+
+
+def test_matches_are_the_equations_restricted_to_the_permitted_pixels(head):
+    f_points, f_pixels = head(torch.randn(3, 6), torch.randn(1, 5, 2, 3))
+    centres = torch.rand(6, 2) * 10
+    permitted = torch.tensor([[1, 0, 1, 1, 0, 1]]).bool()
+    similarity = head.similarity(f_points, f_pixels[0])
+    hard = head.match(f_points[None], f_pixels, centres, permitted, 'hard')
+    soft = head.match(f_points[None], f_pixels, centres, permitted, 'soft')
+    for i in range(3):
+        allowed = [j for j in range(6) if permitted[0, j]]
+        best = max(allowed, key=lambda j: similarity[i, j])
+        torch.testing.assert_close(hard.pixels[0, i], centres[best])
+        weight = torch.stack([(similarity[i, j] / head.match_temperature).exp() for j in allowed])
+        expected = (weight[:, None] * centres[allowed]).sum(0) / weight.sum()
+        torch.testing.assert_close(soft.pixels[0, i], expected, rtol=1e-4, atol=1e-4)
+        assert torch.isclose(soft.similarity[0, i], similarity[i, best])
+
+
+def test_soft_match_is_differentiable_and_nothing_permitted_is_finite(head):
+    f_points, f_pixels = head(torch.randn(3, 6), torch.randn(1, 5, 2, 3))
+    centres = torch.rand(6, 2)
+    none = torch.zeros(1, 6, dtype=torch.bool)
+    found = head.match(f_points[None], f_pixels, centres, none)
+    assert found.pixels.isfinite().all() and found.similarity.isfinite().all()
+    head.match(f_points[None], f_pixels, centres, ~none).pixels.sum().backward()
+    assert head.point_proj.weight.grad.abs().max() > 0
+    assert head.pixel_proj.weight.grad.abs().max() > 0
+
+
+def test_unknown_mode_is_named():
+    with pytest.raises(ValueError, match='"firm"'):
+        MatchingHead(4, 4, match='firm')

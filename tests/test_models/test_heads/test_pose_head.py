@@ -1,0 +1,58 @@
+"""Training pose and test-time pose."""
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+
+from nclr_plugin.models.heads import PoseHead
+
+
+def _views(num_views=3, num_points=40, noise=0.5, seed=0):
+    rng = np.random.default_rng(seed)
+    cam2img = np.array([[300., 0, 255.5], [0, 300, 79.5], [0, 0, 1]])
+    camera = rng.uniform([-4, -1, 5], [4, 1, 25], (num_views, num_points, 3))
+    pixels = camera @ cam2img.T
+    pixels = pixels[..., :2] / pixels[..., 2:] + rng.normal(0, noise, (num_views, num_points, 2))
+    R = Rotation.random(num_views, random_state=seed).as_matrix()
+    t = rng.uniform(-5, 5, (num_views, 3))
+    points = np.einsum('vji,vnj->vni', R, camera - t[:, None])
+    lidar2cam = np.tile(np.eye(4), (num_views, 1, 1))
+    lidar2cam[:, :3, :3], lidar2cam[:, :3, 3] = R, t
+    return [torch.from_numpy(a) for a in (points, pixels, np.tile(cam2img, (num_views, 1, 1)),
+                                          lidar2cam)]
+
+
+def test_loss_falls_with_noise_and_pulls_pixels_to_the_truth():
+    head = PoseHead()
+    losses = {}
+    for noise in (0., 4.):
+        points, pixels, cam2img, lidar2cam = _views(noise=noise)
+        pixels.requires_grad_()
+        valid = torch.ones(3, 40, dtype=torch.bool)
+        losses[noise], solution = head.loss(points, pixels, valid, cam2img, lidar2cam)
+        assert solution.valid.all()
+    assert losses[0.] < 1e-8 < losses[4.]
+    losses[4.].backward()
+    step = pixels - 0.5 * pixels.grad / pixels.grad.norm()
+    again, _ = head.loss(points, step.detach(), valid, cam2img, lidar2cam)
+    assert again < losses[4.]
+
+
+def test_views_with_too_few_matches_have_no_pose_and_no_gradient():
+    points, pixels, cam2img, lidar2cam = _views()
+    valid = torch.ones(3, 40, dtype=torch.bool)
+    valid[1, 5:] = False
+    pixels.requires_grad_()
+    loss, solution = PoseHead(min_points=8).loss(points, pixels, valid, cam2img, lidar2cam)
+    loss.backward()
+    assert solution.valid.tolist() == [True, False, True]
+    assert (pixels.grad[1] == 0).all() and pixels.grad[0].abs().sum() > 0
+
+
+def test_prediction_trusts_the_most_similar_matches():
+    points, pixels, cam2img, lidar2cam = _views(num_views=1, num_points=400, noise=0.3)
+    points, pixels = points[0], pixels[0]
+    pixels[200:] = torch.rand(200, 2).double() * torch.tensor([512., 160.])
+    similarity = torch.cat((torch.full((200, ), 0.9), torch.full((200, ), 0.1)))
+    pose = PoseHead(num_candidates=200).predict(points, pixels, similarity, cam2img[0])
+    assert pose.success and len(pose.inliers) == 200 and pose.inliers.float().mean() > 0.95
+    torch.testing.assert_close(pose.t.double(), lidar2cam[0, :3, 3], atol=0.1, rtol=0)

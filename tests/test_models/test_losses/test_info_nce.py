@@ -1,0 +1,81 @@
+"""Eq. 1 in both directions against slow transcriptions."""
+import math
+
+import torch
+
+from nclr_plugin.models.losses import pixel_to_point_loss, point_to_pixel_loss
+from nclr_plugin.models.losses.info_nce import sample_rows
+
+
+def _problem(seed=0):
+    torch.manual_seed(seed)
+    logits = torch.randn(2, 4, 6)
+    positive = torch.randint(6, (2, 4))
+    distance = torch.rand(2, 4, 6) * 5
+    valid = torch.tensor([[1, 1, 1, 1], [1, 0, 1, 0]]).bool()
+    return logits, positive, distance, valid
+
+
+def test_point_to_pixel_is_the_equation():
+    logits, positive, distance, valid = _problem()
+    per_view = []
+    for v in range(2):
+        terms = []
+        for i in range(4):
+            if not valid[v, i]:
+                continue
+            pos = math.exp(logits[v, i, positive[v, i]])
+            negatives = sum(
+                math.exp(logits[v, i, j]) for j in range(6)
+                if j != positive[v, i] and distance[v, i, j] > 2)
+            terms.append(-math.log(pos / (pos + negatives)))
+        per_view.append(sum(terms) / len(terms))
+    result = point_to_pixel_loss(logits, positive, distance, valid, 2.)
+    assert math.isclose(result, sum(per_view) / 2, rel_tol=1e-5)
+
+
+def test_pixel_to_point_is_the_equation_with_outside_points_as_negatives():
+    torch.manual_seed(1)
+    logits, distance = torch.randn(1, 4, 4), torch.rand(1, 4, 4) * 5
+    valid = torch.tensor([[True, True, True, False]])
+    outside, outside_valid = torch.randn(1, 4, 3), torch.tensor([[True, False, True]])
+    terms = []
+    for i in range(3):
+        pos = math.exp(logits[0, i, i])
+        negatives = sum(
+            math.exp(logits[0, i, j]) for j in range(3) if j != i and distance[0, i, j] > 2)
+        negatives += sum(math.exp(outside[0, i, j]) for j in (0, 2))
+        terms.append(-math.log(pos / (pos + negatives)))
+    result = pixel_to_point_loss(logits, distance, valid, outside, outside_valid, 2.)
+    assert math.isclose(result, sum(terms) / 3, rel_tol=1e-5)
+
+
+def test_near_pairs_are_no_negatives():
+    logits, positive, distance, valid = _problem(2)
+    near = distance <= 2
+    near.scatter_(-1, positive[..., None], False)
+    before = point_to_pixel_loss(logits, positive, distance, valid, 2.)
+    after = point_to_pixel_loss(logits + 50 * near, positive, distance, valid, 2.)
+    torch.testing.assert_close(before, after)
+
+
+def test_a_view_without_points_adds_nothing_and_has_zero_gradient():
+    logits, positive, distance, valid = _problem()
+    logits.requires_grad_()
+    valid[1] = False
+    loss = point_to_pixel_loss(logits, positive, distance, valid, 2.)
+    loss.backward()
+    assert loss.isfinite() and (logits.grad[1] == 0).all() and logits.grad[0].abs().sum() > 0
+
+
+def test_sample_is_uniform_without_replacement_among_the_eligible():
+    torch.manual_seed(0)
+    eligible = torch.tensor([[1, 1, 1, 1, 0, 1], [0, 0, 1, 0, 0, 0]]).bool()
+    hits = torch.zeros(6)
+    for _ in range(2000):
+        drawn, valid = sample_rows(eligible, 2)
+        assert valid.tolist() == [[True, True], [True, False]]
+        assert drawn[0, 0] != drawn[0, 1] and drawn[1, 0] == 2
+        hits[drawn[0]] += 1
+    assert hits[4] == 0
+    assert (hits[eligible[0]] / 2000 - 2 / 5).abs().max() < 0.05

@@ -1,0 +1,168 @@
+"""The assembled model: ground truth, losses, switches, predictions."""
+import copy
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import MODELS
+
+pytest.importorskip('mmdet3d')
+pytest.importorskip('spconv')
+import nclr_plugin  # noqa: E402,F401
+from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
+
+
+def build(config):
+    torch.manual_seed(0)
+    model = MODELS.build(copy.deepcopy(config))
+    model.init_weights()
+    set_sparse_algorithm(model, 'cpu')
+    return model
+
+
+def run(model, batch, mode, training=True):
+    model.train(training)
+    data = model.data_preprocessor(copy.deepcopy(batch), training)
+    return model(**data, mode=mode), data
+
+
+def test_losses_are_finite_and_train_every_parameter(config, batch):
+    model = build(config)
+    losses, _ = run(model, batch, 'loss')
+    assert set(losses) == {'loss_point', 'loss_pixel', 'loss_overlap', 'loss_pose'}
+    sum(losses.values()).backward()
+    assert all(value.isfinite() for value in losses.values())
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_table_6_switches(config, batch):
+    config['loss_weights'] = dict(pose=0.)
+    assert set(run(build(config), batch, 'loss')[0]) == {
+        'loss_point', 'loss_pixel', 'loss_overlap'}
+    del config['overlap_head']
+    assert set(run(build(config), batch, 'loss')[0]) == {'loss_point', 'loss_pixel'}
+    config['matching_head']['alignment'] = False
+    model = build(config)
+    assert 'matching_head.alignment_weight' not in dict(model.named_parameters())
+    sum(run(model, batch, 'loss')[0].values()).backward()
+
+
+def test_loss_weights_scale_their_terms(config, batch):
+    config['num_samples'] = config['num_outside'] = 10000  # no sampling: equal terms
+    one = run(build(config), batch, 'loss')[0]
+    config['loss_weights'] = dict(feature=2., overlap=2., pose=0.2)
+    two = run(build(config), batch, 'loss')[0]
+    torch.testing.assert_close(two['loss_point'], 2 * one['loss_point'])
+    torch.testing.assert_close(two['loss_pixel'], 2 * one['loss_pixel'])
+    torch.testing.assert_close(two['loss_overlap'], 4 * one['loss_overlap'])
+
+
+def test_pose_schedule_switches_the_pose_loss(config, batch):
+    model = build(config)
+    model.pose_loss_scale = 0.
+    assert 'loss_pose' not in run(model, batch, 'loss')[0]
+
+
+def test_ground_truth_is_the_projection_of_every_voxel(config, batch):
+    model = build(config)
+    features, data = run(model, batch, 'tensor')
+    inputs = data['inputs']
+    truth = model.ground_truth(inputs, features)
+    for view in range(3):
+        scan = inputs['view_batch_index'][view]
+        points = inputs['voxels'].points[inputs['voxels'].batch_index == scan].double().numpy()
+        pose, k = inputs['lidar2cam'][view].double().numpy(), inputs['cam2img'][view].numpy()
+        camera = points @ pose[:3, :3].T + pose[:3, 3]
+        pixel = camera @ k.T
+        inside = camera[:, 2] > 0.1
+        uv = pixel[:, :2] / np.where(inside, pixel[:, 2], 1)[:, None]
+        inside &= (uv > -0.5).all(1) & (uv[:, 0] < 63.5) & (uv[:, 1] < 31.5)
+        mask = features.seen.mask[view]
+        assert truth.visible[view, mask].tolist() == inside.tolist()
+        np.testing.assert_allclose(truth.pixels[view, mask].numpy()[inside], uv[inside], atol=1e-3)
+        cells = {(int((v + .5) // 4), int((u + .5) // 4)) for u, v in uv[inside]}
+        assert truth.pixel_labels[view].sum() >= len(cells)
+        assert all(truth.pixel_labels[view][cell] for cell in cells)
+
+
+def test_a_scan_that_no_camera_sees_is_survived(config, batch):
+    batch['inputs']['points'][1][:, :3] = torch.rand(1500, 3) * torch.tensor([-10., 2., 1.]) - 1
+    model = build(config)
+    losses, _ = run(model, batch, 'loss')
+    sum(losses.values()).backward()
+    assert all(value.isfinite() for value in losses.values())
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_one_view_in_the_batch(config, batch):
+    single = dict(
+        inputs={k: v[1:] for k, v in batch['inputs'].items()},
+        data_samples=batch['data_samples'][1:])
+    losses, _ = run(build(config), single, 'loss')
+    assert all(value.isfinite() for value in losses.values())
+
+
+def test_predictions_have_a_place_for_every_view(config, batch):
+    config['overlap_head'].update(point_threshold=0.0, pixel_threshold=0.0)
+    samples, _ = run(build(config), batch, 'predict', training=False)
+    assert [len(s.pred_valid) for s in samples] == [2, 1]
+    for sample in samples:
+        assert sample.pred_lidar2cam.shape == sample.lidar2cam.shape
+        assert sample.pred_lidar2cam.dtype == torch.float64
+        R = sample.pred_lidar2cam[:, :3, :3]
+        torch.testing.assert_close(R @ R.mT, torch.eye(3, dtype=R.dtype).expand_as(R))
+        assert len(sample.pred_matches) == len(sample.pred_valid)
+        for found in sample.pred_matches:
+            assert found.points.shape[1] == 3 and found.pixels.shape[1] == 2
+            assert len(found.points) == len(found.pixels) == len(found.scores) > 0
+
+
+def test_no_predicted_overlap_is_a_failure_not_a_crash(config, batch):
+    config['overlap_head'].update(point_threshold=1.0)
+    samples, _ = run(build(config), batch, 'predict', training=False)
+    assert not any(sample.pred_valid.any() for sample in samples)
+
+
+def test_true_matches_give_the_true_pose(config, batch):
+    """With the network's matches replaced by the truth the whole prediction path is exact."""
+    model = build(config)
+    features, data = run(model, batch, 'tensor', training=False)
+    truth = model.ground_truth(data['inputs'], features)
+    for view in range(3):
+        visible = truth.visible[view]
+        points = data['inputs']['voxels'].points[features.seen.voxel[view, visible]]
+        pose = model.pose_head.predict(points, truth.pixels[view, visible],
+                                       torch.rand(len(points)), data['inputs']['cam2img'][view])
+        expected = data['inputs']['lidar2cam'][view].to(pose.R.dtype)
+        assert pose.success
+        torch.testing.assert_close(pose.R, expected[:3, :3], atol=1e-3, rtol=0)
+        torch.testing.assert_close(pose.t, expected[:3, 3], atol=1e-2, rtol=0)
+
+
+def test_bfloat16_autocast_trains(config, batch):
+    model = build(config).train()
+    data = model.data_preprocessor(batch, True)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses = model(**data, mode='loss')
+    sum(losses.values()).backward()
+    assert all(value.isfinite() for value in losses.values())
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+def test_a_batch_is_the_mean_of_its_scans(config, batch):
+    """So that two processes with one scan each train as one process with two (BatchNorm aside)."""
+    batch['inputs']['imgs'][0] = batch['inputs']['imgs'][0][:1]
+    batch['data_samples'][0].lidar2cam = batch['data_samples'][0].lidar2cam[:1]
+    batch['data_samples'][0].cam2img = batch['data_samples'][0].cam2img[:1]
+    config['num_samples'] = config['num_outside'] = 10000
+    model = build(config)
+    model.pose_loss_scale = 0.
+    both = run(model, batch, 'loss', training=False)[0]
+    single = [
+        run(model, dict(inputs={k: v[i:i + 1] for k, v in batch['inputs'].items()},
+                        data_samples=batch['data_samples'][i:i + 1]), 'loss', training=False)[0]
+        for i in range(2)]
+    for name, value in both.items():
+        torch.testing.assert_close(value, (single[0][name] + single[1][name]) / 2,
+                                   rtol=1e-3, atol=1e-4)

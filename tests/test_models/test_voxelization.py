@@ -1,0 +1,66 @@
+"""Voxels against mmdet3d's rule computed with numpy, and against brute force."""
+import numpy as np
+import pytest
+import torch
+
+from nclr_plugin.models.voxelization import voxelize
+
+
+def _scan(num_points, seed):
+    rng = np.random.default_rng(seed)
+    return np.concatenate((rng.uniform(-6, 9, (num_points, 3)), rng.random((num_points, 1))),
+                          1).astype(np.float32)
+
+
+@pytest.mark.parametrize('size', [(0.5, 0.5, 0.5), (0.5, 0.25, 1.0)])
+def test_voxels_are_the_hosts(size):
+    scans = [_scan(400, 0), _scan(300, 1)]
+    voxels = voxelize([torch.from_numpy(s) for s in scans], size)
+    row = 0
+    for batch, scan in enumerate(scans):
+        index = np.round(scan[:, :3] / np.float32(size)).astype(int)
+        index -= index.min(0)
+        for coors in sorted({tuple(i) for i in index}):
+            members = scan[(index == coors).all(1)]
+            assert voxels.coors[row].tolist() == [batch, *coors]
+            np.testing.assert_allclose(voxels.feats[row], members.mean(0), rtol=1e-5, atol=1e-5)
+            row += 1
+    assert row == len(voxels.coors)
+
+
+def test_centres_of_the_fine_grid_are_within_half_a_voxel_of_their_points():
+    scan = torch.from_numpy(_scan(500, 2))
+    voxels = voxelize([scan, scan + 3], (0.5, 0.5, 0.5))
+    centres = voxels.centres(voxels.coors, 1)
+    points = torch.cat((scan, scan + 3))[:, :3]
+    assert (points - centres[voxels.point2voxel]).abs().max() <= 0.25 + 1e-5
+
+
+def test_centres_of_a_coarse_grid_are_the_mean_of_their_fine_voxels():
+    voxels = voxelize([torch.from_numpy(_scan(50, 3))], (0.5, 0.5, 0.5))
+    coarse = torch.tensor([[0, 1, 2, 3]])
+    fine = torch.cartesian_prod(torch.arange(4, 8), torch.arange(8, 12), torch.arange(12, 16))
+    fine = torch.cat((torch.zeros(len(fine), 1, dtype=torch.long), fine), 1)
+    torch.testing.assert_close(voxels.centres(coarse, 4)[0], voxels.centres(fine, 1).mean(0))
+
+
+def test_result_does_not_depend_on_the_order_of_points():
+    scan = torch.from_numpy(_scan(500, 4))
+    first = voxelize([scan], (1., 1., 1.))
+    second = voxelize([scan[torch.randperm(500)]], (1., 1., 1.))
+    assert torch.equal(first.coors, second.coors)
+    torch.testing.assert_close(first.feats, second.feats)
+
+
+def test_max_voxels_keeps_whole_voxels_and_marks_the_rest():
+    scans = [torch.from_numpy(_scan(400, 5)), torch.from_numpy(_scan(30, 6))]
+    full = voxelize(scans, (1., 1., 1.))
+    some = voxelize(scans, (1., 1., 1.), max_voxels=50)
+    counts = torch.bincount(some.batch_index)
+    assert counts[0] == 50 and counts[1] == min(50, int((full.batch_index == 1).sum()))
+    assert (some.batch_index.diff() >= 0).all()
+    kept = some.point2voxel >= 0
+    points = torch.cat(scans)
+    means = torch.zeros_like(some.feats).index_add_(0, some.point2voxel[kept], points[kept])
+    means = means / torch.bincount(some.point2voxel[kept])[:, None]
+    torch.testing.assert_close(means, some.feats)

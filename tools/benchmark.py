@@ -1,0 +1,30 @@
+"""Benchmarks behind the README's tables: python tools/benchmark.py {pnp,step,data}."""
+import argparse
+
+from nclr_plugin.benchmarks import pnp, step
+
+
+def main():
+    """Parse the command line and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest='command', required=True)
+
+    command = commands.add_parser('pnp', help='pose solvers: accuracy, gradients, time')
+    pnp.add_arguments(command)
+    command.set_defaults(main=pnp.main)
+
+    command = commands.add_parser('step', help='a training step over its two backbones')
+    step.add_arguments(command)
+    command.set_defaults(main=step.main_step)
+
+    command = commands.add_parser('data', help='how long a step waits for its batch')
+    step.add_arguments(command)
+    command.add_argument('--workers', type=int, default=2)
+    command.set_defaults(main=step.main_data)
+
+    args = parser.parse_args()
+    args.main(args)
+
+
+if __name__ == '__main__':
+    main()
