@@ -159,7 +159,7 @@ Install one (Debian, Ubuntu: apt install g++) and run the same command again."
         compile_mmcv "$FOLDER"
 fi
 run "installing mmcv from $FOLDER" \
-    "$PYTHON" -m pip install --no-deps "$FOLDER"/mmcv-*.whl
+    "$PYTHON" -m pip install --no-deps --force-reinstall "$FOLDER"/mmcv-*.whl
 run "installing nclr_plugin from this checkout" \
     "$PYTHON" -m pip install --no-deps --no-build-isolation -e "$ROOT"
 run "checking that everything imports" "$PYTHON" -c \
