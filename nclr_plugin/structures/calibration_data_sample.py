@@ -58,7 +58,7 @@ class CalibrationDataSample(BaseDataElement):
         if name in VIEW_SHAPES:
             shape = tuple(getattr(value, 'shape', ()))
             if not shape or shape[1:] != VIEW_SHAPES[name]:
-                sides = ', '.join(map(str, ('V', ) + VIEW_SHAPES[name]))
+                sides = 'V,' + ', '.join(map(str, VIEW_SHAPES[name]))
                 raise ValueError(f'{name}: expected a tensor of shape ({sides}), found '
                                  f'{type(value).__name__} of shape {shape}.')
         super().set_field(value, name, dtype, field_type)

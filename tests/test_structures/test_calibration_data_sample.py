@@ -33,7 +33,7 @@ def test_keeps_fields_and_meta_information_through_pickle_and_conversion():
 ])
 def test_refuses_other_shapes(name, value):
     data = sample()
-    with pytest.raises(ValueError, match=rf'{name}: expected a tensor of shape \(V, '):
+    with pytest.raises(ValueError, match=rf'{name}: expected a tensor of shape \(V,'):
         setattr(data, name, value)
 
 

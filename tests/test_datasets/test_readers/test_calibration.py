@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from nclr_plugin.datasets.readers.calibration import (check_cam2img, check_lidar2cam, homogeneous,
+                                                      kitti_camera, read_kitti_calibration,
+                                                      take_matrix)
+
+CAM2IMG = np.array([[700., 0, 600], [0, 710, 180], [0, 0, 1]])
+
+
+def rigid(seed=0):
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.random(random_state=seed).as_matrix()
+    matrix[:3, 3] = [1, -2, 3]
+    return matrix
+
+
+def test_reads_names_and_numbers(tmp_path):
+    path = tmp_path / 'calib.txt'
+    path.write_text('calib_time: 1\nP2: 1 2 3 4 5 6 7 8 9 10 11 12\n\nTr: 1e-1 2\n')
+    values = read_kitti_calibration(str(path))
+    assert take_matrix(values, 'P2', 3, 4, 'f')[1].tolist() == [5, 6, 7, 8]
+    assert values['Tr'].tolist() == [0.1, 2]
+
+
+def test_a_word_among_the_numbers_is_named(tmp_path):
+    path = tmp_path / 'calib.txt'
+    path.write_text('P2: 1 2 three\n')
+    with pytest.raises(ValueError, match=r"calib.txt': expected numbers after 'P2:', found '1 2 th"):
+        read_kitti_calibration(str(path))
+
+
+@pytest.mark.parametrize('values, match', [
+    (dict(Tr=np.zeros(12)), r"a.txt': expected a line 'P2: ...' with 12 numbers, found only \['Tr'"),
+    (dict(P2=np.zeros(11)), r'expected 12 finite numbers after .P2:., found 11 in 11'),
+    (dict(P2=np.array([np.nan] + [1.] * 11)), r'found 11 in 12 values'),
+])
+def test_incomplete_matrices_are_refused(values, match):
+    with pytest.raises(ValueError, match=match):
+        take_matrix(values, 'P2', 3, 4, 'a.txt')
+
+
+def test_kitti_camera_projects_as_its_projection_matrix():
+    lidar2ref = rigid()
+    projection = CAM2IMG @ np.column_stack([np.eye(3), [0.06, -0.01, 0.003]])
+    camera = kitti_camera(projection, lidar2ref, 'a')
+    points = np.random.default_rng(0).normal(size=(50, 3)) * 10
+    expected = projection @ lidar2ref @ np.column_stack([points, np.ones(50)]).T
+    found = camera['cam2img'] @ (camera['lidar2cam'] @ np.column_stack([points, np.ones(50)]).T)[:3]
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-9)
+
+
+def test_homogeneous_extends_rotations_and_transforms():
+    assert homogeneous(np.eye(3)).tolist() == np.eye(4).tolist()
+    assert homogeneous(rigid()[:3]).tolist() == rigid().tolist()
+
+
+def test_lists_and_larger_intrinsics_are_taken():
+    assert check_cam2img(homogeneous(CAM2IMG).tolist(), 'a').tolist() == CAM2IMG.tolist()
+    assert check_lidar2cam(rigid()[:3].tolist(), 'a').tolist() == rigid().tolist()
+
+
+@pytest.mark.parametrize('cam2img', [
+    -CAM2IMG, CAM2IMG.T, CAM2IMG * 2, CAM2IMG[:2], CAM2IMG * np.nan, [[1, 2], [3]], 'K', None])
+def test_intrinsics_that_are_none_are_refused(cam2img):
+    with pytest.raises(ValueError, match='rig.yaml, front: expected'):
+        check_cam2img(cam2img, 'rig.yaml, front')
+
+
+@pytest.mark.parametrize('lidar2cam', [
+    rigid() * 1.01, rigid() @ np.diag([1, -1, 1, 1]), rigid()[:2], np.full((4, 4), np.inf), 'T'])
+def test_extrinsics_that_are_none_are_refused(lidar2cam):
+    with pytest.raises(ValueError, match='rig.yaml, front: expected'):
+        check_lidar2cam(lidar2cam, 'rig.yaml, front')
+
+
+def test_rounded_rotations_are_taken():
+    rounded = np.round(rigid(), 6)
+    assert check_lidar2cam(rounded, 'a').tolist() == rounded.tolist()
