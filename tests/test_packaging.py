@@ -1,0 +1,199 @@
+"""What gets installed: wheel, source archive, editable install, and what the import needs."""
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from mmengine.config import Config
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'README.md', 'model-index.yml',
+         'requirements', 'configs', 'tools', 'nclr_plugin')
+HOSTS = {'mmdet3d', 'mmdet', 'mmcv', 'spconv', 'scipy', 'pcdet'}
+PINNED = re.compile(r'[\w.-]+==[\w.]+(; python_version [<>]=? "3\.\d+")?$')
+OPTIONAL = HOSTS | {'cv2', 'matplotlib', 'torchvision', 'PIL', 'skimage', 'open3d', 'nuscenes'}
+
+
+def run(*args, cwd, **environment):
+    """Run a command away from the network and return its output."""
+    result = subprocess.run(
+        args, cwd=cwd, env=dict(os.environ, **environment), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    assert result.returncode == 0, result.stdout
+    return result.stdout
+
+
+def build(hook, source, out):
+    """Build with the hook of setuptools that pip calls, without build isolation."""
+    out.mkdir()
+    run(sys.executable, '-c',
+        f'from setuptools import build_meta; build_meta.{hook}({str(out)!r})', cwd=source)
+    archive, = out.iterdir()
+    return archive
+
+
+@pytest.fixture(scope='module')
+def source(tmp_path_factory):
+    """A copy of the checkout, so that building leaves nothing behind in it."""
+    folder = tmp_path_factory.mktemp('packaging') / 'checkout'
+    folder.mkdir()
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(
+                str(ROOT / part), str(folder / part), symlinks=True,
+                ignore=shutil.ignore_patterns('__pycache__'))
+        elif (ROOT / part).exists():
+            shutil.copy(str(ROOT / part), str(folder))
+    return folder
+
+
+@pytest.fixture(scope='module')
+def sdist(source, tmp_path_factory):
+    return build('build_sdist', source, tmp_path_factory.mktemp('sdist') / 'out')
+
+
+def files_below(folder, *patterns):
+    """Names of the files below ``folder`` relative to it, sorted."""
+    found = (path for pattern in patterns for path in folder.rglob(pattern))
+    return sorted(path.relative_to(folder).as_posix() for path in found if path.is_file())
+
+
+def wheel_names(wheel):
+    with zipfile.ZipFile(str(wheel)) as archive:
+        return sorted(name for name in archive.namelist() if '.dist-info/' not in name)
+
+
+def expected_in_wheel(source):
+    package = [f'nclr_plugin/{name}' for name in files_below(source / 'nclr_plugin', '*.py')
+               if not name.startswith('.mim/')]
+    mim = ['model-index.yml']
+    mim += [f'configs/{name}' for name in files_below(source / 'configs', '*.py', '*.yml')]
+    mim += [f'tools/{name}' for name in files_below(source / 'tools', '*.py', '*.sh')]
+    return sorted(package + [f'nclr_plugin/.mim/{name}' for name in mim])
+
+
+def test_wheel_holds_the_package_and_real_files_for_openmim(source, tmp_path):
+    wheel = build('build_wheel', source, tmp_path / 'out')
+    assert wheel_names(wheel) == expected_in_wheel(source)
+    with zipfile.ZipFile(str(wheel)) as archive:
+        config = archive.read('nclr_plugin/.mim/configs/nclr/pretrain_demo.py')
+        metadata = archive.read('nclr_plugin-0.1.0.dist-info/METADATA').decode()
+    assert config == (ROOT / 'configs/nclr/pretrain_demo.py').read_bytes()
+    requires = re.findall(r'^Requires-Dist: ([\w-]+)(?![^\n]*extra)', metadata, re.MULTILINE)
+    assert sorted(requires) == ['mmengine', 'numpy', 'torch']
+    extras = re.findall(r'^Provides-Extra: (\w+)', metadata, re.MULTILINE)
+    assert sorted(extras) == ['mmdet3d', 'pcdet', 'tests']
+
+
+def test_source_archive_builds_the_same_wheel(source, sdist, tmp_path):
+    with tarfile.open(str(sdist)) as archive:
+        archive.extractall(str(tmp_path))
+    unpacked, = (path for path in tmp_path.iterdir() if path.is_dir())
+    assert not any(path.is_symlink() for path in unpacked.rglob('*'))
+    assert (unpacked / 'LICENSE').read_bytes() == (ROOT / 'LICENSE').read_bytes()
+    assert wheel_names(build('build_wheel', unpacked, tmp_path / 'out')) == expected_in_wheel(source)
+
+
+@pytest.fixture(scope='module')
+def editable(source, tmp_path_factory):
+    """The folder that an editable install unpacks into site-packages."""
+    folder = tmp_path_factory.mktemp('editable')
+    wheel = build('build_editable', source, folder / 'out')
+    with zipfile.ZipFile(str(wheel)) as archive:
+        archive.extractall(str(folder / 'site-packages'))
+    return folder / 'site-packages'
+
+
+def test_editable_install_leads_to_the_checkout(editable, source):
+    pth, = editable.glob('*.pth')
+    assert Path(pth.read_text().strip()) == source
+    # A regular package later on the path wins over the folder that only holds .mim.
+    assert not (editable / 'nclr_plugin' / '__init__.py').exists()
+    output = run(
+        sys.executable, '-S', '-c',
+        'import importlib.machinery as m; print(m.PathFinder.find_spec("nclr_plugin").origin)',
+        cwd=str(editable.parent), PYTHONPATH=os.pathsep.join([str(editable), str(source)]))
+    assert Path(output.strip()) == source / 'nclr_plugin' / '__init__.py'
+
+
+def test_editable_install_has_every_config_for_openmim(editable, source):
+    mim = editable / 'nclr_plugin' / '.mim'
+    names = [name for name in files_below(source / 'configs', '*.py') if '_base_' not in name]
+    assert files_below(mim / 'configs', '*.py') == names
+    assert (mim / 'model-index.yml').read_text() == (source / 'model-index.yml').read_text()
+    for name in names:
+        assert Config.fromfile(str(mim / 'configs' / name))._cfg_dict == Config.fromfile(
+            str(source / 'configs' / name))._cfg_dict
+
+
+def test_editable_install_has_working_tools_for_openmim(editable, source, tmp_path):
+    pytest.importorskip('mmdet3d')
+    tools = editable / 'nclr_plugin' / '.mim' / 'tools'
+    assert files_below(tools, '*.py') == files_below(source / 'tools', '*.py')
+    assert 'usage: train.py' in run(
+        sys.executable, str(tools / 'train.py'), '--help', cwd=str(tmp_path))
+
+
+IMPORT = '''
+import json, sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in {hosts}:
+            raise ImportError(f'{{name}} is blocked')
+
+sys.meta_path.insert(0, Block())
+import nclr_plugin
+print(json.dumps([m.__file__ for n, m in sys.modules.items() if n.startswith('nclr_plugin')]))
+'''
+
+
+def imports_at_load(path):
+    """Top-level names that a module imports outside functions, ``try`` and ``if`` blocks."""
+    for node in ast.parse(Path(path).read_text(encoding='utf-8')).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split('.')[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.split('.')[0]
+
+
+def test_import_needs_no_host():
+    output = run(sys.executable, '-c', IMPORT.format(hosts=HOSTS), cwd=str(ROOT))
+    loaded = json.loads(output.splitlines()[-1])
+    assert len(loaded) > 10
+    # mmengine itself imports OpenCV and matplotlib, so for these the source is looked at.
+    for path in loaded:
+        assert not OPTIONAL & set(imports_at_load(path)), path
+
+
+def test_model_index_names_every_config():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    named = set()
+    for metafile in index['Import']:
+        content = yaml.safe_load((ROOT / metafile).read_text())
+        collections = {collection['Name'] for collection in content['Collections']}
+        for model in content['Models']:
+            assert model['In Collection'] in collections
+            named.add(model['Config'])
+    there = {f'configs/{name}' for name in files_below(ROOT / 'configs', '*.py')
+             if '_base_' not in name}
+    assert named == there
+
+
+@pytest.mark.parametrize('name', ['lock', 'build', 'gold', 'torch213'])
+def test_environment_is_pinned_and_names_no_index(name):
+    lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
+    lines = [line for line in lines if line and not line.startswith('#')]
+    assert lines
+    for line in lines:
+        assert line == '-r lock.txt' or PINNED.match(line), line
