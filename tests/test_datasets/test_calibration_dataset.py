@@ -1,0 +1,209 @@
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DATASETS
+from torch.utils.data import DataLoader
+
+from nclr_plugin.datasets import BrokenFrameError, CalibrationDataset, SeededInfiniteSampler
+
+PIPELINE = [
+    dict(type='LoadScan'),
+    dict(type='LoadImages'),
+    dict(type='RangeCrop', point_cloud_range=[-51.2, -51.2, -3, 51.2, 51.2, 1]),
+    dict(type='RandomPlacement'),
+    dict(type='ResizeImages', size=(60, 24)),
+    dict(type='RandomSceneFlip', prob=0.5),
+    dict(type='PhotometricDistortion'),
+    dict(type='PackCalibrationInputs', min_visible_points=1),
+]
+
+
+def build(root, sequences=('00', '01'), **kwargs):
+    return DATASETS.build(dict(
+        type='CalibrationDataset', data_root=str(root), pipeline=PIPELINE,
+        reader=dict(type='KittiOdometryReader', sequences=list(sequences)), **kwargs))
+
+
+def same(a, b):
+    """Whether two samples are equal to the bit."""
+    first, second = a['data_samples'], b['data_samples']
+    return (first.frame_id == second.frame_id
+            and torch.equal(a['inputs']['points'], b['inputs']['points'])
+            and torch.equal(a['inputs']['imgs'], b['inputs']['imgs'])
+            and torch.equal(first.lidar2cam, second.lidar2cam)
+            and torch.equal(first.cam2img, second.cam2img)
+            and np.array_equal(first.placement, second.placement))
+
+
+def test_a_sample_depends_on_seed_epoch_and_index_alone(kitti_odometry):
+    dataset = build(kitti_odometry.root)
+    assert len(dataset) == 6
+    assert same(dataset[2], build(kitti_odometry.root)[2])
+    assert not same(dataset[2], build(kitti_odometry.root, seed=1)[2])
+    later = dataset[6 + 2]
+    assert later['data_samples'].frame_id == dataset[2]['data_samples'].frame_id
+    assert not same(dataset[2], later)
+    assert same(later, dataset[6 + 2])
+
+
+def test_workers_make_no_difference(kitti_odometry):
+    dataset = build(kitti_odometry.root)
+    order = [3, 8, 1, 0, 17, 5, 2, 4]
+    direct = [dataset[index] for index in order]
+    loader = DataLoader(dataset, batch_size=2, sampler=order, num_workers=2,
+                        collate_fn=pseudo_collate)
+    batches = list(loader)
+    assert len(batches) == 4
+    for number, sample in enumerate(direct):
+        batch, place = batches[number // 2], number % 2
+        assert same(sample, dict(
+            inputs={key: value[place] for key, value in batch['inputs'].items()},
+            data_samples=batch['data_samples'][place]))
+
+
+def test_the_sampler_feeds_it_pass_after_pass(kitti_odometry):
+    dataset = build(kitti_odometry.root)
+    loader = DataLoader(dataset, batch_size=3, sampler=SeededInfiniteSampler(dataset),
+                        collate_fn=pseudo_collate)
+    batches = [batch for batch, _ in zip(loader, range(4))]
+    frames = [sample.frame_id for batch in batches for sample in batch['data_samples']]
+    assert len(set(frames[:6])) == 6 and sorted(frames[:6]) == sorted(frames[6:])
+    placements = {sample.placement.tobytes() for batch in batches for sample in batch['data_samples']}
+    assert len(placements) == 12
+
+
+def test_pickle_subset_and_iteration(kitti_odometry):
+    dataset = build(kitti_odometry.root)
+    assert same(pickle.loads(pickle.dumps(dataset))[3], dataset[3])
+    assert [sample['data_samples'].frame_id for sample in dataset.get_subset([4, 0])] == [
+        '01/000000', '00/000000']
+    assert len(build(kitti_odometry.root, indices=3)) == 3
+    with pytest.raises(IndexError, match='found -1'):
+        dataset[-1]
+
+
+def test_ground_truth_follows_the_whole_pipeline(kitti_odometry):
+    """The points of a sample project where the raw ones do, whatever was done to them."""
+    dataset = build(kitti_odometry.root)
+    raw = np.fromfile(kitti_odometry.root / 'sequences/00/velodyne/000001.bin', np.float32)
+    raw = raw.reshape(-1, 4)[:, :3].astype(float)
+    raw_pose = np.column_stack([kitti_odometry.axes, kitti_odometry.lever + kitti_odometry.shift])
+    pixels = (kitti_odometry.cam2img @ raw_pose @ np.column_stack([raw, np.ones(len(raw))]).T)
+    pixels = (pixels[:2] / pixels[2]).T
+    expected = (pixels + 0.5) * [60 / 120, 24 / 48] - 0.5
+    flips = set()
+    for epoch in range(6):
+        sample = dataset[6 * epoch + 1]
+        pose = sample['data_samples'].lidar2cam[0].numpy()
+        found, _ = cv2.projectPoints(
+            sample['inputs']['points'][:, :3].double().numpy(), cv2.Rodrigues(pose[:3, :3])[0],
+            pose[:3, 3], sample['data_samples'].cam2img[0].numpy(), None)
+        found = found[:, 0]
+        flipped = np.abs(found - expected).max() > 0.01
+        flips.add(flipped)
+        if flipped:
+            found[:, 0] = 60 - 1 - found[:, 0]
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert flips == {True, False}
+
+
+def test_a_broken_frame_is_named(kitti_odometry):
+    path = kitti_odometry.root / 'sequences/00/velodyne/000001.bin'
+    path.write_bytes(path.read_bytes()[:-3])
+    dataset = build(kitti_odometry.root)
+    with pytest.raises(BrokenFrameError, match=r"frame 00/000001: scan '.*000001.bin'"):
+        dataset[1]
+
+
+def test_a_broken_frame_is_named_through_a_worker(kitti_odometry):
+    (kitti_odometry.root / 'sequences/00/image_2/000001.png').write_bytes(b'x')
+    loader = DataLoader(build(kitti_odometry.root), num_workers=1, collate_fn=pseudo_collate)
+    with pytest.raises(BrokenFrameError, match=r"frame 00/000001: image '.*000001.png'"):
+        list(loader)
+
+
+def test_skipping_takes_the_next_frame_and_says_so(kitti_odometry):
+    root = kitti_odometry.root
+    (root / 'sequences/00/velodyne/000001.bin').write_bytes(b'')
+    (root / 'sequences/00/image_2/000002.png').write_bytes(b'')
+    dataset = build(root, skip_broken=True)
+    sample = dataset[1]['data_samples']
+    assert sample.frame_id == '00/000003'
+    assert [frame_id for frame_id, _ in sample.skipped_frames] == ['00/000001', '00/000002']
+    assert 'expected points, found none' in sample.skipped_frames[0][1]
+    assert dataset[0]['data_samples'].skipped_frames == []
+    assert same(dataset[1], dataset[1])
+    # The stand-in is not the same sample as the frame's own.
+    assert not same(dataset[1], dataset[3])
+
+
+def test_skipping_goes_round_at_the_end(kitti_odometry):
+    (kitti_odometry.root / 'sequences/01/velodyne/000001.bin').unlink()
+    sample = build(kitti_odometry.root, skip_broken=True)[5 + 6]['data_samples']
+    assert sample.frame_id == '00/000000' and sample.skipped_frames[0][0] == '01/000001'
+
+
+def test_frames_that_miss_a_file_are_skipped_too(kitti_odometry):
+    (kitti_odometry.root / 'sequences/00/image_2/000001.png').unlink()
+    with pytest.raises(FileNotFoundError, match=r'misses 1 \(000001\)'):
+        build(kitti_odometry.root)
+    dataset = build(kitti_odometry.root, skip_broken=True)
+    (frame_id, reason), = dataset[1]['data_samples'].skipped_frames
+    assert frame_id == '00/000001' and "000001.png': expected a file, found none" in reason
+
+
+def test_skipping_gives_up(kitti_odometry):
+    for path in kitti_odometry.root.glob('sequences/00/velodyne/*.bin'):
+        path.write_bytes(b'123')
+    with pytest.raises(BrokenFrameError, match=r'3 frames in a row are broken.*max_skipped is 2.*'
+                                               '00/000000: .*00/000002: '):
+        build(kitti_odometry.root, skip_broken=True, max_skipped=2)[0]
+    assert build(kitti_odometry.root, skip_broken=True, max_skipped=4)[0]['data_samples'].frame_id \
+        == '01/000000'
+    # With every frame broken it ends, however many may be skipped.
+    with pytest.raises(BrokenFrameError, match='4 frames in a row are broken, of 4'):
+        build(kitti_odometry.root, ['00'], skip_broken=True, max_skipped=100)[0]
+
+
+def test_building_fails_before_any_frame_is_loaded(kitti_odometry, tmp_path):
+    with pytest.raises(FileNotFoundError, match='does not exist'):
+        build(tmp_path / 'gone')
+    (kitti_odometry.root / 'sequences/01/calib.txt').write_text('P2: 1\n')
+    with pytest.raises(ValueError, match='sequences/01/calib.txt'):
+        build(kitti_odometry.root, skip_broken=True)
+
+
+def test_a_reader_object_will_do():
+    class Reader:
+        def read(self, data_root, keep_unpaired):
+            return [dict(frame_id=f'{data_root}/{keep_unpaired}')]
+
+    dataset = CalibrationDataset('here', Reader(), pipeline=[lambda results: results])
+    assert dataset[0]['frame_id'] == 'here/False'
+
+
+@pytest.mark.parametrize('folder, reader, frames, views', [
+    ('kitti_odometry', dict(type='KittiOdometryReader', sequences=['90']), 20, 1),
+    ('kitti_object', dict(type='KittiObjectReader'), 20, 1),
+    ('nuscenes_frame', dict(type='NuScenesReader', info_file='info_v2.pkl'), 1, 6),
+])
+def test_real_frames(shared_data, folder, reader, frames, views):
+    dataset = CalibrationDataset(str(shared_data / folder), reader, PIPELINE)
+    assert len(dataset) == frames
+    sample = dataset[frames - 1]
+    points, imgs = sample['inputs']['points'], sample['inputs']['imgs']
+    assert imgs.shape == (views, 3, 24, 60) and imgs.float().std() > 10
+    assert points.shape[1] == 4 and len(points) > 20000
+    assert 0 <= points[:, 3].min() and 0.1 < points[:, 3].max() <= 1
+    data = sample['data_samples']
+    # Every camera sees a share of the scan, wherever the scan was placed.
+    homogeneous = torch.cat([points[:, :3].double(), torch.ones(len(points), 1)], dim=1)
+    camera = (data.lidar2cam @ homogeneous.T)[:, :3]
+    pixels = data.cam2img @ camera
+    u, v = pixels[:, 0] / pixels[:, 2], pixels[:, 1] / pixels[:, 2]
+    seen = (camera[:, 2] > 1) & (u > 0) & (u < 59) & (v > 0) & (v < 23)
+    assert (seen.sum(dim=1) > 800).all()

@@ -1,0 +1,23 @@
+import pytest
+from mmengine.registry import DATA_SAMPLERS, DATASETS, TASK_UTILS, TRANSFORMS
+
+import nclr_plugin.datasets as datasets
+
+REGISTRIES = (DATASETS, DATA_SAMPLERS, TASK_UTILS, TRANSFORMS)
+
+
+def test_every_component_is_in_a_root_registry():
+    registered = {name for registry in REGISTRIES for name in registry.module_dict}
+    assert set(datasets.__all__) - registered == {'BrokenFrameError'}
+
+
+def test_no_name_is_taken_by_the_host():
+    pytest.importorskip('mmdet3d', reason='mmdet3d is not installed')
+    import mmdet3d.registry as host
+    from mmdet3d.utils import register_all_modules
+
+    register_all_modules(init_default_scope=False)
+    for registry, of_host in zip(REGISTRIES, (host.DATASETS, host.DATA_SAMPLERS, host.TASK_UTILS,
+                                              host.TRANSFORMS)):
+        for name in set(datasets.__all__) & set(registry.module_dict):
+            assert of_host.get(name) is getattr(datasets, name)

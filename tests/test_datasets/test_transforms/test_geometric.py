@@ -1,0 +1,221 @@
+import copy
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.registry import TRANSFORMS
+from scipy.spatial.transform import Rotation
+
+from nclr_plugin.datasets import (BrokenFrameError, CropImages, RandomPlacement, RandomSceneFlip,
+                                  RangeCrop, ResizeImages)
+
+
+def test_the_blob_starts_on_its_point(results, check_blobs):
+    check_blobs(results)
+
+
+# RangeCrop
+
+def test_range_crop_keeps_the_points_inside(results):
+    low, high = (9, -1.5, -0.5), (15, 1, 0.7)
+    before = results['points']
+    kept = RangeCrop(low + high)(results)['points']
+    expected = [p for p in before if all(a <= c < b for a, c, b in zip(low, p[:3], high))]
+    np.testing.assert_array_equal(kept, expected)
+    assert 0 < len(kept) < len(before) and kept.dtype == np.float32
+
+
+def test_range_crop_side_limits(results):
+    results['points'] = np.array([[0, 0, 0, 1], [1, 1, 1, 1]], np.float32)
+    assert RangeCrop((0, 0, 0, 1, 1, 1))(results)['points'].tolist() == [[0, 0, 0, 1]]
+
+
+def test_range_crop_without_a_point_is_a_broken_frame(results):
+    with pytest.raises(BrokenFrameError, match=r'00/000001.*scan.bin.*found none of its 300'):
+        RangeCrop((-9, -9, -9, -8, -8, -8))(results)
+
+
+@pytest.mark.parametrize('limits', [(0, 0, 0, 1, 1), (0, 0, 0, 1, -1, 1)])
+def test_range_crop_refuses_wrong_limits(limits):
+    with pytest.raises(ValueError, match='each min < max'):
+        RangeCrop(limits)
+
+
+# RandomPlacement
+
+def test_placement_moves_points_and_extrinsics_by_equation_8(results):
+    before = copy.deepcopy(results)
+    rng = copy.deepcopy(results['rng'])
+    after = RandomPlacement(yaw=np.pi, translation=(15, 10, 2))(results)
+    yaw, shift = rng.uniform(-np.pi, np.pi), rng.uniform([-15, -10, -2], [15, 10, 2])
+    R = Rotation.from_euler('z', yaw).as_matrix()
+    np.testing.assert_allclose(after['points'][:, :3], (before['points'][:, :3] + shift) @ R.T,
+                               atol=1e-5)
+    np.testing.assert_array_equal(after['points'][:, 3], before['points'][:, 3])
+    for raw, moved in zip(before['lidar2cam'], after['lidar2cam']):
+        np.testing.assert_allclose(moved[:3, :3], raw[:3, :3] @ np.linalg.inv(R), atol=1e-12)
+        np.testing.assert_allclose(moved[:3, 3], raw[:3, 3] - raw[:3, :3] @ shift, atol=1e-12)
+    assert after['points'].dtype == np.float32 and after['lidar2cam'].dtype == np.float64
+
+
+def test_placement_matrix_takes_old_points_to_new(results, check_blobs):
+    before = copy.deepcopy(results)
+    after = RandomPlacement()(RandomPlacement()(results))
+    moved = before['points'][:, :3] @ after['placement'][:3, :3].T + after['placement'][:3, 3]
+    np.testing.assert_allclose(after['points'][:, :3], moved, atol=2e-5)
+    # The calibration before placement is lidar2cam @ placement.
+    np.testing.assert_allclose(after['lidar2cam'] @ after['placement'], before['lidar2cam'],
+                               atol=1e-12)
+    check_blobs(after)
+
+
+def test_placement_is_uniform_over_its_range(results):
+    transform = RandomPlacement(yaw=0.5, translation=(15, 4, 0))
+    yaws, shifts = [], []
+    for seed in range(400):
+        sample = dict(results, points=np.zeros((1, 3), np.float32), rng=np.random.default_rng(seed))
+        placement = transform(sample)['placement']
+        yaws.append(np.arctan2(placement[1, 0], placement[0, 0]))
+        shifts.append(placement[:3, :3].T @ placement[:3, 3])
+    yaws, shifts = np.array(yaws), np.array(shifts)
+    assert np.abs(yaws).max() <= 0.5 and np.abs(yaws).max() > 0.48
+    assert (np.abs(shifts).max(axis=0) <= [15, 4, 1e-12]).all()
+    # The spread of a uniform variable is its half width over the square root of 3.
+    np.testing.assert_allclose(yaws.std(), 0.5 / np.sqrt(3), rtol=0.1)
+    np.testing.assert_allclose(shifts.std(axis=0)[:2], np.array([15, 4]) / np.sqrt(3), rtol=0.1)
+
+
+def test_placement_depends_on_the_generator_alone(results):
+    transform = TRANSFORMS.build(dict(type='RandomPlacement'))
+    first, again, other = (
+        transform(dict(copy.deepcopy(results), rng=np.random.default_rng(seed)))['points']
+        for seed in (1, 1, 2))
+    assert (first == again).all() and (first != other).any()
+
+
+def test_placement_leaves_the_loaded_array_alone(results):
+    points, copied = results['points'], results['points'].copy()
+    RandomPlacement()(results)
+    np.testing.assert_array_equal(points, copied)
+
+
+@pytest.mark.parametrize('kwargs', [dict(yaw=-1), dict(translation=(1, 2)),
+                                    dict(translation=(1, -2, 0))])
+def test_placement_refuses_wrong_ranges(kwargs):
+    with pytest.raises(ValueError, match='expected yaw >= 0'):
+        RandomPlacement(**kwargs)
+
+
+# ResizeImages
+
+@pytest.mark.parametrize('size', [(80, 48), (240, 150), (100, 160)])
+def test_resize_keeps_the_point_on_its_blob(results, check_blobs, size):
+    after = ResizeImages(size)(results)
+    assert [img.shape for img in after['imgs']] == [(size[1], size[0], 3)] * 2
+    check_blobs(after)
+
+
+def test_resize_holds_to_pixel_centres(results):
+    # In a ramp, the value at a pixel tells where it was in the old image.
+    ramp = np.repeat(np.arange(0, 240, 2, dtype=np.uint8)[None], 60, axis=0)
+    results['imgs'] = [np.dstack([ramp] * 3)] * 2
+    old = results['cam2img'].copy()
+    after = ResizeImages((60, 30))(results)
+    source = after['imgs'][0][3, 5:-5, 0] / 2
+    centre_of_cell = (np.arange(60)[5:-5] + 0.5) * 2 - 0.5
+    np.testing.assert_allclose(source, centre_of_cell, atol=0.5)
+    expected = np.array([[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]]) @ old
+    np.testing.assert_allclose(after['cam2img'], expected)
+
+
+@pytest.mark.parametrize('size', [(0, 5), (5, ), (4.5, 3)])
+@pytest.mark.parametrize('transform', [ResizeImages, CropImages])
+def test_sizes_are_whole_pixels(transform, size):
+    with pytest.raises(ValueError, match=r'expected size \(width, height\)'):
+        transform(size)
+
+
+# CropImages
+
+@pytest.mark.parametrize('random', [False, True])
+def test_crop_keeps_the_point_on_its_blob(results, check_blobs, random):
+    after = CropImages((118, 77), random=random)(results)
+    assert [img.shape for img in after['imgs']] == [(77, 118, 3)] * 2
+    # The windows still hold (nearly) all of the blobs.
+    check_blobs(after, tolerance=0.2)
+
+
+def test_crop_in_the_middle(results):
+    img, cam2img = results['imgs'][0].copy(), results['cam2img'].copy()
+    after = CropImages((100, 40))(results)
+    np.testing.assert_array_equal(after['imgs'][0], img[28:68, 30:130])
+    np.testing.assert_allclose(cam2img[0] - after['cam2img'][0], [[0, 0, 30], [0, 0, 28], [0] * 3])
+
+
+def test_random_crops_reach_every_window(results):
+    windows = set()
+    for seed in range(200):
+        after = CropImages((158, 95), random=True)(
+            dict(results, imgs=results['imgs'][:1], cam2img=results['cam2img'][:1],
+                 rng=np.random.default_rng(seed)))
+        windows.add(tuple((results['cam2img'][0] - after['cam2img'][0])[:2, 2]))
+    assert windows == {(left, top) for left in range(3) for top in range(2)}
+
+
+def test_crop_refuses_a_window_larger_than_the_image(results):
+    with pytest.raises(ValueError, match='130 x 40 does not fit into an image of 120 x 80'):
+        CropImages((130, 40))(results)
+
+
+# RandomSceneFlip
+
+def test_flip_mirrors_everything_together(results, check_blobs, opencv_project):
+    before = copy.deepcopy(results)
+    after = RandomSceneFlip(prob=1)(results)
+    check_blobs(after)
+    for view, img in enumerate(before['imgs']):
+        np.testing.assert_array_equal(after['imgs'][view], cv2.flip(img, 1))
+    widths = np.array([img.shape[1] for img in before['imgs']])
+    old = opencv_project(before, before['points'][:, :3])
+    new = opencv_project(after, after['points'][:, :3])
+    np.testing.assert_allclose(new[..., 0], widths[:, None] - 1 - old[..., 0], atol=1e-4)
+    np.testing.assert_allclose(new[..., 1], old[..., 1], atol=1e-4)
+    np.testing.assert_allclose(after['points'], before['points'] * [1, -1, 1, 1])
+    np.testing.assert_allclose(np.linalg.det(after['lidar2cam'][:, :3, :3]), 1)
+
+
+def test_flip_twice_is_nothing(results):
+    before = copy.deepcopy(results)
+    after = RandomSceneFlip(prob=1)(RandomSceneFlip(prob=1)(results))
+    for key in ('points', 'cam2img', 'lidar2cam'):
+        np.testing.assert_allclose(after[key], before[key])
+    np.testing.assert_array_equal(after['imgs'][0], before['imgs'][0])
+
+
+def test_flip_before_or_after_placement_leaves_a_true_placement(results):
+    placed = RandomPlacement()(copy.deepcopy(results))
+    flipped_raw = RandomSceneFlip(prob=1)(copy.deepcopy(results))
+    after = RandomSceneFlip(prob=1)(placed)
+    moved = flipped_raw['points'][:, :3] @ after['placement'][:3, :3].T + after['placement'][:3, 3]
+    np.testing.assert_allclose(after['points'][:, :3], moved, atol=1e-5)
+    np.testing.assert_allclose(after['lidar2cam'] @ after['placement'], flipped_raw['lidar2cam'],
+                               atol=1e-12)
+    assert 'placement' not in flipped_raw
+
+
+def test_flip_happens_with_its_probability(results):
+    flips = sum(
+        RandomSceneFlip(prob=0.3)(dict(results, rng=np.random.default_rng(seed)))
+        ['points'][0, 1] != results['points'][0, 1] for seed in range(300))
+    assert 60 < flips < 120
+    with pytest.raises(ValueError, match='prob in'):
+        RandomSceneFlip(prob=1.5)
+
+
+# Together
+
+def test_a_whole_chain_keeps_the_point_on_its_blob(results, check_blobs):
+    for transform in (RandomPlacement(), ResizeImages((150, 90)), CropImages((140, 84)),
+                      RandomSceneFlip(prob=1), RandomPlacement(yaw=0.3)):
+        results = transform(results)
+    check_blobs(results, tolerance=0.2)

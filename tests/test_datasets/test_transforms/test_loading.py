@@ -1,0 +1,171 @@
+import builtins
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from nclr_plugin.datasets import BrokenFrameError, LoadImages, LoadScan
+
+
+def scan(path, lidar_dim=4, **kwargs):
+    return dict(frame_id='00/000007', lidar_path=str(path), lidar_dim=lidar_dim, **kwargs)
+
+
+def image(path, **kwargs):
+    return dict(frame_id='00/000007', images=[
+        dict(name='front', img_path=str(path), cam2img=np.eye(3), lidar2cam=np.eye(4), **kwargs)])
+
+
+# LoadScan
+
+def test_scan_is_what_was_written(tmp_path, disk):
+    points = disk.write_scan(tmp_path / 'a.bin')
+    found = LoadScan()(scan(tmp_path / 'a.bin'))['points']
+    np.testing.assert_array_equal(found, points)
+    assert found.dtype == np.float32 and found.flags.writeable
+
+
+def test_columns_are_cut_and_intensity_scaled(tmp_path, disk):
+    points = disk.write_scan(tmp_path / 'a.bin', dim=5)
+    points[:, 3] *= 255
+    points.tofile(tmp_path / 'a.bin')
+    found = LoadScan()(scan(tmp_path / 'a.bin', 5, intensity_scale=1 / 255))['points']
+    np.testing.assert_allclose(found, points[:, :4] * [1, 1, 1, 1 / 255], rtol=1e-6)
+    found = LoadScan(use_dim=3)(scan(tmp_path / 'a.bin', 5, intensity_scale=1 / 255))['points']
+    np.testing.assert_array_equal(found, points[:, :3])
+
+
+def test_numpy_scan(tmp_path):
+    points = np.random.default_rng(0).normal(size=(9, 4))
+    np.save(tmp_path / 'a.npy', points)
+    found = LoadScan()(scan(tmp_path / 'a.npy'))['points']
+    np.testing.assert_allclose(found, points, rtol=1e-6)
+    assert found.dtype == np.float32
+
+
+def test_more_columns_than_there_are(tmp_path):
+    with pytest.raises(ValueError, match="use_dim is 4, but a point of '.*' has 3 columns"):
+        LoadScan()(scan(tmp_path / 'a.bin', 3))
+
+
+def broken(transform, results, match):
+    with pytest.raises(BrokenFrameError, match=match) as error:
+        transform(results)
+    assert error.value.frame_id == '00/000007'
+
+
+def test_truncated_scan(tmp_path, disk):
+    disk.write_scan(tmp_path / 'a.bin', count=10)
+    (tmp_path / 'a.bin').write_bytes((tmp_path / 'a.bin').read_bytes()[:-6])
+    broken(LoadScan(), scan(tmp_path / 'a.bin'),
+           r"a.bin': expected rows of 4 float32 numbers \(16 bytes\), found 154 bytes, 10 too many")
+
+
+def test_empty_scan(tmp_path):
+    (tmp_path / 'a.bin').touch()
+    broken(LoadScan(), scan(tmp_path / 'a.bin'), "a.bin': expected points, found none")
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+def test_scan_with_values_that_are_not_finite(tmp_path, disk, value):
+    points = disk.write_scan(tmp_path / 'a.bin', count=10)
+    points[3, 1] = points[3, 2] = points[5, 0] = value
+    points.tofile(tmp_path / 'a.bin')
+    broken(LoadScan(), scan(tmp_path / 'a.bin'), r"a.bin': expected finite.* in 2 of 10 points")
+
+
+def test_missing_scan(tmp_path):
+    broken(LoadScan(), scan(tmp_path / 'a.bin'), "scan '.*a.bin': expected a file, found none")
+    broken(LoadScan(), scan(tmp_path / 'a.npy'), "scan '.*a.npy': expected a file, found none")
+    (tmp_path / 'b.bin').mkdir()
+    broken(LoadScan(), scan(tmp_path / 'b.bin'), 'expected a file, found something unreadable')
+
+
+@pytest.mark.parametrize('array, match', [
+    (np.zeros((5, 3)), r'shape \(N, 4\), found float64 of shape \(5, 3\)'),
+    (np.zeros((5, 4), int), 'found int64'),
+    (np.zeros(20), r'of shape \(20,\)'),
+])
+def test_numpy_scan_of_another_shape(tmp_path, array, match):
+    np.save(tmp_path / 'a.npy', array)
+    broken(LoadScan(), scan(tmp_path / 'a.npy'), match)
+
+
+@pytest.mark.parametrize('content', [b'', b'not an array', b'\x93NUMPY\x01\x00v\x00{'])
+def test_corrupt_numpy_scan(tmp_path, content):
+    (tmp_path / 'a.npy').write_bytes(content)
+    broken(LoadScan(), scan(tmp_path / 'a.npy'), "a.npy': expected a NumPy array, found")
+
+
+# LoadImages
+
+def test_images_are_rgb_and_calibration_is_stacked(tmp_path, disk):
+    rgb = disk.write_image(tmp_path / 'a.png')
+    results = image(tmp_path / 'a.png', image_size=(disk.width, disk.height))
+    results['images'] = results['images'] * 2
+    found = LoadImages()(results)
+    np.testing.assert_array_equal(found['imgs'][1], rgb)
+    assert found['cam2img'].shape == (2, 3, 3) and found['lidar2cam'].shape == (2, 4, 4)
+    assert found['cam2img'].dtype == found['lidar2cam'].dtype == np.float64
+
+
+def test_jpeg(tmp_path):
+    flat = np.full((16, 16, 3), (200, 100, 30), np.uint8)
+    cv2.imwrite(str(tmp_path / 'a.jpg'), flat[..., ::-1])
+    found = LoadImages()(image(tmp_path / 'a.jpg'))['imgs'][0]
+    np.testing.assert_allclose(found.astype(int), flat, atol=4)
+
+
+@pytest.mark.parametrize('suffix', ['png', 'jpg'])
+@pytest.mark.parametrize('damage', [
+    lambda raw: raw[:len(raw) // 2], lambda raw: raw[:-200], lambda raw: b'', lambda raw: b'no image',
+], ids=['half', 'end', 'empty', 'text'])
+def test_corrupt_image(tmp_path, disk, suffix, damage):
+    path = tmp_path / f'a.{suffix}'
+    disk.write_image(path)
+    path.write_bytes(damage(path.read_bytes()))
+    broken(LoadImages(), image(path), rf"image '.*a.{suffix}': expected a complete PNG or JPEG, found")
+
+
+def test_png_with_a_flipped_bit(tmp_path, disk):
+    disk.write_image(tmp_path / 'a.png')
+    raw = bytearray((tmp_path / 'a.png').read_bytes())
+    raw[len(raw) // 2] ^= 1
+    (tmp_path / 'a.png').write_bytes(raw)
+    broken(LoadImages(), image(tmp_path / 'a.png'), 'it is corrupt or cut off')
+
+
+def test_missing_image(tmp_path):
+    broken(LoadImages(), image(tmp_path / 'a.png'), "image '.*a.png': expected a file, found none")
+
+
+@pytest.mark.parametrize('pixels, match', [
+    (np.zeros((8, 9), np.uint8), r'found grey \(1 channels, uint8\)'),
+    (np.zeros((8, 9, 4), np.uint8), r'found RGBA \(4 channels, uint8\)'),
+    (np.zeros((8, 9, 3), np.uint16), r'\(3 channels, uint16\)'),
+])
+def test_image_that_is_not_rgb(tmp_path, pixels, match):
+    cv2.imwrite(str(tmp_path / 'a.png'), pixels)
+    broken(LoadImages(), image(tmp_path / 'a.png'), r"a.png': expected 8-bit RGB.*" + match)
+
+
+def test_image_of_another_size(tmp_path, disk):
+    disk.write_image(tmp_path / 'a.png')
+    broken(LoadImages(), image(tmp_path / 'a.png', image_size=(disk.width, 99)),
+           r"expected width x height 120 x 99 \(image_size of camera 'front'\), found 120 x 48")
+
+
+def test_absence_of_opencv_is_one_sentence(tmp_path, disk, monkeypatch):
+    disk.write_image(tmp_path / 'a.png')
+    real_import = builtins.__import__
+
+    def without_cv2(name, *args, **kwargs):
+        if name == 'cv2':
+            raise ImportError(name)
+        return real_import(name, *args, **kwargs)
+
+    monkeypatch.delitem(sys.modules, 'cv2')
+    monkeypatch.setattr(builtins, '__import__', without_cv2)
+    with pytest.raises(ImportError, match='pip install opencv-python-headless'):
+        LoadImages()(image(tmp_path / 'a.png'))
