@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# From a fresh checkout to a pretrained network that calibrates held-out scenes of a demo world:
+#
+#   bash tools/quickstart.sh
+#
+# Sets up the environment, generates the demo data, evaluates the untrained network, pretrains,
+# evaluates again and draws pictures. A stage that is done is skipped in the next call; an
+# interrupted training goes on where it stopped. NCLR_TORCH=2.13.0 chooses the other environment.
+set -euo pipefail
+
+CONFIG=configs/nclr/pretrain_demo.py
+SCENES=400              # scenes generated, for training and validation together
+SEED=0                  # of the demo world
+PICTURES=8              # overlays drawn
+DATA=data/demo
+OUT=work_dirs/quickstart
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+TORCH=${NCLR_TORCH:-2.1.2}
+case $TORCH in
+    2.1.2) PYTHON=.venv/bin/python ;;
+    *) PYTHON=.venv-torch$TORCH/bin/python ;;
+esac
+# One OpenMP thread a process: several of them on the same cores collapse.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} NCLR_DEMO_ROOT=$DATA
+START=$SECONDS
+
+clock() { printf '%d:%02d' $(((SECONDS - START) / 60)) $(((SECONDS - START) % 60)); }
+
+# stage NAME "title" "what it depends on" command...: once, unless what it depends on changes.
+stage() {
+    local name=$1 title=$2 key begin=$SECONDS
+    key=$(printf '%s\n' "$3" | cksum)
+    shift 3
+    if [ "$(cat "$OUT/$name.done" 2>/dev/null)" = "$key" ]; then
+        printf '\n=== [%s] %s: done before, skipped (rm %s to repeat it)\n' \
+            "$(clock)" "$title" "$OUT/$name.done"
+        return
+    fi
+    printf '\n=== [%s] %s\n' "$(clock)" "$title"
+    rm -f "$OUT/$name.done"
+    "$@" </dev/null || {
+        printf '\nquickstart stopped in the stage "%s". Put right what the message above names and
+run the same command again: finished stages are skipped.\n' "$title" >&2
+        exit 1
+    }
+    printf '%s\n' "$key" >"$OUT/$name.done"
+    printf '=== [%s] %s: finished in %d s\n' "$(clock)" "$title" $((SECONDS - begin))
+}
+
+create_data() {
+    rm -rf "$DATA"
+    "$PYTHON" tools/create_demo_data.py "$DATA" \
+        --layout semantickitti --scenes "$SCENES" --seed "$SEED"
+}
+
+evaluate() { # checkpoint, folder of the log, further options
+    local checkpoint=$1 folder=$2
+    shift 2
+    rm -rf "$folder"
+    "$PYTHON" tools/test.py "$CONFIG" "$checkpoint" --work-dir "$folder" "$@"
+}
+
+# Weights of other settings or data must not be taken for a start of this training.
+train() {
+    if [ "$(cat "$OUT/train.key" 2>/dev/null)" != "$TRAIN_KEY" ]; then
+        rm -rf "$OUT/train"
+        printf '%s\n' "$TRAIN_KEY" >"$OUT/train.key"
+    fi
+    "$PYTHON" tools/train.py "$CONFIG" --work-dir "$OUT/train" --resume
+}
+
+evaluate_trained() {
+    rm -rf "$OUT/pictures"
+    evaluate "$CHECKPOINT" "$OUT/after" --show-dir "$OUT/pictures" \
+        --cfg-options default_hooks.overlay.max_frames="$PICTURES"
+}
+
+mkdir -p "$OUT"
+printf '=== [%s] Environment\n' "$(clock)"
+bash tools/setup_env.sh --torch "$TORCH"
+
+DATA_KEY="$SCENES $SEED $(find nclr_plugin/datasets/demo -name '*.py' -exec cat {} + | cksum)"
+[ -d "$DATA" ] || rm -f "$OUT/data.done"
+stage data "Demo world: $SCENES scenes in $DATA" "$DATA_KEY" create_data
+
+TRAIN_KEY="$DATA_KEY $(find configs -name '*.py' -exec cat {} + | cksum)"
+stage before "Calibration of held-out scenes before training" "$TRAIN_KEY" \
+    evaluate none "$OUT/before"
+
+[ -f "$OUT/train/last_checkpoint" ] || rm -f "$OUT/train.done"
+stage train "Pretraining" "$TRAIN_KEY" train
+CHECKPOINT=$(cat "$OUT/train/last_checkpoint")
+
+stage after "Calibration of held-out scenes after training, and pictures" \
+    "$TRAIN_KEY $CHECKPOINT" evaluate_trained
+
+printf '\n=== [%s] Result\n\n' "$(clock)"
+"$PYTHON" - "$OUT" <<'PY'
+import json
+import sys
+from pathlib import Path
+
+out = Path(sys.argv[1])
+before, after = (json.loads(max((out / name).glob('*/*.json')).read_text())
+                 for name in ('before', 'after'))
+print(f'{"held-out scenes":<44}{"before":>10}{"after":>10}')
+for key, value in after.items():
+    if isinstance(value, float) and key.startswith('calibration/'):
+        print(f'{key[len("calibration/"):]:<44}{before[key]:>10.3f}{value:>10.3f}')
+PY
+LOG=$(ls -t "$OUT"/train/*/*.log | head -n 1)
+cat <<TEXT
+
+checkpoint   $CHECKPOINT
+pictures     $OUT/pictures   (the scan on the image: before, after, ground truth)
+metrics      $OUT/before, $OUT/after
+log          $LOG
+curves       $PYTHON -m tensorboard.main --logdir $OUT/train
+whole time   $(clock)
+TEXT
