@@ -16,7 +16,12 @@ from .reprojection import MIN_DEPTH, PnPProblem
 # Thinner than this (third over first standard deviation), points are taken as a plane for the
 # start: the third axis is then noise, and its control point would be free.
 _PLANAR_RATIO = 0.02
-_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+# Products of betas b_k b_l, and which of them each assumed kernel dimension takes as unknowns
+# (six equations allow no more than six).
+_PRODUCTS = ((0, 0), (0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (2, 2))
+_UNKNOWNS = ((1, 0, 0, 0, 0, 0, 0), (1, 1, 0, 0, 1, 0, 0), (1, 1, 1, 0, 1, 1, 1),
+             (1, 1, 1, 1, 0, 0, 0))
+_BETA_STEPS = 2
 
 
 def closed_form_pose(problem: PnPProblem, axes: Tensor, deviations: Tensor) -> Tuple[Tensor, Tensor]:
@@ -32,12 +37,12 @@ def closed_form_pose(problem: PnPProblem, axes: Tensor, deviations: Tensor) -> T
     """
     kernel, deviations = _kernel(problem, axes, deviations)
     betas = _betas(kernel[..., 1:], deviations)
-    control = torch.einsum('bck,bkij->bcij', betas, kernel)
+    control = (betas @ kernel.flatten(2)).unflatten(2, (3, 4))
     control = torch.where(control[:, :, 2:, :1] < 0, -control, control)
     first = torch.nn.functional.normalize(control[..., 1], dim=-1)
     second = control[..., 2] - (control[..., 2] * first).sum(-1, keepdim=True) * first
     second = torch.nn.functional.normalize(second, dim=-1)
-    third = torch.cross(first, second, dim=-1)
+    third = torch.linalg.cross(first, second)
     R = torch.stack([first, second, third], dim=-1) @ axes[:, None].transpose(-1, -2)
     t = control[..., 0]
     best = _reprojection_cost(problem, R, t).argmin(1)
@@ -55,7 +60,7 @@ def _kernel(problem: PnPProblem, axes: Tensor, deviations: Tensor) -> Tuple[Tens
     alphas = (axes * inverse[:, None]).transpose(1, 2) @ problem.points
     alphas = torch.cat([torch.ones_like(alphas[:, :1]), alphas], dim=1)  # (B, 4, N)
 
-    x, y = problem.rays.unbind(1)
+    x, y = (torch.inverse(problem.focal) @ problem.pixels).unbind(1)
     factors = torch.stack([x, y, x * x + y * y], dim=1) * problem.weights[:, None]
     moments = (factors[:, :, None] * alphas[:, None]).flatten(1, 2) @ alphas.transpose(1, 2)
     Mx, My, Mr = moments.view(-1, 3, 4, 4).unbind(1)
@@ -77,32 +82,26 @@ def _betas(vectors: Tensor, deviations: Tensor) -> Tensor:
     Returns:
         Tensor: (B, 4, 4): one row for each assumed kernel dimension 1 to 4.
     """
-    gram = torch.einsum('bkdi,bldj->bijkl', vectors, vectors)
-    form = torch.stack([gram[:, i, j] + gram[:, j, i] for i, j in _PAIRS], dim=1) / 2
-    square = deviations**2
-    zero = torch.zeros_like(square[:, 0])
-    target = torch.stack([square[:, 0], zero, zero, square[:, 1], zero, square[:, 2]], dim=1)
+    batch = len(vectors)
+    # Six equations beta' form beta = target: the Gram matrix of the three axes.
+    flat = vectors.transpose(2, 3).flatten(1, 2)  # (B, 4 kernel x 3 axes, 3)
+    gram = (flat @ flat.transpose(1, 2)).view(batch, 4, 3, 4, 3).permute(0, 2, 4, 1, 3)
+    i, j = torch.triu_indices(3, 3, device=vectors.device)
+    form = gram[:, i, j]
+    form = (form + form.transpose(-1, -2)) / 2  # (B, 6, 4, 4)
+    target = torch.diag_embed(deviations**2)[:, i, j]
 
-    def lengths(pairs):
-        columns = torch.stack(
-            [form[:, :, k, l] * (1 if k == l else 2) for k, l in pairs], dim=-1)
-        return _least_squares(columns, target)
+    k, l = torch.tensor(_PRODUCTS, device=vectors.device).T
+    unknown = torch.tensor(_UNKNOWNS, dtype=form.dtype, device=vectors.device)
+    linear = form[:, :, k, l] * torch.where(k == l, 1., 2.).to(form)
+    products = _least_squares(linear[:, None] * unknown[:, None], target[:, None].expand(-1, 4, -1))
+    first = products[..., :1]
+    betas = products[..., :4] * first.sign() / first.abs().clamp(min=1e-12).sqrt()
 
-    betas = zero.new_zeros(len(zero), 4, 4)
-    betas[:, 0, :1] = lengths([(0, 0)]).abs().sqrt()
-    b11, b12, b22 = lengths([(0, 0), (0, 1), (1, 1)]).unbind(1)
-    betas[:, 1, 0] = b11.abs().sqrt()
-    betas[:, 1, 1] = b22.abs().sqrt() * torch.where(b12 * b11 < 0, -1., 1.)
-    for size, pairs in ((3, [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]),
-                        (4, [(0, 0), (0, 1), (0, 2), (0, 3)])):
-        products = lengths(pairs)[:, :size]
-        first = products[:, :1].abs().clamp(min=1e-12).sqrt()
-        betas[:, size - 1, :size] = products * products[:, :1].sign() / first
-        betas[:, size - 1, :1] = first
-
-    for _ in range(5):
-        applied = torch.einsum('bpkl,bcl->bcpk', form, betas)
-        miss = (applied * betas[:, :, None]).sum(-1) - target[:, None]
+    form = form.flatten(1, 2)
+    for _ in range(_BETA_STEPS):
+        applied = (form @ betas.transpose(1, 2)).view(batch, 6, 4, 4).permute(0, 3, 1, 2)
+        miss = (applied @ betas[..., None])[..., 0] - target[:, None]
         betas = betas - _least_squares(2 * applied, miss)
     return betas
 
@@ -111,8 +110,7 @@ def _least_squares(A: Tensor, b: Tensor) -> Tensor:
     """``argmin |A x - b|`` by lightly damped normal equations; A (..., M, K), b (..., M)."""
     normal = A.transpose(-1, -2) @ A
     diagonal = normal.diagonal(dim1=-1, dim2=-2)
-    floor = 1e-9 * diagonal.amax(-1, keepdim=True).clamp(min=1e-300)
-    normal = normal + torch.diag_embed(floor.expand_as(diagonal))
+    diagonal += 1e-9 * diagonal.amax(-1, keepdim=True) + 1e-300
     factor, _ = torch.linalg.cholesky_ex(normal)
     return torch.cholesky_solve(A.transpose(-1, -2) @ b[..., None], factor)[..., 0]
 
@@ -120,10 +118,13 @@ def _least_squares(A: Tensor, b: Tensor) -> Tensor:
 def _reprojection_cost(problem: PnPProblem, R: Tensor, t: Tensor) -> Tensor:
     """Weighted squared pixels (B, C) of candidate poses R (B, C, 3, 3), t (B, C, 3); infinite
     where a point lies behind the camera."""
-    points = (R.flatten(1, 2) @ problem.points).unflatten(1, (-1, 3)) + t[..., None]
-    depth = points[:, :, 2]
-    ahead = ((depth > MIN_DEPTH) | (problem.weights == 0)[:, None]).all(-1)
-    error = points[:, :, :2] / depth[:, :, None] - problem.rays[:, None]
-    pull = problem.metric[:, None] @ error
-    cost = ((pull * error).sum(2) @ problem.weights[..., None])[..., 0]
-    return torch.where(ahead & cost.isfinite(), cost, torch.inf)
+    # Rows of K [R | t] for all candidates: their pixels are ratios of these.
+    rows = torch.cat([torch.cat([problem.focal[:, None] @ part[..., :2, :], part[..., 2:, :]], 2)
+                      for part in (R, t[..., None])], dim=-1)
+    in_camera = (rows[..., :3].flatten(1, 2) @ problem.points).unflatten(1, (-1, 3))
+    in_camera = in_camera + rows[..., 3:]
+    depth = in_camera[:, :, 2:]
+    nearest = torch.where((problem.weights > 0)[:, None], depth[:, :, 0], torch.inf).amin(-1)
+    error = in_camera[:, :, :2] / depth - problem.pixels[:, None]
+    cost = (error.square_().sum(2) @ problem.weights[..., None])[..., 0]
+    return torch.where((nearest > MIN_DEPTH) & cost.isfinite(), cost, torch.inf)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .epnp import closed_form_pose
 from .reprojection import (MIN_DEPTH, PnPProblem, damped_cholesky, make_problem, minimise,
-                           pose_gradient, residuals)
+                           residuals, wrenches)
 from .se3 import so3_exp
 
 MIN_POINTS = 4
@@ -201,8 +201,8 @@ def _in_front(problem: PnPProblem, R: Tensor, t: Tensor) -> Tensor:
 def _implicit_step(problem: PnPProblem, R: Tensor, t: Tensor,
                    factor: Tensor) -> Tuple[Tensor, Tensor]:
     """One Newton step from the minimum: of length zero, but with the minimum's derivatives."""
-    rotated, _, _, _, force = residuals(problem, R, t)
-    gradient = pose_gradient(rotated, force)
+    rotated, _, slopes, weighted, _ = residuals(problem, R, t)
+    gradient = wrenches(rotated, slopes, weighted).sum(-1)
     step = -torch.cholesky_solve((gradient - gradient.detach())[..., None], factor)[..., 0]
     return so3_exp(step[:, :3]) @ R, t + step[:, 3:]
 

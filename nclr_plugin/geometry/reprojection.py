@@ -14,7 +14,7 @@ from torch import Tensor
 from .se3 import so3_exp
 
 MIN_DEPTH = 1e-3  # in units of the points' extent; a pose with a nearer point is never accepted
-_STEP_TOLERANCE = 1e-9
+_STEP_TOLERANCE = 1e-6  # the steps are Newton's: what remains after such a one is its square
 
 
 class PnPProblem(NamedTuple):
@@ -22,14 +22,14 @@ class PnPProblem(NamedTuple):
 
     Attributes:
         points: (B, 3, N), about their centroid, in units of their extent.
-        rays: (B, 2, N), the pixels on the plane z = 1 of the camera.
+        pixels: (B, 2, N), from the principal point.
+        focal: (B, 2, 2), turns coordinates on the camera's plane z = 1 into such pixels.
         weights: (B, N), non-negative.
-        metric: (B, 2, 2), turns a squared distance on that plane into squared pixels.
     """
     points: Tensor
-    rays: Tensor
+    pixels: Tensor
+    focal: Tensor
     weights: Tensor
-    metric: Tensor
 
 
 class Derivatives(NamedTuple):
@@ -56,7 +56,7 @@ def make_problem(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tenso
     Args:
         points: (B, N, 3).
         pixels: (B, N, 2).
-        cam2img: (B, 3, 3), upper triangular with last row (0, 0, 1).
+        cam2img: (B, 3, 3), last row (0, 0, 1).
         weights: (B, N).
         centre: (B, 3), the origin of the normalised points.
         extent: (B,), their unit of length.
@@ -64,15 +64,9 @@ def make_problem(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tenso
     Returns:
         PnPProblem: The normalised problems.
     """
-    points = (points - centre[:, None]).transpose(1, 2) / extent[:, None, None]
-    u, v = pixels.unbind(-1)
-    fx, skewness, cx = cam2img[:, 0, :, None].unbind(1)
-    fy, cy = cam2img[:, 1, 1:, None].unbind(1)
-    y = (v - cy) / fy
-    x = (u - cx - skewness * y) / fx
-    focal = cam2img[:, :2, :2]
-    return PnPProblem(points.contiguous(), torch.stack([x, y], dim=1), weights,
-                      focal.transpose(1, 2) @ focal)
+    points = (points.transpose(1, 2).contiguous() - centre[..., None]) / extent[:, None, None]
+    pixels = pixels.transpose(1, 2).contiguous() - cam2img[:, :2, 2:]
+    return PnPProblem(points, pixels, cam2img[:, :2, :2], weights)
 
 
 def residuals(problem: PnPProblem, R: Tensor, t: Tensor) -> Tuple[Tensor, ...]:
@@ -84,35 +78,32 @@ def residuals(problem: PnPProblem, R: Tensor, t: Tensor) -> Tuple[Tensor, ...]:
         t: (B, 3).
 
     Returns:
-        tuple: rotated points (B, 3, N), inverse depths (B, 1, N), projections (B, 2, N), cost
-        (B,), and the cost's gradient with respect to each point in the camera frame (B, 3, N).
+        tuple: rotated points (B, 3, N), inverse depths (B, 1, N), gradients of both pixel
+        coordinates with respect to each point in the camera frame (B, 3, 2, N), weighted errors
+        (B, 2, N), and cost (B,).
     """
     rotated = R @ problem.points
-    inverse_depth = 1 / (rotated[:, 2:] + t[:, 2:, None])
-    projected = (rotated[:, :2] + t[:, :2, None]) * inverse_depth
-    error = projected - problem.rays
-    pull = (problem.metric @ error) * problem.weights[:, None]
-    cost = 0.5 * (pull * error).sum((1, 2))
-    pull = pull * inverse_depth
-    along = (pull * projected).sum(1, keepdim=True)
-    return rotated, inverse_depth, projected, cost, torch.cat([pull, -along], dim=1)
+    in_camera = rotated + t[..., None]
+    inverse_depth = 1 / in_camera[:, 2:]
+    projected = (problem.focal @ in_camera[:, :2]) * inverse_depth
+    focal = problem.focal.transpose(1, 2)[..., None].expand(-1, -1, -1, projected.shape[-1])
+    slopes = torch.cat([focal, -projected[:, None]], dim=1) * inverse_depth[:, None]
+    error = projected - problem.pixels
+    weighted = error * problem.weights[:, None]
+    return rotated, inverse_depth, slopes, weighted, 0.5 * (weighted * error).sum((1, 2))
 
 
-def pose_gradient(rotated: Tensor, force: Tensor) -> Tensor:
-    """The cost's gradient with respect to (omega, v).
+def cross(a: Tensor, b: Tensor) -> Tensor:
+    """Cross products along dimension 1, (B, 3, ...) each (torch.cross is slow there)."""
+    a0, a1, a2 = a.unbind(1)
+    b0, b1, b2 = b.unbind(1)
+    return torch.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], dim=1)
 
-    Args:
-        rotated: (B, 3, N).
-        force: (B, 3, N), gradient with respect to each point in the camera frame.
 
-    Returns:
-        Tensor: (B, 6).
-    """
-    product = force @ rotated.transpose(1, 2)  # entry (i, j): sum of force_i rotated_j
-    torque = torch.stack([product[:, 2, 1] - product[:, 1, 2],
-                          product[:, 0, 2] - product[:, 2, 0],
-                          product[:, 1, 0] - product[:, 0, 1]], dim=1)
-    return torch.cat([torque, force.sum(-1)], dim=1)
+def wrenches(rotated: Tensor, slopes: Tensor, weighted: Tensor) -> Tensor:
+    """The cost's gradient with respect to (omega, v), point by point, (B, 6, N)."""
+    force = (slopes * weighted[:, None]).sum(2)
+    return torch.cat([cross(rotated, force), force], dim=1)
 
 
 def derivatives(problem: PnPProblem, R: Tensor, t: Tensor) -> Derivatives:
@@ -126,45 +117,27 @@ def derivatives(problem: PnPProblem, R: Tensor, t: Tensor) -> Derivatives:
     Returns:
         Derivatives: At ``(R, t)``.
     """
-    rotated, inverse_depth, projected, cost, force = residuals(problem, R, t)
-    a, b, c = rotated.unbind(1)
-    x, y = projected.unbind(1)
-    batch, count = x.shape
+    rotated, inverse_depth, slopes, weighted, cost = residuals(problem, R, t)
+    wrench = wrenches(rotated, slopes, weighted)
+    slopes *= problem.weights.sqrt()[:, None, None]
+    J = torch.cat([cross(rotated[:, :, None], slopes), slopes], dim=1).flatten(2)
+    gauss_newton = J @ J.transpose(1, 2)
 
-    # Jacobians of both projected coordinates, times the square root of the weights.
-    J = rotated.new_zeros(batch, 2, 6, count)
-    torch.mul(b, x, out=J[:, 0, 0]).neg_()
-    torch.addcmul(c, a, x, out=J[:, 0, 1])
-    torch.neg(b, out=J[:, 0, 2])
-    J[:, 0, 3] = 1
-    torch.neg(x, out=J[:, 0, 5])
-    torch.addcmul(c, b, y, out=J[:, 1, 0]).neg_()
-    torch.mul(a, y, out=J[:, 1, 1])
-    J[:, 1, 2] = a
-    J[:, 1, 4] = 1
-    torch.neg(y, out=J[:, 1, 5])
-    J *= (problem.weights.sqrt()[:, None] * inverse_depth)[:, None]
-    J = J.flatten(1, 2)
-    products = (J @ J.transpose(1, 2)).view(batch, 2, 6, 2, 6)
-    gauss_newton = torch.einsum('bij,bimjn->bmn', problem.metric, products)
-
-    # The projection's own curvature: -(w d' + d w') / depth, with w the wrench of the force and
-    # d = (b, -a, 0, 0, 0, 1) the derivative of the depth.
-    moved = force * inverse_depth
-    levers = torch.stack([b, -a, torch.ones_like(a)], dim=1).transpose(1, 2)
-    wrench = torch.cat([torch.cross(rotated, moved, dim=1), moved], dim=1) @ levers
+    # Curvature of the projection: -(w d' + d w') / depth, with the wrench w and the derivative
+    # of the depth d = (b, -a, 0, 0, 0, 1); then that of the exponential map.
+    a, b, _ = rotated.unbind(1)
+    levers = torch.cat([torch.stack([b, -a, torch.ones_like(a)], dim=1) * inverse_depth, rotated],
+                       dim=1)
+    moments = wrench @ levers.transpose(1, 2)
+    torque = moments[:, 3:, 3:]
+    trace = torque.diagonal(dim1=1, dim2=2).sum(-1)[:, None, None]
+    eye = torch.eye(3, dtype=trace.dtype, device=trace.device)
     curvature = torch.zeros_like(gauss_newton)
-    curvature[:, :, 0] = wrench[:, :, 0]
-    curvature[:, :, 1] = wrench[:, :, 1]
-    curvature[:, :, 5] = wrench[:, :, 2]
-    # The exponential map's curvature.
-    product = force @ rotated.transpose(1, 2)
-    curvature[:, :3, :3] -= 0.5 * product
-    curvature[:, :3, :3].diagonal(dim1=1, dim2=2).add_(
-        0.5 * product.diagonal(dim1=1, dim2=2).sum(-1, keepdim=True))
-    hessian = gauss_newton - curvature - curvature.transpose(1, 2)
+    curvature[:, :, [0, 1, 5]] = -moments[:, :, :3]
+    curvature[:, :3, :3] += 0.5 * (torque - trace * eye)
+    hessian = gauss_newton + curvature + curvature.transpose(1, 2)
     nearest = torch.where(problem.weights > 0, 1 / inverse_depth[:, 0], torch.inf).amin(1)
-    return Derivatives(cost, pose_gradient(rotated, force), gauss_newton, hessian, nearest)
+    return Derivatives(cost, wrench.sum(-1), gauss_newton, hessian, nearest)
 
 
 def damped_cholesky(at: Derivatives, damping: Tensor) -> Tensor:
@@ -181,8 +154,11 @@ def damped_cholesky(at: Derivatives, damping: Tensor) -> Tensor:
     floor = 1e-12 * diagonal.amax(1, keepdim=True).clamp(min=1e-300)
     extra = torch.diag_embed(damping[:, None] * diagonal + floor)
     factor, info = torch.linalg.cholesky_ex(at.hessian + extra)
+    definite = info == 0
+    if definite.all():
+        return factor
     safe, _ = torch.linalg.cholesky_ex(at.gauss_newton + extra)
-    return torch.where((info == 0)[:, None, None], factor, safe)
+    return torch.where(definite[:, None, None], factor, safe)
 
 
 def minimise(problem: PnPProblem, R: Tensor, t: Tensor,
@@ -199,7 +175,7 @@ def minimise(problem: PnPProblem, R: Tensor, t: Tensor,
         tuple: R (B, 3, 3), t (B, 3), and the derivatives there.
     """
     at = derivatives(problem, R, t)
-    damping = torch.full_like(at.cost, 1e-4)
+    damping = torch.full_like(at.cost, 1e-6)
     for _ in range(iterations):
         step = -torch.cholesky_solve(at.gradient[..., None], damped_cholesky(at, damping))[..., 0]
         R_new = so3_exp(step[:, :3]) @ R

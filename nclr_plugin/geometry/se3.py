@@ -89,9 +89,10 @@ def so3_exp(omega: Tensor) -> Tensor:
     a = torch.where(small, 1 - square / 6 * (1 - square / 20), angle.sin() / angle)
     half = angle / 2
     b = torch.where(small, 0.5 - square / 24 * (1 - square / 30), 0.5 * (half.sin() / half)**2)
-    K = skew(omega)
     eye = torch.eye(3, dtype=omega.dtype, device=omega.device)
-    return eye + a[..., None, None] * K + b[..., None, None] * matmul_exact(K, K).to(omega.dtype)
+    outer = omega[..., :, None] * omega[..., None, :]  # skew(omega)^2 = outer - square I
+    return ((1 - b * square)[..., None, None] * eye + a[..., None, None] * skew(omega)
+            + b[..., None, None] * outer)
 
 
 def so3_log(R: Tensor) -> Tensor:
