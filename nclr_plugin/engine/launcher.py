@@ -127,11 +127,17 @@ def _run_host(host: ModuleType, argv: List[str], args: argparse.Namespace,
 
 
 def _distributed_on_cpu(args: argparse.Namespace) -> Dict[str, Any]:
-    """What the host's Runner needs to be told to run several processes without a GPU."""
+    """Join the processes without a GPU, and what the host's Runner needs to be told then.
+
+    The host would select a CUDA device first; it leaves a process group alone that is there.
+    """
     if args.launcher == 'none' or get_device() != 'cpu':
         return {}
+    if args.launcher != 'pytorch':
+        raise OSError(f'--launcher {args.launcher} needs GPUs; without, start the processes by '
+                      'torchrun with --launcher pytorch')
+    torch.distributed.init_process_group('gloo')
     return {
-        'env_cfg.dist_cfg.backend': 'gloo',
         'model_wrapper_cfg.type': 'MMDistributedDataParallel',
         'model_wrapper_cfg.device_ids': None,
         'model_wrapper_cfg.broadcast_buffers': False,

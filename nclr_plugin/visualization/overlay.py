@@ -10,15 +10,15 @@ from torch import Tensor
 from ..geometry.camera import in_view, project_points
 from ..geometry.se3 import rotation_error_geodesic_deg, translation_error
 
-MAX_DEPTH = 60.  # metres at the end of the colour scale
+MIN_DEPTH, MAX_DEPTH = 2., 60.  # metres at the ends of the colour scale
 MIN_WIDTH = 960  # a picture of less is enlarged
 DIMMED = 0.6  # brightness of the image under the points
 TITLE_HEIGHT = 32
-LEGEND_WIDTH = 72
+LEGEND_WIDTH = 80
 
 
-def draw_points(image: np.ndarray, pixels: np.ndarray, depth: np.ndarray, radius: float = 1.5,
-                max_depth: float = MAX_DEPTH) -> np.ndarray:
+def draw_points(image: np.ndarray, pixels: np.ndarray, depth: np.ndarray,
+                radius: float = 1.5) -> np.ndarray:
     """Draw discs coloured by depth, near ones over far ones.
 
     Occlusion by the scene is not considered: a scan is sparse, and points behind a surface show
@@ -29,7 +29,6 @@ def draw_points(image: np.ndarray, pixels: np.ndarray, depth: np.ndarray, radius
         pixels: (N, 2), (u, v), integers at pixel centres; may lie outside.
         depth: (N,) metres.
         radius: Of the discs, pixels.
-        max_depth: Depth at which the colours end, metres.
 
     Returns:
         A new image, (H, W, 3) uint8.
@@ -40,7 +39,7 @@ def draw_points(image: np.ndarray, pixels: np.ndarray, depth: np.ndarray, radius
     disc = disc[(disc**2).sum(axis=1) <= radius**2]
     # Point by point in one list: of several that hit a pixel, the last and nearest stays.
     hit = (np.rint(pixels[order]).astype(np.int64)[:, None] + disc).reshape(-1, 2)
-    colours = np.repeat(depth_colours(depth[order], max_depth), len(disc), axis=0)
+    colours = np.repeat(depth_colours(depth[order]), len(disc), axis=0)
     height, width = image.shape[:2]
     inside = (hit >= 0).all(axis=1) & (hit < (width, height)).all(axis=1)
     drawn = image.copy()
@@ -48,18 +47,17 @@ def draw_points(image: np.ndarray, pixels: np.ndarray, depth: np.ndarray, radius
     return drawn
 
 
-def depth_colours(depth: np.ndarray, max_depth: float = MAX_DEPTH) -> np.ndarray:
-    """Colours from red (near) to blue (far).
+def depth_colours(depth: np.ndarray) -> np.ndarray:
+    """Colours from red (near) to blue (far), logarithmic from ``MIN_DEPTH`` to ``MAX_DEPTH``.
 
     Args:
         depth: (N,) metres.
-        max_depth: Where the scale ends, metres.
 
     Returns:
         (N, 3) uint8 RGB.
     """
     cv2 = _import_cv2()
-    level = np.rint(255 * (1 - np.clip(depth / max_depth, 0, 1))).astype(np.uint8)
+    level = np.rint(255 * (1 - _scale_position(depth))).astype(np.uint8)
     scale = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_TURBO)
     return scale[level, 0, ::-1]
 
@@ -133,20 +131,25 @@ def _visible(points: Tensor, cam2img: Tensor, pose: Tensor, height: int,
     return pixels[seen].numpy(), depth[seen].numpy()
 
 
+def _scale_position(depth: Any) -> np.ndarray:
+    """Place on the colour scale, 0 (near) to 1 (far)."""
+    return np.log(np.clip(depth, MIN_DEPTH, MAX_DEPTH) / MIN_DEPTH) / np.log(MAX_DEPTH / MIN_DEPTH)
+
+
 def _title(text: str, width: int) -> np.ndarray:
     strip = np.full((TITLE_HEIGHT, width, 3), 32, np.uint8)
     return _write(strip, text, (8, TITLE_HEIGHT - 10), 0.6)
 
 
 def _legend(height: int) -> np.ndarray:
-    """Colour bar from 0 m (top) to the end of the scale."""
+    """Colour bar, near at the top."""
     legend = np.full((height, LEGEND_WIDTH, 3), 32, np.uint8)
     top, bottom = TITLE_HEIGHT, height - TITLE_HEIGHT
-    legend[top:bottom, 8:24] = depth_colours(np.linspace(0, MAX_DEPTH, bottom - top))[:, None]
-    for metres in np.arange(0, MAX_DEPTH + 1, 10):
-        row = int(round(top + (bottom - top - 1) * metres / MAX_DEPTH))
-        more = '+' if metres == MAX_DEPTH else ''
-        legend = _write(legend, f'{metres:.0f}{more} m', (28, row + 4), 0.4)
+    depth = np.geomspace(MIN_DEPTH, MAX_DEPTH, bottom - top)
+    legend[top:bottom, 8:24] = depth_colours(depth)[:, None]
+    for metres in (MIN_DEPTH, 5, 10, 20, 40, MAX_DEPTH):
+        row = int(round(top + (bottom - top - 1) * float(_scale_position(metres))))
+        legend = _write(legend, f'{metres:g} m', (28, row + 4), 0.4)
     return legend
 
 

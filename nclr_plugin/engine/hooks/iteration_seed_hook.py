@@ -15,16 +15,22 @@ class IterationSeedHook(Hook):
     """Seed torch, on every device, from (seed of the run, iteration, rank) before each iteration.
 
     Dropout and sampling inside the model then do not depend on what was drawn before, so an
-    interrupted and resumed training goes on as if it had not been interrupted. The seed is the
-    runner's, which a checkpoint carries.
+    interrupted and resumed training goes on as if it had not been interrupted.
+
+    Args:
+        seed: Default: the runner's, which a checkpoint carries.
     """
 
     priority = 'VERY_HIGH'
+
+    def __init__(self, seed: Optional[int] = None) -> None:
+        self.seed = seed
 
     def before_train_iter(self,
                           runner: Any,
                           batch_idx: int,
                           data_batch: Optional[Any] = None) -> None:
         """Seed the generators of this process."""
-        sequence = np.random.SeedSequence((runner.seed, runner.iter, get_rank()))
+        seed = runner.seed if self.seed is None else self.seed
+        sequence = np.random.SeedSequence((seed, runner.iter, get_rank()))
         torch.manual_seed(int(sequence.generate_state(1, np.uint32)[0]))
