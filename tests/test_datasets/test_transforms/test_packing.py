@@ -37,11 +37,12 @@ def test_without_placement_it_is_the_identity(same_size):
 def test_visible_points_are_counted_over_all_views(same_size, opencv_project):
     points = np.random.default_rng(3).uniform([-20, -20, -3, 0], [20, 20, 3, 1], (400, 4))
     same_size['points'] = points.astype(np.float32)
-    same_size['lidar2cam'][1] = np.diag([-1, 1, -1, 1]) @ same_size['lidar2cam'][1]  # looks back
+    # The second camera looks back.
+    same_size['lidar2cam'][1] = np.diag([-1, 1, -1, 1]) @ same_size['lidar2cam'][1]
     pixels = opencv_project(same_size, points[:, :3])
     depth = np.stack([(T @ np.column_stack([points[:, :3], np.ones(400)]).T)[2]
                       for T in same_size['lidar2cam']])
-    inside = (depth > 0.1) & (pixels >= -0.5).all(-1) & (pixels < np.array([99.5, 59.5])).all(-1)
+    inside = (depth > 0.1) & ((pixels >= -0.5) & (pixels < [99.5, 59.5])).all(-1)
     visible = int(inside.any(axis=0).sum())
     assert 0 < visible < 400 and visible > inside.sum(axis=1).max()
     PackCalibrationInputs(min_visible_points=visible)(same_size)

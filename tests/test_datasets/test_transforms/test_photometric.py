@@ -82,7 +82,8 @@ def test_channels_are_rgb(img):
 
 def test_views_are_drawn_one_by_one_from_the_generator(img):
     def run(seed):
-        return PhotometricDistortion()(dict(imgs=[img, img], rng=np.random.default_rng(seed)))['imgs']
+        results = dict(imgs=[img, img], rng=np.random.default_rng(seed))
+        return PhotometricDistortion()(results)['imgs']
 
     first, again, other = run(1), run(1), run(2)
     assert (first[0] != first[1]).any()
