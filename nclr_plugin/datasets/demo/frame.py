@@ -1,0 +1,145 @@
+"""One frame: a scene, its LiDAR and its cameras, rendered."""
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Dict, List, Mapping, NamedTuple
+
+import numpy as np
+
+from .rays import CameraRays, LidarRays
+from .sensors import Photograph, Scan, ShadowMap, photograph, scan
+from .street import Object, Scene, Town, build_scene
+
+
+class Split(enum.IntEnum):
+    """Training and validation draw from separate random streams."""
+    TRAIN = 0
+    VAL = 1
+
+
+class CameraMount(NamedTuple):
+    """A camera on the ego vehicle.
+
+    Attributes:
+        cam2img: (3, 3) intrinsics. width, height: Image size, pixels.
+        lidar2cam: (4, 4) extrinsics.
+    """
+    cam2img: np.ndarray
+    width: int
+    height: int
+    lidar2cam: np.ndarray
+
+
+class LidarMount(NamedTuple):
+    """A LiDAR on the ego vehicle.
+
+    Attributes:
+        elevations: (beams,) radians, from the highest down. azimuths: Steps of a turn.
+        lidar2ego: (4, 4) pose; ego: x forward, z up, origin on the ground.
+    """
+    elevations: np.ndarray
+    azimuths: int
+    lidar2ego: np.ndarray
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What is written of a scene.
+
+    Attributes:
+        scene: The scene. scan: The LiDAR's record. photographs: The cameras' records by name.
+        cameras: The cameras by name. lidar: The LiDAR.
+        boxes: (K, 7) road users in the LiDAR's frame: centre x, y, z, length, width, height, yaw.
+        num_points: (K,) LiDAR returns of each.
+    """
+    scene: Scene
+    scan: Scan
+    photographs: Dict[str, Photograph]
+    cameras: Mapping[str, CameraMount]
+    lidar: LidarMount
+    boxes: np.ndarray
+    num_points: np.ndarray
+
+    @property
+    def objects(self) -> List[Object]:
+        """Road users, in the order of ``boxes``."""
+        return self.scene.objects
+
+    @property
+    def lidar2world(self) -> np.ndarray:
+        """(4, 4) pose of the LiDAR in the scene."""
+        return self.scene.ego2world @ self.lidar.lidar2ego
+
+
+def beam_elevations(beams: int) -> np.ndarray:
+    """Return the elevations of a known LiDAR.
+
+    Args:
+        beams: 64: like a Velodyne HDL-64E, +2 to -24.8 degrees, denser above -8.8 degrees;
+            32: like an HDL-32E, +10.67 to -30.67 degrees.
+
+    Returns:
+        (beams,) radians, from the highest down.
+
+    Raises:
+        ValueError: If there is no such LiDAR.
+    """
+    if beams == 64:
+        degrees = np.concatenate([np.linspace(2.0, -8.33, 32), np.linspace(-8.83, -24.8, 32)])
+    elif beams == 32:
+        degrees = np.linspace(10.67, -30.67, 32)
+    else:
+        raise ValueError(f'beams: expected 64 or 32, found {beams}.')
+    return np.deg2rad(degrees)
+
+
+def town_rng(seed: int, split: Split, town: int) -> np.random.Generator:
+    """Random numbers of a town, the same for every scene in it."""
+    return np.random.default_rng((seed, int(split), 0, town))
+
+
+def render_frame(cameras: Mapping[str, CameraMount], lidar: LidarMount, seed: int, split: Split,
+                 town: int, index: int, heading: str) -> Frame:
+    """Make scene ``index`` of a split and record it; a pure function of its arguments.
+
+    Args:
+        cameras: The cameras by name.
+        lidar: The LiDAR.
+        seed: Seed of the whole data set.
+        split: Training or validation.
+        town: Number of the town within the split.
+        index: Number of the scene within the split.
+        heading: See :func:`build_scene`.
+
+    Returns:
+        The frame.
+    """
+    rng = np.random.default_rng((seed, int(split), 1, index))
+    scene = build_scene(Town.build(town_rng(seed, split, town)), rng, heading)
+    lidar2world = scene.ego2world @ lidar.lidar2ego
+    turn = LidarRays(lidar.elevations, lidar.azimuths, rng.uniform(-np.pi, np.pi), lidar2world)
+    record = scan(scene, turn, rng)
+    shadows = ShadowMap(scene)
+    photographs = {
+        name: photograph(
+            scene, shadows,
+            CameraRays(mount.width, mount.height, mount.cam2img,
+                       lidar2world @ np.linalg.inv(mount.lidar2cam)), rng)
+        for name, mount in cameras.items()
+    }
+    counts = np.bincount(record.instance, minlength=len(scene.objects) + 1)[1:]
+    return Frame(scene, record, photographs, cameras, lidar, _boxes(scene, lidar2world), counts)
+
+
+def _boxes(scene: Scene, lidar2world: np.ndarray) -> np.ndarray:
+    if not scene.objects:
+        return np.zeros((0, 7))
+    world2lidar = np.linalg.inv(lidar2world)
+    turn = np.arctan2(world2lidar[1, 0], world2lidar[0, 0])
+    rows = []
+    for thing in scene.objects:
+        yaw = (thing.yaw + turn + np.pi) % (2 * np.pi) - np.pi
+        center = world2lidar[:3, :3] @ thing.center + world2lidar[:3, 3]
+        rows.append([*center, *thing.size, yaw])
+    return np.array(rows)

@@ -1,0 +1,11 @@
+"""Raw SemanticKITTI labels used in the demo world, and how other datasets name them."""
+from __future__ import annotations
+
+CAR, BICYCLE, BUS, TRUCK = 10, 11, 13, 18
+PERSON, BICYCLIST = 30, 31
+ROAD, PARKING, SIDEWALK = 40, 44, 48
+BUILDING, FENCE, OTHER_STRUCTURE, LANE_MARKING = 50, 51, 52, 60
+VEGETATION, TRUNK, TERRAIN, POLE, TRAFFIC_SIGN = 70, 71, 72, 80, 81
+OTHER_OBJECT = 99
+
+MOVING = {CAR: 252, BICYCLIST: 253, PERSON: 254, BUS: 257, TRUCK: 258}

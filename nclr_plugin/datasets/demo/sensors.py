@@ -1,0 +1,173 @@
+"""What a camera and a LiDAR record of a scene."""
+from __future__ import annotations
+
+from typing import NamedTuple, Tuple
+
+import numpy as np
+
+from .appearance import appearance
+from .raycast import cast
+from .rays import CameraRays, LidarRays, SunRays
+from .street import Scene
+
+SHADOW_EXTENT, SHADOW_CELLS, SHADOW_BIAS = 50.0, 360, 0.25
+SKY = np.array([0.32, 0.50, 0.85], np.float32)
+HORIZON = np.array([0.75, 0.80, 0.86], np.float32)
+SUNLIGHT = np.array([1.0, 0.93, 0.82], np.float32)
+HAZE_RANGE = 350.0  # metres after which 63% of the light is haze
+MAX_RANGE, MIN_RANGE, RANGE_NOISE = 80.0, 1.5, 0.02  # of the LiDAR, metres
+
+
+class Photograph(NamedTuple):
+    """A camera's record: image (H, W, 3) uint8 RGB, depth (H, W) metres (``inf``: sky), and the
+    instance of each pixel (H, W), 0 for none."""
+    image: np.ndarray
+    depth: np.ndarray
+    instance: np.ndarray
+
+
+class Scan(NamedTuple):
+    """A LiDAR's record of N returns.
+
+    Attributes:
+        points: (N, 4) float32 x, y, z in the LiDAR's frame, metres, and intensity in 0..1.
+        ring: (N,) beam, 0 the lowest. semantic: (N,) raw SemanticKITTI label, static form.
+        instance: (N,) object of the scene, 0 for none.
+    """
+    points: np.ndarray
+    ring: np.ndarray
+    semantic: np.ndarray
+    instance: np.ndarray
+
+
+class ShadowMap:
+    """Which places around the ego vehicle the sun reaches.
+
+    Args:
+        scene: The scene.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self.rays = SunRays(scene.ego2world[:3, 3], scene.to_sun, SHADOW_EXTENT, SHADOW_CELLS)
+        self.depth, _ = cast(scene.primitives, self.rays)
+
+    def lit(self, points: np.ndarray) -> np.ndarray:
+        """Share of sunlight (N,) that reaches world points (N, 3); all of it off the map."""
+        cells, depth = self.rays.coordinates(points)
+        corner = np.floor(cells).astype(int)
+        share = (cells - corner).astype(np.float32)
+        inside = ((corner >= 0) & (corner < SHADOW_CELLS - 1)).all(1)
+        row, col = np.clip(corner, 0, SHADOW_CELLS - 2).T
+        lit = np.zeros(len(points), np.float32)
+        for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):  # soft over the four nearest cells
+            weight = np.abs(1 - i - share[:, 0]) * np.abs(1 - j - share[:, 1])
+            lit += weight * (self.depth[row + i, col + j] > depth - SHADOW_BIAS)
+        return np.where(inside, lit, 1.0).astype(np.float32)
+
+
+def photograph(scene: Scene, shadows: ShadowMap, rays: CameraRays,
+               rng: np.random.Generator) -> Photograph:
+    """Take a picture.
+
+    Args:
+        scene: The scene.
+        shadows: Its shadow map.
+        rays: The camera.
+        rng: Random numbers of exposure and noise.
+
+    Returns:
+        The picture: sun with shadows, sky light, mirrored sky on glass, haze, a slightly soft
+        lens, vignetting, exposure, white balance, shot and read noise, gamma.
+
+    Raises:
+        ImportError: If OpenCV is not installed.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise ImportError('Demo images need OpenCV: pip install opencv-python-headless.') from error
+    depth, index = cast(scene.primitives, rays)
+    rows, cols = np.nonzero(np.ones(rays.shape, bool))
+    view = rays.directions(rows, cols)
+    view /= np.linalg.norm(view, axis=1, keepdims=True)
+    light = _sky(scene, view)
+    hit = np.flatnonzero(index.ravel() >= 0)
+    distance = depth.ravel()[hit]
+    surface = scene.primitives.surface(index.ravel()[hit],
+                                       rays.points(distance.astype(np.float64), rows[hit], cols[hit]))
+    look = appearance(scene, surface)
+    facing = surface.normal @ scene.to_sun.astype(np.float32)
+    lit = np.maximum(facing, 0) * shadows.lit(surface.point + 0.05 * surface.normal)
+    ambient = 0.5 + 0.3 * surface.normal[:, 2:]
+    shaded = look.albedo * (1.9 * SUNLIGHT * lit[:, None] + HORIZON * 0.75 * ambient)
+    along = (view[hit] * surface.normal).sum(1, keepdims=True)
+    mirrored = _sky(scene, view[hit] - 2 * along * surface.normal)
+    gloss = (look.gloss * (0.4 + 0.6 * (1 - np.abs(along[:, 0]))**3))[:, None]
+    shaded = shaded * (1 - gloss) + mirrored * gloss
+    haze = 1 - np.exp(-distance / HAZE_RANGE)[:, None]
+    light[hit] = shaded * (1 - haze) + HORIZON * 0.8 * haze
+    image = cv2.GaussianBlur(light.reshape(*rays.shape, 3).astype(np.float32), (0, 0), 0.5)
+    image = _develop(image, rng)
+    instance = np.where(index >= 0, scene.primitives.instance[index], 0)
+    return Photograph(image, depth, instance)
+
+
+def _develop(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """From linear light (H, W, 3) to an 8-bit picture."""
+    height, width = light.shape[:2]
+    y, x = np.mgrid[-1:1:height * 1j, -1:1:width * 1j].astype(np.float32)
+    light = light * (1 - 0.18 * (x * x + y * y) / 2)[..., None]
+    light *= rng.normal(1.0, 0.04, 3).astype(np.float32)
+    light *= np.float32(rng.uniform(0.45, 0.62) / max(np.percentile(light[::4, ::4], 85), 1e-3))
+    noise = rng.standard_normal(light.shape, np.float32)
+    light += noise * np.sqrt(np.maximum(light, 0) * 2e-4 + 2e-5)
+    return (np.clip(light, 0, 1)**(1 / 2.2) * 255 + 0.5).astype(np.uint8)
+
+
+def _sky(scene: Scene, direction: np.ndarray) -> np.ndarray:
+    """Light (N, 3) from the sky along world directions (N, 3)."""
+    up = np.clip(direction[:, 2:], 0, 1)
+    sky = HORIZON + (SKY - HORIZON) * up**0.5
+    toward = direction @ scene.to_sun
+    sky = sky + SUNLIGHT * 0.5 * np.clip(toward, 0, 1)[:, None]**24
+    phase = (scene.seed % 1000) / 50.0
+    x, y = (direction[:, :2] / (up + 0.25)).T
+    cloud = (np.sin(1.7 * x + phase) + np.sin(2.3 * y + 1.3 * phase) +
+             np.sin(3.1 * x - 2.7 * y + phase) + 0.5 * np.sin(7 * x + 5 * y)) / 3.5
+    cover = np.clip(cloud[:, None] * 1.5 - 0.1, 0, 0.8)
+    return (sky * (1 - cover) + 0.9 * cover).astype(np.float32)
+
+
+def scan(scene: Scene, rays: LidarRays, rng: np.random.Generator) -> Scan:
+    """Take one turn of the LiDAR.
+
+    Args:
+        scene: The scene.
+        rays: The LiDAR.
+        rng: Random numbers of range noise, drop-outs and intensity noise.
+
+    Returns:
+        The returns in order of beam, then time. Weak returns (dark, glossy, far, grazing) drop out
+        more often.
+    """
+    distance, index = cast(scene.primitives, rays)
+    rows, cols = np.nonzero((index >= 0) & (distance > MIN_RANGE) & (distance < MAX_RANGE))
+    distance, index = distance[rows, cols].astype(np.float64), index[rows, cols]
+    surface = scene.primitives.surface(index, rays.points(distance, rows, cols))
+    look = appearance(scene, surface)
+    direction = rays.directions(rows, cols)
+    grazing = np.abs(((direction @ rays.rotation.T) * surface.normal).sum(1))
+    strength = look.infrared * np.sqrt(np.maximum(grazing, 0.02))
+    kept = rng.random(len(rows)) < _return_probability(strength, distance)
+    intensity = strength * rng.normal(1.0, 0.06, len(rows)) + rng.normal(0, 0.01, len(rows))
+    distance += rng.normal(0, RANGE_NOISE, len(rows))
+    points = np.column_stack([
+        distance[:, None] * direction,
+        np.round(np.clip(intensity, 0, 1) * 255) / 255
+    ])[kept].astype(np.float32)
+    ring = (rays.shape[0] - 1 - rows)[kept]
+    return Scan(points, ring, look.semantic[kept], scene.primitives.instance[index[kept]])
+
+
+def _return_probability(strength: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    return 0.985 * (1 - np.exp(-60.0 * strength * np.exp(-distance / 45.0)))
