@@ -46,8 +46,8 @@ def test_visible_points_are_counted_over_all_views(same_size, opencv_project):
     visible = int(inside.any(axis=0).sum())
     assert 0 < visible < 400 and visible > inside.sum(axis=1).max()
     PackCalibrationInputs(min_visible_points=visible)(same_size)
-    with pytest.raises(BrokenFrameError, match=f'at least {visible + 1} points in view of a camera, '
-                                               f'found {visible} of 400'):
+    with pytest.raises(BrokenFrameError,
+                       match=f'at least {visible + 1} points .*, found {visible} of 400'):
         PackCalibrationInputs(min_visible_points=visible + 1)(same_size)
 
 
