@@ -63,8 +63,15 @@ class CalibrationDataset(BaseDataset):
 
         Returns:
             One dict a frame.
+
+        Raises:
+            ValueError: If there is none.
         """
-        return self.reader.read(self.data_root, keep_unpaired=self.skip_broken)
+        frames = self.reader.read(self.data_root, keep_unpaired=self.skip_broken)
+        if not frames:
+            raise ValueError(f"data_root '{self.data_root}': expected frames, but "
+                             f'{type(self.reader).__name__} found none; check its settings.')
+        return frames
 
     def __iter__(self) -> Iterator[dict]:
         """One pass over the frames; indices themselves never end."""

@@ -178,6 +178,11 @@ def test_building_fails_before_any_frame_is_loaded(kitti_odometry, tmp_path):
         build(kitti_odometry.root, skip_broken=True)
 
 
+def test_a_data_set_without_frames_is_refused(kitti_odometry):
+    with pytest.raises(ValueError, match='KittiOdometryReader found none'):
+        build(kitti_odometry.root, sequences=[])
+
+
 def test_a_reader_object_will_do():
     class Reader:
         def read(self, data_root, keep_unpaired):

@@ -8,7 +8,7 @@ from mmengine import fileio
 from mmengine.registry import TASK_UTILS
 
 from .calibration import check_cam2img, check_lidar2cam
-from .pairing import read_frame_list, require_file, require_folder, shorten
+from .pairing import read_frame_list, report_missing, require_file, require_folder, shorten
 
 CAMERAS = ('CAM_FRONT', 'CAM_FRONT_RIGHT', 'CAM_FRONT_LEFT', 'CAM_BACK', 'CAM_BACK_LEFT',
            'CAM_BACK_RIGHT')
@@ -44,7 +44,7 @@ class NuScenesReader:
 
         Args:
             data_root: Folder that holds ``samples``.
-            keep_unpaired: Keep frames that miss a file.
+            keep_unpaired: Warn and keep frames that miss a file.
 
         Returns:
             Frames as :class:`CalibrationDataset` keeps them.
@@ -66,8 +66,7 @@ class NuScenesReader:
                              f'found {found}; convert it with mmdet3d\'s update_infos_to_v2.py.')
         frames = [self._frame(data_root, path, info) for info in infos['data_list']]
         frames = self._select(frames, data_root, path)
-        if not keep_unpaired:
-            _require_files(frames, path)
+        _check_files(frames, path, keep_unpaired)
         return frames
 
     def _frame(self, data_root: str, path: str, info: dict) -> dict:
@@ -113,8 +112,8 @@ def _sample_path(data_root: str, channel: str, path: str) -> str:
     return os.path.join(data_root, 'samples', channel, os.path.basename(path))
 
 
-def _require_files(frames: List[dict], info_file: str) -> None:
-    """Raise when frames miss a file; one listing for each folder, not one look for each file."""
+def _check_files(frames: List[dict], info_file: str, keep: bool) -> None:
+    """Report missing files; one listing for each folder, not one look for each file."""
     listings: Dict[str, Set[str]] = {}
     missing = []
     for frame in frames:
@@ -125,7 +124,7 @@ def _require_files(frames: List[dict], info_file: str) -> None:
             if name not in listings[folder]:
                 missing.append(path)
     if missing:
-        raise FileNotFoundError(
+        report_missing(
             f"info file '{info_file}': expected every scan and image of its {len(frames)} frames, "
-            f'missing are {shorten(missing)}; add them or name the complete frames in a list file '
-            '(frame_list).')
+            f'missing are {shorten(missing)}',
+            'add them or name the complete frames in a list file (frame_list)', keep)

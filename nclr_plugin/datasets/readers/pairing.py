@@ -1,8 +1,11 @@
 """Pairing the files of a frame by their stem."""
 from __future__ import annotations
 
+import logging
 import os
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from mmengine.logging import print_log
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
 
@@ -22,6 +25,26 @@ def shorten(items: Sequence[str], limit: int = 5) -> str:
     """The number of items and the first few of them, for a message."""
     shown = ', '.join(items[:limit]) + (', ...' if len(items) > limit else '')
     return f'{len(items)} ({shown})'
+
+
+def report_missing(finding: str, cure: str, keep: bool) -> None:
+    """Raise because files are missing, or only warn when their frames are kept.
+
+    Args:
+        finding: What was expected and found, as one clause.
+        cure: What to do about it, as one clause.
+        keep: Warn only.
+
+    Raises:
+        FileNotFoundError: Unless ``keep``.
+    """
+    if not keep:
+        raise FileNotFoundError(f'{finding}; {cure}.')
+    print_log(
+        f'{finding}. These frames will be skipped as broken (skip_broken=True); to be rid of this, '
+        f'{cure}.',
+        logger='current',
+        level=logging.WARNING)
 
 
 def require_folder(path: str, expectation: str) -> None:
@@ -82,7 +105,7 @@ def pair_files(folders: Mapping[str, Folder],
     Args:
         folders: What each folder holds (``'scan'``, ``'image_2'``, ...) and where.
         stems: The frames wanted; all that are there when None.
-        keep_unpaired: Keep frames that miss a file; the path is then where it should be.
+        keep_unpaired: Warn and keep frames that miss a file; its path is then where it should be.
 
     Returns:
         For each stem (in the order of ``stems``, or sorted) the path of its file in each folder.
@@ -95,14 +118,14 @@ def pair_files(folders: Mapping[str, Folder],
     wanted = sorted(set().union(*found.values())) if stems is None else list(stems)
     missing = {name: [stem for stem in wanted if stem not in files]
                for name, files in found.items()}
-    if any(missing.values()) and not keep_unpaired:
-        lines = '; '.join(
+    if any(missing.values()):
+        sides = '; '.join(
             f"'{folders[name].path}' has {len(found[name])} files and misses "
             f'{shorten(absent) if absent else "none"}' for name, absent in missing.items())
-        cure = ('add them or name the complete frames in a list file (frame_list)'
-                if stems is None else 'add them or take these frames off the list')
-        raise FileNotFoundError(
-            f'every frame needs one file of the same stem in each folder, but {lines}; {cure}.')
+        report_missing(
+            f'every frame needs one file of the same stem in each folder, but {sides}',
+            'add them or name the complete frames in a list file (frame_list)'
+            if stems is None else 'add them or take these frames off the list', keep_unpaired)
     return {
         stem: {
             name: os.path.join(folder.path,

@@ -36,10 +36,15 @@ def test_a_listed_frame_must_be_there(folders):
         pair_files(folders, ['1', '2'])
 
 
-def test_unpaired_frames_can_be_kept(folders):
+def test_unpaired_frames_can_be_kept_with_a_warning(folders, monkeypatch):
+    warnings = []
+    monkeypatch.setattr('nclr_plugin.datasets.readers.pairing.print_log',
+                        lambda text, **kwargs: warnings.append(text))
     pairs = pair_files(folders, keep_unpaired=True)
     assert list(pairs) == ['1', '2', '3', '4']
     assert pairs['4']['scan'].endswith('4.bin') and pairs['1']['image'].endswith('1.png')
+    assert len(warnings) == 1 and 'misses 1 (4)' in warnings[0] and 'skip_broken' in warnings[0]
+    assert pair_files(folders, ['2'], keep_unpaired=True) and len(warnings) == 1
 
 
 def test_an_empty_and_an_absent_folder_are_named(folders, tmp_path):
