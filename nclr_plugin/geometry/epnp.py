@@ -11,7 +11,7 @@ from typing import Tuple
 import torch
 from torch import Tensor
 
-from .reprojection import MIN_DEPTH, PnPProblem
+from .reprojection import MIN_DEPTH, PnPProblem, second_moments
 
 # Thinner than this (third over first standard deviation), points are taken as a plane for the
 # start: the third axis is then noise, and its control point would be free.
@@ -57,18 +57,22 @@ def _kernel(problem: PnPProblem, axes: Tensor, deviations: Tensor) -> Tuple[Tens
     planar = deviations[:, 2] < _PLANAR_RATIO * deviations[:, 0]
     flat = torch.stack([torch.zeros_like(planar), torch.zeros_like(planar), planar], dim=1)
     inverse = torch.where(flat, torch.zeros_like(deviations), 1 / deviations)
-    alphas = (axes * inverse[:, None]).transpose(1, 2) @ problem.points
-    alphas = torch.cat([torch.ones_like(alphas[:, :1]), alphas], dim=1)  # (B, 4, N)
+    change = torch.zeros_like(problem.focal[:, :1, :1]).expand(-1, 4, 4).clone()  # to that basis
+    change[:, 0, 0] = 1
+    change[:, 1:, 1:] = (axes * inverse[:, None]).transpose(1, 2)
 
-    x, y = (torch.inverse(problem.focal) @ problem.pixels).unbind(1)
-    factors = torch.stack([x, y, x * x + y * y], dim=1) * problem.weights[:, None]
-    moments = (factors[:, :, None] * alphas[:, None]).flatten(1, 2) @ alphas.transpose(1, 2)
-    Mx, My, Mr = moments.view(-1, 3, 4, 4).unbind(1)
-    cost = Mr - Mx @ Mx - My @ My  # of the control points' depths
+    # The algebraic error sum w |h_xy - u h_z|^2, in pixels times depth.
+    pixels = problem.pixels
+    scalars = torch.cat([pixels, (pixels * pixels).sum(1, keepdim=True)], dim=1)
+    moments = second_moments(scalars * problem.weights[:, None], problem)
+    moments = change[:, None] @ moments @ change[:, None].transpose(-1, -2)
+    Mu, Mv, Mr = moments.unbind(1)
+    cost = Mr - Mu @ Mu - Mv @ Mv  # of the control points' depths
     trace = cost.diagonal(dim1=1, dim2=2).sum(-1)
     cost[:, 3, 3] += torch.where(planar, 10 * trace + 1, torch.zeros_like(trace))
     depths = torch.linalg.eigh(cost)[1]
-    control = torch.stack([Mx @ depths, My @ depths, depths], dim=1)  # (B, 3, 4 control, 4 kernel)
+    control = torch.stack([Mu @ depths, Mv @ depths, depths], dim=1)  # (B, 3, 4 control, 4 kernel)
+    control = (torch.inverse(problem.focal) @ control.flatten(2)).view_as(control)
     return control.permute(0, 3, 1, 2), torch.where(flat, torch.zeros_like(deviations), deviations)
 
 
@@ -118,13 +122,11 @@ def _least_squares(A: Tensor, b: Tensor) -> Tensor:
 def _reprojection_cost(problem: PnPProblem, R: Tensor, t: Tensor) -> Tensor:
     """Weighted squared pixels (B, C) of candidate poses R (B, C, 3, 3), t (B, C, 3); infinite
     where a point lies behind the camera."""
-    # Rows of K [R | t] for all candidates: their pixels are ratios of these.
-    rows = torch.cat([torch.cat([problem.focal[:, None] @ part[..., :2, :], part[..., 2:, :]], 2)
-                      for part in (R, t[..., None])], dim=-1)
-    in_camera = (rows[..., :3].flatten(1, 2) @ problem.points).unflatten(1, (-1, 3))
-    in_camera = in_camera + rows[..., 3:]
-    depth = in_camera[:, :, 2:]
-    nearest = torch.where((problem.weights > 0)[:, None], depth[:, :, 0], torch.inf).amin(-1)
-    error = in_camera[:, :, :2] / depth - problem.pixels[:, None]
-    cost = (error.square_().sum(2) @ problem.weights[..., None])[..., 0]
+    rows, offsets = problem.focal[:, None] @ R, problem.focal[:, None] @ t[..., None]
+    h = torch.baddbmm(offsets.flatten(1, 2), rows.flatten(1, 2), problem.points)
+    h = h.unflatten(1, (-1, 3))
+    depth = h[:, :, 2]
+    nearest = torch.where((problem.weights > 0)[:, None], depth, torch.inf).amin(-1)
+    error = h[:, :, :2].mul_((1 / depth)[:, :, None]).sub_(problem.pixels[:, None]).square_()
+    cost = (error.sum(2) @ problem.weights[..., None])[..., 0]
     return torch.where((nearest > MIN_DEPTH) & cost.isfinite(), cost, torch.inf)

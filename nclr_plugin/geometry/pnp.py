@@ -10,14 +10,14 @@ from typing import NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from .epnp import closed_form_pose
-from .reprojection import (MIN_DEPTH, PnPProblem, damped_cholesky, make_problem, minimise,
-                           residuals, wrenches)
-from .se3 import so3_exp
+from .reprojection import MIN_DEPTH, PnPProblem, make_problem, minimise
+from .se3 import skew
 
 MIN_POINTS = 4
-_MIN_SPREAD = 1e-4  # of the points' second principal axis over their first: less is a line
+MIN_SPREAD = 1e-4  # of a principal axis over the first: with less, points are a line or a plane
 _ROBUST_FLAGS = {
     'ransac_p3p': 'SOLVEPNP_P3P',
     'ransac_epnp': 'SOLVEPNP_EPNP',
@@ -131,63 +131,114 @@ def _solve(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Optional[Te
 
     with torch.autocast(points.device.type, enabled=False):
         args = [value.double() for value in (points, pixels, cam2img, weights)]
-        valid, (centre, extent, axes, deviations) = _check(*args)
-        R_all = torch.eye(3, dtype=torch.float64, device=points.device).repeat(batch, 1, 1)
-        t_all, error_all = R_all.new_zeros(batch, 3), R_all.new_zeros(batch)
-        keep = valid.nonzero()[:, 0]
-        if not len(keep):
-            return PnPSolution(R_all, t_all, valid, error_all)
-        points, pixels, cam2img, weights = (value[keep] for value in args)
-        centre, extent, axes, deviations = (
-            value[keep] for value in (centre, extent, axes, deviations))
-
-        used = weights > 0
-        points = torch.where(used[..., None], points, centre[:, None])
-        pixels = torch.where(used[..., None], pixels, torch.zeros_like(pixels))
-        weights = torch.where(used, weights, torch.zeros_like(weights))
-        weights = weights / weights.detach().sum(1, keepdim=True)
-        problem = make_problem(points, pixels, cam2img, weights, centre, extent)
-        with torch.no_grad():
-            if start is None:
-                R, t = closed_form_pose(problem, axes, deviations)
+        R, t, valid, error, keep, linearisation = _minimum(
+            *(value.detach() for value in args), start, iterations)
+        if torch.is_grad_enabled() and any(value.requires_grad for value in args) and len(keep):
+            whole = len(keep) == batch
+            kept = args if whole else [value[keep] for value in args]
+            R_kept, t_kept = _ImplicitPose.apply(
+                *kept, *((R, t) if whole else (R[keep], t[keep])), linearisation)
+            if whole:
+                R, t = R_kept, t_kept
             else:
-                R, t = (value.detach().double()[keep] for value in start)
-                t = (t + (R @ centre[..., None])[..., 0]) / extent[:, None]
-            R, t, at = minimise(problem, R, _in_front(problem, R, t), iterations)
-            factor = damped_cholesky(at, torch.zeros_like(at.cost))
-        R, t = _implicit_step(problem, R, t, factor)
-        error = (2 * at.cost).sqrt()
-        t = t * extent[:, None] - (R @ centre[..., None])[..., 0]
-        if len(keep) == batch:
-            return PnPSolution(R, t, valid, error)
-        return PnPSolution(R_all.index_put((keep,), R), t_all.index_put((keep,), t), valid,
-                           error_all.index_put((keep,), error))
+                R, t = R.index_put((keep,), R_kept), t.index_put((keep,), t_kept)
+    return PnPSolution(R, t, valid, error)
+
+
+class _Linearisation(NamedTuple):
+    """What the implicit function theorem needs of K solved problems.
+
+    Attributes:
+        centre: (K, 3), the point about which the pose turns.
+        extent: (K,), the unit of length.
+        factor: (K, 6, 6), the factored Hessian.
+    """
+    centre: Tensor
+    extent: Tensor
+    factor: Tensor
 
 
 @torch.no_grad()
-def _check(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor):
-    """Which samples have a unique pose (B,), and their centroid (B, 3), extent (B,), principal
-    axes (B, 3, 3) and deviations in units of the extent (B, 3)."""
+def _minimum(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor,
+             start: Optional[Tuple[Tensor, Tensor]], iterations: int):
+    """Poses (B, 3, 3), (B, 3), validity (B,), errors (B,), the indices (K,) of the valid samples
+    and their linearisation."""
     used = weights > 0
-    finite = points.isfinite().all(-1) & pixels.isfinite().all(-1) & weights.isfinite()
-    valid = (finite | ~used).all(1) & ~weights.isnan().any(1)
-    valid &= cam2img.isfinite().all(-1).all(-1)
-    weights = torch.where(used & finite, weights, torch.zeros_like(weights))
+    if not used.all():
+        points = torch.where(used[..., None], points, torch.zeros_like(points))
+        pixels = torch.where(used[..., None], pixels, torch.zeros_like(pixels))
+        weights = torch.where(used, weights, torch.zeros_like(weights))
     weights = weights / weights.sum(1, keepdim=True).clamp(min=1e-300)
-    points = torch.where(weights[..., None] > 0, points, torch.zeros_like(points))
-    centre = (weights[:, None] @ points)[:, 0]
-    centred = points - centre[:, None]
-    covariance = (centred * weights[..., None]).transpose(1, 2) @ centred
+    points = points.transpose(1, 2).contiguous()
+    centre = points @ weights[..., None]
+    points = torch.where(used[:, None], points - centre, torch.zeros_like(points))
+    centre = centre[..., 0]
+    covariance = (points * weights[:, None]) @ points.transpose(1, 2)
+    valid = (covariance.isfinite().flatten(1).all(1) & cam2img.isfinite().flatten(1).all(1)
+             & (cam2img[:, 0, 0] * cam2img[:, 1, 1] != 0)
+             & _pixels_differ(pixels, weights))
+    covariance[~valid] = torch.eye(3, dtype=covariance.dtype, device=covariance.device)
     variances, axes = torch.linalg.eigh(covariance)
     deviations = variances.clamp(min=0).sqrt().flip(-1)
     extent = deviations.norm(dim=1)
-    axes = axes.flip(-1)
-    axes = torch.cat([axes[..., :2], torch.cross(axes[..., 0], axes[..., 1], dim=-1)[..., None]],
-                     dim=-1)
-    valid &= deviations[:, 1] > _MIN_SPREAD * deviations[:, 0]
-    valid &= deviations[:, 0] > 1e-9 * centre.norm(dim=1)
-    extent = torch.where(valid, extent, torch.ones_like(extent))
-    return valid, (centre, extent, axes, deviations / extent[:, None])
+    valid &= deviations[:, 1] > MIN_SPREAD * deviations[:, 0]
+    valid &= extent > 1e-9 * centre.norm(dim=1)
+    planar = (valid & (deviations[:, 2] < MIN_SPREAD * deviations[:, 0])).nonzero()[:, 0]
+    if len(planar):  # points that span a space are four or more
+        valid[planar] = _count_distinct(points[planar], used[planar]) >= MIN_POINTS
+
+    R = torch.eye(3, dtype=points.dtype, device=points.device).repeat(len(points), 1, 1)
+    t, error = R.new_zeros(len(R), 3), R.new_zeros(len(R))
+    keep = valid.nonzero()[:, 0]
+    if not len(keep):
+        return R, t, valid, error, keep, None
+    if len(keep) < len(points):
+        points, pixels, cam2img, weights, centre, extent, axes, deviations = (
+            value[keep] for value in (points, pixels, cam2img, weights, centre, extent, axes,
+                                      deviations))
+    problem = make_problem(points / extent[:, None, None], pixels, cam2img, weights)
+    if start is None:
+        axes = axes.flip(-1)
+        axes = torch.cat(
+            [axes[..., :2], torch.linalg.cross(axes[..., 0], axes[..., 1])[..., None]], dim=-1)
+        R_kept, t_kept = closed_form_pose(problem, axes, deviations / extent[:, None])
+    else:
+        R_kept, t_kept = (value.detach().double()[keep] for value in start)
+        t_kept = (t_kept + (R_kept @ centre[..., None])[..., 0]) / extent[:, None]
+    t_kept = _in_front(problem, R_kept, t_kept)
+    R_kept, t_kept, cost, factor, converged = minimise(problem, R_kept, t_kept, iterations)
+    t_kept = t_kept * extent[:, None] - (R_kept @ centre[..., None])[..., 0]
+
+    linearisation = _Linearisation(centre, extent, factor)
+    if not converged.all():
+        valid[keep] = converged
+        keep, R_kept, t_kept, cost = (value[converged] for value in (keep, R_kept, t_kept, cost))
+        linearisation = _Linearisation(*(value[converged] for value in linearisation))
+    R[keep], t[keep], error[keep] = R_kept, t_kept, (2 * cost).sqrt()
+    return R, t, valid, error, keep, linearisation
+
+
+def _pixels_differ(pixels: Tensor, weights: Tensor) -> Tensor:
+    """Whether the pixels of positive weight are finite and not all the same, (B,)."""
+    mean = weights[:, None] @ pixels
+    variance = (weights[:, None] @ (pixels - mean)**2).sum((1, 2))
+    return variance > 1e-12 * (1 + (mean**2).sum((1, 2)))  # False for NaN
+
+
+def _count_distinct(points: Tensor, used: Tensor) -> Tensor:
+    """How many of the used points (B, 3, N) differ, counted up to ``MIN_POINTS``: each round
+    takes the point farthest from those taken."""
+    row = torch.arange(len(points), device=points.device)
+    distance = torch.where(used, (points * points).sum(1), -torch.inf)
+    tolerance = 1e-18 * distance.amax(1)
+    count = torch.zeros_like(row)
+    distance = torch.where(used, torch.inf, -torch.inf).to(points)
+    for _ in range(MIN_POINTS):
+        farthest, index = distance.max(1)
+        count += farthest > tolerance
+        offset = points - points[row, :, index][..., None]
+        distance = torch.minimum(distance, (offset * offset).sum(1))
+    return count
 
 
 def _in_front(problem: PnPProblem, R: Tensor, t: Tensor) -> Tensor:
@@ -198,13 +249,67 @@ def _in_front(problem: PnPProblem, R: Tensor, t: Tensor) -> Tensor:
     return torch.cat([t[:, :2], t[:, 2:] + push[:, None]], dim=1)
 
 
-def _implicit_step(problem: PnPProblem, R: Tensor, t: Tensor,
-                   factor: Tensor) -> Tuple[Tensor, Tensor]:
-    """One Newton step from the minimum: of length zero, but with the minimum's derivatives."""
-    rotated, _, slopes, weighted, _ = residuals(problem, R, t)
-    gradient = wrenches(rotated, slopes, weighted).sum(-1)
-    step = -torch.cholesky_solve((gradient - gradient.detach())[..., None], factor)[..., 0]
-    return so3_exp(step[:, :3]) @ R, t + step[:, 3:]
+class _ImplicitPose(torch.autograd.Function):
+    """The minimum as a function of the problem, differentiated by the implicit function theorem.
+
+    At the minimum the cost's gradient g with respect to the pose's parameters vanishes, so a
+    change of the inputs moves the pose by ``-H^-1 dg``. For a pose gradient G, the inputs'
+    gradient is that of ``lambda . g`` with ``lambda = -H^-1 G``: the derivative of the cost
+    along one motion of the pose.
+    """
+
+    @staticmethod
+    def forward(ctx, points, pixels, cam2img, weights, R, t, linearisation):
+        ctx.save_for_backward(points, pixels, cam2img, weights, R, t, *linearisation)
+        return R.clone(), t.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_R, grad_t):
+        *inputs, R, t, centre, extent, factor = ctx.saved_tensors
+        # t = extent * t' - R centre, in the parameters of the normalised pose R, t'.
+        grad_R = grad_R - grad_t[..., None] * centre[:, None]
+        product = grad_R @ R.transpose(1, 2)
+        product = product - product.transpose(1, 2)
+        grad_omega = torch.stack([product[:, 2, 1], product[:, 0, 2], product[:, 1, 0]], dim=1)
+        grad_pose = torch.cat([grad_omega, grad_t * extent[:, None]], dim=1)
+        motion = -torch.cholesky_solve(grad_pose[..., None], factor)[..., 0]
+
+        needed = [i for i in range(4) if ctx.needs_input_grad[i]]
+        with torch.enable_grad():
+            inputs = [value.detach().requires_grad_(i in needed) for i, value in enumerate(inputs)]
+            cost = _cost_along(*inputs, R, t, motion[:, :3], motion[:, 3:] * extent[:, None],
+                               centre)
+            grads = torch.autograd.grad(cost, [inputs[i] for i in needed])
+        result = [None] * 7
+        for i, grad in zip(needed, grads):
+            result[i] = grad
+        return tuple(result)
+
+
+def _cost_along(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor, R: Tensor,
+                t: Tensor, omega: Tensor, velocity: Tensor, centre: Tensor) -> Tensor:
+    """The derivative of the costs, summed over the batch, along a motion of the poses: a turn
+    omega (B, 3) about the points' centres and a shift (B, 3)."""
+    bottom = cam2img.new_tensor([0., 0., 1.]).expand(len(cam2img), 1, 3)
+    cam2img = torch.cat([cam2img[:, :2], bottom], dim=1)  # the last row is no parameter
+    turn = skew(omega) @ R
+    rows = torch.cat([cam2img @ R, cam2img @ turn], dim=1)
+    shift = velocity - (turn @ centre[..., None])[..., 0]
+    offsets = torch.cat([cam2img @ t[..., None], cam2img @ shift[..., None]], dim=1)
+    used = weights > 0
+    if not used.all():
+        points = torch.where(used[..., None], points, centre[:, None])
+        pixels = torch.where(used[..., None], pixels, torch.zeros_like(pixels))
+        weights = torch.where(used, weights, torch.zeros_like(weights))
+    weights = weights / weights.detach().sum(1, keepdim=True)
+
+    h = torch.baddbmm(offsets, rows, points.transpose(1, 2))
+    inverse_depth = 1 / h[:, 2:3]
+    projected = h[:, :2] * inverse_depth
+    moved = (h[:, 3:5] - projected * h[:, 5:]) * inverse_depth
+    error = projected - pixels.transpose(1, 2)
+    return ((error * moved).sum(1) * weights).sum()
 
 
 @torch.no_grad()

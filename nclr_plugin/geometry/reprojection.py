@@ -1,8 +1,10 @@
 """The weighted reprojection error of a pose: its value, derivatives and minimum.
 
-A pose is varied about the centroid of the points: ``p = exp(omega) R x + t + v`` with the
-centred points ``x``; ``(omega, v)`` are its six local parameters. Points, in units of their own
-extent, are kept as (B, 3, N), so that a sum over points is one batched matrix product.
+A pose is varied about the centroid of the points: ``p = exp(omega) R x + t + v`` with centred
+points ``x``; ``(omega, v)`` are its six local parameters. With ``F = diag(focal, 1)``, the point
+``h = F p`` has the pixel ``(h_0, h_1) / h_2``, and ``h`` is linear in ``x~ = (1, x)``. So every
+derivative is a sum over points of a scalar times a product of two entries of ``x~``: the products
+are the problem's, the scalars the pose's, and one matrix product gives all the sums.
 """
 from __future__ import annotations
 
@@ -11,10 +13,10 @@ from typing import NamedTuple, Tuple
 import torch
 from torch import Tensor
 
-from .se3 import so3_exp
+from .se3 import skew, so3_exp
 
 MIN_DEPTH = 1e-3  # in units of the points' extent; a pose with a nearer point is never accepted
-_STEP_TOLERANCE = 1e-6  # the steps are Newton's: what remains after such a one is its square
+STEP_TOLERANCE = 1e-6  # radians and extents; a Newton step that short leaves its square
 
 
 class PnPProblem(NamedTuple):
@@ -22,11 +24,13 @@ class PnPProblem(NamedTuple):
 
     Attributes:
         points: (B, 3, N), about their centroid, in units of their extent.
+        products: (B, 10, N), the different products of two entries of (1, x).
         pixels: (B, 2, N), from the principal point.
-        focal: (B, 2, 2), turns coordinates on the camera's plane z = 1 into such pixels.
-        weights: (B, N), non-negative.
+        focal: (B, 3, 3), ``F``: cam2img without its principal point.
+        weights: (B, N), non-negative, of sum one.
     """
     points: Tensor
+    products: Tensor
     pixels: Tensor
     focal: Tensor
     weights: Tensor
@@ -36,8 +40,8 @@ class Derivatives(NamedTuple):
     """Half the weighted squared reprojection error and its derivatives at a pose.
 
     Attributes:
-        cost: (B,).
-        gradient: (B, 6).
+        cost: (B,), square pixels.
+        gradient: (B, 6), with respect to (omega, v).
         gauss_newton: (B, 6, 6), the part of the Hessian with first derivatives only.
         hessian: (B, 6, 6), the whole Hessian.
         nearest: (B,), the least depth of a point.
@@ -49,61 +53,40 @@ class Derivatives(NamedTuple):
     nearest: Tensor
 
 
-def make_problem(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor,
-                 centre: Tensor, extent: Tensor) -> PnPProblem:
-    """Normalises a batch of problems; differentiable.
+def make_problem(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor) -> PnPProblem:
+    """Gathers a batch of problems.
 
     Args:
-        points: (B, N, 3).
+        points: (B, 3, N), centred and scaled.
         pixels: (B, N, 2).
         cam2img: (B, 3, 3), last row (0, 0, 1).
         weights: (B, N).
-        centre: (B, 3), the origin of the normalised points.
-        extent: (B,), their unit of length.
 
     Returns:
-        PnPProblem: The normalised problems.
+        PnPProblem: The problems.
     """
-    points = (points.transpose(1, 2).contiguous() - centre[..., None]) / extent[:, None, None]
+    x, y, z = points.unbind(1)
+    products = torch.stack([torch.ones_like(x), x, y, z, x * x, x * y, x * z, y * y, y * z, z * z],
+                           dim=1)
+    focal = cam2img.clone()
+    focal[:, :2, 2] = 0
     pixels = pixels.transpose(1, 2).contiguous() - cam2img[:, :2, 2:]
-    return PnPProblem(points, pixels, cam2img[:, :2, :2], weights)
+    return PnPProblem(points, products, pixels, focal, weights)
 
 
-def residuals(problem: PnPProblem, R: Tensor, t: Tensor) -> Tuple[Tensor, ...]:
-    """What the cost and all its derivatives are made of.
+def second_moments(scalars: Tensor, problem: PnPProblem) -> Tensor:
+    """Sums over points of each scalar times ``x~ x~'``.
 
     Args:
+        scalars: (B, K, N).
         problem: B problems.
-        R: (B, 3, 3).
-        t: (B, 3).
 
     Returns:
-        tuple: rotated points (B, 3, N), inverse depths (B, 1, N), gradients of both pixel
-        coordinates with respect to each point in the camera frame (B, 3, 2, N), weighted errors
-        (B, 2, N), and cost (B,).
+        Tensor: (B, K, 4, 4).
     """
-    rotated = R @ problem.points
-    in_camera = rotated + t[..., None]
-    inverse_depth = 1 / in_camera[:, 2:]
-    projected = (problem.focal @ in_camera[:, :2]) * inverse_depth
-    focal = problem.focal.transpose(1, 2)[..., None].expand(-1, -1, -1, projected.shape[-1])
-    slopes = torch.cat([focal, -projected[:, None]], dim=1) * inverse_depth[:, None]
-    error = projected - problem.pixels
-    weighted = error * problem.weights[:, None]
-    return rotated, inverse_depth, slopes, weighted, 0.5 * (weighted * error).sum((1, 2))
-
-
-def cross(a: Tensor, b: Tensor) -> Tensor:
-    """Cross products along dimension 1, (B, 3, ...) each (torch.cross is slow there)."""
-    a0, a1, a2 = a.unbind(1)
-    b0, b1, b2 = b.unbind(1)
-    return torch.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], dim=1)
-
-
-def wrenches(rotated: Tensor, slopes: Tensor, weighted: Tensor) -> Tensor:
-    """The cost's gradient with respect to (omega, v), point by point, (B, 6, N)."""
-    force = (slopes * weighted[:, None]).sum(2)
-    return torch.cat([cross(rotated, force), force], dim=1)
+    sums = scalars @ problem.products.transpose(1, 2)
+    index = torch.tensor([0, 1, 2, 3, 1, 4, 5, 6, 2, 5, 7, 8, 3, 6, 8, 9], device=sums.device)
+    return sums[..., index].unflatten(-1, (4, 4))
 
 
 def derivatives(problem: PnPProblem, R: Tensor, t: Tensor) -> Derivatives:
@@ -117,27 +100,54 @@ def derivatives(problem: PnPProblem, R: Tensor, t: Tensor) -> Derivatives:
     Returns:
         Derivatives: At ``(R, t)``.
     """
-    rotated, inverse_depth, slopes, weighted, cost = residuals(problem, R, t)
-    wrench = wrenches(rotated, slopes, weighted)
-    slopes *= problem.weights.sqrt()[:, None, None]
-    J = torch.cat([cross(rotated[:, :, None], slopes), slopes], dim=1).flatten(2)
-    gauss_newton = J @ J.transpose(1, 2)
+    F = problem.focal
+    h = torch.baddbmm(F @ t[..., None], F @ R, problem.points)
+    depth = h[:, 2]
+    inverse = 1 / depth
+    pixel = h[:, :2] * inverse[:, None]
+    error = pixel - problem.pixels
+    square = error * error
+    cost = 0.5 * ((square[:, 0] + square[:, 1]) * problem.weights).sum(1)
+    nearest = torch.where(problem.weights > 0, depth, torch.inf).amin(1)
 
-    # Curvature of the projection: -(w d' + d w') / depth, with the wrench w and the derivative
-    # of the depth d = (b, -a, 0, 0, 0, 1); then that of the exponential map.
-    a, b, _ = rotated.unbind(1)
-    levers = torch.cat([torch.stack([b, -a, torch.ones_like(a)], dim=1) * inverse_depth, rotated],
-                       dim=1)
-    moments = wrench @ levers.transpose(1, 2)
-    torque = moments[:, 3:, 3:]
-    trace = torque.diagonal(dim1=1, dim2=2).sum(-1)[:, None, None]
-    eye = torch.eye(3, dtype=trace.dtype, device=trace.device)
-    curvature = torch.zeros_like(gauss_newton)
-    curvature[:, :, [0, 1, 5]] = -moments[:, :, :3]
-    curvature[:, :3, :3] += 0.5 * (torque - trace * eye)
-    hessian = gauss_newton + curvature + curvature.transpose(1, 2)
-    nearest = torch.where(problem.weights > 0, 1 / inverse_depth[:, 0], torch.inf).amin(1)
-    return Derivatives(cost, wrench.sum(-1), gauss_newton, hessian, nearest)
+    # Per point, with u the pixel and e its error: the gradient with respect to h is
+    # (e, -e.u) w / z; the Hessian is w / z^2 times [I, -u - e; ., u.u + 2 e.u], of which the
+    # terms with e are second order.
+    first = problem.weights * inverse
+    second = (first * inverse)[:, None]
+    along = (error * pixel).sum(1, keepdim=True)
+    length = (pixel * pixel).sum(1, keepdim=True)
+    pull = torch.cat([error, along], dim=1)
+    moments = second_moments(
+        torch.cat([pull * first[:, None], second, torch.cat([pixel, length, pull], 1) * second],
+                  dim=1), problem)
+    force = moments[:, :3, 0] * moments.new_tensor([[1.], [1.], [-1.]])
+    unit, u, length, e, along = moments[:, 3:].split([1, 2, 1, 2, 1], dim=1)
+
+    # How h moves with the six parameters, as linear maps of x~.
+    turn = F[:, None] @ (skew(torch.eye(3, dtype=R.dtype, device=R.device)) @ R[:, None])
+    motion = R.new_zeros(len(R), 6, 3, 4)
+    motion[:, :3, :, 1:] = turn
+    motion[:, 3:, :, 0] = F.transpose(1, 2)
+    motion = motion.flatten(2)
+    gauss_newton = motion @ _curvature(unit, u, length) @ motion.transpose(1, 2)
+    hessian = motion @ _curvature(unit, u + e, length + 2 * along) @ motion.transpose(1, 2)
+    # The exponential map's own curvature.
+    torque = F.transpose(1, 2) @ force[..., 1:] @ R.transpose(1, 2)
+    torque = 0.5 * (torque + torque.transpose(1, 2))
+    hessian[:, :3, :3] += torque
+    hessian[:, :3, :3].diagonal(dim1=1, dim2=2).sub_(
+        torque.diagonal(dim1=1, dim2=2).sum(-1, keepdim=True))
+    gradient = (motion @ force.flatten(1)[..., None])[..., 0]
+    return Derivatives(cost, gradient, gauss_newton, hessian, nearest)
+
+
+def _curvature(unit: Tensor, u: Tensor, length: Tensor) -> Tensor:
+    """The Hessian with respect to h, summed against ``x~ x~'``: (B, 12, 12) from (B, ., 4, 4)."""
+    unit, length, (u, v) = unit[:, 0], length[:, 0], u.unbind(1)
+    zero = torch.zeros_like(unit)
+    return torch.cat([torch.cat([unit, zero, -u], dim=2), torch.cat([zero, unit, -v], dim=2),
+                      torch.cat([-u, -v, length], dim=2)], dim=1)
 
 
 def damped_cholesky(at: Derivatives, damping: Tensor) -> Tensor:
@@ -151,7 +161,7 @@ def damped_cholesky(at: Derivatives, damping: Tensor) -> Tensor:
         Tensor: (B, 6, 6), lower triangular.
     """
     diagonal = at.gauss_newton.diagonal(dim1=1, dim2=2)
-    floor = 1e-12 * diagonal.amax(1, keepdim=True).clamp(min=1e-300)
+    floor = 1e-13 * diagonal.amax(1, keepdim=True) + 1e-300
     extra = torch.diag_embed(damping[:, None] * diagonal + floor)
     factor, info = torch.linalg.cholesky_ex(at.hessian + extra)
     definite = info == 0
@@ -162,7 +172,7 @@ def damped_cholesky(at: Derivatives, damping: Tensor) -> Tensor:
 
 
 def minimise(problem: PnPProblem, R: Tensor, t: Tensor,
-             iterations: int) -> Tuple[Tensor, Tensor, Derivatives]:
+             iterations: int) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Levenberg-Marquardt with the whole Hessian, from a given pose to the nearest minimum.
 
     Args:
@@ -172,21 +182,35 @@ def minimise(problem: PnPProblem, R: Tensor, t: Tensor,
         iterations: Largest number of steps; it ends early once no pose moves.
 
     Returns:
-        tuple: R (B, 3, 3), t (B, 3), and the derivatives there.
+        tuple: R (B, 3, 3), t (B, 3), cost (B,), the factored Hessian (B, 6, 6), and which poses
+        converged (B,).
     """
     at = derivatives(problem, R, t)
     damping = torch.full_like(at.cost, 1e-6)
     for _ in range(iterations):
-        step = -torch.cholesky_solve(at.gradient[..., None], damped_cholesky(at, damping))[..., 0]
-        R_new = so3_exp(step[:, :3]) @ R
-        t_new = t + step[:, 3:]
+        factor = damped_cholesky(at, damping)
+        step = -torch.cholesky_solve(at.gradient[..., None], factor)[..., 0]
+        if (step.abs().amax(1) < STEP_TOLERANCE).all():
+            break
+        R_new, t_new = move(R, t, step)
         new = derivatives(problem, R_new, t_new)
         accept = (new.nearest > MIN_DEPTH) & (new.cost <= at.cost * (1 + 1e-12))
-        R = torch.where(accept[:, None, None], R_new, R)
-        t = torch.where(accept[:, None], t_new, t)
-        at = Derivatives(*(torch.where(accept.view(-1, *[1] * (old.dim() - 1)), fresh, old)
-                           for fresh, old in zip(new, at)))
+        if accept.all():
+            R, t, at = R_new, t_new, new
+        else:
+            R = torch.where(accept[:, None, None], R_new, R)
+            t = torch.where(accept[:, None], t_new, t)
+            at = Derivatives(*(torch.where(accept.view(-1, *[1] * (old.dim() - 1)), fresh, old)
+                               for fresh, old in zip(new, at)))
         damping = torch.where(accept, damping * 0.01, damping.clamp(min=1e-5) * 10)
-        if (step.abs().amax(1) < _STEP_TOLERANCE).all():
-            break
-    return R, t, at
+    # The last step, undamped: for a converged pose too short to need another evaluation.
+    factor = damped_cholesky(at, torch.zeros_like(damping))
+    step = -torch.cholesky_solve(at.gradient[..., None], factor)[..., 0]
+    converged = step.abs().amax(1) < 10 * STEP_TOLERANCE
+    R, t = move(R, t, torch.where(converged[:, None], step, torch.zeros_like(step)))
+    return R, t, at.cost, factor, converged
+
+
+def move(R: Tensor, t: Tensor, step: Tensor) -> Tuple[Tensor, Tensor]:
+    """The pose (R, t) after a step (B, 6) in its local parameters."""
+    return so3_exp(step[:, :3]) @ R, t + step[:, 3:]
