@@ -180,7 +180,5 @@ def _one_line_errors() -> Iterator[None]:
         yield
     except USER_ERRORS as error:
         # An error of a data loader's worker brings the worker's traceback as its message.
-        text = str(error).strip()
-        if 'DataLoader worker' in text:
-            text = text.splitlines()[-1]
-        sys.exit(f'{type(error).__name__}: {text}')
+        text = f'{type(error).__name__}: {error}'.strip()
+        sys.exit(text.splitlines()[-1] if 'DataLoader worker' in text else text)

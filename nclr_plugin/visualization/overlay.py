@@ -58,7 +58,7 @@ def depth_colours(depth: np.ndarray) -> np.ndarray:
     """
     cv2 = _import_cv2()
     level = np.rint(255 * (1 - _scale_position(depth))).astype(np.uint8)
-    scale = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_TURBO)
+    scale = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_TURBO)
     return scale[level, 0, ::-1]
 
 

@@ -1,0 +1,129 @@
+import importlib.util
+import json
+import re
+import sys
+
+import pytest
+import torch
+
+from nclr_plugin.engine import launcher
+
+needs_host = pytest.mark.skipif(importlib.util.find_spec('mmdet3d') is None,
+                                reason='runs on mmdet3d, which is not installed')
+
+
+@pytest.fixture
+def config(toy, tmp_path):
+    """File of a toy config that trains and tests."""
+    path = tmp_path / 'toy.py'
+    toy.toy_config(tmp_path / 'work', name='file', **toy.test_part()).dump(str(path))
+    return str(path)
+
+
+def message(call, *argv):
+    """The sentence with which a command line ends."""
+    with pytest.raises(SystemExit) as exit_info:
+        call([str(word) for word in argv])
+    return str(exit_info.value.code)
+
+
+@needs_host
+def test_train_resume_and_test_a_checkpoint(config, tmp_path, capsys):
+    work = tmp_path / 'elsewhere'
+    launcher.train([config, '--work-dir', str(work), '--cfg-options', 'train_cfg.max_iters=4'])
+    assert (work / 'iter_3.pth').is_file() and (work / 'iter_4.pth').is_file()
+    launcher.train([config, '--work-dir', str(work), '--resume', '--cfg-options',
+                    'train_cfg.max_iters=6', 'experiment_name=resumed'])
+    assert 'Resuming after 4 iterations, 8 samples' in log_of(work)
+    launcher.test([config, str(work / 'iter_6.pth'), '--work-dir', str(work), '--show-dir',
+                   str(tmp_path / 'pictures'), '--cfg-options', 'experiment_name=tested'])
+    assert 'calibration/recall_10deg_5m: 1.0' in log_of(work)
+    assert len(list((tmp_path / 'pictures').glob('toy_*_cam.png'))) == 12
+
+
+@needs_host
+def test_amp_without_a_gpu_trains_in_bfloat16(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(launcher, 'get_device', lambda: 'cpu')
+    launcher.train([config, '--amp', '--cfg-options', 'train_cfg.max_iters=2'])
+    dumped = next((tmp_path / 'work').glob('*.py')).read_text()
+    assert "type='Bfloat16OptimWrapper'" in dumped
+
+
+@needs_host
+def test_without_a_checkpoint_the_random_model_is_tested(config, tmp_path, capsys):
+    launcher.test([config, 'none', '--launcher', 'none'])
+    assert 'No checkpoint: the model is tested at its random initialisation' \
+        in capsys.readouterr().out
+    figures = json.loads(next(tmp_path.rglob('*/[0-9]*.json')).read_text())
+    assert figures['calibration/num_views'] == 12
+
+
+@needs_host
+def test_checkpoint_of_another_model_is_one_sentence(config, tmp_path, toy):
+    torch.save(dict(state_dict=toy.ToyModel(width=16).state_dict()), tmp_path / 'other.pth')
+    text = message(launcher.test, config, tmp_path / 'other.pth')
+    assert text.startswith('CheckpointMismatchError: The checkpoint holds 2 of the 9 tensors of '
+                           'ToyModel') and '\n' not in text
+
+
+@needs_host
+@pytest.mark.parametrize('call, argv', [(launcher.train, ['no/such.py']),
+                                        (launcher.test, ['no/such.py', 'none'])])
+def test_missing_config_is_one_sentence(call, argv):
+    assert re.fullmatch('FileNotFoundError: no/such.py: no such config; .*', message(call, *argv))
+
+
+@needs_host
+def test_missing_checkpoint_is_one_sentence(config):
+    assert re.fullmatch('FileNotFoundError: no/such.pth: no such checkpoint; .*',
+                        message(launcher.test, config, 'no/such.pth'))
+
+
+@needs_host
+@pytest.mark.parametrize('workers', [0, 1])
+def test_missing_data_root_is_one_sentence(config, tmp_path, workers):
+    dataset = 'train_dataloader.dataset'
+    text = message(
+        launcher.train, config, '--cfg-options', f'{dataset}.type=CalibrationDataset',
+        f'{dataset}.data_root={tmp_path}/absent', f'{dataset}.reader.type=KittiOdometryReader',
+        f'{dataset}.reader.sequences=[90]', f'{dataset}.pipeline=[]',
+        f'train_dataloader.num_workers={workers}')
+    assert f'{tmp_path}/absent' in text and '\n' not in text and text.split(':')[0].endswith('Error')
+
+
+def test_error_of_a_worker_keeps_its_last_line():
+    with pytest.raises(SystemExit) as exit_info, launcher._one_line_errors():
+        raise FileNotFoundError('Caught FileNotFoundError in DataLoader worker process 0.\n'
+                                'Original Traceback (most recent call last):\n  File ...\n'
+                                'FileNotFoundError: a.bin: no such scan\n')
+    assert exit_info.value.code == 'FileNotFoundError: a.bin: no such scan'
+
+
+def test_other_errors_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError), launcher._one_line_errors():
+        raise ZeroDivisionError
+
+
+def test_absent_host_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(launcher.importlib.util, 'find_spec', lambda name: None)
+    text = message(launcher.train, 'any.py')
+    assert 'mmdet3d, which is not installed: pip install' in text and '\n' not in text
+
+
+def test_slurm_without_gpus_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(launcher, 'get_device', lambda: 'cpu')
+    args = launcher.argparse.Namespace(launcher='slurm')
+    with pytest.raises(OSError, match='--launcher slurm needs GPUs'):
+        launcher._distributed_on_cpu(args)
+
+
+def test_command_line_is_put_back():
+    before = list(sys.argv)
+    with pytest.raises(KeyError), launcher._command_line(['a']):
+        assert sys.argv[1:] == ['a']
+        raise KeyError
+    assert sys.argv == before
+
+
+def log_of(path):
+    return '\n'.join(p.read_text() for p in path.rglob('*.log'))
