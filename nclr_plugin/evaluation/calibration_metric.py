@@ -59,7 +59,7 @@ class CalibrationMetric(BaseMetric):
         for sample in data_samples:
             target = sample['lidar2cam'].detach().cpu().double()
             predicted = sample['pred_lidar2cam'].detach().cpu().double()
-            identity = target @ torch.as_tensor(np.asarray(sample['placement']), dtype=torch.float64)
+            identity = target @ torch.as_tensor(np.asarray(sample['placement'])).double()
             valid = sample['pred_valid'].cpu().bool() & predicted.isfinite().flatten(1).all(dim=1)
             answer = torch.where(valid[:, None, None], predicted, identity)
             # One record a frame: that is how distributed collection drops padded frames.

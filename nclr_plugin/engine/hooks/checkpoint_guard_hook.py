@@ -43,7 +43,8 @@ class CheckpointGuardHook(Hook):
         check_state_dict(model, checkpoint.get('state_dict', checkpoint), self.min_match)
 
 
-def check_state_dict(model: nn.Module, state_dict: Mapping[str, Any], min_match: float = 1.) -> float:
+def check_state_dict(model: nn.Module, state_dict: Mapping[str, Any],
+                     min_match: float = 1.) -> float:
     """Check that a state dict is one of this model.
 
     Args:

@@ -21,7 +21,8 @@ class NonFiniteHook(Hook):
     Gradients are looked at where the optimizer is about to use them: after accumulation, clipping
     and the exchange between processes, which therefore all decide alike. A skipped step leaves
     weights, the optimizer's state and the model's buffers (BatchNorm's statistics, which a broken
-    forward pass has already spoilt) as they were. Under a gradient scaler, which leaves out
+    forward pass has already spoilt) as they were. A loss that is not finite while all gradients
+    are is reported, too. Under a gradient scaler, which leaves out
     overflowing steps by itself, a step counts here only if a loss was not finite.
 
     Skipped steps are listed after training; the list, and so the budget, survives a resume.
@@ -50,7 +51,7 @@ class NonFiniteHook(Hook):
         self.steps: List[Dict[str, Any]] = runner.message_hub.get_info(INFO_KEY, [])
         runner.message_hub.update_info(INFO_KEY, self.steps)
         self._batches: List[Dict[str, Any]] = []  # those whose gradients are in the next step
-        self._optimizer_ran = self._refused = False
+        self._stepped = False
         self._handle = wrapper.optimizer.register_step_pre_hook(self._refuse_non_finite)
 
     def before_train_iter(self,
@@ -73,10 +74,12 @@ class NonFiniteHook(Hook):
         if not runner.optim_wrapper.should_update():
             return  # gradients are being accumulated
         batches, self._batches = self._batches, []
-        refused, self._refused = self._refused, False
-        by_scaler, self._optimizer_ran = not self._optimizer_ran, False
-        if refused or by_scaler:
-            self._account(runner, batches, by_scaler)
+        stepped, self._stepped = self._stepped, False
+        if not stepped:
+            self._account(runner, batches)
+        elif any(batch['losses'] for batch in batches):
+            runner.logger.warning('Step taken, its gradients were finite: '
+                                  f'{_describe(_step_of(runner, batches))}.')
 
     def after_train(self, runner: Any) -> None:
         """List the skipped steps."""
@@ -90,27 +93,22 @@ class NonFiniteHook(Hook):
 
     def _refuse_non_finite(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Step pre-hook: without gradients, ``optimizer.step`` touches nothing."""
-        self._optimizer_ran = True
         grads = [p.grad for group in optimizer.param_groups for p in group['params']
                  if p.grad is not None and p.grad.numel() > 0]
         # The largest entry is NaN or infinite if any is; one transfer from the device for all.
-        if grads and not _finite(
-                torch.stack([torch.linalg.vector_norm(g.detach(), float('inf')) for g in grads])):
+        self._stepped = not grads or _finite(
+            torch.stack([torch.linalg.vector_norm(g.detach(), float('inf')) for g in grads]))
+        if not self._stepped:
             optimizer.zero_grad(set_to_none=True)
-            self._refused = True
 
-    def _account(self, runner: Any, batches: List[Dict[str, Any]], by_scaler: bool) -> None:
+    def _account(self, runner: Any, batches: List[Dict[str, Any]]) -> None:
         # All processes are here or none, see the class's docstring.
         batches = [batch for of_process in all_gather_object(batches) for batch in of_process]
-        culprits = [batch for batch in batches if batch['losses']]
-        if by_scaler and not culprits:
+        step = _step_of(runner, batches)
+        if hasattr(runner.optim_wrapper, 'loss_scaler') and not step['losses']:
             return  # the scaler looking for its scale
         for buffer, saved in zip(_unwrapped(runner).buffers(), self._buffers):
             buffer.copy_(saved)
-        culprits = culprits or batches
-        step = dict(iteration=runner.iter + 1,
-                    frames=[frame for batch in culprits for frame in batch['frames']],
-                    losses=sorted({name for batch in culprits for name in batch['losses']}))
         self.steps.append(step)
         count = f'{len(self.steps)} skipped, budget {self.max_skipped}'
         if len(self.steps) > self.max_skipped:
@@ -118,6 +116,14 @@ class NonFiniteHook(Hook):
                 f'{_describe(step)} ({count}). Weights are the last good ones. Look at these '
                 'frames, lower the learning rate, or raise max_skipped of NonFiniteHook.')
         runner.logger.warning(f'Step skipped, weights unchanged: {_describe(step)} ({count}).')
+
+
+def _step_of(runner: Any, batches: List[Dict[str, Any]]) -> Dict[str, Any]:
+    """Record of a step: the frames of batches with a bad loss, or of all if none has one."""
+    culprits = [batch for batch in batches if batch['losses']] or batches
+    return dict(iteration=runner.iter + 1,
+                frames=[frame for batch in culprits for frame in batch['frames']],
+                losses=sorted({name for batch in culprits for name in batch['losses']}))
 
 
 def _describe(step: Dict[str, Any]) -> str:

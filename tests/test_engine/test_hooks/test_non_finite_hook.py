@@ -68,8 +68,8 @@ def test_a_skipped_step_changes_nothing_and_names_its_frames(toy, tmp_path, opti
 def test_budget_spent_raises_with_good_weights(toy, tmp_path):
     runner = toy.build_runner(tmp_path, [NonFiniteHook(max_skipped=1)], **IN_ORDER, **{
         'train_dataloader.dataset.nan_frames': [3, 6]})
-    with pytest.raises(FloatingPointError, match='iteration 4: .* frames toy/06, toy/07 .2 skipped, '
-                       'budget 1.. Weights are the last good ones'):
+    with pytest.raises(FloatingPointError, match='iteration 4: .* frames toy/06, toy/07 '
+                       '.2 skipped, budget 1.. Weights are the last good ones'):
         runner.train()
     assert all(value.isfinite().all() for value in runner.model.state_dict().values())
 
@@ -86,6 +86,22 @@ def test_gradient_without_a_bad_loss(toy, tmp_path):
     runner = toy.build_runner(tmp_path, [PoisonHook(), hook], **IN_ORDER)
     runner.train()
     assert hook.steps == [dict(iteration=3, frames=['toy/04', 'toy/05'], losses=[])]
+
+
+def test_bad_loss_with_good_gradients_is_reported(toy, tmp_path, monkeypatch):
+    forward = toy.ToyModel.forward
+
+    def with_a_constant(self, inputs, data_samples, mode='loss'):
+        losses = forward(self, inputs, data_samples, mode)
+        bad = any(sample.frame_id == 'toy/04' for sample in data_samples)
+        return dict(losses, loss_third=torch.tensor(float('inf') if bad else 0.))
+
+    monkeypatch.setattr(toy.ToyModel, 'forward', with_a_constant)
+    hook = NonFiniteHook(max_skipped=0)
+    toy.build_runner(tmp_path, [hook], **IN_ORDER, **{'train_cfg.max_iters': 5}).train()
+    assert hook.steps == []
+    assert 'Step taken, its gradients were finite: iteration 3: loss, loss_third not finite, ' \
+        'frames toy/04, toy/05.' in log_of(tmp_path)
 
 
 def test_accumulated_gradients_blame_the_batch_with_the_bad_loss(toy, tmp_path):
@@ -116,7 +132,7 @@ def test_list_and_budget_survive_a_resume(toy, tmp_path):
 class SkippingWrapper(OptimWrapper):
     """Leaves out steps that overflow without calling the optimizer, like a gradient scaler."""
 
-    overflow_at = ()
+    loss_scaler = overflow_at = ()
 
     def step(self, **kwargs):
         grads = [p.grad for g in self.optimizer.param_groups for p in g['params']]
