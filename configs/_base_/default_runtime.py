@@ -12,13 +12,13 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=10, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=500, max_keep_ckpts=3),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    checkpoint_guard=dict(type='CheckpointGuardHook'))
 custom_hooks = [
     dict(type='SparseAlgoHook'),
     dict(type='IterationSeedHook', seed=0),
     dict(type='NonFiniteHook', max_skipped=50),
     dict(type='BrokenFrameHook'),
-    dict(type='CheckpointGuardHook'),
     dict(type='PoseLossScheduleHook', begin=0.5, end=0.6),
 ]
 log_processor = dict(type='LogProcessor', window_size=20, by_epoch=False)

@@ -25,9 +25,9 @@ train_pipeline = [
     dict(type='LoadScan'),
     dict(type='LoadImages'),
     dict(type='RangeCrop', point_cloud_range=point_cloud_range),
-    dict(type='RandomSceneFlip', prob=0.5),
     dict(type='RandomPlacement', yaw=yaw, translation=translation),
     dict(type='ResizeImages', size=image_size),
+    dict(type='RandomSceneFlip', prob=0.5),
     dict(type='PackCalibrationInputs'),
 ]
 test_pipeline = [
@@ -42,7 +42,8 @@ train_dataloader = dict(
     batch_size=4,
     dataset=dict(
         data_root=data_root,
-        reader=dict(_delete_=True, type='KittiOdometryReader', sequences=['00']),
+        reader=dict(
+            _delete_=True, type='KittiOdometryReader', sequences=['00', '01', '02', '03']),
         pipeline=train_pipeline))
 val_dataloader = dict(
     dataset=dict(

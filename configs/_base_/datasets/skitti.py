@@ -9,9 +9,9 @@ train_pipeline = [
     dict(type='LoadScan'),
     dict(type='LoadImages'),
     dict(type='RangeCrop', point_cloud_range=point_cloud_range),
-    dict(type='RandomSceneFlip', prob=0.5),
     dict(type='RandomPlacement', yaw=yaw, translation=translation),
     dict(type='ResizeImages', size=image_size),
+    dict(type='RandomSceneFlip', prob=0.5),
     dict(type='PhotometricDistortion'),
     dict(type='PackCalibrationInputs'),
 ]

@@ -34,7 +34,9 @@ class KittiOdometryReader:
                  sequences: Sequence[str],
                  cameras: Sequence[str] = ('image_2', ),
                  frame_list: Optional[str] = None) -> None:
-        self.sequences = [str(sequence) for sequence in sequences]
+        # A command line turns 00 into a number.
+        self.sequences = [f'{sequence:02d}' if isinstance(sequence, int) else sequence
+                          for sequence in sequences]
         self.cameras = _check_cameras(cameras)
         self.frame_list = frame_list
 
