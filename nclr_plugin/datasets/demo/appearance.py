@@ -80,7 +80,7 @@ class _Patch:
 
 
 def _plain(patch: _Patch) -> tuple:
-    grain = 1 + 0.06 * patch.cells(patch.surface.local, 0.15)
+    grain = 1 + 0.03 * patch.cells(patch.surface.local, 0.15)
     return patch.color * grain[:, None], np.float32(0.06), False
 
 

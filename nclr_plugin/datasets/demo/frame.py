@@ -13,9 +13,10 @@ from .street import Object, Scene, Town, build_scene
 
 
 class Split(enum.IntEnum):
-    """Training and validation draw from separate random streams."""
+    """Each draws from a random stream of its own."""
     TRAIN = 0
     VAL = 1
+    TEST = 2
 
 
 class CameraMount(NamedTuple):
@@ -107,7 +108,7 @@ def render_frame(cameras: Mapping[str, CameraMount], lidar: LidarMount, seed: in
         cameras: The cameras by name.
         lidar: The LiDAR.
         seed: Seed of the whole data set.
-        split: Training or validation.
+        split: Which stream.
         town: Number of the town within the split.
         index: Number of the scene within the split.
         heading: See :func:`build_scene`.

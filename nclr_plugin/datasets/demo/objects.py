@@ -375,10 +375,10 @@ def _rider_or_walker(rng: np.random.Generator, label: int, height: float, seat: 
              (0.08, 0.08, (hip - low) / 2), legs) for sign in (-1, 1)
     ]
     hip, neck = hip + seat * 0.6, neck + seat * 0.6
-    parts.append(Part(Shape.ELLIPSOID, (0, 0, (hip + neck) / 2), (0.15, 0.23, (neck - hip) * 0.62),
+    parts.append(Part(Shape.ELLIPSOID, (0, 0, (hip + neck) / 2), (0.14, 0.2, (neck - hip) * 0.62),
                       top))
     for sign in (-1, 1):
-        parts.append(Part(Shape.CYLINDER, (-sign * stride * 0.7 + seat * 0.4, sign * 0.26,
+        parts.append(Part(Shape.CYLINDER, (-sign * stride * 0.7 + seat * 0.4, sign * 0.2,
                                            (hip + neck) / 2 + 0.02),
                           (0.05, 0.05, (neck - hip) * 0.5), top))
     parts.append(Part(Shape.ELLIPSOID, (0.02, 0, neck + 0.08 * height),

@@ -1,6 +1,7 @@
 """Solids that a demo scene is built of, and the surface where a ray meets one."""
 from __future__ import annotations
 
+import copy
 import enum
 from dataclasses import dataclass, field, replace
 from typing import List, NamedTuple, Sequence, Tuple
@@ -162,6 +163,13 @@ class Primitives:
         self.pattern = np.array([material.pattern for material in materials])
         self.semantic = np.array([material.semantic for material in materials])
         self.instance = np.array([part.instance for part in parts])
+
+    def take(self, rows: np.ndarray) -> 'Primitives':
+        """Return only some primitives."""
+        taken = copy.copy(self)
+        for name, values in vars(self).items():
+            setattr(taken, name, values[rows])
+        return taken
 
     def __len__(self) -> int:
         return len(self.shape)

@@ -10,7 +10,7 @@ from .raycast import cast
 from .rays import CameraRays, LidarRays, SunRays
 from .street import Scene
 
-SHADOW_EXTENT, SHADOW_CELLS, SHADOW_BIAS = 50.0, 360, 0.25
+SHADOW_EXTENT, SHADOW_CELLS, SHADOW_BIAS = 50.0, 360, 0.15  # metres, cells, metres
 SKY = np.array([0.32, 0.50, 0.85], np.float32)
 HORIZON = np.array([0.75, 0.80, 0.86], np.float32)
 SUNLIGHT = np.array([1.0, 0.93, 0.82], np.float32)
@@ -97,7 +97,7 @@ def photograph(scene: Scene, shadows: ShadowMap, rays: CameraRays,
                                        rays.points(distance.astype(np.float64), rows[hit], cols[hit]))
     look = appearance(scene, surface)
     facing = surface.normal @ scene.to_sun.astype(np.float32)
-    lit = np.maximum(facing, 0) * shadows.lit(surface.point + 0.05 * surface.normal)
+    lit = np.maximum(facing, 0) * shadows.lit(surface.point + 0.3 * surface.normal)
     ambient = 0.5 + 0.3 * surface.normal[:, 2:]
     shaded = look.albedo * (1.9 * SUNLIGHT * lit[:, None] + HORIZON * 0.75 * ambient)
     along = (view[hit] * surface.normal).sum(1, keepdims=True)

@@ -47,7 +47,7 @@ class Town:
         """Draw a town."""
         return cls(
             wall_hues=rng.uniform(0, 1, 5),
-            saturation=rng.uniform(0.15, 0.5),
+            saturation=rng.uniform(0.12, 0.42),
             roof_hue=rng.choice([0.02, 0.06, 0.6]),
             leaf_hue=rng.uniform(0.2, 0.36),
             storeys=rng.uniform(2.0, 4.0),
@@ -147,10 +147,10 @@ class _Builder:
         self.town, self.rng = town, rng
         self.parts: List[Part] = []
         self.objects: List[Object] = []
-        self.circles: List[Tuple[float, float, float]] = []  # x, y, radius of what stands
+        self.circles = np.empty((0, 3))  # x, y, radius of what stands
         self.road = self._draw_road()
         self.ego2world = self._draw_ego(heading)
-        self.circles.append((*self.ego2world[:2, 3], 3.0))
+        self._occupy(self.ego2world[None, :2, 3], 3.2 if heading == 'road' else 4.2)
         self.walk = rng.uniform(2.2, 4.5, 2)  # sidewalk widths: right, left
 
     def build(self) -> Scene:
@@ -204,29 +204,37 @@ class _Builder:
 
     # -- placing ------------------------------------------------------------------------------
 
-    def _free(self, x: float, y: float, radius: float) -> bool:
-        return all((x - a)**2 + (y - b)**2 > (radius + r)**2 for a, b, r in self.circles)
+    def _free(self, spots: np.ndarray, radius: float) -> bool:
+        """Whether circles around spots (S, 2) touch nothing that stands."""
+        offset = spots[:, None] - self.circles[:, :2]
+        return bool(((offset**2).sum(2) > (radius + self.circles[:, 2])**2).all())
+
+    def _occupy(self, spots: np.ndarray, radius: float) -> None:
+        circles = np.column_stack([spots, np.full(len(spots), radius)])
+        self.circles = np.concatenate([self.circles, circles])
 
     def _stand(self, parts: List[Part], x: float, y: float, z: float, yaw: float,
-               radius: float) -> bool:
+               radius: float) -> None:
         """Put a thing of the street somewhere if there is room."""
-        if not self._free(x, y, radius):
-            return False
-        self.circles.append((x, y, radius))
-        self.parts += place(parts, (x, y, z), yaw)
-        return True
+        spot = np.array([[x, y]])
+        if self._free(spot, radius):
+            self._occupy(spot, radius)
+            self.parts += place(parts, (x, y, z), yaw)
 
     def _put(self, label: int, x: float, y: float, z: float, yaw: float,
              speed: float = 0.0) -> None:
         """Put a road user somewhere if there is room."""
         parts = objects.BUILDERS[label](self.rng)
         box = objects.bounding_box(parts)
+        if box.size[2] > 2.5 and np.hypot(*(self.ego2world[:2, 3] - (x, y))) < 13.0:
+            return  # a lorry beside the ego vehicle would hide all the rest
         along = np.array([np.cos(yaw), np.sin(yaw)])
         reach, radius = max(box.size[0] - box.size[1], 0) / 2, box.size[1] / 2
-        spots = [np.array([x, y]) + share * reach * along for share in (-1, -0.33, 0.33, 1)]
-        if not all(self._free(*spot, radius) for spot in spots):
+        shares = np.linspace(-1, 1, 2 + int(reach / radius))[:, None]
+        spots = np.array([x, y]) + shares * reach * along
+        if not self._free(spots, radius):
             return
-        self.circles += [(*spot, radius) for spot in spots]
+        self._occupy(spots, radius)
         instance = len(self.objects) + 1
         self.parts += place(parts, (x, y, z), yaw, instance)
         center = np.array([x, y, z]) + yaw_matrix(yaw) @ box.center

@@ -4,8 +4,12 @@ from __future__ import annotations
 from typing import Dict, Type
 
 from .base import Job, Layout
+from .kitti import KittiObjectLayout
 from .semantickitti import SemanticKittiLayout
 
-LAYOUTS: Dict[str, Type[Layout]] = {'semantickitti': SemanticKittiLayout}
+LAYOUTS: Dict[str, Type[Layout]] = {
+    'kitti': KittiObjectLayout,
+    'semantickitti': SemanticKittiLayout,
+}
 
-__all__ = ['LAYOUTS', 'Job', 'Layout', 'SemanticKittiLayout']
+__all__ = ['LAYOUTS', 'Job', 'KittiObjectLayout', 'Layout', 'SemanticKittiLayout']

@@ -56,7 +56,7 @@ class SemanticKittiLayout(KittiLayout):
             sequences.setdefault(sequence, []).append((number, job, lidar2world))
         for sequence, frames in sequences.items():
             self._write_sequence(os.path.join('sequences', sequence), frames)
-        for split in Split:
+        for split in (Split.TRAIN, Split.VAL):
             self._write_infos(split, [self.place(job) for job, _ in records if job.split == split])
         return [
             f"sequence {sequence} ({'validation' if sequence == VAL_SEQUENCE else 'training'}): "
