@@ -122,11 +122,14 @@ def _least_squares(A: Tensor, b: Tensor) -> Tensor:
 def _reprojection_cost(problem: PnPProblem, R: Tensor, t: Tensor) -> Tensor:
     """Weighted squared pixels (B, C) of candidate poses R (B, C, 3, 3), t (B, C, 3); infinite
     where a point lies behind the camera."""
-    rows, offsets = problem.focal[:, None] @ R, problem.focal[:, None] @ t[..., None]
-    h = torch.baddbmm(offsets.flatten(1, 2), rows.flatten(1, 2), problem.points)
+    # A choice among four does not need float64.
+    rows, offsets = (problem.focal[:, None] @ part for part in (R, t[..., None]))
+    points, pixels, weights = (
+        value.float() for value in (problem.points, problem.pixels, problem.weights))
+    h = torch.baddbmm(offsets.flatten(1, 2).float(), rows.flatten(1, 2).float(), points)
     h = h.unflatten(1, (-1, 3))
     depth = h[:, :, 2]
-    nearest = torch.where((problem.weights > 0)[:, None], depth, torch.inf).amin(-1)
-    error = h[:, :, :2].mul_((1 / depth)[:, :, None]).sub_(problem.pixels[:, None]).square_()
-    cost = (error.sum(2) @ problem.weights[..., None])[..., 0]
+    nearest = torch.where((weights > 0)[:, None], depth, torch.inf).amin(-1)
+    error = h[:, :, :2].mul_((1 / depth)[:, :, None]).sub_(pixels[:, None]).square_()
+    cost = (error.sum(2) @ weights[..., None])[..., 0]
     return torch.where((nearest > MIN_DEPTH) & cost.isfinite(), cost, torch.inf)

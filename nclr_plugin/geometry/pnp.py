@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .epnp import closed_form_pose
-from .reprojection import MIN_DEPTH, PnPProblem, make_problem, minimise
+from .reprojection import make_problem, minimise
 from .se3 import skew
 
 MIN_POINTS = 4
@@ -169,6 +169,7 @@ def _minimum(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor,
         pixels = torch.where(used[..., None], pixels, torch.zeros_like(pixels))
         weights = torch.where(used, weights, torch.zeros_like(weights))
     weights = weights / weights.sum(1, keepdim=True).clamp(min=1e-300)
+    pixels = pixels.transpose(1, 2) - cam2img[:, :2, 2:]
     points = points.transpose(1, 2).contiguous()
     centre = points @ weights[..., None]
     points = torch.where(used[:, None], points - centre, torch.zeros_like(points))
@@ -205,7 +206,6 @@ def _minimum(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor,
     else:
         R_kept, t_kept = (value.detach().double()[keep] for value in start)
         t_kept = (t_kept + (R_kept @ centre[..., None])[..., 0]) / extent[:, None]
-    t_kept = _in_front(problem, R_kept, t_kept)
     R_kept, t_kept, cost, factor, converged = minimise(problem, R_kept, t_kept, iterations)
     t_kept = t_kept * extent[:, None] - (R_kept @ centre[..., None])[..., 0]
 
@@ -220,8 +220,9 @@ def _minimum(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor,
 
 def _pixels_differ(pixels: Tensor, weights: Tensor) -> Tensor:
     """Whether the pixels of positive weight are finite and not all the same, (B,)."""
-    mean = weights[:, None] @ pixels
-    variance = (weights[:, None] @ (pixels - mean)**2).sum((1, 2))
+    mean = (pixels * weights[:, None]).sum(-1, keepdim=True)
+    offset = pixels - mean
+    variance = (offset * offset * weights[:, None]).sum((1, 2))
     return variance > 1e-12 * (1 + (mean**2).sum((1, 2)))  # False for NaN
 
 
@@ -239,14 +240,6 @@ def _count_distinct(points: Tensor, used: Tensor) -> Tensor:
         offset = points - points[row, :, index][..., None]
         distance = torch.minimum(distance, (offset * offset).sum(1))
     return count
-
-
-def _in_front(problem: PnPProblem, R: Tensor, t: Tensor) -> Tensor:
-    """Moves poses forward until every point lies in front of the camera."""
-    depth = (R[:, 2:] @ problem.points)[:, 0] + t[:, 2:]
-    nearest = torch.where(problem.weights > 0, depth, torch.inf).amin(1)
-    push = torch.where(nearest > MIN_DEPTH, torch.zeros_like(nearest), 1 - nearest)
-    return torch.cat([t[:, :2], t[:, 2:] + push[:, None]], dim=1)
 
 
 class _ImplicitPose(torch.autograd.Function):

@@ -13,7 +13,7 @@ from typing import NamedTuple, Tuple
 import torch
 from torch import Tensor
 
-from .se3 import skew, so3_exp
+from .se3 import so3_exp
 
 MIN_DEPTH = 1e-3  # in units of the points' extent; a pose with a nearer point is never accepted
 STEP_TOLERANCE = 1e-6  # radians and extents; a Newton step that short leaves its square
@@ -42,13 +42,11 @@ class Derivatives(NamedTuple):
     Attributes:
         cost: (B,), square pixels.
         gradient: (B, 6), with respect to (omega, v).
-        gauss_newton: (B, 6, 6), the part of the Hessian with first derivatives only.
-        hessian: (B, 6, 6), the whole Hessian.
+        hessian: (B, 6, 6); where it is not positive definite, its Gauss-Newton part.
         nearest: (B,), the least depth of a point.
     """
     cost: Tensor
     gradient: Tensor
-    gauss_newton: Tensor
     hessian: Tensor
     nearest: Tensor
 
@@ -58,7 +56,7 @@ def make_problem(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tenso
 
     Args:
         points: (B, 3, N), centred and scaled.
-        pixels: (B, N, 2).
+        pixels: (B, 2, N), from the principal point.
         cam2img: (B, 3, 3), last row (0, 0, 1).
         weights: (B, N).
 
@@ -70,7 +68,6 @@ def make_problem(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tenso
                            dim=1)
     focal = cam2img.clone()
     focal[:, :2, 2] = 0
-    pixels = pixels.transpose(1, 2).contiguous() - cam2img[:, :2, 2:]
     return PnPProblem(points, products, pixels, focal, weights)
 
 
@@ -102,73 +99,73 @@ def derivatives(problem: PnPProblem, R: Tensor, t: Tensor) -> Derivatives:
     """
     F = problem.focal
     h = torch.baddbmm(F @ t[..., None], F @ R, problem.points)
-    depth = h[:, 2]
-    inverse = 1 / depth
-    pixel = h[:, :2] * inverse[:, None]
+    depth = h[:, 2:]
+    pixel = h[:, :2] / depth
     error = pixel - problem.pixels
-    square = error * error
-    cost = 0.5 * ((square[:, 0] + square[:, 1]) * problem.weights).sum(1)
-    nearest = torch.where(problem.weights > 0, depth, torch.inf).amin(1)
+    cost = 0.5 * ((error * error).sum(1) * problem.weights).sum(1)
+    nearest = torch.where(problem.weights > 0, depth[:, 0], torch.inf).amin(1)
 
-    # Per point, with u the pixel and e its error: the gradient with respect to h is
-    # (e, -e.u) w / z; the Hessian is w / z^2 times [I, -u - e; ., u.u + 2 e.u], of which the
-    # terms with e are second order.
-    first = problem.weights * inverse
-    second = (first * inverse)[:, None]
-    along = (error * pixel).sum(1, keepdim=True)
-    length = (pixel * pixel).sum(1, keepdim=True)
-    pull = torch.cat([error, along], dim=1)
-    moments = second_moments(
-        torch.cat([pull * first[:, None], second, torch.cat([pixel, length, pull], 1) * second],
-                  dim=1), problem)
-    force = moments[:, :3, 0] * moments.new_tensor([[1.], [1.], [-1.]])
-    unit, u, length, e, along = moments[:, 3:].split([1, 2, 1, 2, 1], dim=1)
+    # The cost's gradient with respect to h is (e, -e.u) w / z for a pixel u with error e.
+    first = problem.weights[:, None] / depth
+    second = first / depth
+    pull = torch.cat([error, -(error * pixel).sum(1, keepdim=True)], dim=1) * first
+    force = pull @ problem.products[:, :4].transpose(1, 2)  # (B, 3, 4), summed against x~
 
     # How h moves with the six parameters, as linear maps of x~.
-    turn = F[:, None] @ (skew(torch.eye(3, dtype=R.dtype, device=R.device)) @ R[:, None])
+    r0, r1, r2 = R.unbind(1)
+    zero = torch.zeros_like(r0)
+    turn = torch.stack([zero, -r2, r1, r2, zero, -r0, -r1, r0, zero], dim=1).unflatten(1, (3, 3))
     motion = R.new_zeros(len(R), 6, 3, 4)
-    motion[:, :3, :, 1:] = turn
+    motion[:, :3, :, 1:] = F[:, None] @ turn
     motion[:, 3:, :, 0] = F.transpose(1, 2)
     motion = motion.flatten(2)
-    gauss_newton = motion @ _curvature(unit, u, length) @ motion.transpose(1, 2)
-    hessian = motion @ _curvature(unit, u + e, length + 2 * along) @ motion.transpose(1, 2)
-    # The exponential map's own curvature.
+    gradient = (motion @ force.flatten(1)[..., None])[..., 0]
+
+    # The exponential map's own curvature, and then the projection's.
     torque = F.transpose(1, 2) @ force[..., 1:] @ R.transpose(1, 2)
     torque = 0.5 * (torque + torque.transpose(1, 2))
+    hessian = motion @ _curvature(problem, pixel, error, second) @ motion.transpose(1, 2)
     hessian[:, :3, :3] += torque
     hessian[:, :3, :3].diagonal(dim1=1, dim2=2).sub_(
         torque.diagonal(dim1=1, dim2=2).sum(-1, keepdim=True))
-    gradient = (motion @ force.flatten(1)[..., None])[..., 0]
-    return Derivatives(cost, gradient, gauss_newton, hessian, nearest)
+    definite = torch.linalg.cholesky_ex(hessian)[1] == 0
+    if not definite.all():
+        no_error = torch.zeros_like(error)
+        gauss_newton = (motion @ _curvature(problem, pixel, no_error, second)
+                        @ motion.transpose(1, 2))
+        hessian = torch.where(definite[:, None, None], hessian, gauss_newton)
+    return Derivatives(cost, gradient, hessian, nearest)
 
 
-def _curvature(unit: Tensor, u: Tensor, length: Tensor) -> Tensor:
-    """The Hessian with respect to h, summed against ``x~ x~'``: (B, 12, 12) from (B, ., 4, 4)."""
-    unit, length, (u, v) = unit[:, 0], length[:, 0], u.unbind(1)
+def _curvature(problem: PnPProblem, pixel: Tensor, error: Tensor, scale: Tensor) -> Tensor:
+    """The Hessian with respect to h, summed against ``x~ x~'``, (B, 12, 12).
+
+    For one point it is ``[I, -u - e; ., u.u + 2 e.u] w / z^2``, where the terms with the error e
+    are those that Gauss-Newton leaves out.
+    """
+    corner = (pixel * (pixel + 2 * error)).sum(1, keepdim=True) * scale
+    moments = second_moments(torch.cat([scale, (pixel + error) * scale, corner], dim=1), problem)
+    unit, u, v, corner = moments.unbind(1)
     zero = torch.zeros_like(unit)
     return torch.cat([torch.cat([unit, zero, -u], dim=2), torch.cat([zero, unit, -v], dim=2),
-                      torch.cat([-u, -v, length], dim=2)], dim=1)
+                      torch.cat([-u, -v, corner], dim=2)], dim=1)
 
 
-def damped_cholesky(at: Derivatives, damping: Tensor) -> Tensor:
-    """Factors the Hessian, or its Gauss-Newton part where the whole is not positive definite.
+def newton_step(at: Derivatives, damping: Tensor) -> Tuple[Tensor, Tensor]:
+    """The step that the damped quadratic model asks for.
 
     Args:
         at: Derivatives of B problems.
-        damping: (B,), added relative to the Gauss-Newton diagonal.
+        damping: (B,), added relative to the Hessian's diagonal.
 
     Returns:
-        Tensor: (B, 6, 6), lower triangular.
+        tuple: the step (B, 6) and the factored Hessian (B, 6, 6), lower triangular.
     """
-    diagonal = at.gauss_newton.diagonal(dim1=1, dim2=2)
+    diagonal = at.hessian.diagonal(dim1=1, dim2=2)
     floor = 1e-13 * diagonal.amax(1, keepdim=True) + 1e-300
-    extra = torch.diag_embed(damping[:, None] * diagonal + floor)
-    factor, info = torch.linalg.cholesky_ex(at.hessian + extra)
-    definite = info == 0
-    if definite.all():
-        return factor
-    safe, _ = torch.linalg.cholesky_ex(at.gauss_newton + extra)
-    return torch.where(definite[:, None, None], factor, safe)
+    factor, _ = torch.linalg.cholesky_ex(
+        at.hessian + torch.diag_embed(damping[:, None] * diagonal + floor))
+    return -torch.cholesky_solve(at.gradient[..., None], factor)[..., 0], factor
 
 
 def minimise(problem: PnPProblem, R: Tensor, t: Tensor,
@@ -186,10 +183,14 @@ def minimise(problem: PnPProblem, R: Tensor, t: Tensor,
         converged (B,).
     """
     at = derivatives(problem, R, t)
+    behind = at.nearest <= MIN_DEPTH
+    if behind.any():  # visible points lie in front of the camera: so must the start
+        push = torch.where(behind, 1 - at.nearest, torch.zeros_like(at.nearest))
+        t = torch.cat([t[:, :2], t[:, 2:] + push[:, None]], dim=1)
+        at = derivatives(problem, R, t)
     damping = torch.full_like(at.cost, 1e-6)
     for _ in range(iterations):
-        factor = damped_cholesky(at, damping)
-        step = -torch.cholesky_solve(at.gradient[..., None], factor)[..., 0]
+        step, _ = newton_step(at, damping)
         if (step.abs().amax(1) < STEP_TOLERANCE).all():
             break
         R_new, t_new = move(R, t, step)
@@ -204,8 +205,7 @@ def minimise(problem: PnPProblem, R: Tensor, t: Tensor,
                                for fresh, old in zip(new, at)))
         damping = torch.where(accept, damping * 0.01, damping.clamp(min=1e-5) * 10)
     # The last step, undamped: for a converged pose too short to need another evaluation.
-    factor = damped_cholesky(at, torch.zeros_like(damping))
-    step = -torch.cholesky_solve(at.gradient[..., None], factor)[..., 0]
+    step, factor = newton_step(at, torch.zeros_like(damping))
     converged = step.abs().amax(1) < 10 * STEP_TOLERANCE
     R, t = move(R, t, torch.where(converged[:, None], step, torch.zeros_like(step)))
     return R, t, at.cost, factor, converged
