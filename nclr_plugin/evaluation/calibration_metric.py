@@ -114,7 +114,8 @@ class CalibrationMetric(BaseMetric):
                          f'{metrics["identity_" + name]:.3f}'))
         rows.append(('failure rate', f'{metrics["failure_rate"]:.3f}', ''))
         lines = [f'{name:<28}{ours:>12}{identity:>12}' for name, ours, identity in rows]
-        return '\n'.join([f'Calibration of {metrics["num_views"]:.0f} views'] + lines)
+        return '\n'.join([f'Calibration of {metrics["num_views"]:.0f} views (one without a pose is '
+                          'a miss, with the errors of the identity placement)'] + lines)
 
 
 def _pose_errors(predicted: Tensor, target: Tensor) -> Dict[str, List[float]]:
