@@ -40,7 +40,7 @@ class OverlayHook(Hook):
                        data_batch: Any = None,
                        outputs: Optional[Sequence[Any]] = None) -> None:
         """Draw the frames of a validation batch."""
-        self._draw_batch(runner, data_batch, outputs)
+        self._draw_batch(runner, data_batch, outputs, step=runner.iter)
 
     def after_test_iter(self,
                         runner: Any,
@@ -48,9 +48,10 @@ class OverlayHook(Hook):
                         data_batch: Any = None,
                         outputs: Optional[Sequence[Any]] = None) -> None:
         """Draw the frames of a test batch."""
-        self._draw_batch(runner, data_batch, outputs)
+        # runner.iter would build the training data, which a test need not have.
+        self._draw_batch(runner, data_batch, outputs, step=0)
 
-    def _draw_batch(self, runner: Any, data_batch: Any, outputs: Any) -> None:
+    def _draw_batch(self, runner: Any, data_batch: Any, outputs: Any, step: int) -> None:
         for points, imgs, sample in zip(data_batch['inputs']['points'],
                                         data_batch['inputs']['imgs'], outputs):
             if self._drawn >= self.max_frames:
@@ -59,7 +60,7 @@ class OverlayHook(Hook):
             for view, image in enumerate(imgs.permute(0, 2, 3, 1).cpu().numpy()):
                 name = f'{sample.frame_id}_{sample.view_names[view]}'.replace('/', '_')
                 picture = compare_sample(image, points, sample, view)
-                runner.visualizer.add_image(name, picture, step=runner.iter)
+                runner.visualizer.add_image(name, picture, step=step)
                 if self.out_dir is not None:
                     _write_png(self.out_dir / f'{name}.png', picture)
 

@@ -18,6 +18,12 @@ def test_pictures_by_frame_and_camera(toy, tmp_path):
     assert (found == expected).all()
 
 
+def test_testing_needs_no_training_data(toy, tmp_path):
+    runner = toy.build_runner(tmp_path, [OverlayHook(max_frames=1)], **toy.test_part(), **{
+        'train_dataloader.dataset.type': 'NotThere'})
+    assert runner.test()['calibration/num_views'] == 12
+
+
 def test_visual_back_ends_get_them_in_validation(toy, tmp_path):
     part = toy.test_part()
     toy.build_runner(tmp_path, [OverlayHook(max_frames=1)], **{
