@@ -6,12 +6,15 @@
 # Sets up the environment, generates the demo data, evaluates the untrained network, pretrains,
 # evaluates again and draws pictures. A stage that is done is skipped in the next call; an
 # interrupted training goes on where it stopped. NCLR_TORCH=2.13.0 chooses the other environment.
+# The numbers below can be given before the command: SCENES=40 ITERATIONS=50 bash tools/quickstart.sh
 set -euo pipefail
 
 CONFIG=configs/nclr/pretrain_demo.py
-SCENES=400              # scenes generated, for training and validation together
-SEED=0                  # of the demo world
-PICTURES=8              # overlays drawn
+SCENES=${SCENES:-300}          # of the demo world, for training
+VAL_SCENES=${VAL_SCENES:-60}   # held out, in another town
+SEED=${SEED:-0}                # of the demo world
+ITERATIONS=${ITERATIONS:-}     # of the training; empty: what the configuration says
+PICTURES=8                     # overlays drawn
 DATA=data/demo
 OUT=work_dirs/quickstart
 
@@ -51,7 +54,7 @@ run the same command again: finished stages are skipped.\n' "$title" >&2
 create_data() {
     rm -rf "$DATA"
     "$PYTHON" tools/create_demo_data.py "$DATA" \
-        --layout semantickitti --scenes "$SCENES" --seed "$SEED"
+        --layout semantickitti --scenes "$SCENES" --val-scenes "$VAL_SCENES" --seed "$SEED"
 }
 
 evaluate() { # checkpoint, folder of the log, further options
@@ -67,7 +70,8 @@ train() {
         rm -rf "$OUT/train"
         printf '%s\n' "$TRAIN_KEY" >"$OUT/train.key"
     fi
-    "$PYTHON" tools/train.py "$CONFIG" --work-dir "$OUT/train" --resume
+    "$PYTHON" tools/train.py "$CONFIG" --work-dir "$OUT/train" --resume \
+        ${ITERATIONS:+--cfg-options train_cfg.max_iters="$ITERATIONS"}
 }
 
 evaluate_trained() {
@@ -80,17 +84,18 @@ mkdir -p "$OUT"
 printf '=== [%s] Environment\n' "$(clock)"
 bash tools/setup_env.sh --torch "$TORCH"
 
-DATA_KEY="$SCENES $SEED $(find nclr_plugin/datasets/demo -name '*.py' -exec cat {} + | cksum)"
+DATA_KEY="$SCENES $VAL_SCENES $SEED $(find nclr_plugin/datasets/demo -name '*.py' -exec cat {} + | cksum)"
 [ -d "$DATA" ] || rm -f "$OUT/data.done"
-stage data "Demo world: $SCENES scenes in $DATA" "$DATA_KEY" create_data
+stage data "Demo world: $SCENES + $VAL_SCENES scenes in $DATA" "$DATA_KEY" create_data
 
-TRAIN_KEY="$DATA_KEY $(find configs -name '*.py' -exec cat {} + | cksum)"
+TRAIN_KEY="$DATA_KEY $ITERATIONS $(find configs -name '*.py' -exec cat {} + | cksum)"
 stage before "Calibration of held-out scenes before training" "$TRAIN_KEY" \
     evaluate none "$OUT/before"
 
 [ -f "$OUT/train/last_checkpoint" ] || rm -f "$OUT/train.done"
 stage train "Pretraining" "$TRAIN_KEY" train
 CHECKPOINT=$(cat "$OUT/train/last_checkpoint")
+CHECKPOINT=${CHECKPOINT#"$PWD"/}
 
 stage after "Calibration of held-out scenes after training, and pictures" \
     "$TRAIN_KEY $CHECKPOINT" evaluate_trained
@@ -104,10 +109,13 @@ from pathlib import Path
 out = Path(sys.argv[1])
 before, after = (json.loads(max((out / name).glob('*/*.json')).read_text())
                  for name in ('before', 'after'))
-print(f'{"held-out scenes":<44}{"before":>10}{"after":>10}')
+prefix = 'calibration/'
+print(f'{"held-out scenes":<28}{"before":>12}{"after":>12}{"identity":>12}')
 for key, value in after.items():
-    if isinstance(value, float) and key.startswith('calibration/'):
-        print(f'{key[len("calibration/"):]:<44}{before[key]:>10.3f}{value:>10.3f}')
+    identity = after.get(key.replace(prefix, prefix + 'identity_'))
+    if identity is not None:
+        print(f'{key[len(prefix):]:<28}{before[key]:>12.3f}{value:>12.3f}{identity:>12.3f}')
+print('identity: the known calibration without the random placement that is to be found')
 PY
 LOG=$(ls -t "$OUT"/train/*/*.log | head -n 1)
 cat <<TEXT

@@ -41,6 +41,7 @@ LOG=$VENV.log
 fingerprint() {
     echo "$VENV $MMCV_VERSION $TORCH"
     cat "$ROOT"/requirements/*.txt "$ROOT/setup.py" "$ROOT/nclr_plugin/version.py"
+    ls "$ROOT"/configs/*/*.py "$ROOT"/tools/*.py  # what OpenMIM is to find
 }
 WANTED=$(fingerprint | cksum)
 if [ -x "$PYTHON" ] && [ "$(cat "$STAMP" 2>/dev/null)" = "$WANTED" ]; then
