@@ -153,6 +153,9 @@ class Primitives:
         self.inset = np.array([part.inset for part in parts], np.float64)
         rotation = np.array([part.rotation for part in parts], np.float64)
         self.world2unit = rotation.transpose(0, 2, 1) / self.half[:, :, None]
+        self._world2unit = self.world2unit.astype(np.float32)
+        self._half = self.half.astype(np.float32)
+        self._planes = [values.astype(np.float32) for values in frustum_planes(self.inset)]
         self.corners = self.center[:, None] + np.einsum(
             'pij,cj,pj->pci', rotation, CORNERS, self.half)
         materials = [part.material for part in parts]
@@ -168,7 +171,10 @@ class Primitives:
         """Return only some primitives."""
         taken = copy.copy(self)
         for name, values in vars(self).items():
-            setattr(taken, name, values[rows])
+            if isinstance(values, list):
+                setattr(taken, name, [value[rows] for value in values])
+            else:
+                setattr(taken, name, values[rows])
         return taken
 
     def __len__(self) -> int:
@@ -184,16 +190,15 @@ class Primitives:
         Returns:
             The surface there.
         """
-        offset = point - self.center[index]
-        unit = np.einsum('nij,nj->ni', self.world2unit[index], offset)
+        offset = (point - self.center[index]).astype(np.float32)
+        world2unit, half = self._world2unit[index], self._half[index]
+        unit = np.einsum('nij,nj->ni', world2unit, offset)
         gradient = self._unit_gradient(index, unit)
-        normal = np.einsum('nij,ni->nj', self.world2unit[index], gradient)
-        normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-        half = self.half[index]
+        normal = np.einsum('nij,ni->nj', world2unit, gradient)
+        normal /= np.sqrt(np.einsum('ni,ni->n', normal, normal))[:, None]
         across = np.abs(gradient[:, :2] / half[:, :2])
-        axis = np.where(across.max(1) > 0, across.argmax(1), 2)
-        return Surface(index, point, normal.astype(np.float32), (unit * half).astype(np.float32),
-                       axis)
+        axis = np.where(across.any(1), across[:, 0] < across[:, 1], 2)
+        return Surface(index, point, normal, unit * half, axis)
 
     def _unit_gradient(self, index: np.ndarray, unit: np.ndarray) -> np.ndarray:
         """Outward direction at points on the surface, unit frame, any length."""
@@ -208,7 +213,7 @@ class Primitives:
         gradient[rows, 2] = np.where(on_cap, unit[rows, 2], 0.0)
         gradient[rows[on_cap], :2] = 0.0
         rows = np.flatnonzero(shape == Shape.FRUSTUM)
-        normals, offsets = frustum_planes(self.inset[index[rows]])
+        normals, offsets = self._planes[0][index[rows]], self._planes[1][index[rows]]
         excess = np.einsum('nkj,nj->nk', normals, unit[rows]) - offsets
         gradient[rows] = normals[np.arange(len(rows)), excess.argmax(1)]
         return gradient

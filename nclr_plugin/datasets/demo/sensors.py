@@ -10,7 +10,9 @@ from .raycast import cast
 from .rays import CameraRays, LidarRays, SunRays
 from .street import Scene
 
-SHADOW_EXTENT, SHADOW_CELLS, SHADOW_BIAS = 50.0, 360, 0.15  # metres, cells, metres
+SHADOW_EXTENT, SHADOW_CELLS = 50.0, 360  # half side of the shadow map, metres; cells along a side
+SHADOW_SHIFT, SHADOW_BIAS = 0.3, 0.15  # metres off a surface and along the light against self-shadow
+BATCH = 1 << 16  # pixels shaded at a time, so that the arrays stay in the cache
 SKY = np.array([0.32, 0.50, 0.85], np.float32)
 HORIZON = np.array([0.75, 0.80, 0.86], np.float32)
 SUNLIGHT = np.array([1.0, 0.93, 0.82], np.float32)
@@ -87,29 +89,41 @@ def photograph(scene: Scene, shadows: ShadowMap, rays: CameraRays,
     except ImportError as error:
         raise ImportError('Demo images need OpenCV: pip install opencv-python-headless.') from error
     depth, index = cast(scene.primitives, rays)
-    rows, cols = np.nonzero(np.ones(rays.shape, bool))
-    view = rays.directions(rows, cols)
-    view /= np.linalg.norm(view, axis=1, keepdims=True)
-    light = _sky(scene, view)
-    hit = np.flatnonzero(index.ravel() >= 0)
-    distance = depth.ravel()[hit]
-    surface = scene.primitives.surface(index.ravel()[hit],
-                                       rays.points(distance.astype(np.float64), rows[hit], cols[hit]))
+    light = np.empty((depth.size, 3), np.float32)
+    for start in range(0, depth.size, BATCH):
+        pixels = slice(start, start + BATCH)
+        light[pixels] = _light(scene, shadows, rays, depth.ravel()[pixels], index.ravel()[pixels],
+                               start)
+    image = cv2.GaussianBlur(light.reshape(*rays.shape, 3), (0, 0), 0.5)
+    instance = np.where(index >= 0, scene.primitives.instance[index], 0)
+    return Photograph(_develop(image, rng), depth, instance)
+
+
+def _light(scene: Scene, shadows: ShadowMap, rays: CameraRays, depth: np.ndarray,
+           index: np.ndarray, start: int) -> np.ndarray:
+    """Light (N, 3) that reaches N pixels in reading order from number ``start``."""
+    rows, cols = np.divmod(np.arange(start, start + len(depth)), rays.shape[1])
+    view = rays.directions(rows, cols).astype(np.float32)
+    view /= np.sqrt(np.einsum('ni,ni->n', view, view))[:, None]
+    light = np.empty((len(depth), 3), np.float32)
+    light[index < 0] = _sky(scene, view[index < 0])
+    hit = np.flatnonzero(index >= 0)
+    distance, view = depth[hit], view[hit]
+    surface = scene.primitives.surface(
+        index[hit], rays.points(distance.astype(np.float64), rows[hit], cols[hit]))
     look = appearance(scene, surface)
     facing = surface.normal @ scene.to_sun.astype(np.float32)
-    lit = np.maximum(facing, 0) * shadows.lit(surface.point + 0.3 * surface.normal)
-    ambient = 0.5 + 0.3 * surface.normal[:, 2:]
-    shaded = look.albedo * (1.9 * SUNLIGHT * lit[:, None] + HORIZON * 0.75 * ambient)
-    along = (view[hit] * surface.normal).sum(1, keepdims=True)
-    mirrored = _sky(scene, view[hit] - 2 * along * surface.normal)
-    gloss = (look.gloss * (0.4 + 0.6 * (1 - np.abs(along[:, 0]))**3))[:, None]
-    shaded = shaded * (1 - gloss) + mirrored * gloss
+    lit = np.maximum(facing, 0) * shadows.lit(surface.point + SHADOW_SHIFT * surface.normal)
+    ambient = 0.75 * (0.5 + 0.3 * surface.normal[:, 2:])
+    shaded = look.albedo * (1.9 * SUNLIGHT * lit[:, None] + HORIZON * ambient)
+    shiny = np.flatnonzero(look.gloss > 0)
+    along = np.einsum('ni,ni->n', view[shiny], surface.normal[shiny])[:, None]
+    mirrored = _sky(scene, view[shiny] - 2 * along * surface.normal[shiny])
+    gloss = look.gloss[shiny, None] * (0.4 + 0.6 * (1 - np.abs(along))**3)
+    shaded[shiny] += gloss * (mirrored - shaded[shiny])
     haze = 1 - np.exp(-distance / HAZE_RANGE)[:, None]
-    light[hit] = shaded * (1 - haze) + HORIZON * 0.8 * haze
-    image = cv2.GaussianBlur(light.reshape(*rays.shape, 3).astype(np.float32), (0, 0), 0.5)
-    image = _develop(image, rng)
-    instance = np.where(index >= 0, scene.primitives.instance[index], 0)
-    return Photograph(image, depth, instance)
+    light[hit] = shaded + haze * (HORIZON * 0.8 - shaded)
+    return light
 
 
 def _develop(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -128,14 +142,14 @@ def _sky(scene: Scene, direction: np.ndarray) -> np.ndarray:
     """Light (N, 3) from the sky along world directions (N, 3)."""
     up = np.clip(direction[:, 2:], 0, 1)
     sky = HORIZON + (SKY - HORIZON) * up**0.5
-    toward = direction @ scene.to_sun
-    sky = sky + SUNLIGHT * 0.5 * np.clip(toward, 0, 1)[:, None]**24
-    phase = (scene.seed % 1000) / 50.0
+    toward = direction @ scene.to_sun.astype(np.float32)
+    sky = sky + SUNLIGHT * 0.5 * (np.clip(toward, 0, 1)**24)[:, None]
+    phase = np.float32((scene.seed % 1000) / 50.0)
     x, y = (direction[:, :2] / (up + 0.25)).T
     cloud = (np.sin(1.7 * x + phase) + np.sin(2.3 * y + 1.3 * phase) +
              np.sin(3.1 * x - 2.7 * y + phase) + 0.5 * np.sin(7 * x + 5 * y)) / 3.5
     cover = np.clip(cloud[:, None] * 1.5 - 0.1, 0, 0.8)
-    return (sky * (1 - cover) + 0.9 * cover).astype(np.float32)
+    return sky + (0.9 - sky) * cover
 
 
 def scan(scene: Scene, rays: LidarRays, rng: np.random.Generator) -> Scan:
