@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from typing import Callable, Dict, List, NamedTuple, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from nclr_plugin.geometry.pnp import solve_epnp, solve_robust
 from nclr_plugin.geometry.se3 import (apply_placement, invert_transform, make_transform,
                                       rotation_error_geodesic_deg, transform_points,
                                       translation_error, yaw_rotation)
+from .tables import markdown_table
 
 WIDTH, HEIGHT = 512, 160
 NEAREST, FARTHEST = 4., 49.
@@ -217,19 +218,24 @@ def format_table(rows: List[Dict[str, object]]) -> str:
     Returns:
         str: The table.
     """
-    lines = ['| problem | ours | bound | ours / bound | cv2 EPnP | cv2 SQPNP | '
-             'largest gradient | ours, ms | cv2 EPnP forward, ms |',
-             '| --- | --- | --- | --- | --- | --- | --- | --- | --- |']
-    for row in rows:
-        ours, bound, epnp, sqpnp = (
-            '{:.3f} / {:.3f}'.format(*row[key]) for key in ('ours', 'bound', 'epnp', 'sqpnp'))
-        ratio = ' / '.join(f'{a / b:.3f}' for a, b in zip(row['ours'], row['bound']))
-        gradient, peer = (
-            '-' if value is None else f'{value:.3g}'
-            for value in (row['gradient'], row['opencv_milliseconds']))
-        lines.append(f'| {row["problem"]} | {ours} | {bound} | {ratio} | {epnp} | {sqpnp} | '
-                     f'{gradient} | {row["milliseconds"]:.0f} | {peer} |')
-    return '\n'.join(lines)
+
+    def pair(values: Tuple[float, float]) -> str:
+        return ' / '.join(f'{value:.3f}' for value in values)
+
+    def number(value: Optional[float]) -> str:
+        return '-' if value is None else f'{value:.3g}'
+
+    return markdown_table([{
+        'problem': row['problem'],
+        'ours': pair(row['ours']),
+        'bound': pair(row['bound']),
+        'ours / bound': pair([a / b for a, b in zip(row['ours'], row['bound'])]),
+        'cv2 EPnP': pair(row['epnp']),
+        'cv2 SQPNP': pair(row['sqpnp']),
+        'largest gradient': number(row['gradient']),
+        'ours, ms': f'{row["milliseconds"]:.0f}',
+        'cv2 EPnP forward, ms': number(row['opencv_milliseconds']),
+    } for row in rows])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

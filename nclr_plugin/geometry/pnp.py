@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nclr_plugin.utils.optional import optional_import
 from .epnp import closed_form_pose
 from .reprojection import make_problem, minimise
 from .se3 import skew
@@ -128,6 +129,10 @@ def _solve(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Optional[Te
                                   ('weights', weights, (batch, count))):
         if value.shape != expected:
             raise ValueError(f'{name}: expected shape {expected}, found {tuple(value.shape)}')
+    last_row = cam2img[:, 2].detach().double()
+    if (last_row - last_row.new_tensor([0., 0., 1.])).abs().gt(1e-6).any():
+        raise ValueError(f'cam2img: expected a last row (0, 0, 1), found {last_row.tolist()}; '
+                         'divide the matrix by its last entry')
 
     with torch.autocast(points.device.type, enabled=False):
         args = [value.double() for value in (points, pixels, cam2img, weights)]
@@ -339,10 +344,7 @@ def solve_robust(points: Tensor,
                                   ('cam2img', cam2img, (3, 3))):
         if value.shape != expected:
             raise ValueError(f'{name}: expected shape {expected}, found {tuple(value.shape)}')
-    try:
-        import cv2
-    except ImportError as error:
-        raise ImportError('solve_robust needs OpenCV: pip install opencv-python-headless') from error
+    cv2 = optional_import('cv2', 'opencv-python-headless', 'solve_robust')
 
     device = points.device
     points, pixels, cam2img = (value.double() for value in (points, pixels, cam2img))

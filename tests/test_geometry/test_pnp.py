@@ -1,0 +1,496 @@
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from nclr_plugin.benchmarks.pnp import make_problems, solve_opencv
+from nclr_plugin.geometry import pnp, reprojection
+from nclr_plugin.geometry.pnp import refine_pose, solve_epnp, solve_robust
+from nclr_plugin.geometry.se3 import make_transform, rotation_error_geodesic_deg, so3_exp
+
+NAMES = ('points', 'pixels', 'cam2img', 'weights')
+
+
+def inputs_with_grad(problems, weights=None):
+    values = [value.clone().requires_grad_() for value in problems[:3]]
+    if weights is None:
+        weights = torch.ones_like(values[0][..., 0])
+    return values + [weights.clone().requires_grad_()]
+
+
+def gradients(solution, inputs, seed=0):
+    """Gradients of a fixed random combination of all entries of the poses."""
+    generator = torch.Generator().manual_seed(seed)
+    value = sum((torch.randn(part.shape, generator=generator, dtype=torch.float64) * part).sum()
+                for part in (solution.R, solution.t))
+    return torch.autograd.grad(value, inputs)
+
+
+def assert_refused(solution, samples=slice(None)):
+    assert not solution.valid[samples].any()
+    eye = torch.eye(3, dtype=torch.float64)
+    assert (solution.R[samples] == eye).all() and (solution.t[samples] == 0).all()
+    assert (solution.reprojection_error[samples] == 0).all()
+
+
+# --------------------------------------------------------------------------- accuracy
+
+
+@pytest.mark.parametrize('planar', [False, True])
+@pytest.mark.parametrize('num_points', [6, 8, 128])
+def test_exact_pixels_give_the_exact_pose(num_points, planar):
+    problems = make_problems(32, num_points, noise=0., planar=planar)
+    solution = solve_epnp(*problems[:3])
+    assert solution.valid.all()
+    torch.testing.assert_close(make_transform(solution.R, solution.t), problems.lidar2cam,
+                               atol=1e-6, rtol=0)
+    assert solution.reprojection_error.max() < 1e-6
+
+
+@pytest.mark.parametrize('planar', [False, True])
+@pytest.mark.parametrize('noise', [1., 3.])
+def test_errors_reach_the_maximum_likelihood_bound(noise, planar):
+    problems = make_problems(64, 128, noise, planar)
+    solution = solve_epnp(*problems[:3])
+    bound = solve_opencv(problems, 'bound')
+    assert solution.valid.all()
+    torch.testing.assert_close(make_transform(solution.R, solution.t), bound, atol=1e-4, rtol=0)
+    truth = problems.lidar2cam[:, :3, :3]
+    ours = rotation_error_geodesic_deg(solution.R, truth).median()
+    sqpnp = rotation_error_geodesic_deg(solve_opencv(problems, 'sqpnp')[:, :3, :3], truth).median()
+    assert ours <= 1.05 * rotation_error_geodesic_deg(bound[:, :3, :3], truth).median()
+    assert ours < sqpnp
+
+
+def test_agrees_with_sqpnp_without_much_noise():
+    problems = make_problems(32, 128, noise=0.01)
+    solution = solve_epnp(*problems[:3])
+    torch.testing.assert_close(make_transform(solution.R, solution.t),
+                               solve_opencv(problems, 'sqpnp'), atol=0.02, rtol=0)
+
+
+def test_rotations_are_rotations_and_the_error_is_that_of_opencv():
+    problems = make_problems(4, 50)
+    solution = solve_epnp(*problems[:3])
+    torch.testing.assert_close(solution.R @ solution.R.transpose(1, 2),
+                               torch.eye(3).double().expand(4, 3, 3))
+    assert (torch.linalg.det(solution.R) > 0).all()
+    for i in range(4):
+        rvec = cv2.Rodrigues(solution.R[i].numpy())[0]
+        projected, _ = cv2.projectPoints(problems.points[i].numpy(), rvec, solution.t[i].numpy(),
+                                         problems.cam2img[i].numpy(), None)
+        squares = ((projected[:, 0] - problems.pixels[i].numpy())**2).sum(1)
+        assert solution.reprojection_error[i].item() == pytest.approx(squares.mean()**0.5)
+
+
+def test_thin_slabs_between_plane_and_space_are_solved():
+    # Roughness of the road from none to two metres: no thickness in between may fail.
+    problems = make_problems(40, 64, noise=1., planar=True)
+    rough = torch.logspace(-6, 0.3, 40).double()[:, None]
+    points = problems.points.clone()
+    generator = torch.Generator().manual_seed(0)
+    points[..., 2] += rough * torch.randn(40, 64, generator=generator, dtype=torch.float64)
+    in_camera = points @ problems.lidar2cam[:, :3, :3].transpose(1, 2)
+    in_camera = in_camera + problems.lidar2cam[:, None, :3, 3]
+    pixels = in_camera @ problems.cam2img.transpose(1, 2)
+    pixels = pixels[..., :2] / pixels[..., 2:] + torch.randn(40, 64, 2, generator=generator)
+    solution = solve_epnp(points, pixels, problems.cam2img)
+    truth = refine_pose(problems.lidar2cam[:, :3, :3], problems.lidar2cam[:, :3, 3], points,
+                        pixels, problems.cam2img)
+    torch.testing.assert_close(solution.reprojection_error, truth.reprojection_error)
+
+
+def test_skewed_cameras_are_solved():
+    problems = make_problems(8, 32, noise=0.)
+    cam2img = problems.cam2img.clone()
+    cam2img[:, 0, 1] = 20.
+    pixels = problems.pixels.clone()  # u gains skew * y / z
+    y = (pixels[..., 1] - cam2img[:, 1, 2, None]) / cam2img[:, 1, 1, None]
+    pixels[..., 0] += 20. * y
+    solution = solve_epnp(problems.points, pixels, cam2img)
+    torch.testing.assert_close(make_transform(solution.R, solution.t), problems.lidar2cam,
+                               atol=1e-6, rtol=0)
+
+
+# ------------------------------------------------------------------- order and weights
+
+
+def test_order_of_points_and_samples_does_not_matter():
+    problems = make_problems(8, 40)
+    solution = solve_epnp(*problems[:3])
+    points = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+    samples = torch.randperm(8, generator=torch.Generator().manual_seed(1))
+    shuffled = solve_epnp(problems.points[samples][:, points], problems.pixels[samples][:, points],
+                          problems.cam2img[samples])
+    torch.testing.assert_close(shuffled.R, solution.R[samples], atol=1e-9, rtol=0)
+    torch.testing.assert_close(shuffled.t, solution.t[samples], atol=1e-7, rtol=0)
+
+
+def test_a_sample_does_not_depend_on_its_batch():
+    problems = make_problems(8, 40, noise=3.)
+    together = solve_epnp(*problems[:3])
+    for i in range(8):
+        alone = solve_epnp(*(value[i:i + 1] for value in problems[:3]))
+        torch.testing.assert_close(alone.t[0], together.t[i], atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize('absent', [float('nan'), float('inf'), 1e6])
+def test_zero_weight_is_an_absent_point(absent):
+    problems = make_problems(4, 40)
+    weights = torch.ones(4, 40).double()
+    weights[:, 30:] = 0
+    points, pixels = problems.points.clone(), problems.pixels.clone()
+    points[:, 30:], pixels[:, 35:] = absent, absent
+    inputs = [value.requires_grad_() for value in (points, pixels, problems.cam2img, weights)]
+    fewer = inputs_with_grad([value[:, :30] for value in problems[:2]] + [problems.cam2img])
+    whole, part = solve_epnp(*inputs), solve_epnp(*fewer)
+    assert whole.valid.all()
+    torch.testing.assert_close(whole.t, part.t, atol=1e-8, rtol=0)
+    torch.testing.assert_close(whole.reprojection_error, part.reprojection_error)
+    for name, a, b in zip(NAMES, gradients(whole, inputs), gradients(part, fewer)):
+        if name == 'cam2img':
+            torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+        else:
+            torch.testing.assert_close(a[:, :30], b, atol=1e-6, rtol=1e-5)
+            assert (a[:, 30:] == 0).all()
+
+
+def test_integer_weights_repeat_points_and_their_scale_does_not_matter():
+    problems = make_problems(4, 20, noise=3.)
+    weights = torch.ones(4, 20).double()
+    weights[:, :7] = 3
+    repeated = [torch.cat([value, value[:, :7], value[:, :7]], dim=1) for value in problems[:2]]
+    expected = solve_epnp(*repeated, problems.cam2img)
+    for scale in (1e-6, 1., 1e6):
+        actual = solve_epnp(*problems[:3], weights=scale * weights)
+        torch.testing.assert_close(actual.t, expected.t, atol=1e-7, rtol=0)
+
+
+# --------------------------------------------------------------------------- gradients
+
+
+@pytest.mark.parametrize('planar', [False, True])
+def test_gradcheck(planar):
+    problems = make_problems(2, 10, noise=2., planar=planar)
+    weights = torch.linspace(0.5, 2, 20).double().view(2, 10)
+    inputs = inputs_with_grad(problems, weights)
+
+    def solve(points, pixels, focal, weights):
+        cam2img = torch.cat([focal, inputs[2].detach()[:, 2:]], dim=1)
+        solution = solve_epnp(points, pixels, cam2img, weights)
+        return solution.R, solution.t
+
+    focal = inputs[2].detach()[:, :2].requires_grad_()
+    assert torch.autograd.gradcheck(solve, (inputs[0], inputs[1], focal, inputs[3]), eps=1e-5,
+                                    atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize('noise', [0., 1., 20.])
+def test_gradients_are_finite_differences_through_the_whole_solver(noise):
+    problems = make_problems(4, 30, noise=noise)
+    inputs = inputs_with_grad(problems)
+    analytic = gradients(solve_epnp(*inputs), inputs)
+    generator = torch.Generator().manual_seed(3)
+    for i, name in enumerate(NAMES):
+        direction = torch.randn(inputs[i].shape, generator=generator, dtype=torch.float64)
+        if name == 'cam2img':
+            direction[:, 2] = 0
+        values = []
+        for sign in (1, -1):
+            moved = [value.detach() for value in inputs]
+            moved[i] = moved[i] + sign * 1e-5 * direction
+            solution = solve_epnp(*moved)
+            combine = torch.Generator().manual_seed(0)
+            values.append(sum((torch.randn(part.shape, generator=combine, dtype=torch.float64)
+                               * part).sum() for part in (solution.R, solution.t)))
+        numeric = (values[0] - values[1]) / 2e-5
+        torch.testing.assert_close((analytic[i] * direction).sum(), numeric, atol=1e-5, rtol=1e-4)
+
+
+def test_last_row_of_the_intrinsics_is_no_parameter():
+    inputs = inputs_with_grad(make_problems(2, 20))
+    assert (gradients(solve_epnp(*inputs), inputs)[2][:, 2] == 0).all()
+
+
+@pytest.mark.parametrize('planar', [False, True])
+@pytest.mark.parametrize('noise', [1., 3.])
+def test_gradients_stay_small_on_the_benchmark(noise, planar):
+    inputs = inputs_with_grad(make_problems(256, 128, noise, planar))
+    for gradient in gradients(solve_epnp(*inputs), inputs):
+        assert gradient.isfinite().all() and gradient.abs().max() <= 1e3
+
+
+def test_only_what_asks_for_a_gradient_gets_one():
+    problems = make_problems(2, 20)
+    pixels = problems.pixels.clone().requires_grad_()
+    solution = solve_epnp(problems.points, pixels, problems.cam2img)
+    assert torch.autograd.grad(solution.t.sum(), pixels)[0].abs().max() > 0
+    assert not solve_epnp(*problems[:3]).R.requires_grad
+    with torch.no_grad():
+        assert not solve_epnp(problems.points, pixels, problems.cam2img).R.requires_grad
+
+
+def test_gradient_descent_on_pixels_finds_another_pose():
+    # The layer as training uses it: pixels that produce a wanted pose.
+    problems = make_problems(2, 32)
+    wanted = so3_exp(torch.tensor([[0.01, 0.02, -0.01]]).double()) @ problems.lidar2cam[:, :3, :3]
+    pixels = problems.pixels.clone().requires_grad_()
+    optimizer = torch.optim.Adam([pixels], lr=0.5)
+    losses = []
+    for _ in range(30):
+        solution = solve_epnp(problems.points, pixels, problems.cam2img)
+        loss = ((solution.R - wanted)**2).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.05 * losses[0]
+
+
+# --------------------------------------------------------------------- types and autocast
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_inputs_of_any_type_are_solved_in_float64_under_autocast(dtype):
+    problems = make_problems(4, 64)
+    values = [value.to(dtype).requires_grad_() for value in problems[:3]]
+    expected = solve_epnp(*(value.detach().double() for value in values))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        solution = solve_epnp(*values)
+        assert solution.R.dtype == solution.t.dtype == torch.float64
+        (solution.R.sum() + solution.t.sum()).backward()
+    torch.testing.assert_close(solution.t, expected.t)
+    assert all(value.grad.dtype == dtype and value.grad.isfinite().all() for value in values)
+
+
+# ------------------------------------------------------------------------ degenerate input
+
+
+def degenerate(kind):
+    """Four problems of which the last is hopeless."""
+    problems = make_problems(4, 12)
+    points, pixels, cam2img = (value.clone() for value in problems[:3])
+    weights = torch.ones(4, 12).double()
+    line = torch.linspace(-3, 3, 12).double()[:, None] * torch.tensor([1., 2., 0.5]).double()
+    if kind == 'collinear':
+        points[3] = line + torch.tensor([5., 0., 1.]).double()
+    elif kind == 'collinear far away':
+        points[3] = line + torch.tensor([5000., 0., 1.]).double()
+    elif kind == 'coincident':
+        points[3] = points[3, :1]
+    elif kind == 'three distinct':
+        points[3] = points[3, torch.arange(12) % 3]
+    elif kind == 'too few':
+        weights[3, 3:] = 0
+    elif kind == 'no weight':
+        weights[3] = 0
+    elif kind == 'one pixel':
+        pixels[3] = pixels[3, :1]
+    elif kind == 'nan point':
+        points[3, 5, 1] = float('nan')
+    elif kind == 'infinite pixel':
+        pixels[3, 5, 1] = float('inf')
+    elif kind == 'nan weight':
+        weights[3, 2] = float('nan')
+    elif kind == 'nan intrinsics':
+        cam2img[3, 0, 0] = float('nan')
+    return points, pixels, cam2img, weights
+
+
+@pytest.mark.parametrize('kind', ['collinear', 'collinear far away', 'coincident',
+                                  'three distinct', 'too few', 'no weight', 'one pixel',
+                                  'nan point', 'infinite pixel', 'nan weight', 'nan intrinsics'])
+def test_hopeless_samples_are_refused_without_touching_the_others(kind):
+    values = degenerate(kind)
+    inputs = [value.clone().requires_grad_() for value in values]
+    solution = solve_epnp(*inputs)
+    assert solution.valid.tolist() == [True, True, True, False]
+    assert_refused(solution, 3)
+    others = [value[:3].clone().requires_grad_() for value in values]
+    expected = solve_epnp(*others)
+    torch.testing.assert_close(solution.t[:3], expected.t, atol=1e-8, rtol=0)
+    for a, b in zip(gradients(solution, inputs), gradients(solution, inputs, seed=1)):
+        assert (a[3] == 0).all() and (b[3] == 0).all()
+        assert a.isfinite().all() and a[:3].abs().max() > 0
+
+
+def test_a_batch_of_only_hopeless_samples_is_refused():
+    values = [value[3:] for value in degenerate('no weight')]
+    assert_refused(solve_epnp(*values))
+    empty = solve_epnp(torch.zeros(2, 0, 3), torch.zeros(2, 0, 2), torch.eye(3).expand(2, 3, 3))
+    assert_refused(empty)
+    none = solve_epnp(torch.zeros(0, 5, 3), torch.zeros(0, 5, 2), torch.zeros(0, 3, 3))
+    assert none.R.shape == (0, 3, 3)
+
+
+def test_nonsense_stays_finite():
+    # Pixels that belong to no pose at all, and pixels of points behind the camera.
+    generator = torch.Generator().manual_seed(0)
+    problems = make_problems(64, 24)
+    random = torch.rand(64, 24, 2, generator=generator, dtype=torch.float64)
+    random = random * torch.tensor([512., 160.])
+    in_camera = problems.points @ problems.lidar2cam[:, :3, :3].transpose(1, 2)
+    in_camera = in_camera + problems.lidar2cam[:, None, :3, 3] - torch.tensor([0., 0., 80.])
+    behind = in_camera @ problems.cam2img.transpose(1, 2)
+    for pixels in (random, behind[..., :2] / behind[..., 2:]):
+        inputs = inputs_with_grad((problems.points, pixels, problems.cam2img))
+        solution = solve_epnp(*inputs)
+        assert all(part.isfinite().all() for part in (solution.R, solution.t))
+        assert solution.reprojection_error.isfinite().all()
+        assert all(gradient.isfinite().all() for gradient in gradients(solution, inputs))
+        depth = problems.points @ solution.R[:, 2, :, None] + solution.t[:, 2, None, None]
+        assert (depth[solution.valid] > 0).all()
+
+
+@pytest.mark.parametrize('name, shape', [('pixels', (4, 11, 2)), ('cam2img', (4, 4, 4)),
+                                         ('weights', (4,)), ('points', (4, 12, 4))])
+def test_wrong_shapes_are_named(name, shape):
+    values = dict(zip(NAMES, degenerate('')))
+    values[name] = torch.zeros(shape)
+    with pytest.raises(ValueError, match=name):
+        solve_epnp(**values)
+
+
+def test_scaled_intrinsics_are_refused():
+    problems = make_problems(2, 12)
+    with pytest.raises(ValueError, match='cam2img'):
+        solve_epnp(problems.points, problems.pixels, 2 * problems.cam2img)
+
+
+# ------------------------------------------------------------------- refinement, derivatives
+
+
+def test_refinement_returns_from_a_perturbed_pose():
+    problems = make_problems(16, 64, noise=2.)
+    expected = solve_epnp(*problems[:3])
+    R = so3_exp(0.05 * torch.ones(16, 3).double()) @ problems.lidar2cam[:, :3, :3]
+    solution = refine_pose(R, problems.lidar2cam[:, :3, 3] + 0.3, *problems[:3])
+    torch.testing.assert_close(solution.t, expected.t, atol=1e-7, rtol=0)
+    inputs = inputs_with_grad(problems)
+    a = gradients(refine_pose(R, problems.lidar2cam[:, :3, 3], *inputs), inputs)
+    b = gradients(solve_epnp(*inputs), inputs)
+    for x, y in zip(a, b):
+        torch.testing.assert_close(x, y, atol=1e-6, rtol=1e-5)
+
+
+def test_derivatives_agree_with_autograd():
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(1, 3, 15, generator=generator, dtype=torch.float64)
+    noise = 20 * torch.randn(1, 2, 15, generator=generator, dtype=torch.float64)
+    weights = torch.rand(1, 15, generator=generator, dtype=torch.float64)
+    cam2img = torch.tensor([[[300., 7., 250.], [0., 310., 80.], [0., 0., 1.]]]).double()
+    R = so3_exp(torch.tensor([[0.3, -1., 0.7]]).double())
+    t = torch.tensor([[0.2, -0.1, 6.]]).double()
+    h = cam2img @ (R @ points + t[..., None])
+    pixels = h[:, :2] / h[:, 2:] - cam2img[:, :2, 2:] + noise
+
+    def cost(step):
+        in_camera = (so3_exp(step[:, :3]) @ R @ points) + (t + step[:, 3:])[..., None]
+        h = cam2img @ in_camera
+        projected = h[:, :2] / h[:, 2:] - cam2img[:, :2, 2:]
+        return 0.5 * (((projected - pixels)**2).sum(1) * weights).sum()
+
+    zero = torch.zeros(1, 6).double()
+    at = reprojection.derivatives(
+        reprojection.make_problem(points, pixels, cam2img, weights), R, t)
+    gradient = torch.autograd.functional.jacobian(cost, zero)[0]
+    hessian = torch.autograd.functional.hessian(cost, zero)[0, :, 0]
+    torch.testing.assert_close(at.cost[0], cost(zero))
+    torch.testing.assert_close(at.gradient[0], gradient)
+    assert torch.linalg.eigvalsh(hessian)[0] > 0  # else the Gauss-Newton part takes its place
+    torch.testing.assert_close(at.hessian[0], hessian)
+
+
+# ------------------------------------------------------------------------------- robust
+
+
+@pytest.mark.parametrize('method', ['ransac_p3p', 'ransac_epnp', 'ransac_sqpnp'])
+@pytest.mark.parametrize('outliers', [0.1, 0.3])
+def test_robust_pose_is_nearly_that_of_the_inliers_alone(method, outliers):
+    problems = make_problems(24, 128, outliers=outliers)
+    expected = solve_epnp(*problems[:3], weights=problems.inlier.double())
+    poses = [solve_robust(*problem, method=method) for problem in zip(*problems[:3])]
+    assert all(pose.success for pose in poses)
+    truth = problems.lidar2cam
+    R, t = torch.stack([pose.R for pose in poses]), torch.stack([pose.t for pose in poses])
+    ours = rotation_error_geodesic_deg(R, truth[:, :3, :3]).median()
+    assert ours <= 1.2 * rotation_error_geodesic_deg(expected.R, truth[:, :3, :3]).median()
+    error = (t - truth[:, :3, 3]).norm(dim=1).median()
+    assert error <= 1.2 * (expected.t - truth[:, :3, 3]).norm(dim=1).median()
+    found = torch.stack([pose.inliers for pose in poses])
+    assert (found == problems.inlier).double().mean() > 0.98
+    assert all(0.5 < pose.reprojection_error < 2 for pose in poses)
+
+
+def test_robust_solver_survives_few_inliers():
+    problems = make_problems(4, 500, outliers=0.8)
+    for points, pixels, cam2img, truth, _ in zip(*problems):
+        pose = solve_robust(points, pixels, cam2img)
+        assert rotation_error_geodesic_deg(pose.R, truth[:3, :3]) < 1
+        assert (pose.t - truth[:3, 3]).norm() < 0.5
+
+
+def test_robust_solver_is_a_function_of_its_arguments():
+    problems = make_problems(1, 60, noise=3., outliers=0.5)
+    args = [value[0] for value in problems[:3]]
+    first, again = (solve_robust(*args, iterations=30, seed=4) for _ in range(2))
+    cv2.setRNGSeed(99)
+    after = solve_robust(*args, iterations=30, seed=4)
+    for pose in (again, after):
+        assert torch.equal(pose.R, first.R) and torch.equal(pose.inliers, first.inliers)
+
+
+@pytest.mark.parametrize('method', ['ransac_p3p', 'ransac_epnp', 'ransac_sqpnp'])
+@pytest.mark.parametrize('kind', ['collinear', 'coincident', 'one pixel', 'few', 'none', 'nan'])
+def test_robust_failure_is_finite_and_says_so(kind, method):
+    problems = make_problems(1, 12)
+    points, pixels, cam2img = (value[0].clone() for value in problems[:3])
+    if kind == 'collinear':
+        points = torch.linspace(-3, 3, 12).double()[:, None] * torch.tensor([1., 2., 0.5]).double()
+    elif kind == 'coincident':
+        points = points[:1].expand(12, 3)
+    elif kind == 'one pixel':
+        pixels = pixels[:1].expand(12, 2)
+    elif kind == 'few':
+        points, pixels = points[:3], pixels[:3]
+    elif kind == 'none':
+        points, pixels = points[:0], pixels[:0]
+    else:
+        pixels = pixels * float('nan')
+    pose = solve_robust(points, pixels, cam2img, method=method, iterations=100)
+    assert not pose.success and not pose.inliers.any()
+    assert torch.equal(pose.R, torch.eye(3).double()) and (pose.t == 0).all()
+    assert pose.inliers.shape == (len(points),)
+
+
+def test_robust_solver_ignores_matches_that_are_not_finite():
+    problems = make_problems(1, 40)
+    points, pixels, cam2img = (value[0].clone() for value in problems[:3])
+    pixels[3], points[7] = float('nan'), float('inf')
+    pose = solve_robust(points, pixels, cam2img)
+    assert pose.success and pose.R.isfinite().all() and pose.inliers.sum() >= 36
+    assert not pose.inliers[3] and not pose.inliers[7]
+
+
+def test_robust_solver_names_bad_arguments(monkeypatch):
+    points, pixels, cam2img = torch.zeros(9, 3), torch.zeros(9, 2), torch.eye(3)
+    with pytest.raises(ValueError, match='ransac_p3p'):
+        solve_robust(points, pixels, cam2img, method='magic')
+    with pytest.raises(ValueError, match='pixels'):
+        solve_robust(points, pixels[:5], cam2img)
+    monkeypatch.setitem(sys.modules, 'cv2', None)
+    with pytest.raises(ImportError, match='pip install'):
+        solve_robust(points, pixels, cam2img)
+
+
+def test_minimum_number_of_points_is_what_the_names_say():
+    problems = make_problems(16, pnp.MIN_POINTS, noise=0.)
+    solution = solve_epnp(*problems[:3])
+    exact = solution.valid & (solution.reprojection_error < 1e-6)
+    assert exact.float().mean() > 0.6  # four points may have several minima
+    fewer = solve_epnp(*(value[:, :pnp.MIN_POINTS - 1] for value in problems[:2]),
+                       problems.cam2img)
+    assert_refused(fewer)
+    assert np.isfinite(fewer.R.numpy()).all()
