@@ -138,7 +138,7 @@ def _solve(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Optional[Te
         args = [value.double() for value in (points, pixels, cam2img, weights)]
         R, t, valid, error, keep, linearisation = _minimum(
             *(value.detach() for value in args), start, iterations)
-        if torch.is_grad_enabled() and any(value.requires_grad for value in args) and len(keep):
+        if torch.is_grad_enabled() and any(value.requires_grad for value in args):
             whole = len(keep) == batch
             kept = args if whole else [value[keep] for value in args]
             R_kept, t_kept = _ImplicitPose.apply(
@@ -168,7 +168,7 @@ def _minimum(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor,
              start: Optional[Tuple[Tensor, Tensor]], iterations: int):
     """Poses (B, 3, 3), (B, 3), validity (B,), errors (B,), the indices (K,) of the valid samples
     and their linearisation."""
-    used = weights > 0
+    used = ~(weights <= 0)  # NaN counts as used, and refuses the sample as other NaN do
     if not used.all():
         points = torch.where(used[..., None], points, torch.zeros_like(points))
         pixels = torch.where(used[..., None], pixels, torch.zeros_like(pixels))
@@ -197,7 +197,8 @@ def _minimum(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor,
     t, error = R.new_zeros(len(R), 3), R.new_zeros(len(R))
     keep = valid.nonzero()[:, 0]
     if not len(keep):
-        return R, t, valid, error, keep, None
+        return R, t, valid, error, keep, _Linearisation(centre[keep], extent[keep],
+                                                         R.new_zeros(0, 6, 6))
     if len(keep) < len(points):
         points, pixels, cam2img, weights, centre, extent, axes, deviations = (
             value[keep] for value in (points, pixels, cam2img, weights, centre, extent, axes,

@@ -1,0 +1,48 @@
+import argparse
+import math
+
+import torch
+
+from nclr_plugin.benchmarks import pnp
+from nclr_plugin.geometry.camera import in_view, project_points
+
+
+def test_problems_are_what_they_say():
+    for planar in (False, True):
+        problems = pnp.make_problems(64, 128, noise=0., planar=planar, seed=3)
+        pixels, depth = project_points(*problems[:1], problems.lidar2cam, problems.cam2img)
+        torch.testing.assert_close(pixels, problems.pixels)
+        assert in_view(pixels, depth, pnp.HEIGHT, pnp.WIDTH).all()
+        assert 3.99 < depth.min() < 5 and 48 < depth.max() < 49.01
+        heights = problems.points[..., 2]  # the placement keeps z
+        assert (heights.std(dim=1).max() < 1e-9) == planar
+        # Unplaced, the LiDAR sits at the camera: |R_r t_r| is the camera's place in the scan.
+        centre = -problems.lidar2cam[:, :3, :3].transpose(1, 2) @ problems.lidar2cam[:, :3, 3:]
+        assert 15 < centre.norm(dim=(1, 2)).max() < 15 * math.sqrt(2)
+
+
+def test_problems_are_seeded_and_have_the_noise_and_outliers_asked_for():
+    first, again = (pnp.make_problems(32, noise=2., outliers=0.25, seed=7) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, again))
+    assert not torch.equal(first.points, pnp.make_problems(32, seed=8).points)
+    assert (first.inlier.sum(1) == 96).all()
+    pixels, _ = project_points(first.points, first.lidar2cam, first.cam2img)
+    offset = (first.pixels - pixels)
+    assert abs(offset[first.inlier].std().item() - 2) < 0.1
+    assert offset[~first.inlier].norm(dim=1).median() > 50
+
+
+def test_benchmark_prints_a_table_that_meets_its_targets(capsys):
+    parser = argparse.ArgumentParser()
+    pnp.add_arguments(parser)
+    rows = pnp.main(parser.parse_args(['--problems', '48', '--repeats', '1']))
+    table = capsys.readouterr().out.strip().splitlines()
+    assert len(table) == len(rows) + 2
+    assert all(line.count('|') == table[0].count('|') for line in table)
+    for row, line in zip(rows, table[2:]):
+        assert row['problem'] in line and row['valid'] == 48
+        limit = 1.2 if 'outliers' in row['problem'] else 1.05
+        for ours, bound in zip(row['ours'], row['bound']):
+            assert ours <= limit * bound
+        if row['gradient'] is not None:
+            assert row['gradient'] <= 1e3
