@@ -24,7 +24,8 @@ _UNKNOWNS = ((1, 0, 0, 0, 0, 0, 0), (1, 1, 0, 0, 1, 0, 0), (1, 1, 1, 0, 1, 1, 1)
 _BETA_STEPS = 2
 
 
-def closed_form_pose(problem: PnPProblem, axes: Tensor, deviations: Tensor) -> Tuple[Tensor, Tensor]:
+def closed_form_pose(problem: PnPProblem, axes: Tensor,
+                     deviations: Tensor) -> Tuple[Tensor, Tensor]:
     """The EPnP pose with the least reprojection error among those of the four kernel sizes.
 
     Args:

@@ -174,7 +174,7 @@ def _minimum(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor,
         pixels = torch.where(used[..., None], pixels, torch.zeros_like(pixels))
         weights = torch.where(used, weights, torch.zeros_like(weights))
     weights = weights / weights.sum(1, keepdim=True).clamp(min=1e-300)
-    pixels = pixels.transpose(1, 2) - cam2img[:, :2, 2:]
+    pixels = pixels.transpose(1, 2).contiguous() - cam2img[:, :2, 2:]
     points = points.transpose(1, 2).contiguous()
     centre = points @ weights[..., None]
     points = torch.where(used[:, None], points - centre, torch.zeros_like(points))
@@ -190,8 +190,11 @@ def _minimum(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor,
     valid &= deviations[:, 1] > MIN_SPREAD * deviations[:, 0]
     valid &= extent > 1e-9 * centre.norm(dim=1)
     planar = (valid & (deviations[:, 2] < MIN_SPREAD * deviations[:, 0])).nonzero()[:, 0]
-    if len(planar):  # points that span a space are four or more
-        valid[planar] = _count_distinct(points[planar], used[planar]) >= MIN_POINTS
+    for some in (slice(16), slice(None)):  # points that span a space are four or more
+        if len(planar):
+            count = _count_distinct(points[planar][..., some], used[planar][:, some])
+            planar = planar[count < MIN_POINTS]
+    valid[planar] = False
 
     R = torch.eye(3, dtype=points.dtype, device=points.device).repeat(len(points), 1, 1)
     t, error = R.new_zeros(len(R), 3), R.new_zeros(len(R))
@@ -307,7 +310,7 @@ def _cost_along(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor
     inverse_depth = 1 / h[:, 2:3]
     projected = h[:, :2] * inverse_depth
     moved = (h[:, 3:5] - projected * h[:, 5:]) * inverse_depth
-    error = projected - pixels.transpose(1, 2)
+    error = projected - pixels.transpose(1, 2).contiguous()
     return ((error * moved).sum(1) * weights).sum()
 
 

@@ -144,7 +144,8 @@ def _curvature(problem: PnPProblem, pixel: Tensor, error: Tensor, scale: Tensor)
     are those that Gauss-Newton leaves out.
     """
     corner = (pixel * (pixel + 2 * error)).sum(1, keepdim=True) * scale
-    moments = second_moments(torch.cat([scale, (pixel + error) * scale, corner], dim=1), problem)
+    scalars = torch.cat([scale, (pixel + error) * scale, corner], dim=1)
+    moments = second_moments(scalars, problem)
     unit, u, v, corner = moments.unbind(1)
     zero = torch.zeros_like(unit)
     return torch.cat([torch.cat([unit, zero, -u], dim=2), torch.cat([zero, unit, -v], dim=2),

@@ -159,7 +159,8 @@ def test_cell_centres_agree_with_resized_intrinsics():
 def test_in_view_bounds_are_pixel_edges():
     eps = 1e-9
     pixels = torch.tensor([[-0.5, -0.5], [-0.5 - eps, 0], [0, -0.5 - eps], [7.5 - eps, 3.5 - eps],
-                           [7.5, 0], [0, 3.5], [3, 2], [3, 2], [float('nan'), 0]], dtype=torch.float64)
+                           [7.5, 0], [0, 3.5], [3, 2], [3, 2], [float('nan'), 0]],
+                          dtype=torch.float64)
     depth = torch.tensor([1., 1, 1, 1, 1, 1, 1, 0.1, 1])
     expected = [True, False, False, True, False, False, True, False, False]
     assert camera.in_view(pixels, depth, 4, 8).tolist() == expected
