@@ -1,0 +1,109 @@
+"""The KITTI object layout, read back by this project and by mmdet3d."""
+import os
+import shutil
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from nclr_plugin.datasets.readers import KittiObjectReader
+
+PREPARE = """
+import sys
+from tools.dataset_converters.kitti_converter import create_kitti_info_file
+from tools.dataset_converters.update_infos_to_v2 import update_pkl_infos
+root = sys.argv[1]
+create_kitti_info_file(root, 'kitti')
+for split in ('train', 'val', 'test'):
+    update_pkl_infos('kitti', root, f'{root}/kitti_infos_{split}.pkl')
+"""  # what mmdet3d's create_data.py does first
+
+
+@pytest.fixture(scope='module')
+def root(make_root):
+    return make_root('kitti')
+
+
+def read_labels(path):
+    return [line.split() for line in path.read_text().splitlines()]
+
+
+def test_image_sets(root):
+    sets = {path.stem: path.read_text().split() for path in (root / 'ImageSets').iterdir()}
+    assert sets == dict(
+        train=['000000', '000001', '000002'], val=['000003', '000004'],
+        trainval=[f'{k:06d}' for k in range(5)], test=['000000'])
+    assert not (root / 'testing' / 'label_2').exists()
+
+
+def test_boxes_hold_points_in_the_camera_frame(root):
+    """The 3D boxes as KITTI's devkit places them, against points under the calibration."""
+    filled = 0
+    for frame in KittiObjectReader().read(str(root)):
+        path = root / 'training' / 'label_2' / f"{frame['frame_id']}.txt"
+        calibration = dict(line.split(':') for line in
+                           (root / 'training' / 'calib' / path.name).read_text().splitlines())
+        rectify = np.array(calibration['R0_rect'].split(), float).reshape(3, 3)
+        lidar2ref = np.array(calibration['Tr_velo_to_cam'].split(), float).reshape(3, 4)
+        points = np.fromfile(frame['lidar_path'], np.float32).reshape(-1, 4)[:, :3]
+        points = (points @ lidar2ref[:, :3].T + lidar2ref[:, 3]) @ rectify.T
+        for fields in read_labels(path):
+            assert len(fields) == 15
+            if fields[0] == 'DontCare':
+                continue
+            alpha = float(fields[3])
+            height, width, length, x, y, z, turn = map(float, fields[8:])
+            expected = (turn - np.arctan2(x, z) + np.pi) % (2 * np.pi) - np.pi
+            assert abs(np.angle(np.exp(1j * (alpha - expected)))) < 0.03
+            offset = points - [x, y, z]
+            along = np.cos(turn) * offset[:, 0] - np.sin(turn) * offset[:, 2]
+            across = np.sin(turn) * offset[:, 0] + np.cos(turn) * offset[:, 2]
+            near = ((np.abs(along) < length / 2 + 0.1) & (np.abs(across) < width / 2 + 0.1) &
+                    (offset[:, 1] < -0.15) & (offset[:, 1] > -height - 0.1))
+            filled += near.sum() > 3
+    assert filled > 10
+
+
+def test_occlusion_and_truncation_vary(root):
+    lines = [fields for path in (root / 'training' / 'label_2').iterdir()
+             for fields in read_labels(path)]
+    kept = [fields for fields in lines if fields[0] != 'DontCare']
+    assert {fields[0] for fields in kept} >= {'Car', 'Pedestrian'}
+    assert {fields[2] for fields in kept} == {'0', '1', '2'}
+    boxes = np.array([fields[4:8] for fields in lines], float)
+    assert (boxes >= 0).all() and (boxes[:, [0, 2]] <= 159).all() and (boxes[:, [1, 3]] <= 63).all()
+    assert (boxes[:, 2:] >= boxes[:, :2]).all()
+
+
+def test_images_and_scans(root):
+    for number in range(5):
+        image = cv2.imread(str(root / 'training' / 'image_2' / f'{number:06d}.png'))
+        assert image.shape == (64, 160, 3)
+        size = os.path.getsize(root / 'training' / 'velodyne' / f'{number:06d}.bin')
+        assert size % 16 == 0 and size > 16 * 5000
+
+
+def test_mmdet3d_prepares_it(root, tmp_path):
+    mmdet3d = pytest.importorskip('mmdet3d')
+    tools = os.path.join(os.path.dirname(mmdet3d.__file__), '.mim')
+    if not os.path.isdir(tools):
+        pytest.skip('mmdet3d was installed without its tools')
+    copy = tmp_path / 'kitti'
+    shutil.copytree(root, copy)
+    result = subprocess.run([sys.executable, '-c', PREPARE, str(copy)], cwd=tools,
+                            env={**os.environ, 'PYTHONPATH': '.'}, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-2000:]
+    from mmdet3d.datasets import KittiDataset
+    from mmdet3d.utils import register_all_modules
+    register_all_modules(init_default_scope=True)
+    dataset = KittiDataset(str(copy), 'kitti_infos_train.pkl', [], data_prefix=dict(
+        pts='training/velodyne', img='training/image_2'))
+    assert len(dataset) == 3
+    for index in range(3):
+        info = dataset.get_data_info(index)
+        annotations = info['ann_info']
+        assert len(annotations['gt_bboxes_3d']) == len(annotations['gt_labels_3d']) > 0
+        filled = [item['num_lidar_pts'] > 0 for item in info['instances']]  # counted by mmdet3d
+        assert np.mean(filled) > 0.6
