@@ -136,13 +136,14 @@ def _solve(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Optional[Te
 
     with torch.autocast(points.device.type, enabled=False):
         args = [value.double() for value in (points, pixels, cam2img, weights)]
-        R, t, valid, error, keep, linearisation = _minimum(
-            *(value.detach() for value in args), start, iterations)
+        # Clones, because what inference mode made cannot take part in autograd.
+        R, t, valid, error, keep, *linearisation = (
+            value.clone() for value in _minimum(*args, start, iterations))
         if torch.is_grad_enabled() and any(value.requires_grad for value in args):
             whole = len(keep) == batch
             kept = args if whole else [value[keep] for value in args]
             R_kept, t_kept = _ImplicitPose.apply(
-                *kept, *((R, t) if whole else (R[keep], t[keep])), linearisation)
+                *kept, *((R, t) if whole else (R[keep], t[keep])), *linearisation)
             if whole:
                 R, t = R_kept, t_kept
             else:
@@ -150,24 +151,16 @@ def _solve(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Optional[Te
     return PnPSolution(R, t, valid, error)
 
 
-class _Linearisation(NamedTuple):
-    """What the implicit function theorem needs of K solved problems.
-
-    Attributes:
-        centre: (K, 3), the point about which the pose turns.
-        extent: (K,), the unit of length.
-        factor: (K, 6, 6), the factored Hessian.
-    """
-    centre: Tensor
-    extent: Tensor
-    factor: Tensor
-
-
-@torch.no_grad()
+@torch.inference_mode()
 def _minimum(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor,
-             start: Optional[Tuple[Tensor, Tensor]], iterations: int):
-    """Poses (B, 3, 3), (B, 3), validity (B,), errors (B,), the indices (K,) of the valid samples
-    and their linearisation."""
+             start: Optional[Tuple[Tensor, Tensor]], iterations: int) -> Tuple[Tensor, ...]:
+    """Solves.
+
+    Returns:
+        tuple: R (B, 3, 3), t (B, 3), validity (B,), errors (B,), the indices of the K valid
+        samples (K,), and of these: the points' centre, about which the pose turns, (K, 3), their
+        extent, the unit of length, (K,), and the factored Hessian (K, 6, 6).
+    """
     used = ~(weights <= 0)  # NaN counts as used, and refuses the sample as other NaN do
     if not used.all():
         points = torch.where(used[..., None], points, torch.zeros_like(points))
@@ -200,8 +193,7 @@ def _minimum(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor,
     t, error = R.new_zeros(len(R), 3), R.new_zeros(len(R))
     keep = valid.nonzero()[:, 0]
     if not len(keep):
-        return R, t, valid, error, keep, _Linearisation(centre[keep], extent[keep],
-                                                         R.new_zeros(0, 6, 6))
+        return R, t, valid, error, keep, centre[keep], extent[keep], R.new_zeros(0, 6, 6)
     if len(keep) < len(points):
         points, pixels, cam2img, weights, centre, extent, axes, deviations = (
             value[keep] for value in (points, pixels, cam2img, weights, centre, extent, axes,
@@ -213,18 +205,17 @@ def _minimum(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor,
             [axes[..., :2], torch.linalg.cross(axes[..., 0], axes[..., 1])[..., None]], dim=-1)
         R_kept, t_kept = closed_form_pose(problem, axes, deviations / extent[:, None])
     else:
-        R_kept, t_kept = (value.detach().double()[keep] for value in start)
+        R_kept, t_kept = (value.double()[keep] for value in start)
         t_kept = (t_kept + (R_kept @ centre[..., None])[..., 0]) / extent[:, None]
     R_kept, t_kept, cost, factor, converged = minimise(problem, R_kept, t_kept, iterations)
     t_kept = t_kept * extent[:, None] - (R_kept @ centre[..., None])[..., 0]
 
-    linearisation = _Linearisation(centre, extent, factor)
     if not converged.all():
         valid[keep] = converged
-        keep, R_kept, t_kept, cost = (value[converged] for value in (keep, R_kept, t_kept, cost))
-        linearisation = _Linearisation(*(value[converged] for value in linearisation))
+        keep, R_kept, t_kept, cost, centre, extent, factor = (
+            value[converged] for value in (keep, R_kept, t_kept, cost, centre, extent, factor))
     R[keep], t[keep], error[keep] = R_kept, t_kept, (2 * cost).sqrt()
-    return R, t, valid, error, keep, linearisation
+    return R, t, valid, error, keep, centre, extent, factor
 
 
 def _pixels_differ(pixels: Tensor, weights: Tensor) -> Tensor:
@@ -261,8 +252,8 @@ class _ImplicitPose(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, points, pixels, cam2img, weights, R, t, linearisation):
-        ctx.save_for_backward(points, pixels, cam2img, weights, R, t, *linearisation)
+    def forward(ctx, points, pixels, cam2img, weights, R, t, centre, extent, factor):
+        ctx.save_for_backward(points, pixels, cam2img, weights, R, t, centre, extent, factor)
         return R.clone(), t.clone()
 
     @staticmethod
@@ -283,7 +274,7 @@ class _ImplicitPose(torch.autograd.Function):
             cost = _cost_along(*inputs, R, t, motion[:, :3], motion[:, 3:] * extent[:, None],
                                centre)
             grads = torch.autograd.grad(cost, [inputs[i] for i in needed])
-        result = [None] * 7
+        result = [None] * 9
         for i, grad in zip(needed, grads):
             result[i] = grad
         return tuple(result)
