@@ -101,10 +101,8 @@ def _markings(road: Road, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Where the carriageway is painted (N,): lane lines, kerb lines, zebra crossings."""
     painted = np.zeros(len(x), bool)
     for lane in road.lanes:
-        dashed = lane != 0.0
-        painted |= (np.abs(y - lane) < 0.07) & ((x % 9.0 < 3.5) | (not dashed and len(road.lanes) > 1))
-    if len(road.lanes) == 1:
-        painted |= (np.abs(y) < 0.07) & (x % 6.0 < 3.0)
+        solid = lane == 0.0 and len(road.lanes) > 1
+        painted |= (np.abs(y - lane) < 0.07) & (solid | (x % 9.0 < 3.5))
     if road.parking:
         edge = road.half - road.parking
         painted |= (np.abs(np.abs(y) - edge) < 0.05) & (x % 2.0 < 1.2)
@@ -125,9 +123,11 @@ def _markings(road: Road, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _paving(patch: _Patch) -> tuple:
     x, y, size = patch.point[:, 0], patch.point[:, 1], patch.params[0]
     joint = (x % size < 0.03) | (y % size < 0.03)
-    slab = _hash(np.floor(x / size).astype(np.int64), np.floor(y / size).astype(np.int64), 0,
-                 patch.seed)
-    tone = 1 + 0.1 * slab + 0.1 * patch.noise(x / 0.3, y / 0.3) + 0.12 * patch.noise(x / 4, y / 4, 1)
+    slab = _hash(
+        np.floor(x / size).astype(np.int64),
+        np.floor(y / size).astype(np.int64), 0, patch.seed)
+    tone = (1 + 0.1 * slab + 0.1 * patch.noise(x / 0.3, y / 0.3) +
+            0.12 * patch.noise(x / 4, y / 4, 1))
     return patch.color * (tone * np.where(joint, 0.6, 1.0))[:, None], 0.03, False
 
 
@@ -145,8 +145,8 @@ def _facade(patch: _Patch) -> tuple:
     column, level = np.floor(along / spacing), np.floor(above / storey)
     across, up = along - (column + 0.5) * spacing, above - (level + 0.5) * storey
     upright = patch.surface.axis != 2
-    inside = np.abs(patch.along) + width / 2 < patch.half[
-        np.arange(len(along)), np.where(patch.surface.axis == 0, 1, 0)]
+    inside = np.abs(patch.along) + width / 2 < patch.half[np.arange(len(along)),
+                                                          np.where(patch.surface.axis == 0, 1, 0)]
     shape = (np.abs(across) / width, np.abs(up) / height)
     window = upright & inside & (shape[0] < 0.5) & (shape[1] < 0.5)
     frame = window & ((shape[0] > 0.42) | (shape[1] > 0.44) | (np.abs(across) < 0.04))
@@ -160,7 +160,8 @@ def _facade(patch: _Patch) -> tuple:
     albedo = patch.color * (tone * (1 - stain))[:, None]
     albedo[frame] = 0.55
     curtain = (draw > 0.35)[:, None]
-    albedo = np.where(pane[:, None], np.where(curtain, patch.accent * 2.5 + 0.1, patch.accent), albedo)
+    glass = np.where(curtain, patch.accent * 2.5 + 0.1, patch.accent)
+    albedo = np.where(pane[:, None], glass, albedo)
     return albedo, np.where(pane, 0.45, 0.0), False
 
 
@@ -183,7 +184,8 @@ def _cabin(patch: _Patch) -> tuple:
     height = local[:, 2] / half[:, 2]
     side = axis == 1
     along = patch.along / np.where(side, half[:, 0], half[:, 1])
-    pillar = np.where(side, (np.abs(along) > 0.9) | (np.abs(along - 0.05) < 0.05), np.abs(along) > 0.88)
+    middle = side & (np.abs(along - 0.05) < 0.05)
+    pillar = middle | (np.abs(along) > 0.9)
     glass = (axis != 2) & (height > -0.85) & (height < 0.75) & ~pillar
     albedo = np.where(glass[:, None], patch.accent, patch.color)
     return albedo, np.where(glass, 0.4, 0.06), False

@@ -123,7 +123,8 @@ def render_frame(cameras: Mapping[str, CameraMount], lidar: LidarMount, seed: in
     record = scan(scene, turn, rng)
     shadows = ShadowMap(scene)
     photographs = {
-        name: photograph(
+        name:
+        photograph(
             scene, shadows,
             CameraRays(mount.width, mount.height, mount.cam2img,
                        lidar2world @ np.linalg.inv(mount.lidar2cam)), rng)

@@ -85,21 +85,29 @@ def parse_args(args: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('out', help='folder to fill; absent or empty')
     parser.add_argument('--layout', choices=sorted(LAYOUTS), default='semantickitti')
     parser.add_argument('--scenes', type=int, default=200, help='training scenes')
-    parser.add_argument('--val-scenes', type=int, default=None,
+    parser.add_argument('--val-scenes',
+                        type=int,
+                        default=None,
                         help='validation scenes, in another town (a quarter of --scenes)')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--towns', type=int, default=4, help='training towns')
-    parser.add_argument('--heading', choices=HEADINGS, default='road',
+    parser.add_argument('--heading',
+                        choices=HEADINGS,
+                        default='road',
                         help='road: the vehicle drives along the street; free: any heading, '
                         'anywhere on the carriageway')
-    parser.add_argument('--image-size', type=int, nargs=2, metavar=('WIDTH', 'HEIGHT'),
+    parser.add_argument('--image-size',
+                        type=int,
+                        nargs=2,
+                        metavar=('WIDTH', 'HEIGHT'),
                         help='pixels (kitti: 1242 375)')
-    parser.add_argument('--focal', type=float,
+    parser.add_argument('--focal',
+                        type=float,
                         help='focal length, pixels (kitti: 721.5, scaled with the width)')
-    parser.add_argument('--beams', type=int, choices=(64, 32),
-                        help='LiDAR beams (kitti: 64)')
+    parser.add_argument('--beams', type=int, choices=(64, 32), help='LiDAR beams (kitti: 64)')
     parser.add_argument('--azimuths', type=int, help='LiDAR steps of a turn (kitti: 1800)')
-    parser.add_argument('--sensor-height', type=float,
+    parser.add_argument('--sensor-height',
+                        type=float,
                         help='height of the LiDAR, metres (kitti: 1.73)')
     parser.add_argument('--workers', type=int, default=1, help='processes')
     return parser.parse_args(args)
@@ -113,17 +121,16 @@ def main(args: Optional[Sequence[str]] = None) -> None:
         val_scenes = (parsed.scenes + 3) // 4
     start = time.time()
     try:
-        options = DemoOptions(
-            scenes=parsed.scenes,
-            val_scenes=val_scenes,
-            seed=parsed.seed,
-            towns=parsed.towns,
-            heading=parsed.heading,
-            image_size=tuple(parsed.image_size) if parsed.image_size else None,
-            focal=parsed.focal,
-            beams=parsed.beams,
-            azimuths=parsed.azimuths,
-            sensor_height=parsed.sensor_height)
+        options = DemoOptions(scenes=parsed.scenes,
+                              val_scenes=val_scenes,
+                              seed=parsed.seed,
+                              towns=parsed.towns,
+                              heading=parsed.heading,
+                              image_size=tuple(parsed.image_size) if parsed.image_size else None,
+                              focal=parsed.focal,
+                              beams=parsed.beams,
+                              azimuths=parsed.azimuths,
+                              sensor_height=parsed.sensor_height)
         lines = generate(parsed.out, parsed.layout, options, parsed.workers, _show_progress)
     except (ValueError, FileExistsError) as error:
         sys.exit(f'error: {error}')

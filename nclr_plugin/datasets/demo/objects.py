@@ -55,8 +55,10 @@ def car(rng: np.random.Generator) -> List[Part]:
     front, back = length * (0.5 - bonnet), -length * (0.5 - boot)
     parts = [
         _span(Shape.FRUSTUM, (-length / 2, length / 2), (-width / 2, width / 2), (0.2, middle),
-              body, inset=(0.06, 0.04, 0.03)),
-        _span(Shape.FRUSTUM, (back, front), (-width * 0.48, width * 0.48), (middle, height), cabin,
+              body,
+              inset=(0.06, 0.04, 0.03)),
+        _span(Shape.FRUSTUM, (back, front), (-width * 0.48, width * 0.48), (middle, height),
+              cabin,
               inset=(0.5 if style != 'van' else 0.3, rng.uniform(0.15, 0.45), 0.18)),
     ]
     parts += _wheels(label, 0.31 * length, width / 2 - 0.1, rng.uniform(0.29, 0.35))
@@ -73,7 +75,8 @@ def truck(rng: np.random.Generator) -> List[Part]:
     dark = Material((0.15, 0.15, 0.16), label)
     cut = length / 2 - 2.0
     parts = [
-        _span(Shape.FRUSTUM, (cut + 0.1, length / 2), (-width * 0.48, width * 0.48), (0.5, 2.6), cab,
+        _span(Shape.FRUSTUM, (cut + 0.1, length / 2), (-width * 0.48, width * 0.48), (0.5, 2.6),
+              cab,
               inset=(0.2, 0.0, 0.04)),
         _span(Shape.BOX, (-length / 2, cut), (-width / 2, width / 2), (1.0, height), load),
         _span(Shape.BOX, (-length / 2, length / 2), (-width * 0.4, width * 0.4), (0.5, 1.0), dark),
@@ -117,9 +120,14 @@ def bicycle(rng: np.random.Generator) -> List[Part]:
 def tree(rng: np.random.Generator, leaf: Color) -> List[Part]:
     """A broad-leaved tree or a conifer: trunk and crown."""
     height, radius = rng.uniform(4.0, 10.0), rng.uniform(0.1, 0.28)
-    bark = Material(hsv(0.08, rng.uniform(0.2, 0.5), rng.uniform(0.25, 0.5)), labels.TRUNK,
-                    Pattern.BARK, infrared=0.9)
-    crown = Material(leaf, labels.VEGETATION, Pattern.FOLIAGE, accent=(0.05, 0.1, 0.03),
+    bark = Material(hsv(0.08, rng.uniform(0.2, 0.5), rng.uniform(0.25, 0.5)),
+                    labels.TRUNK,
+                    Pattern.BARK,
+                    infrared=0.9)
+    crown = Material(leaf,
+                     labels.VEGETATION,
+                     Pattern.FOLIAGE,
+                     accent=(0.05, 0.1, 0.03),
                      infrared=1.7)
     clear = height * rng.uniform(0.22, 0.4)
     if rng.random() < 0.25:
@@ -129,7 +137,8 @@ def tree(rng: np.random.Generator, leaf: Color) -> List[Part]:
             low = clear + level * (height - clear) * 0.27
             high = min(low + (height - clear) * 0.5, height)
             parts.append(
-                _span(Shape.FRUSTUM, (-reach, reach), (-reach, reach), (low, high), crown,
+                _span(Shape.FRUSTUM, (-reach, reach), (-reach, reach), (low, high),
+                      crown,
                       inset=(0.95, 0.95, 0.95)))
         return parts
     parts = [_upright(radius, 0.0, height * 0.6, bark)]
@@ -145,7 +154,10 @@ def tree(rng: np.random.Generator, leaf: Color) -> List[Part]:
 
 def bush(rng: np.random.Generator, leaf: Color) -> List[Part]:
     """One to three low ellipsoids of leaves."""
-    crown = Material(leaf, labels.VEGETATION, Pattern.FOLIAGE, accent=(0.05, 0.1, 0.03),
+    crown = Material(leaf,
+                     labels.VEGETATION,
+                     Pattern.FOLIAGE,
+                     accent=(0.05, 0.1, 0.03),
                      infrared=1.6)
     return [
         Part(Shape.ELLIPSOID, (rng.uniform(-0.8, 0.8), rng.uniform(-0.5, 0.5), 0.3),
@@ -171,8 +183,11 @@ def traffic_sign(rng: np.random.Generator) -> List[Part]:
     pole = Material(METAL, labels.POLE)
     height, size = rng.uniform(2.0, 2.8), rng.uniform(0.28, 0.42)
     hue = rng.choice([0.0, 0.6, 0.13])
-    plate = Material((0.9, 0.9, 0.9) if hue == 0 else hsv(hue, 0.9, 0.8), labels.TRAFFIC_SIGN,
-                     Pattern.SIGN, accent=hsv(hue, 0.95, 0.75), infrared=3.0,
+    plate = Material((0.9, 0.9, 0.9) if hue == 0 else hsv(hue, 0.9, 0.8),
+                     labels.TRAFFIC_SIGN,
+                     Pattern.SIGN,
+                     accent=hsv(hue, 0.95, 0.75),
+                     infrared=3.0,
                      params=(size, 1.0, 1.0, 1.0))
     parts = [_upright(0.035, 0.0, height + size, pole)]
     if rng.random() < 0.5:
@@ -193,8 +208,8 @@ def traffic_light(rng: np.random.Generator) -> List[Part]:
     lit = rng.integers(3)
     for k, hue in enumerate((0.0, 0.13, 0.38)):
         glow = Material(hsv(hue, 0.9, 1.0 if k == lit else 0.25), labels.OTHER_OBJECT)
-        parts.append(Part(Shape.CYLINDER, (0.26, 0, 3.03 - 0.28 * k), (0.1, 0.1, 0.02), glow,
-                          LAY_ALONG))
+        parts.append(
+            Part(Shape.CYLINDER, (0.26, 0, 3.03 - 0.28 * k), (0.1, 0.1, 0.02), glow, LAY_ALONG))
     return parts
 
 
@@ -218,8 +233,9 @@ def furniture(rng: np.random.Generator) -> List[Part]:
     if kind == 'bollards':
         post = Material(METAL, labels.POLE)
         row = [_upright(0.07, 0.0, 0.9, post) for _ in range(4)]
-        return [Part(p.shape, (1.5 * k - 2.2, 0, p.center[2]), p.half, post)
-                for k, p in enumerate(row)]
+        return [
+            Part(p.shape, (1.5 * k - 2.2, 0, p.center[2]), p.half, post) for k, p in enumerate(row)
+        ]
     structure = Material(paint.color, labels.OTHER_STRUCTURE)
     if kind == 'shelter':
         glass = Material((0.45, 0.5, 0.5), labels.OTHER_STRUCTURE, infrared=0.3)
@@ -229,16 +245,19 @@ def furniture(rng: np.random.Generator) -> List[Part]:
             _span(Shape.BOX, (-2.0, -1.9), (-0.7, 0.7), (0.0, 2.3), structure),
             _span(Shape.BOX, (1.9, 2.0), (-0.7, 0.7), (0.0, 2.3), structure),
         ]
-    poster = Material(hsv(rng.random(), 0.8, 0.9), labels.OTHER_STRUCTURE, Pattern.SIGN,
-                      accent=hsv(rng.random(), 0.7, 0.4), params=(1.2, 1.0, 1.0, 1.0))
+    poster = Material(hsv(rng.random(), 0.8, 0.9),
+                      labels.OTHER_STRUCTURE,
+                      Pattern.SIGN,
+                      accent=hsv(rng.random(), 0.7, 0.4),
+                      params=(1.2, 1.0, 1.0, 1.0))
     return [
         _span(Shape.BOX, (-1.7, 1.7), (-0.12, 0.12), (0.9, 3.2), poster),
         _span(Shape.BOX, (-0.1, 0.1), (-0.1, 0.1), (0.0, 0.9), structure),
     ]
 
 
-def building(rng: np.random.Generator, width: float, depth: float, storeys: int,
-             wall: Color, roof: Color) -> List[Part]:
+def building(rng: np.random.Generator, width: float, depth: float, storeys: int, wall: Color,
+             roof: Color) -> List[Part]:
     """A house whose front faces -y at y = 0 and which reaches to y = depth.
 
     Args:
@@ -257,18 +276,21 @@ def building(rng: np.random.Generator, width: float, depth: float, storeys: int,
     height = storeys * storey + 0.4
     hue = colorsys.rgb_to_hsv(*wall)
     spacing = rng.uniform(1.6, 3.6)
-    facade = Material(wall, labels.BUILDING, Pattern.FACADE,
+    facade = Material(wall,
+                      labels.BUILDING,
+                      Pattern.FACADE,
                       accent=hsv(0.58, rng.uniform(0.1, 0.35), rng.uniform(0.15, 0.4)),
                       infrared=rng.uniform(0.7, 1.2),
                       params=(storey, spacing, spacing * rng.uniform(0.3, 0.75),
                               storey * rng.uniform(0.35, 0.65)))
     trim = Material(hsv(hue[0], hue[1] * 0.5, hue[2] * rng.choice([0.55, 1.35])), labels.BUILDING)
     other = Material(hsv(hue[0] + rng.uniform(-0.1, 0.1), hue[1], hue[2] * rng.uniform(0.6, 1.3)),
-                     labels.BUILDING, Pattern.FACADE, facade.accent, facade.infrared,
-                     facade.params)
+                     labels.BUILDING, Pattern.FACADE, facade.accent, facade.infrared, facade.params)
     left, right = -width / 2, width / 2
-    parts = [_span(Shape.BOX, (left, right), (0.0, depth), (0.0, height), facade),
-             _span(Shape.BOX, (left - 0.08, right + 0.08), (-0.08, depth), (0.0, 0.5), trim)]
+    parts = [
+        _span(Shape.BOX, (left, right), (0.0, depth), (0.0, height), facade),
+        _span(Shape.BOX, (left - 0.08, right + 0.08), (-0.08, depth), (0.0, 0.5), trim)
+    ]
     if rng.random() < 0.5:  # pitched roof, ridge along the street or across
         tiles = Material(roof, labels.BUILDING, Pattern.ROOF, infrared=0.8)
         along = rng.random() < 0.6
@@ -276,26 +298,32 @@ def building(rng: np.random.Generator, width: float, depth: float, storeys: int,
         size = (width / 2 + 0.3, depth / 2 + 0.3) if along else (depth / 2 + 0.3, width / 2 + 0.3)
         hip = rng.choice([0.0, 0.4])
         parts.append(
-            Part(Shape.FRUSTUM, (0.0, depth / 2, height + rise / 2), (*size, rise / 2), tiles,
-                 np.eye(3) if along else yaw_matrix(np.pi / 2), inset=(hip, hip, 0.98)))
+            Part(Shape.FRUSTUM, (0.0, depth / 2, height + rise / 2), (*size, rise / 2),
+                 tiles,
+                 np.eye(3) if along else yaw_matrix(np.pi / 2),
+                 inset=(hip, hip, 0.98)))
         if rng.random() < 0.6:
             x = rng.uniform(left * 0.7, right * 0.7)
-            parts.append(_span(Shape.BOX, (x - 0.4, x + 0.4), (depth * 0.4, depth * 0.4 + 0.7),
-                               (height, height + rise + 0.8), trim))
+            parts.append(
+                _span(Shape.BOX, (x - 0.4, x + 0.4), (depth * 0.4, depth * 0.4 + 0.7),
+                      (height, height + rise + 0.8), trim))
     else:
-        parts.append(_span(Shape.BOX, (left - 0.2, right + 0.2), (-0.2, depth), (height, height + 0.4),
-                           trim))
+        parts.append(
+            _span(Shape.BOX, (left - 0.2, right + 0.2), (-0.2, depth), (height, height + 0.4),
+                  trim))
         if rng.random() < 0.5:
             cut = rng.uniform(0.15, 0.4) * width
-            parts.append(_span(Shape.BOX, (left + cut, right - 0.1 * cut), (1.5, depth),
-                               (height + 0.4, height + 0.4 + storey), other))
+            parts.append(
+                _span(Shape.BOX, (left + cut, right - 0.1 * cut), (1.5, depth),
+                      (height + 0.4, height + 0.4 + storey), other))
     for _ in range(rng.integers(0, 4)):  # bays
         half = rng.uniform(0.8, 2.0)
         x = rng.uniform(left + half, right - half) if width > 2 * half else 0.0
         low = rng.choice([0.0, storey]) if storeys > 1 else 0.0
         top = rng.uniform(max(low + 0.9 * storey, 0.5 * height), height)
-        parts.append(_span(Shape.BOX, (x - half, x + half), (-rng.uniform(0.5, 1.8), 0.1),
-                           (low, top), other if rng.random() < 0.6 else facade))
+        parts.append(
+            _span(Shape.BOX, (x - half, x + half), (-rng.uniform(0.5, 1.8), 0.1), (low, top),
+                  other if rng.random() < 0.6 else facade))
     if storeys > 1 and rng.random() < 0.4:  # balconies
         x, half = rng.uniform(left * 0.6, right * 0.6), rng.uniform(0.8, 1.8)
         parts += [
@@ -313,13 +341,21 @@ def building(rng: np.random.Generator, width: float, depth: float, storeys: int,
 
 
 BUILDERS: Dict[int, object] = {
-    labels.CAR: car, labels.TRUCK: truck, labels.BUS: bus, labels.PERSON: person,
-    labels.BICYCLIST: cyclist, labels.BICYCLE: bicycle,
+    labels.CAR: car,
+    labels.TRUCK: truck,
+    labels.BUS: bus,
+    labels.PERSON: person,
+    labels.BICYCLIST: cyclist,
+    labels.BICYCLE: bicycle,
 }
 
 
-def _span(shape: Shape, x: Tuple[float, float], y: Tuple[float, float], z: Tuple[float, float],
-          material: Material, inset: Tuple[float, float, float] = (0, 0, 0)) -> Part:
+def _span(shape: Shape,
+          x: Tuple[float, float],
+          y: Tuple[float, float],
+          z: Tuple[float, float],
+          material: Material,
+          inset: Tuple[float, float, float] = (0, 0, 0)) -> Part:
     """A solid that fills three ranges."""
     low, high = np.array([x, y, z], np.float64).T
     return Part(shape, tuple((low + high) / 2), tuple((high - low) / 2), material, inset=inset)
@@ -341,10 +377,12 @@ def _wheels(label: int, x: float, y: float, radius: float) -> List[Part]:
     parts = []
     for sx in (-x, x):
         for sy in (-1, 1):
-            parts.append(Part(Shape.CYLINDER, (sx, sy * y, radius), (radius, radius, 0.115), tyre,
-                              LAY_ACROSS))
-            parts.append(Part(Shape.CYLINDER, (sx, sy * (y + 0.11), radius),
-                              (radius * 0.6, radius * 0.6, 0.02), rim, LAY_ACROSS))
+            parts.append(
+                Part(Shape.CYLINDER, (sx, sy * y, radius), (radius, radius, 0.115), tyre,
+                     LAY_ACROSS))
+            parts.append(
+                Part(Shape.CYLINDER, (sx, sy * (y + 0.11), radius),
+                     (radius * 0.6, radius * 0.6, 0.02), rim, LAY_ACROSS))
     return parts
 
 
@@ -355,10 +393,12 @@ def _lights(label: int, length: float, width: float, height: float) -> List[Part
     for end, material in ((length / 2, white), (-length / 2, red)):
         for side in (-1, 1):
             middle = side * (width / 2 - 0.25)
-            parts.append(_span(Shape.BOX, (end - 0.06, end + 0.02), (middle - 0.18, middle + 0.18),
-                               (height - 0.08, height + 0.08), material))
-        parts.append(_span(Shape.BOX, (end - 0.05, end + 0.03), (-0.26, 0.26), (0.42, 0.54),
-                           Material((0.9, 0.9, 0.85), label, infrared=3.0)))
+            parts.append(
+                _span(Shape.BOX, (end - 0.06, end + 0.02), (middle - 0.18, middle + 0.18),
+                      (height - 0.08, height + 0.08), material))
+        parts.append(
+            _span(Shape.BOX, (end - 0.05, end + 0.03), (-0.26, 0.26), (0.42, 0.54),
+                  Material((0.9, 0.9, 0.85), label, infrared=3.0)))
     return parts
 
 
@@ -375,14 +415,15 @@ def _rider_or_walker(rng: np.random.Generator, label: int, height: float, seat: 
              (0.08, 0.08, (hip - low) / 2), legs) for sign in (-1, 1)
     ]
     hip, neck = hip + seat * 0.6, neck + seat * 0.6
-    parts.append(Part(Shape.ELLIPSOID, (0, 0, (hip + neck) / 2), (0.14, 0.2, (neck - hip) * 0.62),
-                      top))
+    parts.append(
+        Part(Shape.ELLIPSOID, (0, 0, (hip + neck) / 2), (0.14, 0.2, (neck - hip) * 0.62), top))
     for sign in (-1, 1):
-        parts.append(Part(Shape.CYLINDER, (-sign * stride * 0.7 + seat * 0.4, sign * 0.2,
-                                           (hip + neck) / 2 + 0.02),
-                          (0.05, 0.05, (neck - hip) * 0.5), top))
-    parts.append(Part(Shape.ELLIPSOID, (0.02, 0, neck + 0.08 * height),
-                      (0.1, 0.09, 0.085 * height), skin))
+        parts.append(
+            Part(Shape.CYLINDER,
+                 (-sign * stride * 0.7 + seat * 0.4, sign * 0.2, (hip + neck) / 2 + 0.02),
+                 (0.05, 0.05, (neck - hip) * 0.5), top))
+    parts.append(
+        Part(Shape.ELLIPSOID, (0.02, 0, neck + 0.08 * height), (0.1, 0.09, 0.085 * height), skin))
     return parts
 
 

@@ -91,7 +91,9 @@ def yaw_matrix(yaw: float) -> np.ndarray:
     return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
 
 
-def place(parts: Sequence[Part], position: Sequence[float], yaw: float,
+def place(parts: Sequence[Part],
+          position: Sequence[float],
+          yaw: float,
           instance: int = 0) -> List[Part]:
     """Move parts from an object's own frame into the world.
 
@@ -106,11 +108,10 @@ def place(parts: Sequence[Part], position: Sequence[float], yaw: float,
     """
     turn = yaw_matrix(yaw)
     return [
-        replace(
-            part,
-            center=tuple(turn @ np.asarray(part.center) + np.asarray(position)),
-            rotation=turn @ part.rotation,
-            instance=instance) for part in parts
+        replace(part,
+                center=tuple(turn @ np.asarray(part.center) + np.asarray(position)),
+                rotation=turn @ part.rotation,
+                instance=instance) for part in parts
     ]
 
 
@@ -156,8 +157,8 @@ class Primitives:
         self._world2unit = self.world2unit.astype(np.float32)
         self._half = self.half.astype(np.float32)
         self._planes = [values.astype(np.float32) for values in frustum_planes(self.inset)]
-        self.corners = self.center[:, None] + np.einsum(
-            'pij,cj,pj->pci', rotation, CORNERS, self.half)
+        self.corners = self.center[:, None] + np.einsum('pij,cj,pj->pci', rotation, CORNERS,
+                                                        self.half)
         materials = [part.material for part in parts]
         self.color = np.array([material.color for material in materials], np.float32)**2.2
         self.accent = np.array([material.accent for material in materials], np.float32)**2.2

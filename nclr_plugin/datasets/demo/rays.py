@@ -85,8 +85,7 @@ class CameraRays(RayGrid):
         cam2world: (4, 4) pose, camera x right, y down, z forward.
     """
 
-    def __init__(self, width: int, height: int, cam2img: np.ndarray,
-                 cam2world: np.ndarray) -> None:
+    def __init__(self, width: int, height: int, cam2img: np.ndarray, cam2world: np.ndarray) -> None:
         self.shape = (height, width)
         self.cam2img = np.asarray(cam2img, np.float64)
         self.rotation, self.position = cam2world[:3, :3], cam2world[:3, 3]
@@ -116,6 +115,7 @@ class CameraRays(RayGrid):
         return ranges.astype(int), np.where(usable, points[..., 2], np.inf).min(1)
 
     def local(self, world2unit, center, window):
+        """See :meth:`RayGrid.local`."""
         origin = (world2unit @ (self.position - center)).astype(np.float32)
         turn = (world2unit @ self.rotation).astype(np.float32)
         x, y = self.x[None, window[1]], self.y[window[0], None]
@@ -127,6 +127,7 @@ class CameraRays(RayGrid):
         return ray @ self.rotation.T
 
     def points(self, distance, rows, cols):
+        """See :meth:`RayGrid.points`."""
         return self.position + distance[:, None] * self.directions(rows, cols)
 
 
@@ -156,8 +157,8 @@ class LidarRays(RayGrid):
         azimuth = np.arctan2(flat[..., 1], flat[..., 0])
         turn = (azimuth - middle[:, None] + np.pi) % (2 * np.pi) - np.pi
         around = np.ptp(turn, 1) >= np.pi  # the box is above or below the sensor
-        nearest = np.where(around, 0.0, _segment_distance(flat[:, _PAIRS[:, 0]],
-                                                          flat[:, _PAIRS[:, 1]]).min(1))
+        nearest = np.where(around, 0.0,
+                           _segment_distance(flat[:, _PAIRS[:, 0]], flat[:, _PAIRS[:, 1]]).min(1))
         farthest = np.linalg.norm(flat, axis=2).max(1)
         bottom, top = points[..., 2].min(1), points[..., 2].max(1)
         highest = np.arctan2(top, np.where(top > 0, nearest, farthest))
@@ -182,6 +183,7 @@ class LidarRays(RayGrid):
         return [slice(left, width), slice(0, right - width)]
 
     def local(self, world2unit, center, window):
+        """See :meth:`RayGrid.local`."""
         origin = (world2unit @ (self.position - center)).astype(np.float32)
         turn = world2unit @ self.rotation
         flat = turn[:, :1] * self.cos[window[1]] + turn[:, 1:2] * self.sin[window[1]]
@@ -196,6 +198,7 @@ class LidarRays(RayGrid):
         return np.stack([level * self.cos[cols], level * self.sin[cols], self.rise[rows]], 1)
 
     def points(self, distance, rows, cols):
+        """See :meth:`RayGrid.points`."""
         return self.position + distance[:, None] * self.directions(rows, cols) @ self.rotation.T
 
 
@@ -210,8 +213,7 @@ class SunRays(RayGrid):
     """
     BACK = 150.0  # metres from the centre back towards the sun where the rays begin
 
-    def __init__(self, center: np.ndarray, to_sun: np.ndarray, extent: float,
-                 cells: int) -> None:
+    def __init__(self, center: np.ndarray, to_sun: np.ndarray, extent: float, cells: int) -> None:
         self.shape = (cells, cells)
         self.direction = -np.asarray(to_sun, np.float64)
         right = np.cross(self.direction, [0.0, 0.0, 1.0])
@@ -235,6 +237,7 @@ class SunRays(RayGrid):
         return ranges.astype(int), depth.min(1)
 
     def local(self, world2unit, center, window):
+        """See :meth:`RayGrid.local`."""
         middle = (world2unit @ (self.position - center))
         rows = (world2unit @ self.up)[:, None] * self.offsets[window[0]]
         cols = (world2unit @ self.right)[:, None] * self.offsets[window[1]] + middle[:, None]
@@ -243,6 +246,7 @@ class SunRays(RayGrid):
         return origin, list((world2unit @ self.direction).astype(np.float32))
 
     def points(self, distance, rows, cols):
+        """See :meth:`RayGrid.points`."""
         return (self.position + self.offsets[rows, None] * self.up +
                 self.offsets[cols, None] * self.right + distance[:, None] * self.direction)
 

@@ -11,7 +11,7 @@ from .rays import CameraRays, LidarRays, SunRays
 from .street import Scene
 
 SHADOW_EXTENT, SHADOW_CELLS = 50.0, 360  # half side of the shadow map, metres; cells along a side
-SHADOW_SHIFT, SHADOW_BIAS = 0.3, 0.15  # metres off a surface and along the light against self-shadow
+SHADOW_SHIFT, SHADOW_BIAS = 0.3, 0.15  # against self-shadow: off the surface, along the light; m
 BATCH = 1 << 16  # pixels shaded at a time, so that the arrays stay in the cache
 SKY = np.array([0.32, 0.50, 0.85], np.float32)
 HORIZON = np.array([0.75, 0.80, 0.86], np.float32)
@@ -92,15 +92,16 @@ def photograph(scene: Scene, shadows: ShadowMap, rays: CameraRays,
     light = np.empty((depth.size, 3), np.float32)
     for start in range(0, depth.size, BATCH):
         pixels = slice(start, start + BATCH)
-        light[pixels] = _light(scene, shadows, rays, depth.ravel()[pixels], index.ravel()[pixels],
-                               start)
+        light[pixels] = _light(scene, shadows, rays,
+                               depth.ravel()[pixels],
+                               index.ravel()[pixels], start)
     image = cv2.GaussianBlur(light.reshape(*rays.shape, 3), (0, 0), 0.5)
     instance = np.where(index >= 0, scene.primitives.instance[index], 0)
     return Photograph(_develop(image, rng), depth, instance)
 
 
-def _light(scene: Scene, shadows: ShadowMap, rays: CameraRays, depth: np.ndarray,
-           index: np.ndarray, start: int) -> np.ndarray:
+def _light(scene: Scene, shadows: ShadowMap, rays: CameraRays, depth: np.ndarray, index: np.ndarray,
+           start: int) -> np.ndarray:
     """Light (N, 3) that reaches N pixels in reading order from number ``start``."""
     rows, cols = np.divmod(np.arange(start, start + len(depth)), rays.shape[1])
     view = rays.directions(rows, cols).astype(np.float32)
@@ -175,10 +176,9 @@ def scan(scene: Scene, rays: LidarRays, rng: np.random.Generator) -> Scan:
     kept = rng.random(len(rows)) < _return_probability(strength, distance)
     intensity = strength * rng.normal(1.0, 0.06, len(rows)) + rng.normal(0, 0.01, len(rows))
     distance += rng.normal(0, RANGE_NOISE, len(rows))
-    points = np.column_stack([
-        distance[:, None] * direction,
-        np.round(np.clip(intensity, 0, 1) * 255) / 255
-    ])[kept].astype(np.float32)
+    points = np.column_stack(
+        [distance[:, None] * direction,
+         np.round(np.clip(intensity, 0, 1) * 255) / 255])[kept].astype(np.float32)
     ring = (rays.shape[0] - 1 - rows)[kept]
     return Scan(points, ring, look.semantic[kept], scene.primitives.instance[index[kept]])
 

@@ -45,17 +45,16 @@ class Town:
     @classmethod
     def build(cls, rng: np.random.Generator) -> 'Town':
         """Draw a town."""
-        return cls(
-            wall_hues=rng.uniform(0, 1, 5),
-            saturation=rng.uniform(0.12, 0.42),
-            roof_hue=rng.choice([0.02, 0.06, 0.6]),
-            leaf_hue=rng.uniform(0.2, 0.36),
-            storeys=rng.uniform(2.0, 4.0),
-            lots=rng.dirichlet([5, 4, 2, 2, 1.5]),
-            lane=rng.uniform(3.0, 3.7),
-            parked=rng.uniform(0.35, 0.75),
-            trees=rng.uniform(9, 18),
-            sun=np.deg2rad(rng.uniform(25, 60)))
+        return cls(wall_hues=rng.uniform(0, 1, 5),
+                   saturation=rng.uniform(0.12, 0.42),
+                   roof_hue=rng.choice([0.02, 0.06, 0.6]),
+                   leaf_hue=rng.uniform(0.2, 0.36),
+                   storeys=rng.uniform(2.0, 4.0),
+                   lots=rng.dirichlet([5, 4, 2, 2, 1.5]),
+                   lane=rng.uniform(3.0, 3.7),
+                   parked=rng.uniform(0.35, 0.75),
+                   trees=rng.uniform(9, 18),
+                   sun=np.deg2rad(rng.uniform(25, 60)))
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,10 @@ class _Builder:
         self._close_ends()
         azimuth = rng.uniform(0, 2 * np.pi)
         sun = np.clip(self.town.sun + rng.uniform(-0.15, 0.15), 0.3, 1.3)
-        to_sun = np.array([np.cos(sun) * np.cos(azimuth), np.cos(sun) * np.sin(azimuth), np.sin(sun)])
+        to_sun = np.array(
+            [np.cos(sun) * np.cos(azimuth),
+             np.cos(sun) * np.sin(azimuth),
+             np.sin(sun)])
         return Scene(Primitives(self.parts), self.objects, self.road, self.ego2world, to_sun,
                      int(rng.integers(2**31)))
 
@@ -221,7 +223,12 @@ class _Builder:
             self._occupy(spot, radius)
             self.parts += place(parts, (x, y, z), yaw)
 
-    def _put(self, label: int, x: float, y: float, z: float, yaw: float,
+    def _put(self,
+             label: int,
+             x: float,
+             y: float,
+             z: float,
+             yaw: float,
              speed: float = 0.0) -> None:
         """Put a road user somewhere if there is room."""
         parts = objects.BUILDERS[label](self.rng)
@@ -253,25 +260,34 @@ class _Builder:
     def _add_ground(self) -> None:
         rng, far = self.rng, 400.0
         grey = rng.uniform(0.28, 0.45)
-        asphalt = Material((grey, grey, grey * rng.uniform(0.95, 1.06)), labels.ROAD, Pattern.ROAD,
-                           accent=(0.85, 0.85, 0.82), infrared=0.7)
+        asphalt = Material((grey, grey, grey * rng.uniform(0.95, 1.06)),
+                           labels.ROAD,
+                           Pattern.ROAD,
+                           accent=(0.85, 0.85, 0.82),
+                           infrared=0.7)
         paving = Material(objects.hsv(rng.uniform(0.02, 0.12), rng.uniform(0.02, 0.3),
-                                      rng.uniform(0.45, 0.7)), labels.SIDEWALK, Pattern.PAVING,
+                                      rng.uniform(0.45, 0.7)),
+                          labels.SIDEWALK,
+                          Pattern.PAVING,
                           params=(rng.uniform(0.4, 1.2), 1.0, 1.0, 1.0))
         grass = Material(objects.hsv(self.town.leaf_hue, 0.5, rng.uniform(0.35, 0.55)),
-                         labels.TERRAIN, Pattern.GRASS, accent=(0.45, 0.38, 0.25), infrared=1.8)
+                         labels.TERRAIN,
+                         Pattern.GRASS,
+                         accent=(0.45, 0.38, 0.25),
+                         infrared=1.8)
         self._fill((-far, far), (-far, far), (-1.0, 0.0), asphalt)
         for side, walk in ((-1, self.walk[0]), (1, self.walk[1])):
             inner, outer = self.road.half, self.road.half + walk
             for low, high in self._blocks():
                 low, high = (low if low > -REACH else -far), (high if high < REACH else far)
                 self._fill((low, high), _sorted(side * inner, side * outer), (-0.5, KERB), paving)
-                self._fill((low, high), _sorted(side * outer, side * far), (-0.5, KERB + 0.02), grass)
+                self._fill((low, high), _sorted(side * outer, side * far), (-0.5, KERB + 0.02),
+                           grass)
 
     def _fill(self, x: Range, y: Range, z: Range, material: Material) -> None:
         low, high = np.array([x, y, z], np.float64).T
-        self.parts.append(Part(Shape.BOX, tuple((low + high) / 2), tuple((high - low) / 2),
-                               material))
+        self.parts.append(
+            Part(Shape.BOX, tuple((low + high) / 2), tuple((high - low) / 2), material))
 
     def _add_traffic(self) -> None:
         rng, road, lane = self.rng, self.road, self.town.lane
@@ -293,7 +309,8 @@ class _Builder:
                                       float(rng.uniform(2, 9)))
             for x in (low - 1.5, high + 1.5):
                 if rng.random() < 0.5:
-                    self._put(labels.PERSON, x, rng.uniform(-1, 1) * road.half, 0.0,
+                    self._put(labels.PERSON, x,
+                              rng.uniform(-1, 1) * road.half, 0.0,
                               rng.choice([-1, 1]) * np.pi / 2, 1.2)
 
     def _add_kerbside(self, side: int, walk: float, block: Range) -> None:
@@ -321,8 +338,7 @@ class _Builder:
             self._stand(objects.furniture(rng), x, side * (half + walk - 0.7), KERB, inward, 1.2)
         for x in self._along(low, high, 11.0):
             self._put(labels.PERSON, x, side * (half + rng.uniform(1.0, walk - 0.4)), KERB,
-                      rng.choice([0.0, np.pi]) + rng.normal(0, 0.2),
-                      float(rng.choice([0.0, 1.3])))
+                      rng.choice([0.0, np.pi]) + rng.normal(0, 0.2), float(rng.choice([0.0, 1.3])))
         for x in self._along(low, high, 30.0):
             self._put(labels.BICYCLE, x, side * (half + walk - 0.5), KERB, rng.normal(0, 0.3))
 
@@ -342,8 +358,9 @@ class _Builder:
     def _building(self, side: int, front: float, low: float, high: float, depth: float,
                   storeys: int) -> None:
         rng, town = self.rng, self.town
-        wall = objects.hsv(rng.choice(town.wall_hues) + rng.normal(0, 0.03),
-                           town.saturation * rng.uniform(0.3, 1.6), rng.uniform(0.4, 0.9))
+        wall = objects.hsv(
+            rng.choice(town.wall_hues) + rng.normal(0, 0.03),
+            town.saturation * rng.uniform(0.3, 1.6), rng.uniform(0.4, 0.9))
         roof = objects.hsv(town.roof_hue, rng.uniform(0.3, 0.7), rng.uniform(0.25, 0.6))
         parts = objects.building(rng, high - low, depth, storeys, wall, roof)
         yaw = 0.0 if side > 0 else np.pi
@@ -385,10 +402,12 @@ class _Builder:
 
     def _parking_lot(self, side: int, edge: float, low: float, high: float) -> None:
         rng, depth = self.rng, self.rng.uniform(12, 20)
-        surface = Material((0.42, 0.41, 0.4), labels.PARKING, Pattern.PAVING,
+        surface = Material((0.42, 0.41, 0.4),
+                           labels.PARKING,
+                           Pattern.PAVING,
                            params=(2.5, 1.0, 1.0, 1.0))
-        self._fill((low, high), _sorted(side * (edge + 0.3), side * (edge + depth)), (-0.5, KERB + 0.04),
-                   surface)
+        self._fill((low, high), _sorted(side * (edge + 0.3), side * (edge + depth)),
+                   (-0.5, KERB + 0.04), surface)
         for y in (edge + 3.5, edge + depth - 3.0):
             for x in np.arange(low + 1.5, high - 1.2, 2.7):
                 if rng.random() < self.town.parked:
@@ -399,15 +418,18 @@ class _Builder:
     def _bare_lot(self, side: int, edge: float, low: float, high: float) -> None:
         """Rubble and low walls, open to a building behind."""
         rng = self.rng
-        soil = Material(objects.hsv(0.09, 0.35, rng.uniform(0.35, 0.6)), labels.TERRAIN,
-                        Pattern.GRASS, accent=(0.5, 0.45, 0.35))
+        soil = Material(objects.hsv(0.09, 0.35, rng.uniform(0.35, 0.6)),
+                        labels.TERRAIN,
+                        Pattern.GRASS,
+                        accent=(0.5, 0.45, 0.35))
         for _ in range(rng.integers(1, 4)):
             x, y = rng.uniform(low, high), side * (edge + rng.uniform(5, 16))
             size = rng.uniform([1.5, 1.5, 0.6], [4.5, 4.0, 2.2])
             self.parts.append(Part(Shape.ELLIPSOID, (x, y, 0.1), tuple(size), soil))
         wall = Material(objects.hsv(rng.random(), 0.3, 0.6), labels.OTHER_STRUCTURE)
         x = rng.uniform(low + 1, high - 1)
-        self._fill((x - 0.15, x + 0.15), _sorted(side * (edge + 2), side * (edge + rng.uniform(6, 18))),
+        self._fill((x - 0.15, x + 0.15),
+                   _sorted(side * (edge + 2), side * (edge + rng.uniform(6, 18))),
                    (0.0, rng.uniform(0.8, 2.5)), wall)
         self._background(side, edge + rng.uniform(16, 26), low, high)
 
@@ -424,7 +446,9 @@ class _Builder:
         material = [
             Material(self._leaf(), labels.VEGETATION, Pattern.FOLIAGE, (0.05, 0.1, 0.03), 1.6),
             Material(objects.hsv(rng.random(), 0.25, 0.6), labels.FENCE, infrared=0.9),
-            Material(objects.hsv(0.08, 0.45, rng.uniform(0.3, 0.7)), labels.FENCE, Pattern.FENCE,
+            Material(objects.hsv(0.08, 0.45, rng.uniform(0.3, 0.7)),
+                     labels.FENCE,
+                     Pattern.FENCE,
                      params=(rng.uniform(0.12, 0.3), 1.0, 1.0, 1.0)),
         ][kind]
         thickness = (0.4, 0.12, 0.04)[kind]
@@ -448,11 +472,13 @@ class _Builder:
         rng, town = self.rng, self.town
         for sign in (-1, 1):
             if rng.random() < 0.6:
-                wall = objects.hsv(rng.choice(town.wall_hues), town.saturation, rng.uniform(0.4, 0.9))
+                wall = objects.hsv(rng.choice(town.wall_hues), town.saturation,
+                                   rng.uniform(0.4, 0.9))
                 parts = objects.building(rng, rng.uniform(20, 45), 14.0, self._storeys(1.3), wall,
                                          objects.hsv(town.roof_hue, 0.5, 0.4))
-                self.parts += place(parts, (sign * (REACH + rng.uniform(0, 15)), rng.uniform(-10, 10), 0.0),
-                                    -sign * np.pi / 2)
+                self.parts += place(
+                    parts, (sign * (REACH + rng.uniform(0, 15)), rng.uniform(-10, 10), 0.0),
+                    -sign * np.pi / 2)
 
 
 def _sorted(a: float, b: float) -> Range:

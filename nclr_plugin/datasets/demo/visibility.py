@@ -56,8 +56,8 @@ def visibility(frame: Frame, camera: str) -> Visibility:
     with np.errstate(invalid='ignore', divide='ignore'):
         truncation = np.nan_to_num(1 - area / np.prod(full[:, 2:] - full[:, :2], 1), nan=1.0)
     count = len(frame.objects)
-    pixels = np.bincount(
-        frame.photographs[camera].instance.ravel(), minlength=count + 1)[1:count + 1]
+    pixels = np.bincount(frame.photographs[camera].instance.ravel(),
+                         minlength=count + 1)[1:count + 1]
     rays = CameraRays(mount.width, mount.height, mount.cam2img,
                       frame.lidar2world @ np.linalg.inv(mount.lidar2cam))
     share = np.zeros(count)

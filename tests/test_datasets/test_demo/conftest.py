@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from nclr_plugin.datasets.demo import DemoOptions, generate
-from nclr_plugin.datasets.demo.frame import (CameraMount, Frame, LidarMount, Split,
-                                             beam_elevations, render_frame)
+from nclr_plugin.datasets.demo.frame import (CameraMount, Frame, LidarMount, Split, beam_elevations,
+                                             render_frame)
 
 SMALL = dict(scenes=3, val_scenes=2, towns=2, image_size=(160, 64), azimuths=360)
 
@@ -18,8 +18,9 @@ def mounts():
     lidar2ego = np.eye(4)
     lidar2ego[2, 3] = 1.73
     cam2img = np.array([[180.0, 0, 159.0], [0, 180.0, 62.0], [0, 0, 1]])
-    return ({'front': CameraMount(cam2img, 320, 128, lidar2cam)},
-            LidarMount(beam_elevations(64), 720, lidar2ego))
+    return ({
+        'front': CameraMount(cam2img, 320, 128, lidar2cam)
+    }, LidarMount(beam_elevations(64), 720, lidar2ego))
 
 
 @pytest.fixture(scope='session')

@@ -14,8 +14,7 @@ def ground(scene, points):
 
 
 def make_scene(seed=0):
-    return build_scene(
-        Town.build(np.random.default_rng(0)), np.random.default_rng(seed), 'road')
+    return build_scene(Town.build(np.random.default_rng(0)), np.random.default_rng(seed), 'road')
 
 
 def test_lane_paint_is_bright_labelled_and_seen_by_the_laser():

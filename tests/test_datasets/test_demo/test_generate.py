@@ -19,7 +19,9 @@ def digest(root):
 @pytest.mark.parametrize('layout', ['semantickitti', 'kitti', 'nuscenes'])
 def test_same_files_with_any_number_of_workers(tmp_path, layout):
     reports = []
-    generate(str(tmp_path / 'one'), layout, DemoOptions(**TINY),
+    generate(str(tmp_path / 'one'),
+             layout,
+             DemoOptions(**TINY),
              report=lambda done, total: reports.append((done, total)))
     generate(str(tmp_path / 'two'), layout, DemoOptions(**TINY), workers=2)
     one, two = digest(tmp_path / 'one'), digest(tmp_path / 'two')
@@ -67,7 +69,8 @@ def test_too_many_towns(tmp_path, layout, most):
 
 def test_command_line(tmp_path, capsys):
     out = tmp_path / 'out'
-    main([str(out), '--scenes', '2', '--image-size', '64', '32', '--azimuths', '90', '--towns', '1'])
+    main(
+        [str(out), '--scenes', '2', '--image-size', '64', '32', '--azimuths', '90', '--towns', '1'])
     printed = capsys.readouterr().out
     assert '3/3' in printed and 's a scene' in printed
     assert f'sequence 00 (training): 2 frames in {out}' in printed

@@ -2,8 +2,8 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from nclr_plugin.datasets.demo.primitives import (Material, Part, Primitives, Shape,
-                                                  frustum_planes, place, yaw_matrix)
+from nclr_plugin.datasets.demo.primitives import (Material, Part, Primitives, Shape, frustum_planes,
+                                                  place, yaw_matrix)
 
 PLAIN = Material((0.5, 0.5, 0.5), 50)
 
@@ -20,7 +20,8 @@ def level(part, points):
     front, back, side = np.array(part.inset) * 1.0
     grow = (z + 1) / 2
     return np.max([
-        x - (1 - front * grow), -x - (1 - back * grow), np.abs(y) - (1 - side * grow),
+        x - (1 - front * grow), -x - (1 - back * grow),
+        np.abs(y) - (1 - side * grow),
         np.abs(z) - 1
     ], 0)
 
@@ -29,7 +30,10 @@ def test_normals_are_gradients_of_the_solids():
     rng = np.random.default_rng(0)
     for shape in Shape:
         half = (1.5, 1.5, 0.7) if shape == Shape.CYLINDER else (2.0, 0.8, 1.2)
-        part = Part(shape, (4.0, -3.0, 1.0), half, PLAIN, Rotation.random(random_state=1).as_matrix(),
+        part = Part(shape, (4.0, -3.0, 1.0),
+                    half,
+                    PLAIN,
+                    Rotation.random(random_state=1).as_matrix(),
                     inset=(0.4, 0.2, 0.6))
         ray = rng.normal(size=(300, 3))
         low, high = np.zeros(300), np.full(300, 10.0)
@@ -46,8 +50,7 @@ def test_normals_are_gradients_of_the_solids():
         surface = Primitives([part]).surface(np.zeros(300, int), points)
         agree = (surface.normal * gradient).sum(1)
         assert (agree > 0.999).mean() > 0.97  # all but points on an edge
-        np.testing.assert_allclose(
-            surface.local, (points - part.center) @ part.rotation, atol=1e-4)
+        np.testing.assert_allclose(surface.local, (points - part.center) @ part.rotation, atol=1e-4)
 
 
 def test_frustum_planes_hold_its_corners():

@@ -23,7 +23,8 @@ def random_parts(seed, count=40):
             half[1] = half[0]
         parts.append(
             Part(shape, (reach * np.cos(angle), reach * np.sin(angle), rng.uniform(-3, 5)),
-                 tuple(half), PLAIN, Rotation.random(random_state=seed * 100 + k).as_matrix(),
+                 tuple(half), PLAIN,
+                 Rotation.random(random_state=seed * 100 + k).as_matrix(),
                  tuple(rng.uniform(0, 1, 3))))
     return parts
 

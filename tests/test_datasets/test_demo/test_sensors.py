@@ -30,7 +30,8 @@ def test_projected_points_have_the_depth_of_their_pixels(frame):
     assert beyond.mean() < 0.03
     turned = lidar2cam.copy()
     angle = np.deg2rad(3)
-    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0],
+                     [-np.sin(angle), 0, np.cos(angle)]])
     turned[:3] = turn @ lidar2cam[:3]
     scan, pixel, *_ = compare_depth(frame, turned)
     assert (np.abs(scan - pixel) < 0.04 * scan + 0.05).mean() < close.mean() - 0.05
@@ -81,12 +82,14 @@ def test_image_has_contrast_and_sky(frame):
 
 def test_shadow_lies_away_from_the_sun():
     grey = Material((0.5, 0.5, 0.5), labels.ROAD)
-    parts = [Part(Shape.BOX, (0, 0, -1), (100, 100, 1), grey),
-             Part(Shape.BOX, (0, 0, 2), (1, 1, 2), grey)]
+    parts = [
+        Part(Shape.BOX, (0, 0, -1), (100, 100, 1), grey),
+        Part(Shape.BOX, (0, 0, 2), (1, 1, 2), grey)
+    ]
     to_sun = np.array([1.0, 0.0, 1.0]) / np.sqrt(2)
     scene = Scene(Primitives(parts), [], Road(4, [0.0], 0, []), np.eye(4), to_sun, 0)
-    lit = ShadowMap(scene).lit(np.array([[-3.0, 0, 0.1], [3.0, 0, 0.1], [-7.0, 0, 0.1],
-                                         [-3.0, 3.0, 0.1], [500.0, 0, 0]]))
+    lit = ShadowMap(scene).lit(
+        np.array([[-3.0, 0, 0.1], [3.0, 0, 0.1], [-7.0, 0, 0.1], [-3.0, 3.0, 0.1], [500.0, 0, 0]]))
     np.testing.assert_allclose(lit, [0, 1, 1, 1, 1], atol=1e-6)
 
 

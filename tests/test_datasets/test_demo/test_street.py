@@ -58,7 +58,9 @@ def test_boxes_hold_all_parts_of_their_object():
 def test_scenes_are_rich():
     for scene in scenes('road', 5):
         found = set(scene.primitives.semantic)
-        assert {labels.ROAD, labels.SIDEWALK, labels.BUILDING, labels.VEGETATION, labels.POLE,
-                labels.CAR, labels.PERSON, labels.TERRAIN} <= found
+        assert {
+            labels.ROAD, labels.SIDEWALK, labels.BUILDING, labels.VEGETATION, labels.POLE,
+            labels.CAR, labels.PERSON, labels.TERRAIN
+        } <= found
         assert len(scene.objects) > 20
         assert any(thing.moving for thing in scene.objects)

@@ -69,9 +69,8 @@ class Layout(abc.ABC):
         options = self.options
         lidar2ego = lidar2ego.copy()
         lidar2ego[2, 3] = options.sensor_height or self.sensor_height
-        return LidarMount(
-            beam_elevations(options.beams or self.beams), options.azimuths or self.azimuths,
-            lidar2ego)
+        return LidarMount(beam_elevations(options.beams or self.beams), options.azimuths
+                          or self.azimuths, lidar2ego)
 
 
 def write_image(path: str, image: np.ndarray) -> None:

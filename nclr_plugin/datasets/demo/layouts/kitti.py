@@ -26,6 +26,7 @@ class KittiObjectLayout(KittiLayout):
     rectified = True
 
     def jobs(self) -> List[Job]:
+        """List the frames, the one of ``testing`` last."""
         return super().jobs() + [Job(Split.TEST, 0, 0)]
 
     def number(self, job: Job) -> int:
@@ -33,6 +34,7 @@ class KittiObjectLayout(KittiLayout):
         return job.index + (self.options.scenes if job.split == Split.VAL else 0)
 
     def write(self, job: Job, frame: Frame) -> Any:
+        """Write image, scan, calibration and, except in ``testing``, labels."""
         stem, values = f'{self.number(job):06d}', self.calibration(job)
         folder = 'testing' if job.split == Split.TEST else 'training'
         write_image(self.path(folder, 'image_2', f'{stem}.png'), frame.photographs['image_2'].image)
@@ -47,10 +49,15 @@ class KittiObjectLayout(KittiLayout):
             file.writelines(f'{line}\n' for line in lines)
 
     def finish(self, records: List[Tuple[Job, Any]]) -> List[str]:
-        stems = {split: [f'{self.number(job):06d}' for job, _ in records if job.split == split]
-                 for split in Split}
-        sets = dict(train=stems[Split.TRAIN], val=stems[Split.VAL],
-                    trainval=stems[Split.TRAIN] + stems[Split.VAL], test=stems[Split.TEST])
+        """Write ``ImageSets``."""
+        stems = {
+            split: [f'{self.number(job):06d}' for job, _ in records if job.split == split]
+            for split in Split
+        }
+        sets = dict(train=stems[Split.TRAIN],
+                    val=stems[Split.VAL],
+                    trainval=stems[Split.TRAIN] + stems[Split.VAL],
+                    test=stems[Split.TEST])
         for name, members in sets.items():
             with open(self.path('ImageSets', f'{name}.txt'), 'w', encoding='utf-8') as file:
                 file.writelines(f'{stem}\n' for stem in members)
@@ -102,5 +109,9 @@ def kitti_category(thing: Object) -> Optional[str]:
     """Return KITTI's name for a road user, or None if it has none."""
     if thing.label == labels.CAR:
         return 'Van' if thing.size[2] > VAN_HEIGHT else 'Car'
-    return {labels.TRUCK: 'Truck', labels.BUS: 'Misc', labels.PERSON: 'Pedestrian',
-            labels.BICYCLIST: 'Cyclist'}.get(thing.label)
+    return {
+        labels.TRUCK: 'Truck',
+        labels.BUS: 'Misc',
+        labels.PERSON: 'Pedestrian',
+        labels.BICYCLIST: 'Cyclist'
+    }.get(thing.label)

@@ -62,6 +62,7 @@ class KittiLayout(Layout):
         return values
 
     def mounts(self, job):
+        """Return the colour camera ``image_2`` and the LiDAR."""
         values = self.calibration(job)
         cam2img = values['P2'][:, :3]
         shift = np.eye(4)

@@ -45,21 +45,34 @@ CATEGORIES = (  # in the order of their lidarseg index
     'vehicle.trailer', 'vehicle.truck', 'flat.driveable_surface', 'flat.other', 'flat.sidewalk',
     'flat.terrain', 'static.manmade', 'static.other', 'static.vegetation', 'vehicle.ego')
 CATEGORY_OF_LABEL = {
-    labels.CAR: 'vehicle.car', labels.TRUCK: 'vehicle.truck', labels.BUS: 'vehicle.bus.rigid',
-    labels.PERSON: 'human.pedestrian.adult', labels.BICYCLIST: 'vehicle.bicycle',
-    labels.BICYCLE: 'vehicle.bicycle', labels.ROAD: 'flat.driveable_surface',
-    labels.LANE_MARKING: 'flat.driveable_surface', labels.PARKING: 'flat.driveable_surface',
-    labels.SIDEWALK: 'flat.sidewalk', labels.TERRAIN: 'flat.terrain',
-    labels.BUILDING: 'static.manmade', labels.FENCE: 'static.manmade',
-    labels.OTHER_STRUCTURE: 'static.manmade', labels.POLE: 'static.manmade',
-    labels.TRAFFIC_SIGN: 'static.manmade', labels.OTHER_OBJECT: 'static.manmade',
-    labels.VEGETATION: 'static.vegetation', labels.TRUNK: 'static.vegetation',
+    labels.CAR: 'vehicle.car',
+    labels.TRUCK: 'vehicle.truck',
+    labels.BUS: 'vehicle.bus.rigid',
+    labels.PERSON: 'human.pedestrian.adult',
+    labels.BICYCLIST: 'vehicle.bicycle',
+    labels.BICYCLE: 'vehicle.bicycle',
+    labels.ROAD: 'flat.driveable_surface',
+    labels.LANE_MARKING: 'flat.driveable_surface',
+    labels.PARKING: 'flat.driveable_surface',
+    labels.SIDEWALK: 'flat.sidewalk',
+    labels.TERRAIN: 'flat.terrain',
+    labels.BUILDING: 'static.manmade',
+    labels.FENCE: 'static.manmade',
+    labels.OTHER_STRUCTURE: 'static.manmade',
+    labels.POLE: 'static.manmade',
+    labels.TRAFFIC_SIGN: 'static.manmade',
+    labels.OTHER_OBJECT: 'static.manmade',
+    labels.VEGETATION: 'static.vegetation',
+    labels.TRUNK: 'static.vegetation',
 }
 DETECTION_CLASSES = ('car', 'truck', 'trailer', 'bus', 'construction_vehicle', 'bicycle',
                      'motorcycle', 'pedestrian', 'traffic_cone', 'barrier')
 DETECTION_OF_CATEGORY = {
-    'vehicle.car': 'car', 'vehicle.truck': 'truck', 'vehicle.bus.rigid': 'bus',
-    'human.pedestrian.adult': 'pedestrian', 'vehicle.bicycle': 'bicycle',
+    'vehicle.car': 'car',
+    'vehicle.truck': 'truck',
+    'vehicle.bus.rigid': 'bus',
+    'human.pedestrian.adult': 'pedestrian',
+    'vehicle.bicycle': 'bicycle',
 }
 ATTRIBUTES = ('vehicle.moving', 'vehicle.parked', 'pedestrian.moving', 'pedestrian.standing',
               'cycle.with_rider', 'cycle.without_rider')
@@ -104,6 +117,7 @@ class NuScenesLayout(Layout):
                              f'each training scene of {VERSION}, found {options.towns}.')
 
     def jobs(self) -> List[Job]:
+        """List the frames; those of validation alternate between its towns."""
         towns = len(SCENE_NAMES[Split.VAL])
         return [
             job if job.split == Split.TRAIN else job._replace(town=job.index % towns)
@@ -111,6 +125,7 @@ class NuScenesLayout(Layout):
         ]
 
     def mounts(self, job):
+        """Return the six cameras and the LiDAR; each town has its own calibration."""
         rng = town_rng(self.options.seed, job.split, job.town)
         rng = np.random.default_rng(rng.integers(2**63))
         lidar = self.lidar(LIDAR_TO_EGO)
@@ -129,12 +144,13 @@ class NuScenesLayout(Layout):
     # -- one frame ----------------------------------------------------------------------------
 
     def write(self, job: Job, frame: Frame) -> Sample:
+        """Write images, scan and point labels; return what the tables need."""
         for name, photograph in frame.photographs.items():
             write_image(self.path(self._file(job, name)), photograph.image)
         scan = frame.scan
         intensity = np.round(scan.points[:, 3:] * 255)
-        np.column_stack([scan.points[:, :3], intensity, scan.ring]).astype(np.float32).tofile(
-            self.path(self._file(job, LIDAR)))
+        np.column_stack([scan.points[:, :3], intensity,
+                         scan.ring]).astype(np.float32).tofile(self.path(self._file(job, LIDAR)))
         lut = np.zeros(256, np.uint8)
         for label, category in CATEGORY_OF_LABEL.items():
             lut[label] = CATEGORIES.index(category)
@@ -175,10 +191,13 @@ class NuScenesLayout(Layout):
     # -- tables -------------------------------------------------------------------------------
 
     def finish(self, records: List[Tuple[Job, Sample]]) -> List[str]:
-        tables: Dict[str, List[dict]] = {name: [] for name in (
-            'category', 'attribute', 'visibility', 'instance', 'sensor', 'calibrated_sensor',
-            'ego_pose', 'log', 'scene', 'sample', 'sample_data', 'sample_annotation', 'map',
-            'lidarseg', 'panoptic')}
+        """Write the tables, the map mask and mmdet3d's infos."""
+        tables: Dict[str, List[dict]] = {
+            name: []
+            for name in ('category', 'attribute', 'visibility', 'instance', 'sensor',
+                         'calibrated_sensor', 'ego_pose', 'log', 'scene', 'sample', 'sample_data',
+                         'sample_annotation', 'map', 'lidarseg', 'panoptic')
+        }
         self._fill_vocabulary(tables)
         towns: Dict[Tuple[Split, int], List[Tuple[Job, Sample]]] = {}
         for job, sample in records:
@@ -186,16 +205,16 @@ class NuScenesLayout(Layout):
         for members in towns.values():
             self._fill_town(tables, members)
         mask = os.path.join('maps', 'demo.png')
-        tables['map'].append(dict(
-            category='semantic_prior', token=self._token('map'), filename=mask,
-            log_tokens=[log['token'] for log in tables['log']]))
+        tables['map'].append(
+            dict(category='semantic_prior',
+                 token=self._token('map'),
+                 filename=mask,
+                 log_tokens=[log['token'] for log in tables['log']]))
         write_image(self.path(mask), np.full((16, 16, 3), 255, np.uint8))
         for name, rows in tables.items():
             with open(self.path(VERSION, f'{name}.json'), 'w', encoding='utf-8') as file:
                 json.dump(rows, file, indent=0)
-        lines = [
-            f"{len(records)} samples in {len(towns)} scenes of '{VERSION}' in {self.root}"
-        ]
+        lines = [f"{len(records)} samples in {len(towns)} scenes of '{VERSION}' in {self.root}"]
         for split in (Split.TRAIN, Split.VAL):
             members = [record for record in records if record[0].split == split]
             path = self.path(f'nuscenes_infos_{split.name.lower()}.pkl')
@@ -205,17 +224,18 @@ class NuScenesLayout(Layout):
 
     def _fill_vocabulary(self, tables: Dict[str, List[dict]]) -> None:
         for index, name in enumerate(CATEGORIES):
-            tables['category'].append(dict(
-                token=self._token('category', name), name=name, description='', index=index))
+            tables['category'].append(
+                dict(token=self._token('category', name), name=name, description='', index=index))
         for name in ATTRIBUTES:
-            tables['attribute'].append(dict(
-                token=self._token('attribute', name), name=name, description=''))
+            tables['attribute'].append(
+                dict(token=self._token('attribute', name), name=name, description=''))
         for level, name in enumerate(VISIBILITY_LEVELS):
             tables['visibility'].append(dict(token=str(level + 1), level=name, description=''))
         for channel in (LIDAR, *CAMERAS):
-            tables['sensor'].append(dict(
-                token=self._token('sensor', channel), channel=channel,
-                modality='lidar' if channel == LIDAR else 'camera'))
+            tables['sensor'].append(
+                dict(token=self._token('sensor', channel),
+                     channel=channel,
+                     modality='lidar' if channel == LIDAR else 'camera'))
 
     def _fill_town(self, tables: Dict[str, List[dict]], members: List[Tuple[Job, Sample]]) -> None:
         """Add one scene with its log, sensors and samples."""
@@ -223,51 +243,67 @@ class NuScenesLayout(Layout):
         name = SCENE_NAMES[first.split][first.town]
         scene, log = self._token('scene', name), self._token('log', name)
         samples = [self._token('sample', job) for job, _ in members]
-        tables['log'].append(dict(
-            token=log, logfile=_log_name(first), vehicle='demo', date_captured='2020-01-01',
-            location=_log_name(first)))
-        tables['scene'].append(dict(
-            token=scene, name=name, log_token=log, nbr_samples=len(members),
-            first_sample_token=samples[0], last_sample_token=samples[-1],
-            description='Places of one procedural town.'))
+        tables['log'].append(
+            dict(token=log,
+                 logfile=_log_name(first),
+                 vehicle='demo',
+                 date_captured='2020-01-01',
+                 location=_log_name(first)))
+        tables['scene'].append(
+            dict(token=scene,
+                 name=name,
+                 log_token=log,
+                 nbr_samples=len(members),
+                 first_sample_token=samples[0],
+                 last_sample_token=samples[-1],
+                 description='Places of one procedural town.'))
         cameras, lidar = self.mounts(first)
         for channel in (LIDAR, *CAMERAS):
             camera = cameras.get(channel)
             pose = lidar.lidar2ego
             if camera is not None:
                 pose = pose @ np.linalg.inv(camera.lidar2cam)
-            tables['calibrated_sensor'].append(dict(
-                token=self._token('calibrated_sensor', channel, name),
-                sensor_token=self._token('sensor', channel), **_pose(pose),
-                camera_intrinsic=[] if camera is None else camera.cam2img.tolist()))
+            tables['calibrated_sensor'].append(
+                dict(token=self._token('calibrated_sensor', channel, name),
+                     sensor_token=self._token('sensor', channel),
+                     **_pose(pose),
+                     camera_intrinsic=[] if camera is None else camera.cam2img.tolist()))
         for k, (job, sample) in enumerate(members):
-            tables['sample'].append(dict(
-                token=samples[k], timestamp=self._timestamp(job), scene_token=scene,
-                prev=samples[k - 1] if k else '',
-                next=samples[k + 1] if k + 1 < len(samples) else ''))
+            tables['sample'].append(
+                dict(token=samples[k],
+                     timestamp=self._timestamp(job),
+                     scene_token=scene,
+                     prev=samples[k - 1] if k else '',
+                     next=samples[k + 1] if k + 1 < len(samples) else ''))
             self._fill_sample(tables, job, sample, name, cameras)
 
     def _fill_sample(self, tables: Dict[str, List[dict]], job: Job, sample: Sample, scene: str,
                      cameras: Dict[str, CameraMount]) -> None:
         for channel in (LIDAR, *CAMERAS):
-            token, pose = self._token('sample_data', channel, job), self._token(
-                'ego_pose', channel, job)
+            token, pose = self._token('sample_data', channel,
+                                      job), self._token('ego_pose', channel, job)
             camera = cameras.get(channel)
-            tables['ego_pose'].append(dict(
-                token=pose, timestamp=self._timestamp(job), **_pose(sample.ego2global)))
-            tables['sample_data'].append(dict(
-                token=token, sample_token=self._token('sample', job), ego_pose_token=pose,
-                calibrated_sensor_token=self._token('calibrated_sensor', channel, scene),
-                timestamp=self._timestamp(job), is_key_frame=True, prev='', next='',
-                fileformat='pcd' if camera is None else 'jpg',
-                width=0 if camera is None else camera.width,
-                height=0 if camera is None else camera.height,
-                filename=self._file(job, channel)))
+            tables['ego_pose'].append(
+                dict(token=pose, timestamp=self._timestamp(job), **_pose(sample.ego2global)))
+            tables['sample_data'].append(
+                dict(token=token,
+                     sample_token=self._token('sample', job),
+                     ego_pose_token=pose,
+                     calibrated_sensor_token=self._token('calibrated_sensor', channel, scene),
+                     timestamp=self._timestamp(job),
+                     is_key_frame=True,
+                     prev='',
+                     next='',
+                     fileformat='pcd' if camera is None else 'jpg',
+                     width=0 if camera is None else camera.width,
+                     height=0 if camera is None else camera.height,
+                     filename=self._file(job, channel)))
         lidar_token = self._token('sample_data', LIDAR, job)
         for task, suffix in (('lidarseg', 'bin'), ('panoptic', 'npz')):
-            tables[task].append(dict(
-                token=lidar_token, sample_data_token=lidar_token,
-                filename=self._label_file(job, task, suffix)))
+            tables[task].append(
+                dict(token=lidar_token,
+                     sample_data_token=lidar_token,
+                     filename=self._label_file(job, task, suffix)))
         for annotation in sample.annotations:
             self._fill_annotation(tables, job, annotation)
 
@@ -280,17 +316,25 @@ class NuScenesLayout(Layout):
         center[:2] += self._offset(job)
         length, width, height = thing.size.tolist()
         level = np.searchsorted([0.4, 0.6, 0.8], annotation.share, side='right') + 1
-        tables['instance'].append(dict(
-            token=instance, nbr_annotations=1, first_annotation_token=token,
-            last_annotation_token=token,
-            category_token=self._token('category', CATEGORY_OF_LABEL[thing.label])))
-        tables['sample_annotation'].append(dict(
-            token=token, sample_token=self._token('sample', job), instance_token=instance,
-            visibility_token=str(level),
-            attribute_tokens=[self._token('attribute', _attribute(thing))],
-            translation=center.tolist(), size=[width, length, height],
-            rotation=_quaternion(yaw_matrix(thing.yaw)), prev='', next='',
-            num_lidar_pts=annotation.num_points, num_radar_pts=0))
+        tables['instance'].append(
+            dict(token=instance,
+                 nbr_annotations=1,
+                 first_annotation_token=token,
+                 last_annotation_token=token,
+                 category_token=self._token('category', CATEGORY_OF_LABEL[thing.label])))
+        tables['sample_annotation'].append(
+            dict(token=token,
+                 sample_token=self._token('sample', job),
+                 instance_token=instance,
+                 visibility_token=str(level),
+                 attribute_tokens=[self._token('attribute', _attribute(thing))],
+                 translation=center.tolist(),
+                 size=[width, length, height],
+                 rotation=_quaternion(yaw_matrix(thing.yaw)),
+                 prev='',
+                 next='',
+                 num_lidar_pts=annotation.num_points,
+                 num_radar_pts=0))
 
     def _write_infos(self, path: str, members: List[Tuple[Job, Sample]]) -> None:
         """Write the infos, version 2, that mmdet3d's nuScenes datasets read."""
@@ -298,32 +342,35 @@ class NuScenesLayout(Layout):
         for k, (job, sample) in enumerate(members):
             cameras, lidar = self.mounts(job)
             images = {
-                name: dict(
-                    img_path=os.path.basename(self._file(job, name)),
-                    cam2img=mount.cam2img.tolist(),
-                    cam2ego=(lidar.lidar2ego @ np.linalg.inv(mount.lidar2cam)).tolist(),
-                    lidar2cam=mount.lidar2cam.tolist(),
-                    sample_data_token=self._token('sample_data', name, job),
-                    timestamp=self._timestamp(job) / 1e6)
+                name:
+                dict(img_path=os.path.basename(self._file(job, name)),
+                     cam2img=mount.cam2img.tolist(),
+                     cam2ego=(lidar.lidar2ego @ np.linalg.inv(mount.lidar2cam)).tolist(),
+                     lidar2cam=mount.lidar2cam.tolist(),
+                     sample_data_token=self._token('sample_data', name, job),
+                     timestamp=self._timestamp(job) / 1e6)
                 for name, mount in cameras.items()
             }
             lidar2global = sample.ego2global @ lidar.lidar2ego
-            entries.append(dict(
-                sample_idx=k,
-                token=self._token('sample', job),
-                timestamp=self._timestamp(job) / 1e6,
-                ego2global=sample.ego2global.tolist(),
-                images=images,
-                lidar_points=dict(
-                    num_pts_feats=5,
-                    lidar_path=os.path.basename(self._file(job, LIDAR)),
-                    lidar2ego=lidar.lidar2ego.tolist()),
-                instances=[_instance(item, lidar2global) for item in sample.annotations],
-                pts_semantic_mask_path=os.path.basename(
-                    self._label_file(job, 'lidarseg', 'bin'))))
-        metainfo = dict(
-            categories={name: k for k, name in enumerate(DETECTION_CLASSES)},
-            dataset='nuscenes', version=VERSION, info_version='1.1')
+            entries.append(
+                dict(sample_idx=k,
+                     token=self._token('sample', job),
+                     timestamp=self._timestamp(job) / 1e6,
+                     ego2global=sample.ego2global.tolist(),
+                     images=images,
+                     lidar_points=dict(num_pts_feats=5,
+                                       lidar_path=os.path.basename(self._file(job, LIDAR)),
+                                       lidar2ego=lidar.lidar2ego.tolist()),
+                     instances=[_instance(item, lidar2global) for item in sample.annotations],
+                     pts_semantic_mask_path=os.path.basename(
+                         self._label_file(job, 'lidarseg', 'bin'))))
+        metainfo = dict(categories={
+            name: k
+            for k, name in enumerate(DETECTION_CLASSES)
+        },
+                        dataset='nuscenes',
+                        version=VERSION,
+                        info_version='1.1')
         with open(path, 'wb') as file:
             pickle.dump(dict(metainfo=metainfo, data_list=entries), file)
 
@@ -345,10 +392,13 @@ def _instance(annotation: Annotation, lidar2global: np.ndarray) -> dict:
     category = DETECTION_OF_CATEGORY[CATEGORY_OF_LABEL[thing.label]]
     label = DETECTION_CLASSES.index(category)
     velocity = lidar2global[:2, :2].T @ thing.velocity
-    return dict(
-        bbox_label=label, bbox_label_3d=label, bbox_3d=annotation.box.tolist(),
-        bbox_3d_isvalid=annotation.num_points > 0, num_lidar_pts=annotation.num_points,
-        num_radar_pts=0, velocity=velocity.tolist())
+    return dict(bbox_label=label,
+                bbox_label_3d=label,
+                bbox_3d=annotation.box.tolist(),
+                bbox_3d_isvalid=annotation.num_points > 0,
+                num_lidar_pts=annotation.num_points,
+                num_radar_pts=0,
+                velocity=velocity.tolist())
 
 
 def _pose(transform: np.ndarray) -> dict:

@@ -30,8 +30,8 @@ class SemanticKittiLayout(KittiLayout):
     def __init__(self, root: str, options: DemoOptions) -> None:
         super().__init__(root, options)
         if options.towns > len(TRAIN_SEQUENCES):
-            raise ValueError(f'towns: expected at most {len(TRAIN_SEQUENCES)}, one for each training '
-                             f'sequence of SemanticKITTI, found {options.towns}.')
+            raise ValueError(f'towns: expected at most {len(TRAIN_SEQUENCES)}, one for each '
+                             f'training sequence of SemanticKITTI, found {options.towns}.')
 
     def place(self, job: Job) -> Tuple[str, int]:
         """Return the sequence of a frame and its number there."""
@@ -40,16 +40,17 @@ class SemanticKittiLayout(KittiLayout):
         return TRAIN_SEQUENCES[job.town], job.index // self.options.towns
 
     def write(self, job: Job, frame: Frame) -> Any:
+        """Write image, scan and labels; return the LiDAR's pose."""
         sequence, number = self.place(job)
         stem = f'{number:06d}'
         folder = os.path.join('sequences', sequence)
-        write_image(
-            self.path(folder, 'image_2', f'{stem}.png'), frame.photographs['image_2'].image)
+        write_image(self.path(folder, 'image_2', f'{stem}.png'), frame.photographs['image_2'].image)
         frame.scan.points.tofile(self.path(folder, 'velodyne', f'{stem}.bin'))
         raw_labels(frame).tofile(self.path(folder, 'labels', f'{stem}.label'))
         return frame.lidar2world
 
     def finish(self, records: List[Tuple[Job, Any]]) -> List[str]:
+        """Write calibration, poses, times and mmdet3d's infos."""
         sequences = {}
         for job, lidar2world in records:
             sequence, number = self.place(job)
@@ -86,11 +87,10 @@ class SemanticKittiLayout(KittiLayout):
         for sequence, number in sorted(places):
             stem = os.path.join('sequences', sequence, '{}', f'{number:06d}')
             entries.append(
-                dict(
-                    lidar_points=dict(
-                        lidar_path=stem.format('velodyne') + '.bin', num_pts_feats=4),
-                    pts_semantic_mask_path=stem.format('labels') + '.label',
-                    sample_idx=f'{sequence}{number:06d}'))
+                dict(lidar_points=dict(lidar_path=stem.format('velodyne') + '.bin',
+                                       num_pts_feats=4),
+                     pts_semantic_mask_path=stem.format('labels') + '.label',
+                     sample_idx=f'{sequence}{number:06d}'))
         infos = dict(metainfo=dict(DATASET='SemanticKITTI'), data_list=entries)
         name = f'semantickitti_infos_{split.name.lower()}.pkl'
         with open(self.path(name), 'wb') as file:

@@ -1,24 +1,12 @@
 """The KITTI object layout, read back by this project and by mmdet3d."""
 import os
 import shutil
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
 
 from nclr_plugin.datasets.readers import KittiObjectReader
-
-PREPARE = """
-import sys
-from tools.dataset_converters.kitti_converter import create_kitti_info_file
-from tools.dataset_converters.update_infos_to_v2 import update_pkl_infos
-root = sys.argv[1]
-create_kitti_info_file(root, 'kitti')
-for split in ('train', 'val', 'test'):
-    update_pkl_infos('kitti', root, f'{root}/kitti_infos_{split}.pkl')
-"""  # what mmdet3d's create_data.py does first
 
 
 @pytest.fixture(scope='module')
@@ -32,9 +20,10 @@ def read_labels(path):
 
 def test_image_sets(root):
     sets = {path.stem: path.read_text().split() for path in (root / 'ImageSets').iterdir()}
-    assert sets == dict(
-        train=['000000', '000001', '000002'], val=['000003', '000004'],
-        trainval=[f'{k:06d}' for k in range(5)], test=['000000'])
+    assert sets == dict(train=['000000', '000001', '000002'],
+                        val=['000003', '000004'],
+                        trainval=[f'{k:06d}' for k in range(5)],
+                        test=['000000'])
     assert not (root / 'testing' / 'label_2').exists()
 
 
@@ -43,8 +32,9 @@ def test_boxes_hold_points_in_the_camera_frame(root):
     filled = 0
     for frame in KittiObjectReader().read(str(root)):
         path = root / 'training' / 'label_2' / f"{frame['frame_id']}.txt"
-        calibration = dict(line.split(':') for line in
-                           (root / 'training' / 'calib' / path.name).read_text().splitlines())
+        calibration = dict(
+            line.split(':')
+            for line in (root / 'training' / 'calib' / path.name).read_text().splitlines())
         rectify = np.array(calibration['R0_rect'].split(), float).reshape(3, 3)
         lidar2ref = np.array(calibration['Tr_velo_to_cam'].split(), float).reshape(3, 4)
         points = np.fromfile(frame['lidar_path'], np.float32).reshape(-1, 4)[:, :3]
@@ -67,8 +57,9 @@ def test_boxes_hold_points_in_the_camera_frame(root):
 
 
 def test_occlusion_and_truncation_vary(root):
-    lines = [fields for path in (root / 'training' / 'label_2').iterdir()
-             for fields in read_labels(path)]
+    lines = [
+        fields for path in (root / 'training' / 'label_2').iterdir() for fields in read_labels(path)
+    ]
     kept = [fields for fields in lines if fields[0] != 'DontCare']
     assert {fields[0] for fields in kept} >= {'Car', 'Pedestrian'}
     assert {fields[2] for fields in kept} == {'0', '1', '2'}
@@ -85,21 +76,26 @@ def test_images_and_scans(root):
         assert size % 16 == 0 and size > 16 * 5000
 
 
-def test_mmdet3d_prepares_it(root, tmp_path):
+def test_mmdet3d_prepares_it(root, tmp_path, monkeypatch):
+    """The steps of mmdet3d's ``create_data.py kitti`` that make the infos."""
     mmdet3d = pytest.importorskip('mmdet3d')
-    tools = os.path.join(os.path.dirname(mmdet3d.__file__), '.mim')
+    tools = os.path.join(os.path.dirname(mmdet3d.__file__), '.mim', 'tools')
     if not os.path.isdir(tools):
         pytest.skip('mmdet3d was installed without its tools')
+    monkeypatch.syspath_prepend(tools)
+    from dataset_converters.kitti_converter import create_kitti_info_file
+    from dataset_converters.update_infos_to_v2 import update_pkl_infos
     copy = tmp_path / 'kitti'
     shutil.copytree(root, copy)
-    result = subprocess.run([sys.executable, '-c', PREPARE, str(copy)], cwd=tools,
-                            env={**os.environ, 'PYTHONPATH': '.'}, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr[-2000:]
+    create_kitti_info_file(str(copy), 'kitti')
+    for split in ('train', 'val', 'test'):
+        update_pkl_infos('kitti', str(copy), str(copy / f'kitti_infos_{split}.pkl'))
     from mmdet3d.datasets import KittiDataset
     from mmdet3d.utils import register_all_modules
     register_all_modules(init_default_scope=True)
-    dataset = KittiDataset(str(copy), 'kitti_infos_train.pkl', [], data_prefix=dict(
-        pts='training/velodyne', img='training/image_2'))
+    dataset = KittiDataset(str(copy),
+                           'kitti_infos_train.pkl', [],
+                           data_prefix=dict(pts='training/velodyne', img='training/image_2'))
     assert len(dataset) == 3
     for index in range(3):
         info = dataset.get_data_info(index)

@@ -22,7 +22,11 @@ def test_camera_looks_ahead_and_sits_ahead_of_the_lidar():
 
 
 def test_options_reach_the_sensors():
-    options = DemoOptions(scenes=1, image_size=(416, 128), focal=300.0, beams=32, azimuths=500,
+    options = DemoOptions(scenes=1,
+                          image_size=(416, 128),
+                          focal=300.0,
+                          beams=32,
+                          azimuths=500,
                           sensor_height=2.1)
     cameras, lidar = SemanticKittiLayout('.', options).mounts(Job(Split.TRAIN, 0, 0))
     mount = cameras['image_2']

@@ -87,13 +87,15 @@ def test_infos_agree_with_the_tables(root, devkit):
             _, boxes, cam2img = devkit.get_sample_data(sample['data'][name])
             image = info['images'][name]
             np.testing.assert_allclose(image['cam2img'], cam2img)
-            record = devkit.get('calibrated_sensor', devkit.get(
-                'sample_data', sample['data'][name])['calibrated_sensor_token'])
+            record = devkit.get(
+                'calibrated_sensor',
+                devkit.get('sample_data', sample['data'][name])['calibrated_sensor_token'])
             w, *xyz = record['rotation']
             cam2ego = np.eye(4)
             cam2ego[:3, :3] = Rotation.from_quat([*xyz, w]).as_matrix()
             cam2ego[:3, 3] = record['translation']
-            np.testing.assert_allclose(np.linalg.inv(cam2ego) @ lidar2ego, image['lidar2cam'],
+            np.testing.assert_allclose(np.linalg.inv(cam2ego) @ lidar2ego,
+                                       image['lidar2cam'],
                                        atol=1e-9)
         _, boxes, _ = devkit.get_sample_data(sample['data']['LIDAR_TOP'])
         assert len(boxes) == len(info['instances'])
@@ -108,13 +110,21 @@ def test_mmdet3d_reads_it(root):
     datasets = pytest.importorskip('mmdet3d.datasets')
     from mmdet3d.utils import register_all_modules
     register_all_modules(init_default_scope=True)
-    dataset = datasets.NuScenesDataset(
-        str(root), 'nuscenes_infos_train.pkl', box_type_3d='LiDAR',
-        data_prefix=dict(pts='samples/LIDAR_TOP', img=''), pipeline=[
-            dict(type='LoadPointsFromFile', coord_type='LIDAR', load_dim=5, use_dim=5),
-            dict(type='LoadAnnotations3D', with_bbox_3d=True, with_label_3d=True),
-            dict(type='Pack3DDetInputs', keys=['points', 'gt_bboxes_3d', 'gt_labels_3d']),
-        ])
+    dataset = datasets.NuScenesDataset(str(root),
+                                       'nuscenes_infos_train.pkl',
+                                       box_type_3d='LiDAR',
+                                       data_prefix=dict(pts='samples/LIDAR_TOP', img=''),
+                                       pipeline=[
+                                           dict(type='LoadPointsFromFile',
+                                                coord_type='LIDAR',
+                                                load_dim=5,
+                                                use_dim=5),
+                                           dict(type='LoadAnnotations3D',
+                                                with_bbox_3d=True,
+                                                with_label_3d=True),
+                                           dict(type='Pack3DDetInputs',
+                                                keys=['points', 'gt_bboxes_3d', 'gt_labels_3d']),
+                                       ])
     assert len(dataset) == 3
     sample = dataset[0]
     boxes = sample['data_samples'].gt_instances_3d.bboxes_3d

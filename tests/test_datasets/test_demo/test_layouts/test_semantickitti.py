@@ -9,8 +9,10 @@ from nclr_plugin.datasets.demo.layouts import Job, SemanticKittiLayout
 from nclr_plugin.datasets.demo.options import DemoOptions
 from nclr_plugin.datasets.readers import KittiOdometryReader
 
-KNOWN = {0, 1, 10, 11, 13, 15, 16, 18, 20, 30, 31, 32, 40, 44, 48, 49, 50, 51, 52, 60, 70, 71, 72,
-         80, 81, 99, 252, 253, 254, 255, 256, 257, 258, 259}
+KNOWN = {
+    0, 1, 10, 11, 13, 15, 16, 18, 20, 30, 31, 32, 40, 44, 48, 49, 50, 51, 52, 60, 70, 71, 72, 80,
+    81, 99, 252, 253, 254, 255, 256, 257, 258, 259
+}
 
 
 @pytest.fixture(scope='module')
@@ -19,8 +21,10 @@ def root(make_root):
 
 
 def test_sequences(root):
-    found = {path.name: len(list((path / 'velodyne').iterdir()))
-             for path in (root / 'sequences').iterdir()}
+    found = {
+        path.name: len(list((path / 'velodyne').iterdir()))
+        for path in (root / 'sequences').iterdir()
+    }
     assert found == {'00': 2, '01': 1, '08': 2}
 
 
@@ -39,8 +43,8 @@ def test_files_of_a_frame_belong_together(root):
 
 
 def test_moving_and_parked_are_told_apart(root):
-    found = np.unique(np.concatenate(
-        [np.fromfile(path, np.uint32) & 0xFFFF for path in root.rglob('*.label')]))
+    found = np.unique(
+        np.concatenate([np.fromfile(path, np.uint32) & 0xFFFF for path in root.rglob('*.label')]))
     assert labels.CAR in found and labels.MOVING[labels.CAR] in found
 
 
@@ -50,8 +54,11 @@ def test_calibration_reads_back(root):
     assert len(frames) == 5
     layout = SemanticKittiLayout(str(root), options)
     for frame in frames:
-        job = {'00': Job(Split.TRAIN, 0, 0), '01': Job(Split.TRAIN, 1, 0),
-               '08': Job(Split.VAL, 0, 0)}[frame['frame_id'][:2]]
+        job = {
+            '00': Job(Split.TRAIN, 0, 0),
+            '01': Job(Split.TRAIN, 1, 0),
+            '08': Job(Split.VAL, 0, 0)
+        }[frame['frame_id'][:2]]
         mount = layout.mounts(job)[0]['image_2']
         np.testing.assert_allclose(frame['images'][0]['lidar2cam'], mount.lidar2cam, atol=1e-9)
         np.testing.assert_allclose(frame['images'][0]['cam2img'], mount.cam2img, rtol=1e-9)
@@ -75,13 +82,19 @@ def test_mmdet3d_reads_it(root):
     register_all_modules(init_default_scope=True)
     mapping = {label: 18 if label in (0, 1, 99) else 3 for label in KNOWN}
     dataset = datasets.SemanticKittiDataset(
-        data_root=str(root), ann_file='semantickitti_infos_train.pkl',
+        data_root=str(root),
+        ann_file='semantickitti_infos_train.pkl',
         metainfo=dict(classes=datasets.SemanticKittiDataset.METAINFO['classes'],
-                      seg_label_mapping=mapping, max_label=259),
+                      seg_label_mapping=mapping,
+                      max_label=259),
         pipeline=[
             dict(type='LoadPointsFromFile', coord_type='LIDAR', load_dim=4, use_dim=4),
-            dict(type='LoadAnnotations3D', with_bbox_3d=False, with_label_3d=False,
-                 with_seg_3d=True, seg_3d_dtype='np.int32', seg_offset=2**16,
+            dict(type='LoadAnnotations3D',
+                 with_bbox_3d=False,
+                 with_label_3d=False,
+                 with_seg_3d=True,
+                 seg_3d_dtype='np.int32',
+                 seg_offset=2**16,
                  dataset_type='semantickitti'),
             dict(type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask']),
         ])
