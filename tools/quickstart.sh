@@ -51,6 +51,20 @@ run the same command again: finished stages are skipped.\n' "$title" >&2
     printf '=== [%s] %s: finished in %d s\n' "$(clock)" "$title" $((SECONDS - begin))
 }
 
+# concise LOG command...: shows the output but for the listings of configuration, environment and
+# hooks, which stay in LOG with the rest.
+concise() {
+    local log=$1 status=0
+    shift
+    "$@" 2>&1 | tee "$log" | awk '
+        /^[0-9\/]+ [0-9:]+ - mmengine - / {
+            hide = / - Config:/ || / - Hooks will be executed/ || /INFO - *$/
+        }
+        !hide { print; fflush() }' || status=$?
+    [ "$status" -eq 0 ] || tail -n 30 "$log" >&2
+    return "$status"
+}
+
 create_data() {
     rm -rf "$DATA"
     "$PYTHON" tools/create_demo_data.py "$DATA" \
@@ -61,7 +75,8 @@ evaluate() { # checkpoint, folder of the log, further options
     local checkpoint=$1 folder=$2
     shift 2
     rm -rf "$folder"
-    "$PYTHON" tools/test.py "$CONFIG" "$checkpoint" --work-dir "$folder" "$@"
+    concise "$folder.log" \
+        "$PYTHON" tools/test.py "$CONFIG" "$checkpoint" --work-dir "$folder" "$@"
 }
 
 # Weights of other settings or data must not be taken for a start of this training.
@@ -70,7 +85,7 @@ train() {
         rm -rf "$OUT/train"
         printf '%s\n' "$TRAIN_KEY" >"$OUT/train.key"
     fi
-    "$PYTHON" tools/train.py "$CONFIG" --work-dir "$OUT/train" --resume \
+    concise "$OUT/train.log" "$PYTHON" tools/train.py "$CONFIG" --work-dir "$OUT/train" --resume \
         ${ITERATIONS:+--cfg-options train_cfg.max_iters="$ITERATIONS"}
 }
 
@@ -113,7 +128,7 @@ prefix = 'calibration/'
 print(f'{"held-out scenes":<28}{"before":>12}{"after":>12}{"identity":>12}')
 for key, value in after.items():
     identity = after.get(key.replace(prefix, prefix + 'identity_'))
-    if identity is not None:
+    if key.startswith(prefix) and identity is not None:
         print(f'{key[len(prefix):]:<28}{before[key]:>12.3f}{value:>12.3f}{identity:>12.3f}')
 print('identity: the known calibration without the random placement that is to be found')
 PY
