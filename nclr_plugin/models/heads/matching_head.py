@@ -9,6 +9,8 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..position_encoding import cell_grid, sinusoidal_encoding
+
 
 class Matches(NamedTuple):
     """Pixels found for points.
@@ -32,17 +34,27 @@ class MatchingHead(BaseModule):
     Args:
         point_channels, pixel_channels: Channels of the decoded features.
         embed_dims: Channels in which points and pixels are compared.
+        hidden_channels: Width of the perceptrons that join features and positions.
+        position_channels: Channels of the sinusoidal codes of a point's and a pixel's position:
+            the fine-grained, point-wise part of a point's feature (section 3.2), and what tells
+            equal-looking cells of a map apart.
         alignment: Learn :math:`W_f` (``False``: cosine similarity, as in the paper's baseline).
         temperature: :math:`\tau` of Eq. 2.
         match: ``'soft'`` (Eq. 4-5) or ``'hard'`` (the most similar pixel).
         match_temperature: Temperature of the soft match. Eq. 5 prints none; without one a softmax
             over thousands of cosines is flat and every match lies at the image's centre.
+        point_wavelength: Shortest and longest wavelength of the points' code, metres.
+        pixel_wavelength: The same for the pixels' code, cells.
     """
 
     def __init__(self,
                  point_channels: int,
                  pixel_channels: int,
                  embed_dims: int = 64,
+                 hidden_channels: int = 128,
+                 position_channels: int = 48,
+                 point_wavelength: Tuple[float, float] = (2., 200.),
+                 pixel_wavelength: Tuple[float, float] = (4., 400.),
                  alignment: bool = True,
                  temperature: float = 0.07,
                  match: str = 'soft',
@@ -51,18 +63,40 @@ class MatchingHead(BaseModule):
         super().__init__(init_cfg)
         if match not in ('soft', 'hard'):
             raise ValueError(f'MatchingHead: match must be "soft" or "hard", found "{match}".')
-        self.point_proj = nn.Linear(point_channels, embed_dims)
-        self.pixel_proj = nn.Conv2d(pixel_channels, embed_dims, 1)
+        self.point_proj = _projection(point_channels + position_channels, hidden_channels,
+                                      embed_dims)
+        self.pixel_proj = _projection(pixel_channels + position_channels, hidden_channels,
+                                      embed_dims)
+        self.position_channels = position_channels
+        self.point_wavelength = point_wavelength
+        self.pixel_wavelength = pixel_wavelength
         self.alignment_weight = nn.Parameter(torch.eye(embed_dims)) if alignment else None
         self.temperature = temperature
         self.match_mode = match
         self.match_temperature = match_temperature
 
-    def forward(self, point_feats: Tensor, pixel_feats: Tensor) -> Tuple[Tensor, Tensor]:
-        """(N, C_P), (V, C_I, H', W') -> normalised (N, D) and (V, H' W', D), float32."""
-        points = self.point_proj(point_feats)
-        pixels = self.pixel_proj(pixel_feats).flatten(2).transpose(1, 2)
-        return F.normalize(points.float(), dim=-1), F.normalize(pixels.float(), dim=-1)
+    def forward(self, point_feats: Tensor, points: Tensor,
+                pixel_feats: Tensor) -> Tuple[Tensor, Tensor]:
+        """Features to compare.
+
+        Args:
+            point_feats: (N, C_P).
+            points: (N, 3), metres, LiDAR frame.
+            pixel_feats: (V, C_I, H', W').
+
+        Returns:
+            tuple: normalised (N, D) and (V, H' W', D), float32.
+        """
+        where = sinusoidal_encoding(points, self.position_channels, self.point_wavelength)
+        f_points = self.point_proj(torch.cat((point_feats, where.to(point_feats)), -1))
+
+        cells = pixel_feats.flatten(2).transpose(1, 2)
+        where = sinusoidal_encoding(
+            cell_grid(*pixel_feats.shape[-2:], points), self.position_channels,
+            self.pixel_wavelength)
+        f_pixels = self.pixel_proj(
+            torch.cat((cells, where.to(cells).expand(len(cells), -1, -1)), -1))
+        return F.normalize(f_points.float(), dim=-1), F.normalize(f_pixels.float(), dim=-1)
 
     @property
     def alignment_matrix(self) -> Tensor:
@@ -111,3 +145,10 @@ class MatchingHead(BaseModule):
             return Matches(centres[index], best)
         weights = torch.softmax(masked / self.match_temperature, -1)
         return Matches(weights @ centres.to(weights.dtype), best)
+
+
+def _projection(in_channels: int, hidden_channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(in_channels, hidden_channels), nn.ReLU(),
+        nn.Linear(hidden_channels, hidden_channels), nn.ReLU(),
+        nn.Linear(hidden_channels, out_channels))

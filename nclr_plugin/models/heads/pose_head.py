@@ -20,7 +20,8 @@ class PoseHead(BaseModule):
         num_points: Matches used in training, per view.
         min_points: Fewer valid matches than this give no pose (and no gradient).
         solver: Test-time method of :func:`~nclr_plugin.geometry.pnp.solve_robust`.
-        num_candidates: Matches handed to it: the most similar ones.
+        num_candidates: Matches handed to it: the most similar ones. Too few of them lie together
+            on one well-recognised object and do not fix a pose.
         threshold: Inlier threshold, pixels of the input image.
         iterations: Largest number of RANSAC iterations.
     """
@@ -29,7 +30,7 @@ class PoseHead(BaseModule):
                  num_points: int = 128,
                  min_points: int = 8,
                  solver: str = 'ransac_p3p',
-                 num_candidates: int = 500,
+                 num_candidates: int = 2000,
                  threshold: float = 4.0,
                  iterations: int = 10000,
                  init_cfg: dict = None) -> None:

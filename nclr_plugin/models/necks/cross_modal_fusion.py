@@ -8,28 +8,8 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from ..position_encoding import cell_grid, sinusoidal_encoding
 from ..ragged import padding_of
-
-
-def sinusoidal_encoding(position: Tensor, channels: int, wavelength: Tuple[float, float]) -> Tensor:
-    """Sines and cosines of each coordinate at geometrically spaced wavelengths.
-
-    Args:
-        position: (..., D).
-        channels: Channels of the code; those beyond the last multiple of 2 D are zero.
-        wavelength: Shortest and longest wavelength, in the unit of ``position``.
-
-    Returns:
-        Tensor: (..., channels).
-    """
-    dims = position.shape[-1]
-    num_waves = channels // (2 * dims)
-    exponent = torch.linspace(0, 1, num_waves, device=position.device, dtype=position.dtype)
-    shortest, longest = wavelength
-    frequency = 2 * torch.pi / (shortest * (longest / shortest)**exponent)
-    angle = (position[..., None] * frequency).flatten(-2)
-    code = torch.cat((angle.sin(), angle.cos()), -1)
-    return nn.functional.pad(code, (0, channels - code.shape[-1]))
 
 
 class FusionLayer(nn.Module):
@@ -173,7 +153,7 @@ class CrossModalFusion(BaseModule):
 
         point_pos = sinusoidal_encoding(points, self.embed_dims, self.point_wavelength)
         cell_pos = sinusoidal_encoding(
-            _cell_grid(height, width, points), self.embed_dims, self.pixel_wavelength)
+            cell_grid(height, width, points), self.embed_dims, self.pixel_wavelength)
         tokens = point_padding.pad(self.point_in(point_feats))
         pixels = pixel_padding.pad(self.pixel_in(cells))
         point_pos = point_padding.pad(point_pos.to(tokens.dtype))
@@ -196,11 +176,3 @@ class CrossModalFusion(BaseModule):
         index = torch.arange(size, device=mask.device).expand(len(mask), -1)
         spread = torch.div(index * counts, size, rounding_mode='floor')
         return torch.where(counts > size, spread, index), index < counts
-
-
-def _cell_grid(height: int, width: int, like: Tensor) -> Tensor:
-    """(H * W, 2) columns and rows of the cells of a map."""
-    v, u = torch.meshgrid(
-        torch.arange(height, device=like.device, dtype=like.dtype),
-        torch.arange(width, device=like.device, dtype=like.dtype), indexing='ij')
-    return torch.stack((u, v), -1).view(-1, 2)

@@ -1,10 +1,8 @@
 """Shapes, gradients, independence of padding and order, and the position code."""
-import numpy as np
 import pytest
 import torch
 
 from nclr_plugin.models.necks import CrossModalFusion
-from nclr_plugin.models.necks.cross_modal_fusion import sinusoidal_encoding
 
 
 @pytest.fixture
@@ -92,11 +90,3 @@ def test_keypoints_are_spread_evenly_and_bounded(fusion):
     keys, key_mask = fusion._sample_keypoints(mask)
     assert keys[0].tolist() == [0, 2, 4, 6] and key_mask[0].all()
     assert keys[1, key_mask[1]].tolist() == [0, 1, 2]
-
-
-def test_position_code_is_sines_and_cosines_of_geometric_wavelengths():
-    position = torch.tensor([[1.5, -2.0, 7.0]], dtype=torch.double)
-    code = sinusoidal_encoding(position, 14, (2., 200.))[0].numpy()
-    waves = np.array([2., 200.])
-    angles = (position.numpy()[0][:, None] * 2 * np.pi / waves).ravel()
-    np.testing.assert_allclose(code, np.concatenate((np.sin(angles), np.cos(angles), [0, 0])))
