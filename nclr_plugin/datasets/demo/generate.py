@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import multiprocessing
 import os
 import sys
@@ -12,8 +13,6 @@ from .frame import render_frame
 from .layouts import LAYOUTS, Job, Layout
 from .options import DemoOptions
 from .street import HEADINGS
-
-_layout: Layout  # of a worker process
 
 
 def generate(root: str,
@@ -47,8 +46,8 @@ def generate(root: str,
                               f'{len(os.listdir(root))} entries; remove it or name another.')
     jobs, records = writer.jobs(), []
     if workers > 1:
-        with multiprocessing.Pool(workers, _start_worker, (writer, )) as pool:
-            for record in pool.imap(_run, jobs):
+        with multiprocessing.Pool(workers, _use_one_thread) as pool:
+            for record in pool.imap(functools.partial(_make, writer), jobs):
                 records.append(record)
                 report(len(records), len(jobs))
     else:
@@ -66,15 +65,9 @@ def _make(writer: Layout, job: Job) -> Tuple[Job, Any]:
     return job, writer.write(job, frame)
 
 
-def _start_worker(writer: Layout) -> None:
-    global _layout
-    _layout = writer
+def _use_one_thread() -> None:
     import cv2
     cv2.setNumThreads(1)
-
-
-def _run(job: Job) -> Tuple[Job, Any]:
-    return _make(_layout, job)
 
 
 def parse_args(args: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -132,7 +125,7 @@ def main(args: Optional[Sequence[str]] = None) -> None:
                               azimuths=parsed.azimuths,
                               sensor_height=parsed.sensor_height)
         lines = generate(parsed.out, parsed.layout, options, parsed.workers, _show_progress)
-    except (ValueError, FileExistsError) as error:
+    except (ValueError, OSError, ImportError) as error:
         sys.exit(f'error: {error}')
     seconds, total = time.time() - start, options.scenes + options.val_scenes
     print(f"\n{total} scenes in {seconds:.0f} s ({seconds / total:.2f} s a scene), layout "

@@ -1,7 +1,7 @@
 """What a camera and a LiDAR record of a scene."""
 from __future__ import annotations
 
-from typing import NamedTuple, Tuple
+from typing import NamedTuple
 
 import numpy as np
 
