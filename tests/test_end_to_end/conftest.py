@@ -1,0 +1,166 @@
+"""The command lines as a user types them, on a small world and with a small network."""
+import importlib.util
+import itertools
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = {
+    'model.data_preprocessor.voxel_size': '(1.,1.,1.)',
+    'model.data_preprocessor.max_voxels': 'None',
+    'model.point_backbone.base_channels': 8,
+    'model.point_backbone.encoder_channels': '(8,8,8,16)',
+    'model.point_backbone.encoder_blocks': '(1,1,1,1)',
+    'model.point_backbone.decoder_channels': '(16,8,8,8)',
+    'model.point_backbone.decoder_blocks': '(1,1,1,1)',
+    'model.image_branch.depth': 18,
+    'model.image_branch.base_channels': 8,
+    'model.image_branch.out_indices': '(0,1,2)',
+    'model.image_branch.out_channels': 16,
+    'model.image_branch.weights': 'None',
+    'model.fusion.embed_dims': 24,
+    'model.fusion.num_heads': 2,
+    'model.fusion.num_layers': 1,
+    'model.fusion.ffn_channels': 24,
+    'model.matching_head.embed_dims': 16,
+    # An untrained network finds no overlap, but there shall be poses.
+    'model.overlap_head.point_threshold': 0.,
+    'model.overlap_head.pixel_threshold': 0.,
+    'model.num_samples': 64,
+    'model.num_outside': 64,
+    'model.pose_head.iterations': 100,
+}
+EVERY_ITERATION = {'default_hooks.logger.interval': 1, 'log_processor.window_size': 1}
+
+
+def pytest_collection_modifyitems(items):
+    """Everything here runs on the host."""
+    if importlib.util.find_spec('mmdet3d') is not None:
+        return
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason='runs on mmdet3d, which is not installed'))
+
+
+class CommandLine:
+    """``python tools/NAME.py ARGUMENTS --cfg-options OPTIONS``.
+
+    Called, it runs the script in this process, which saves the seconds of importing the host.
+    """
+
+    def __init__(self):
+        self._numbers = itertools.count()
+
+    def __call__(self, name, *argv, **options):
+        """Run in this process; see :meth:`words` for the options."""
+        before, modules = sys.argv, sys.path.copy()
+        sys.argv = self.words(name, *argv, **options)
+        try:
+            runpy.run_path(sys.argv[0], run_name='__main__')
+        finally:
+            sys.argv, sys.path[:] = before, modules
+
+    def process(self, name, *argv, python=(), variables=None, **options):
+        """Run as a process of its own, on the CPU."""
+        environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': '',
+                       **(variables or {})}
+        return subprocess.run(
+            [sys.executable, *python, *self.words(name, *argv, **options)], cwd=str(ROOT),
+            env=environment, capture_output=True, text=True, timeout=300)
+
+    def fails(self, name, *argv, **options):
+        """The last line that a user sees of a command that ends with an error."""
+        try:
+            self(name, *argv, **options)
+        except SystemExit as error:
+            assert isinstance(error.code, str), 'a sentence makes the exit status 1'
+            return error.code.splitlines()[-1]
+        except Exception as error:
+            return f'{type(error).__name__}: {error}'.splitlines()[-1]
+        pytest.fail(f'{name} ended without an error')
+
+    def words(self, name, *argv, tiny=True, options=None):
+        """Words of the command line; each run needs a name of its own for the host's registry."""
+        chosen = {**(TINY if tiny else {}), **(options or {})}
+        if name != 'create_demo_data' and name != 'benchmark':
+            chosen = {**EVERY_ITERATION, 'experiment_name': f'run{next(self._numbers)}', **chosen}
+        words = [str(ROOT / 'tools' / f'{name}.py'), *map(str, argv)]
+        if chosen:
+            words += ['--cfg-options', *(f'{key}={value}' for key, value in chosen.items())]
+        return words
+
+
+@pytest.fixture(scope='session')
+def run():
+    return CommandLine()
+
+
+@pytest.fixture(scope='session')
+def make_world(run, tmp_path_factory):
+    """Function: layout -> root of a demo data set with 4 training and 2 validation scenes."""
+    made = {}
+
+    def make(layout):
+        if layout not in made:
+            from nclr_plugin.datasets.demo.layouts import LAYOUTS
+            if layout not in LAYOUTS:
+                pytest.skip(f'the demo world has no layout {layout}')
+            made[layout] = tmp_path_factory.mktemp('world') / layout
+            run('create_demo_data', made[layout], '--layout', layout, '--scenes', 4,
+                '--val-scenes', 2, '--towns', 1, '--beams', 32, '--azimuths', 512,
+                '--image-size', 208, 64, tiny=False)
+        return made[layout]
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def demo_config():
+    return ROOT / 'configs' / 'nclr' / 'pretrain_demo.py'
+
+
+@pytest.fixture(scope='session')
+def demo(make_world):
+    """Options that point the demo config at a small world."""
+    root = make_world('semantickitti')
+    options = {'train_dataloader.batch_size': 2,
+               'train_dataloader.dataset.reader.sequences': '[00]'}
+    for part in ('train', 'val', 'test'):
+        options[f'{part}_dataloader.dataset.data_root'] = root
+    return options
+
+
+@pytest.fixture
+def on_cpu(monkeypatch):
+    """Run on the CPU, where the same numbers come out every time."""
+    monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cpu')
+
+
+@pytest.fixture(scope='session')
+def curves():
+    """Function: work directory -> {iteration: {name: value}}, later runs over earlier ones."""
+
+    def read(work_dir):
+        values = {}
+        for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+            for line in path.read_text().splitlines():
+                scalars = json.loads(line)
+                if 'loss' in scalars:
+                    values[scalars['step']] = {
+                        name: value for name, value in scalars.items() if 'loss' in name}
+        return values
+
+    return read
+
+
+@pytest.fixture(scope='session')
+def log():
+    """Function: work directory -> text of its newest log."""
+    return lambda work_dir: max(Path(work_dir).glob('*/*.log')).read_text()

@@ -1,0 +1,90 @@
+"""Every config says something that exists."""
+import re
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import (DATA_SAMPLERS, DATASETS, HOOKS, LOOPS, METRICS, MODELS,
+                               OPTIM_WRAPPERS, OPTIMIZERS, PARAM_SCHEDULERS, TASK_UTILS,
+                               TRANSFORMS, VISBACKENDS, VISUALIZERS, init_default_scope)
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py')
+                 if '_base_' not in path.parts and 'pcdet' not in path.parts)
+
+
+def types(node, registry):
+    """(type, registry) of a config and of every config inside it."""
+    if isinstance(node, dict):
+        if isinstance(node.get('type'), str):
+            yield node['type'], registry
+        for value in node.values():
+            yield from types(value, registry)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from types(value, registry)
+
+
+def all_types(config):
+    yield from types(config.model, MODELS)
+    yield from types(config.optim_wrapper.optimizer, OPTIMIZERS)
+    yield config.optim_wrapper.type, OPTIM_WRAPPERS
+    yield from types(config.param_scheduler, PARAM_SCHEDULERS)
+    yield from types(list(config.default_hooks.values()), HOOKS)
+    yield from types(config.custom_hooks, HOOKS)
+    yield from types(config.vis_backends, VISBACKENDS)
+    yield config.visualizer.type, VISUALIZERS
+    for part in ('train', 'val', 'test'):
+        loader = config[f'{part}_dataloader']
+        yield loader.sampler.type, DATA_SAMPLERS
+        yield loader.dataset.type, DATASETS
+        yield from types(loader.dataset.reader, TASK_UTILS)
+        yield from types(loader.dataset.pipeline, TRANSFORMS)
+        if config[f'{part}_cfg'].get('type'):
+            yield config[f'{part}_cfg'].type, LOOPS
+    for part in ('val', 'test'):
+        yield from types(config[f'{part}_evaluator'], METRICS)
+
+
+def test_there_are_configs():
+    assert {'pretrain_demo', 'pretrain_skitti', 'pretrain_kitti', 'pretrain_nuscenes'} <= {
+        path.stem for path in CONFIGS}
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_types_are_registered(path):
+    config = Config.fromfile(str(path))
+    init_default_scope(config.default_scope)
+    found = list(all_types(config))
+    assert len(found) > 30
+    unknown = [(name, registry.name) for name, registry in found if registry.get(name) is None]
+    assert not unknown
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_test_time_has_no_augmentation_and_training_crops_before_placing(path):
+    config = Config.fromfile(str(path), import_custom_modules=False)
+    train, test = ([step.type for step in config[f'{part}_dataloader'].dataset.pipeline]
+                   for part in ('train', 'test'))
+    random = {'RandomSceneFlip', 'PhotometricDistortion'}
+    assert [step for step in train if step not in random] == test
+    assert test.index('RangeCrop') < test.index('RandomPlacement')
+
+
+def readme_words():
+    """Files that the README names, but for those of mmdet3d."""
+    text = re.sub(r"mmdet3d's\s+`[^`]*`", '', (ROOT / 'README.md').read_text())
+    return sorted(set(re.findall(r'(?:configs|tools|nclr_plugin)/[\w/.-]+\.(?:py|sh|txt|yml)',
+                                 text)))
+
+
+def test_files_that_the_readme_names_exist():
+    words = readme_words()
+    assert 'configs/nclr/pretrain_skitti.py' in words and 'tools/train.py' in words
+    assert not [word for word in words if not (ROOT / word).is_file()]
+
+
+def test_configs_that_the_readme_names_for_openmim_exist():
+    text = (ROOT / 'README.md').read_text()
+    named = re.findall(r'mim train nclr_plugin (\S+)', text)
+    assert named and set(named) <= {path.name for path in CONFIGS}

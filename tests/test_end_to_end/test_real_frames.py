@@ -1,0 +1,55 @@
+"""A few steps and an evaluation on frames of the public data sets."""
+import math
+
+import pytest
+
+ITERATIONS = 2
+READER = 'dataset.reader'
+
+
+def every_part(options, parts=('train', 'val', 'test')):
+    return {f'{part}_dataloader.{key}': value for part in parts for key, value in options.items()}
+
+
+@pytest.fixture
+def check(run, demo_config, curves, log, tmp_path):
+    """Function: config, options, views to be evaluated -> runs and checks."""
+
+    def run_both(config, options, views):
+        config = demo_config.with_name(f'{config}.py')
+        options = {'train_dataloader.batch_size': 1, 'train_cfg.max_iters': ITERATIONS,
+                   'train_cfg.val_interval': 100, 'train_cfg.val_begin': 100,
+                   'custom_hooks.4.begin': 0, 'custom_hooks.4.end': 0, **options}
+        run('train', config, '--work-dir', tmp_path / 'train', options=options)
+        curve = curves(tmp_path / 'train')
+        assert len(curve) == ITERATIONS
+        for losses in curve.values():
+            assert set(losses) == {'loss', 'loss_point', 'loss_pixel', 'loss_overlap',
+                                   'loss_pose'}
+            assert all(math.isfinite(value) for value in losses.values())
+            assert losses['loss_point'] > 0 and losses['loss_pixel'] > 0
+        assert 'No broken frame' in log(tmp_path / 'train')
+        run('test', config, tmp_path / 'train' / f'iter_{ITERATIONS}.pth', '--work-dir',
+            tmp_path / 'test', '--show-dir', tmp_path / 'pictures', options=options)
+        assert f'Calibration of {views} views' in log(tmp_path / 'test')
+        assert len(list((tmp_path / 'pictures').glob('*.png'))) == views
+
+    return run_both
+
+
+def test_kitti_odometry(check, shared_data):
+    check('pretrain_skitti', every_part({
+        'dataset.data_root': shared_data / 'kitti_odometry', f'{READER}.sequences': '[90]',
+        'dataset.indices': 2}), views=2)
+
+
+def test_kitti_object(check, shared_data):
+    check('pretrain_kitti', every_part({
+        'dataset.data_root': shared_data / 'kitti_object', f'{READER}.frame_list': 'None',
+        'dataset.indices': 2}), views=2)
+
+
+def test_nuscenes(check, shared_data):
+    check('pretrain_nuscenes', every_part({
+        'dataset.data_root': shared_data / 'nuscenes_frame',
+        f'{READER}.info_file': 'info_v2.pkl'}), views=6)
