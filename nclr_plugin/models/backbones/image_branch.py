@@ -24,7 +24,8 @@ class ResNetFPN(BaseModule):
         out_channels: Channels of the stride-4 map.
         weights: Weights of the encoder: a file, or a name that mmengine's loader knows
             (``torchvision://resnet50``, ``open-mmlab://...``). ``None``: random.
-            A name that cannot be reached leaves random weights, which the log says.
+            A name that cannot be reached (no network, no torchvision) leaves random weights, which
+            the log says.
         frozen: The encoder is not trained and its BatchNorm uses its stored statistics.
 
     Raises:
@@ -85,7 +86,7 @@ class ResNetFPN(BaseModule):
         try:
             load_checkpoint(self.encoder, self.weights, map_location='cpu', logger='current')
             print_log(f'Image encoder: weights of {self.weights}.', 'current')
-        except (URLError, ConnectionError, TimeoutError) as error:
+        except (URLError, ConnectionError, TimeoutError, ImportError) as error:
             print_log(f'Image encoder: RANDOM weights, {self.weights} cannot be reached ({error}).',
                       'current', level=logging.WARNING)
 

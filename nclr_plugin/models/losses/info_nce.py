@@ -59,18 +59,3 @@ def _nce(logits: Tensor, positive: Tensor, ignored: Tensor, valid: Tensor) -> Te
     loss = torch.logsumexp(logits, -1) - positive_logit
     loss = torch.where(valid, loss, torch.zeros_like(loss))
     return (loss.sum(-1) / valid.sum(-1).clamp(min=1)).mean()
-
-
-def sample_rows(eligible: Tensor, size: int) -> Tuple[Tensor, Tensor]:
-    """Uniform random sample, without replacement, of the eligible columns of each row.
-
-    Args:
-        eligible: (V, L) bool.
-        size: Columns wanted of each row.
-
-    Returns:
-        tuple: (V, K) columns, K = min(size, L), and (V, K) bool, False where a row has too few.
-    """
-    lottery = torch.rand(eligible.shape, device=eligible.device).masked_fill(~eligible, -1)
-    value, drawn = lottery.topk(min(size, eligible.shape[1]), 1)
-    return drawn, value >= 0

@@ -12,9 +12,10 @@ from torch import Tensor
 from nclr_plugin.geometry.camera import cell_centres, in_view, project_points
 from nclr_plugin.geometry.correspondence import nearest_cell, pixel_overlap
 from nclr_plugin.geometry.se3 import make_transform
-from ..losses.info_nce import pixel_to_point_loss, point_to_pixel_loss, sample_rows
+from ..losses.info_nce import pixel_to_point_loss, point_to_pixel_loss
 from ..losses.overlap_loss import overlap_loss
 from ..ragged import ViewPoints, voxels_of_views
+from ..sampling import sample_columns, spread_columns
 
 
 class Features(NamedTuple):
@@ -192,7 +193,7 @@ class NCLR(BaseModel):
         """Eq. 1 in both directions, on points sampled inside the true overlap."""
         height, width = inputs['imgs'].shape[-2:]
         stride = self.image_branch.stride
-        drawn, valid = sample_rows(truth.visible, self.num_samples)
+        drawn, valid = sample_columns(truth.visible, self.num_samples)
         projection = truth.pixels.gather(1, drawn[..., None].expand(-1, -1, 2))
         cell, distance = nearest_cell(projection, height, width, stride)
         valid = valid & (distance <= self.positive_margin * stride)
@@ -204,7 +205,7 @@ class NCLR(BaseModel):
         temperature = self.matching_head.temperature
         logits = self.matching_head.similarity(points, features.pixels) / temperature
 
-        outside, outside_valid = sample_rows(features.seen.mask & ~truth.visible, self.num_outside)
+        outside, outside_valid = sample_columns(features.seen.mask & ~truth.visible, self.num_outside)
         outside = features.points[features.seen.voxel.gather(1, outside)]
         anchors = features.pixels.gather(
             1, cell[..., None].expand(-1, -1, features.pixels.shape[-1]))
@@ -218,7 +219,7 @@ class NCLR(BaseModel):
     def pose_loss(self, inputs: dict, features: Features) -> Tensor:
         """Eq. 4-7: soft matches of points in the predicted overlap, EPnP, Huber loss."""
         overlapping, permitted = self.predicted_overlap(features)
-        drawn, valid = sample_rows(overlapping, self.pose_head.num_points)
+        drawn, valid = sample_columns(overlapping, self.pose_head.num_points)
         row = features.seen.voxel.gather(1, drawn)
         matches = self.matching_head.match(
             features.points[row], features.pixels, self.pixel_centres(inputs), permitted, 'soft')
@@ -248,7 +249,7 @@ class NCLR(BaseModel):
         ``pred_reprojection_error`` (V,) in pixels and ``pred_matches`` in each sample.
         """
         overlapping, permitted = self.predicted_overlap(features)
-        drawn, valid = sample_rows(overlapping, self.num_test_points)
+        drawn, valid = spread_columns(overlapping, self.num_test_points)
         row = features.seen.voxel.gather(1, drawn)
         matches = self.matching_head.match(
             features.points[row], features.pixels, self.pixel_centres(inputs), permitted)

@@ -4,7 +4,6 @@ import math
 import torch
 
 from nclr_plugin.models.losses import pixel_to_point_loss, point_to_pixel_loss
-from nclr_plugin.models.losses.info_nce import sample_rows
 
 
 def _problem(seed=0):
@@ -66,16 +65,3 @@ def test_a_view_without_points_adds_nothing_and_has_zero_gradient():
     loss = point_to_pixel_loss(logits, positive, distance, valid, 2.)
     loss.backward()
     assert loss.isfinite() and (logits.grad[1] == 0).all() and logits.grad[0].abs().sum() > 0
-
-
-def test_sample_is_uniform_without_replacement_among_the_eligible():
-    torch.manual_seed(0)
-    eligible = torch.tensor([[1, 1, 1, 1, 0, 1], [0, 0, 1, 0, 0, 0]]).bool()
-    hits = torch.zeros(6)
-    for _ in range(2000):
-        drawn, valid = sample_rows(eligible, 2)
-        assert valid.tolist() == [[True, True], [True, False]]
-        assert drawn[0, 0] != drawn[0, 1] and drawn[1, 0] == 2
-        hits[drawn[0]] += 1
-    assert hits[4] == 0
-    assert (hits[eligible[0]] / 2000 - 2 / 5).abs().max() < 0.05
