@@ -93,15 +93,21 @@ def parse_args(args: Optional[Sequence[str]] = None) -> argparse.Namespace:
                         type=int,
                         nargs=2,
                         metavar=('WIDTH', 'HEIGHT'),
-                        help='pixels (kitti: 1242 375)')
-    parser.add_argument('--focal',
-                        type=float,
-                        help='focal length, pixels (kitti: 721.5, scaled with the width)')
-    parser.add_argument('--beams', type=int, choices=(64, 32), help='LiDAR beams (kitti: 64)')
-    parser.add_argument('--azimuths', type=int, help='LiDAR steps of a turn (kitti: 1800)')
+                        help='pixels (kitti: 1242 375; nuscenes: 1600 900)')
+    parser.add_argument(
+        '--focal',
+        type=float,
+        help='focal length, pixels (kitti: 721.5; nuscenes, front: 1266; scaled with the width)')
+    parser.add_argument('--beams',
+                        type=int,
+                        choices=(64, 32),
+                        help='LiDAR beams (kitti: 64; nuscenes: 32)')
+    parser.add_argument('--azimuths',
+                        type=int,
+                        help='LiDAR steps of a turn (kitti: 1800; nuscenes: 1084)')
     parser.add_argument('--sensor-height',
                         type=float,
-                        help='height of the LiDAR, metres (kitti: 1.73)')
+                        help='height of the LiDAR, metres (kitti: 1.73; nuscenes: 1.84)')
     parser.add_argument('--workers', type=int, default=1, help='processes')
     return parser.parse_args(args)
 
