@@ -16,7 +16,7 @@ default_hooks = dict(
     checkpoint_guard=dict(type='CheckpointGuardHook'))
 custom_hooks = [
     dict(type='SparseAlgoHook'),
-    dict(type='IterationSeedHook', seed=0),
+    dict(type='IterationSeedHook'),
     dict(type='NonFiniteHook', max_skipped=50),
     dict(type='BrokenFrameHook'),
     dict(type='PoseLossScheduleHook', begin=0.5, end=0.6),

@@ -9,15 +9,17 @@ translation = (2., 2., 0.)
 
 model = dict(
     data_preprocessor=dict(voxel_size=(0.5, 0.5, 0.5), max_voxels=None),
+    # Three stages: with coarse voxels, a fourth would leave tokens of 8 m to fuse.
     point_backbone=dict(
         base_channels=16,
-        encoder_channels=(24, 32, 48, 64),
-        encoder_blocks=(1, 1, 1, 1),
-        decoder_channels=(64, 48, 32, 32),
-        decoder_blocks=(1, 1, 1, 1)),
+        encoder_channels=(32, 48, 64),
+        encoder_blocks=(1, 1, 1),
+        decoder_channels=(64, 48, 32),
+        decoder_blocks=(1, 1, 1)),
     image_branch=dict(
-        depth=18, base_channels=16, out_indices=(0, 1, 2), out_channels=64, weights=None),
+        depth=18, base_channels=24, out_indices=(0, 1, 2), out_channels=64, weights=None),
     fusion=dict(embed_dims=96, num_heads=4, num_layers=2, ffn_channels=192),
+    pose_head=dict(threshold=8.),
     num_samples=256,
     num_outside=256)
 
@@ -39,7 +41,7 @@ test_pipeline = [
     dict(type='PackCalibrationInputs'),
 ]
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=1,
     dataset=dict(
         data_root=data_root,
         reader=dict(
@@ -52,5 +54,14 @@ val_dataloader = dict(
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-train_cfg = dict(max_iters=575, val_interval=575)
-optim_wrapper = dict(optimizer=dict(lr=3e-3))
+# 2,300 samples, one a step.
+train_cfg = dict(max_iters=2300, val_interval=2300)
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
+custom_hooks = [
+    dict(type='SparseAlgoHook'),
+    dict(type='IterationSeedHook'),
+    dict(type='NonFiniteHook', max_skipped=50),
+    dict(type='BrokenFrameHook'),
+    dict(type='PoseLossScheduleHook', begin=0.5, end=0.6),
+    dict(type='FreezeNormHook', begin=0.4),
+]

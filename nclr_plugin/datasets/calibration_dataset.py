@@ -7,7 +7,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, TASK_UTILS
 
-from .errors import BrokenFrameError
+from .errors import BrokenFrameError, DataLayoutError
 
 
 @DATASETS.register_module()
@@ -65,11 +65,14 @@ class CalibrationDataset(BaseDataset):
             One dict a frame.
 
         Raises:
-            ValueError: If there is none.
+            DataLayoutError: If there is none, or a calibration, list or info file is not as expected.
         """
-        frames = self.reader.read(self.data_root, keep_unpaired=self.skip_broken)
+        try:
+            frames = self.reader.read(self.data_root, keep_unpaired=self.skip_broken)
+        except ValueError as error:
+            raise DataLayoutError(str(error)) from error
         if not frames:
-            raise ValueError(f"data_root '{self.data_root}': expected frames, but "
+            raise DataLayoutError(f"data_root '{self.data_root}': expected frames, but "
                              f'{type(self.reader).__name__} found none; check its settings.')
         return frames
 

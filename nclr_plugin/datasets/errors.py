@@ -22,3 +22,10 @@ class BrokenFrameError(ValueError):
         super().__init__(f'frame {frame_id}: {reason}' if reason else frame_id)
         self.frame_id = frame_id
         self.reason = reason
+
+
+class DataLayoutError(ValueError):
+    """A data set that cannot be indexed: a calibration, list or info file is not as expected.
+
+    Raised before training starts; the message names the file, the expectation and the finding.
+    """

@@ -21,11 +21,12 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import set_random_seed
 
-from ..datasets.errors import BrokenFrameError
+from ..datasets.errors import BrokenFrameError, DataLayoutError
 from .hooks import CheckpointMismatchError
 
 RANDOM = 'none'
-USER_ERRORS = (OSError, ImportError, FloatingPointError, BrokenFrameError, CheckpointMismatchError)
+USER_ERRORS = (OSError, ImportError, FloatingPointError, BrokenFrameError, DataLayoutError,
+               CheckpointMismatchError)
 
 
 def train(argv: Optional[Sequence[str]] = None) -> None:

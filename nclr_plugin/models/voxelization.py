@@ -11,9 +11,11 @@ class VoxelBatch(NamedTuple):
     """Voxels of B scans, grouped by scan.
 
     Attributes:
-        feats: (M, C), mean of the points' values in each voxel (x, y, z, intensity, ...).
+        feats: (M, C), mean of the points' values in each voxel (x, y, z, intensity, ...), with
+            x, y, z relative to ``centre``.
         coors: (M, 4) int32, ``batch, x, y, z`` indices; each scan's smallest index is 0.
         points: (M, 3), metres, LiDAR frame: the centroid of the points in the voxel.
+        centre: (B, 3), metres: mean of the points of each scan.
         origin: (B, 3), metres: centre of the voxel with index (0, 0, 0) of each scan.
         voxel_size: (3,), metres.
         point2voxel: (sum of N_b,), the row of ``feats`` in which each input point lies.
@@ -21,6 +23,7 @@ class VoxelBatch(NamedTuple):
     feats: Tensor
     coors: Tensor
     points: Tensor
+    centre: Tensor
     origin: Tensor
     voxel_size: Tensor
     point2voxel: Tensor
@@ -30,10 +33,15 @@ class VoxelBatch(NamedTuple):
         """(M,) int64: the scan of each voxel."""
         return self.coors[:, 0].long()
 
+    @property
+    def relative_points(self) -> Tensor:
+        """(M, 3), metres: ``points`` relative to the centre of their scan."""
+        return self.points - self.centre[self.batch_index]
+
     def centres(self, coors: Tensor, stride: int) -> Tensor:
-        """Centres in metres of the voxels ``coors`` (K, 4) of a grid ``stride`` times coarser."""
+        """Centres in metres, relative to that of their scan, of voxels (K, 4) of a grid ``stride`` coarser."""
         fine = coors[:, 1:] * stride + (stride - 1) / 2
-        return fine * self.voxel_size + self.origin[coors[:, 0].long()]
+        return fine * self.voxel_size + (self.origin - self.centre)[coors[:, 0].long()]
 
 
 @torch.no_grad()
@@ -41,6 +49,10 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float],
              max_voxels: int = None) -> VoxelBatch:
     """Quantise scans by rounding, as mmdet3d's ``voxel_type='minkunet'`` does.
 
+    The networks see coordinates relative to the mean of the scan's points, which lies within a
+    metre of the sensor, for that is where points are densest: what they see does not depend on
+    where a random placement has put the origin, which only the pose solver has to know, and is
+    what a downstream network sees.
     A voxel's value is the mean of its points where the host takes one of them: the result does
     not depend on the order of the points, and the centroid lies on the surface, so that its
     projection is a fair target for matching.
@@ -79,7 +91,11 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float],
         row = keep.new_full((len(coors), ), -1)
         row[keep] = torch.arange(len(keep), device=row.device)
         feats, coors, point2voxel = feats[keep], coors[keep], row[point2voxel]
-    return VoxelBatch(feats, coors, feats[:, :3], lowest * size, size, point2voxel)
+    points = feats[:, :3].clone()
+    centre = points.new_zeros(len(counts), 3).index_add_(0, batch, packed[:, :3])
+    centre = centre / counts[:, None]
+    feats[:, :3] -= centre[coors[:, 0].long()]
+    return VoxelBatch(feats, coors, points, centre, lowest * size, size, point2voxel)
 
 
 def _random_subset(batch: Tensor, batch_size: int, size: int) -> Tensor:

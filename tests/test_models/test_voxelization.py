@@ -23,7 +23,10 @@ def test_voxels_are_the_hosts(size):
         for coors in sorted({tuple(i) for i in index}):
             members = scan[(index == coors).all(1)]
             assert voxels.coors[row].tolist() == [batch, *coors]
-            np.testing.assert_allclose(voxels.feats[row], members.mean(0), rtol=1e-5, atol=1e-5)
+            feats = voxels.feats[row].clone()
+            feats[:3] += voxels.centre[batch]
+            np.testing.assert_allclose(feats, members.mean(0), rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(voxels.points[row], members[:, :3].mean(0), atol=1e-5)
             row += 1
     assert row == len(voxels.coors)
 
@@ -31,7 +34,7 @@ def test_voxels_are_the_hosts(size):
 def test_centres_of_the_fine_grid_are_within_half_a_voxel_of_their_points():
     scan = torch.from_numpy(_scan(500, 2))
     voxels = voxelize([scan, scan + 3], (0.5, 0.5, 0.5))
-    centres = voxels.centres(voxels.coors, 1)
+    centres = voxels.centres(voxels.coors, 1) + voxels.centre[voxels.batch_index]
     points = torch.cat((scan, scan + 3))[:, :3]
     assert (points - centres[voxels.point2voxel]).abs().max() <= 0.25 + 1e-5
 
@@ -63,4 +66,15 @@ def test_max_voxels_keeps_whole_voxels_and_marks_the_rest():
     points = torch.cat(scans)
     means = torch.zeros_like(some.feats).index_add_(0, some.point2voxel[kept], points[kept])
     means = means / torch.bincount(some.point2voxel[kept])[:, None]
-    torch.testing.assert_close(means, some.feats)
+    torch.testing.assert_close(means[:, :3], some.points)
+    torch.testing.assert_close(means[:, 3:], some.feats[:, 3:])
+
+
+def test_features_do_not_depend_on_where_the_origin_is():
+    scan = torch.from_numpy(_scan(500, 7))
+    moved = scan + torch.tensor([8., -4., 0., 0.])  # whole voxels, or the grid would move too
+    first, second = voxelize([scan], (1., 1., 1.)), voxelize([moved], (1., 1., 1.))
+    torch.testing.assert_close(first.feats, second.feats, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(first.relative_points, second.relative_points)
+    torch.testing.assert_close(second.points - first.points,
+                               torch.tensor([8., -4., 0.]).expand(len(first.points), 3))

@@ -1,53 +1,15 @@
 # KITTI 3D object: DATA_ROOT/training/{image_2,velodyne,calib}. By default the benchmark's split
 # files ImageSets/{train,val}.txt; `reader.frame_list=None` takes every frame that is there.
+_base_ = ['./skitti.py']
 data_root = '{{$NCLR_KITTI_ROOT:data/kitti}}'
-point_cloud_range = [-51.2, -51.2, -3, 51.2, 51.2, 1]
-image_size = (512, 160)  # width, height
-yaw = 3.141592653589793
-translation = (15., 15., 0.)
 
-train_pipeline = [
-    dict(type='LoadScan'),
-    dict(type='LoadImages'),
-    dict(type='RangeCrop', point_cloud_range=point_cloud_range),
-    dict(type='RandomPlacement', yaw=yaw, translation=translation),
-    dict(type='ResizeImages', size=image_size),
-    dict(type='RandomSceneFlip', prob=0.5),
-    dict(type='PhotometricDistortion'),
-    dict(type='PackCalibrationInputs'),
-]
-test_pipeline = [
-    dict(type='LoadScan'),
-    dict(type='LoadImages'),
-    dict(type='RangeCrop', point_cloud_range=point_cloud_range),
-    dict(type='RandomPlacement', yaw=yaw, translation=translation),
-    dict(type='ResizeImages', size=image_size),
-    dict(type='PackCalibrationInputs'),
-]
 train_dataloader = dict(
-    batch_size=4,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='SeededInfiniteSampler', shuffle=True),
-    collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
-        type='CalibrationDataset',
         data_root=data_root,
-        reader=dict(type='KittiObjectReader', frame_list='ImageSets/train.txt'),
-        pipeline=train_pipeline,
-        skip_broken=True))
+        reader=dict(
+            _delete_=True, type='KittiObjectReader', frame_list='ImageSets/train.txt')))
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
-        type='CalibrationDataset',
         data_root=data_root,
-        reader=dict(type='KittiObjectReader', frame_list='ImageSets/val.txt'),
-        pipeline=test_pipeline,
-        test_mode=True))
+        reader=dict(_delete_=True, type='KittiObjectReader', frame_list='ImageSets/val.txt')))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='CalibrationMetric')
-test_evaluator = val_evaluator

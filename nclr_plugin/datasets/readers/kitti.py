@@ -24,7 +24,7 @@ class KittiOdometryReader:
     ``lidar2cam = [I | K^-1 P[:, 3]] @ Tr``.
 
     Args:
-        sequences: Sequence folder names, e.g. ``('00', '01')``.
+        sequences: Sequence folder names, e.g. ``('00', '01')``; numbers and a single one will do.
         cameras: Image folders; ``image_N`` goes with ``PN`` of ``calib.txt``.
         frame_list: List of frame ids ``XX/NNNNNN``, one a line; absolute or relative to the data
             root. All frames of ``sequences`` when None.
@@ -34,6 +34,8 @@ class KittiOdometryReader:
                  sequences: Sequence[str],
                  cameras: Sequence[str] = ('image_2', ),
                  frame_list: Optional[str] = None) -> None:
+        if isinstance(sequences, (str, int)):
+            sequences = [sequences]
         # A command line turns 00 into a number.
         self.sequences = [f'{sequence:02d}' if isinstance(sequence, int) else sequence
                           for sequence in sequences]

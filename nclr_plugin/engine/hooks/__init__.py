@@ -1,6 +1,7 @@
 """Hooks of mmengine's Runner."""
 from .broken_frame_hook import BrokenFrameHook
 from .checkpoint_guard_hook import CheckpointGuardHook, CheckpointMismatchError
+from .freeze_norm_hook import FreezeNormHook
 from .iteration_seed_hook import IterationSeedHook
 from .non_finite_hook import NonFiniteHook
 from .overlay_hook import OverlayHook
@@ -8,6 +9,6 @@ from .pose_loss_schedule_hook import PoseLossScheduleHook
 from .sparse_algo_hook import SparseAlgoHook
 
 __all__ = [
-    'BrokenFrameHook', 'CheckpointGuardHook', 'CheckpointMismatchError', 'IterationSeedHook',
+    'BrokenFrameHook', 'CheckpointGuardHook', 'CheckpointMismatchError', 'FreezeNormHook', 'IterationSeedHook',
     'NonFiniteHook', 'OverlayHook', 'PoseLossScheduleHook', 'SparseAlgoHook'
 ]

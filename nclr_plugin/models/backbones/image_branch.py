@@ -27,6 +27,8 @@ class ResNetFPN(BaseModule):
             A name that cannot be reached (no network, no torchvision) leaves random weights, which
             the log says.
         frozen: The encoder is not trained and its BatchNorm uses its stored statistics.
+        norm_cfg: Normalisation of the encoder, BatchNorm by default; GroupNorm suits steps of one
+            image.
 
     Raises:
         FileNotFoundError: ``weights`` is a path that does not exist.
@@ -41,6 +43,7 @@ class ResNetFPN(BaseModule):
                  out_channels: int = 128,
                  weights: Optional[str] = None,
                  frozen: bool = False,
+                 norm_cfg: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         self.encoder = MODELS.build(
@@ -53,6 +56,7 @@ class ResNetFPN(BaseModule):
                 strides=(1, 2, 2, 2)[:out_indices[-1] + 1],
                 dilations=(1, ) * (out_indices[-1] + 1),
                 out_indices=tuple(out_indices),
+                norm_cfg=norm_cfg or dict(type='BN'),
                 norm_eval=frozen,
                 style='pytorch'))
         expansion = 1 if depth < 50 else 4

@@ -16,15 +16,15 @@ class SplitMinkUNet(MinkUNetBackbone):
 
     Args:
         in_channels: Channels of a voxel's input.
-        base_channels, num_stages, encoder_channels, encoder_blocks, decoder_channels,
-            decoder_blocks, block_type: As in the host.
+        base_channels, encoder_channels, encoder_blocks, decoder_channels, decoder_blocks,
+            block_type: As in the host; there are as many stages as ``encoder_channels``, and the
+            bottleneck has a stride of 2 to that power.
         init_cfg: Weight initialisation.
     """
 
     def __init__(self,
                  in_channels: int = 4,
                  base_channels: int = 32,
-                 num_stages: int = 4,
                  encoder_channels: Sequence[int] = (32, 64, 128, 256),
                  encoder_blocks: Sequence[int] = (2, 2, 2, 2),
                  decoder_channels: Sequence[int] = (256, 128, 96, 96),
@@ -35,7 +35,7 @@ class SplitMinkUNet(MinkUNetBackbone):
         super().__init__(
             in_channels=in_channels,
             base_channels=base_channels,
-            num_stages=num_stages,
+            num_stages=len(encoder_channels),
             encoder_channels=list(encoder_channels),
             encoder_blocks=list(encoder_blocks),
             decoder_channels=list(decoder_channels),
@@ -43,7 +43,7 @@ class SplitMinkUNet(MinkUNetBackbone):
             block_type=block_type,
             sparseconv_backend='spconv',
             init_cfg=init_cfg)
-        self.stride = 2**num_stages
+        self.stride = 2**len(encoder_channels)
         self.bottleneck_channels = encoder_channels[-1]
         self.out_channels = decoder_channels[-1]
 

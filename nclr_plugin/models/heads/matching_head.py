@@ -81,7 +81,7 @@ class MatchingHead(BaseModule):
 
         Args:
             point_feats: (N, C_P).
-            points: (N, 3), metres, LiDAR frame.
+            points: (N, 3), metres, relative to the centre of their scan.
             pixel_feats: (V, C_I, H', W').
 
         Returns:

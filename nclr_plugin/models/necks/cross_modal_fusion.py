@@ -139,7 +139,7 @@ class CrossModalFusion(BaseModule):
 
         Args:
             point_feats: (N_E, C_P), bottleneck voxels in any order.
-            points: (N_E, 3), metres, LiDAR frame: their centres.
+            points: (N_E, 3), metres: their centres, relative to the centre of their scan.
             point_batch_index: (N_E,) the scan of each.
             pixel_feats: (V, C_I, H_E, W_E), the last map of the image encoder.
             view_batch_index: (V,) the scan of each view.

@@ -156,7 +156,8 @@ class NCLR(BaseModel):
         point_logits = pixel_logits = None
         if self.overlap_head is not None:
             point_logits, pixel_logits = self.overlap_head(point_feats, pixel_feats, seen)
-        points, pixels = self.matching_head(point_feats, voxels.points, pixel_feats)
+        points, pixels = self.matching_head(
+            point_feats, voxels.relative_points, pixel_feats)
         return Features(points, pixels, point_logits, pixel_logits, seen, pixel_feats.shape[-2:])
 
     @torch.no_grad()

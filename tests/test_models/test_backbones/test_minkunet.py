@@ -57,7 +57,7 @@ def test_bottleneck_voxels_lie_where_their_points_are(voxels):
     net = _build()
     levels = net.encode(voxels.feats, voxels.coors)
     coors = levels[-1].indices
-    centres = voxels.centres(coors, net.stride)
+    centres = voxels.centres(coors, net.stride) + voxels.centre[coors[:, 0].long()]
     for batch in (0, 1):
         mine = centres[coors[:, 0] == batch]
         points = voxels.points[voxels.batch_index == batch]
