@@ -15,9 +15,15 @@ model = dict(
         encoder_channels=(32, 48, 64),
         encoder_blocks=(1, 1, 1),
         decoder_channels=(64, 48, 32),
-        decoder_blocks=(1, 1, 1)),
+        decoder_blocks=(1, 1, 1),
+        scan_statistics=True),
     image_branch=dict(
-        depth=18, base_channels=24, out_indices=(0, 1, 2), out_channels=64, weights=None),
+        depth=18,
+        base_channels=24,
+        out_indices=(0, 1, 2),
+        out_channels=64,
+        norm_cfg=dict(type='GN', num_groups=8),
+        weights=None),
     fusion=dict(embed_dims=96, num_heads=4, num_layers=2, ffn_channels=192),
     pose_head=dict(threshold=8.),
     num_samples=256,
@@ -56,12 +62,4 @@ test_dataloader = val_dataloader
 
 # 2,300 samples, one a step.
 train_cfg = dict(max_iters=2300, val_interval=2300)
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
-custom_hooks = [
-    dict(type='SparseAlgoHook'),
-    dict(type='IterationSeedHook'),
-    dict(type='NonFiniteHook', max_skipped=50),
-    dict(type='BrokenFrameHook'),
-    dict(type='PoseLossScheduleHook', begin=0.5, end=0.6),
-    dict(type='FreezeNormHook', begin=0.4),
-]
+optim_wrapper = dict(optimizer=dict(lr=7e-4))

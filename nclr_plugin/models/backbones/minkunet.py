@@ -6,7 +6,7 @@ from typing import List, Sequence
 import torch
 from mmdet3d.models.backbones import MinkUNetBackbone
 from spconv.pytorch import SparseConvTensor
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class SplitMinkUNet(MinkUNetBackbone):
@@ -19,6 +19,9 @@ class SplitMinkUNet(MinkUNetBackbone):
         base_channels, encoder_channels, encoder_blocks, decoder_channels, decoder_blocks,
             block_type: As in the host; there are as many stages as ``encoder_channels``, and the
             bottleneck has a stride of 2 to that power.
+        scan_statistics: BatchNorm uses the statistics of the scans at hand in evaluation too. For
+            training with one scan a step, whose statistics describe the scene, so that with stored
+            ones the network would be another; test with as many scans a step as in training.
         init_cfg: Weight initialisation.
     """
 
@@ -30,6 +33,7 @@ class SplitMinkUNet(MinkUNetBackbone):
                  decoder_channels: Sequence[int] = (256, 128, 96, 96),
                  decoder_blocks: Sequence[int] = (2, 2, 2, 2),
                  block_type: str = 'basic',
+                 scan_statistics: bool = False,
                  init_cfg: dict = None) -> None:
         # The host inserts into the lists that it is given: hand it fresh ones.
         super().__init__(
@@ -46,6 +50,17 @@ class SplitMinkUNet(MinkUNetBackbone):
         self.stride = 2**len(encoder_channels)
         self.bottleneck_channels = encoder_channels[-1]
         self.out_channels = decoder_channels[-1]
+        self.scan_statistics = scan_statistics
+
+    def train(self, mode: bool = True) -> 'SplitMinkUNet':
+        """Set the mode; with ``scan_statistics`` evaluation normalises as training does."""
+        super().train(mode)
+        if self.scan_statistics:
+            for norm in self.modules():
+                if isinstance(norm, nn.BatchNorm1d):
+                    norm.train()
+                    norm.momentum = 0.1 if mode else 0.  # stored statistics stay as they are
+        return self
 
     def encode(self, voxel_feats: Tensor, coors: Tensor) -> List[SparseConvTensor]:
         """Voxels (M, C) and their ``batch, x, y, z`` indices (M, 4) -> the levels of the encoder.

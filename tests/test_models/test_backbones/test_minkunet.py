@@ -82,3 +82,15 @@ def test_runs_under_bfloat16_autocast_on_the_cpu(voxels):
         levels = net.encode(voxels.feats, voxels.coors)
         result = net.decode(levels, levels[-1].features.bfloat16())
     assert result.dtype == torch.float32 and result.isfinite().all()
+
+
+def test_scan_statistics_make_evaluation_equal_training_and_store_nothing(voxels):
+    torch.manual_seed(0)
+    net = SplitMinkUNet(in_channels=4, scan_statistics=True, **WIDTHS)
+    set_sparse_algorithm(net, 'cpu')
+    trained = net.train()(voxels.feats, voxels.coors)
+    stored = {k: v.clone() for k, v in net.state_dict().items() if 'running' in k}
+    torch.testing.assert_close(net.eval()(voxels.feats, voxels.coors), trained)
+    assert all(torch.equal(net.state_dict()[k], v) for k, v in stored.items())
+    net.train()(voxels.feats * 2, voxels.coors)
+    assert not all(torch.equal(net.state_dict()[k], v) for k, v in stored.items())
