@@ -65,7 +65,7 @@ class CalibrationDataset(BaseDataset):
             One dict a frame.
 
         Raises:
-            DataLayoutError: If there is none, or a calibration, list or info file is not as expected.
+            DataLayoutError: If there is none, or if a calibration, list or info file is wrong.
         """
         try:
             frames = self.reader.read(self.data_root, keep_unpaired=self.skip_broken)
@@ -73,7 +73,7 @@ class CalibrationDataset(BaseDataset):
             raise DataLayoutError(str(error)) from error
         if not frames:
             raise DataLayoutError(f"data_root '{self.data_root}': expected frames, but "
-                             f'{type(self.reader).__name__} found none; check its settings.')
+                                  f'{type(self.reader).__name__} found none; check its settings.')
         return frames
 
     def __iter__(self) -> Iterator[dict]:

@@ -39,7 +39,12 @@ class VoxelBatch(NamedTuple):
         return self.points - self.centre[self.batch_index]
 
     def centres(self, coors: Tensor, stride: int) -> Tensor:
-        """Centres in metres, relative to that of their scan, of voxels (K, 4) of a grid ``stride`` coarser."""
+        """(K, 3), metres, relative to the centre of their scan: centres of coarser voxels.
+
+        Args:
+            coors: (K, 4) ``batch, x, y, z`` indices in a grid ``stride`` times coarser.
+            stride: 1 for the voxels themselves.
+        """
         fine = coors[:, 1:] * stride + (stride - 1) / 2
         return fine * self.voxel_size + (self.origin - self.centre)[coors[:, 0].long()]
 

@@ -6,8 +6,6 @@ import importlib
 from types import ModuleType
 from typing import Optional
 
-from mmengine.registry import Registry
-
 
 def optional_import(module: str,
                     package: Optional[str] = None,
@@ -35,42 +33,6 @@ def optional_import(module: str,
         return importlib.import_module(module)
     except ImportError as error:
         raise ImportError(_explain(module, package, purpose, error)) from error
-
-
-def register_placeholder(registry: Registry,
-                         name: str,
-                         module: str,
-                         package: Optional[str] = None,
-                         purpose: Optional[str] = None) -> None:
-    """Register a name whose real class needs a module that cannot be imported here.
-
-    A config that names the class then fails when it is built, with the sentence of
-    :func:`optional_import`, rather than with "not in the registry".
-
-    Args:
-        registry: Where the real class would have been registered.
-        name: Name of the real class.
-        module: The missing module.
-        package: What ``pip install`` calls it. Defaults to the top-level name of ``module``.
-        purpose: What needs it. Defaults to ``name``.
-
-    Raises:
-        KeyError: When ``name`` is already registered.
-
-    Example:
-        >>> try:
-        ...     from .segmentor import HostSegmentor
-        ... except ImportError:
-        ...     register_placeholder(MODELS, 'HostSegmentor', 'mmdet3d')
-    """
-
-    def fail(self, *args, **kwargs):
-        optional_import(module, package, purpose or name)
-        raise ImportError(f'{name} was registered while {module} could not be imported; it can '
-                          'be now: import nclr_plugin in a new process.')
-
-    placeholder = type(name, (), {'__init__': fail, '__doc__': f'Needs {module}.'})
-    registry.register_module(name=name, module=placeholder)
 
 
 def _explain(module: str, package: Optional[str], purpose: Optional[str],

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..utils.optional import optional_import
 from ..geometry.camera import in_view, project_points
 from ..geometry.se3 import rotation_error_geodesic_deg, translation_error
 
@@ -56,7 +57,7 @@ def depth_colours(depth: np.ndarray) -> np.ndarray:
     Returns:
         (N, 3) uint8 RGB.
     """
-    cv2 = _import_cv2()
+    cv2 = optional_import('cv2', 'opencv-python-headless', 'Overlays')
     level = np.rint(255 * (1 - _scale_position(depth))).astype(np.uint8)
     scale = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_TURBO)
     return scale[level, 0, ::-1]
@@ -75,7 +76,7 @@ def compare_poses(image: np.ndarray, points: Tensor, cam2img: Tensor,
     Returns:
         RGB picture, uint8, with titles and a colour bar in metres.
     """
-    cv2 = _import_cv2()
+    cv2 = optional_import('cv2', 'opencv-python-headless', 'Overlays')
     height, width = image.shape[:2]
     factor = max(1, -(-MIN_WIDTH // width))
     background = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
@@ -154,14 +155,6 @@ def _legend(height: int) -> np.ndarray:
 
 
 def _write(image: np.ndarray, text: str, corner: Tuple[int, int], size: float) -> np.ndarray:
-    cv2 = _import_cv2()
+    cv2 = optional_import('cv2', 'opencv-python-headless', 'Overlays')
     return cv2.putText(np.ascontiguousarray(image), text, corner, cv2.FONT_HERSHEY_SIMPLEX, size,
                        (255, 255, 255), 1, cv2.LINE_AA)
-
-
-def _import_cv2() -> Any:
-    try:
-        import cv2
-    except ImportError as error:
-        raise ImportError('Overlays need OpenCV: pip install opencv-python-headless') from error
-    return cv2

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import math
-import sys
 
 import pytest
-from mmengine.registry import Registry
 
-from nclr_plugin.utils.optional import optional_import, register_placeholder
+from nclr_plugin.utils.optional import optional_import
 
 
 def test_returns_the_module():
@@ -37,29 +35,3 @@ def test_dependency_missing_inside_a_module_is_not_blamed_on_it(tmp_path, monkey
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ImportError, match='needy_library.*No module named .no_such_library'):
         optional_import('needy_library')
-
-
-def test_placeholder_fails_when_built_not_when_registered():
-    registry = Registry('toy')
-    register_placeholder(registry, 'HostSegmentor', 'no_such_host', 'host3d')
-    assert 'HostSegmentor' in registry
-    with pytest.raises(ImportError, match='HostSegmentor needs no_such_host.*pip install host3d'):
-        registry.build(dict(type='HostSegmentor', num_classes=3))
-
-
-def test_placeholder_does_not_replace_a_class():
-    registry = Registry('toy')
-    registry.register_module(name='HostSegmentor', module=dict)
-    with pytest.raises(KeyError, match='already registered'):
-        register_placeholder(registry, 'HostSegmentor', 'no_such_host')
-    assert registry.get('HostSegmentor') is dict
-
-
-def test_placeholder_of_a_module_installed_meanwhile(tmp_path, monkeypatch):
-    registry = Registry('toy')
-    register_placeholder(registry, 'Late', 'late_library')
-    (tmp_path / 'late_library.py').write_text('')
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ImportError, match='in a new process'):
-        registry.build(dict(type='Late'))
-    sys.modules.pop('late_library')

@@ -12,9 +12,9 @@ from nclr_plugin.geometry.camera import (crop_intrinsics, flip_extrinsics, flip_
 from nclr_plugin.geometry.se3 import (invert_transform, make_transform, transform_points,
                                       yaw_rotation)
 
+from ...utils.optional import optional_import
 from ..errors import BrokenFrameError
 from .base import BaseTransform
-from .opencv import import_cv2
 
 
 @TRANSFORMS.register_module()
@@ -105,7 +105,7 @@ class ResizeImages(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Resize ``imgs``, adapt ``cam2img``; see the class."""
-        cv2 = import_cv2()
+        cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
         imgs, cam2img = [], []
         for img, matrix in zip(results['imgs'], results['cam2img']):
             scale_u, scale_v = self.width / img.shape[1], self.height / img.shape[0]

@@ -6,9 +6,9 @@ import os
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
+from ...utils.optional import optional_import
 from ..errors import BrokenFrameError
 from .base import BaseTransform
-from .opencv import import_cv2
 
 FLOAT_BYTES = 4
 
@@ -99,7 +99,7 @@ class LoadImages(BaseTransform):
         return results
 
     def _load(self, frame_id: str, image: dict) -> np.ndarray:
-        cv2 = import_cv2()
+        cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
         path = image['img_path']
         _require_file(frame_id, path, 'image')
         raw = np.fromfile(path, dtype=np.uint8)

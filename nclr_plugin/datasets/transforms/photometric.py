@@ -4,8 +4,8 @@ from __future__ import annotations
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
+from ...utils.optional import optional_import
 from .base import BaseTransform
-from .opencv import import_cv2
 
 # ITU-R BT.601, as in JPEG: luma, and the two chroma axes (I, Q) in which hue is an angle.
 RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
@@ -43,7 +43,7 @@ class PhotometricDistortion(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Change ``imgs``; see the class."""
-        cv2 = import_cv2()
+        cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
         results['imgs'] = [
             cv2.transform(img, self._colour_map(img, results['rng'])) for img in results['imgs']
         ]
@@ -54,7 +54,7 @@ class PhotometricDistortion(BaseTransform):
         draw = rng.uniform(-self.limits, self.limits)
         brightness, contrast, saturation = 1 + draw[:3]
         angle = 2 * np.pi * draw[3]
-        grey = brightness * LUMA @ np.array(import_cv2().mean(img)[:3])
+        grey = brightness * LUMA @ img.mean((0, 1))
         saturate = saturation * np.eye(3) + (1 - saturation) * np.outer(np.ones(3), LUMA)
         cos, sin = np.cos(angle), np.sin(angle)
         turn = YIQ_TO_RGB @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ RGB_TO_YIQ

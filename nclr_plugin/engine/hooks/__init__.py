@@ -1,7 +1,6 @@
 """Hooks of mmengine's Runner."""
 from .broken_frame_hook import BrokenFrameHook
 from .checkpoint_guard_hook import CheckpointGuardHook, CheckpointMismatchError
-from .freeze_norm_hook import FreezeNormHook
 from .iteration_seed_hook import IterationSeedHook
 from .non_finite_hook import NonFiniteHook
 from .overlay_hook import OverlayHook
@@ -9,6 +8,6 @@ from .pose_loss_schedule_hook import PoseLossScheduleHook
 from .sparse_algo_hook import SparseAlgoHook
 
 __all__ = [
-    'BrokenFrameHook', 'CheckpointGuardHook', 'CheckpointMismatchError', 'FreezeNormHook', 'IterationSeedHook',
+    'BrokenFrameHook', 'CheckpointGuardHook', 'CheckpointMismatchError', 'IterationSeedHook',
     'NonFiniteHook', 'OverlayHook', 'PoseLossScheduleHook', 'SparseAlgoHook'
 ]

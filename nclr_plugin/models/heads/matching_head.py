@@ -110,8 +110,12 @@ class MatchingHead(BaseModule):
         return points if self.alignment_weight is None else points @ self.alignment_matrix
 
     def similarity(self, points: Tensor, pixels: Tensor) -> Tensor:
-        """(..., K, D), (..., L, D) -> (..., K, L), without temperature (Eq. 2)."""
-        return self.align(points) @ pixels.transpose(-1, -2)
+        """(..., K, D), (..., L, D) -> (..., K, L), without temperature (Eq. 2), float32.
+
+        Outside autocast: half precision would blur the differences that decide a match.
+        """
+        with torch.autocast(points.device.type, enabled=False):
+            return self.align(points) @ pixels.transpose(-1, -2)
 
     def unified(self, points: Tensor, pixels: Tensor) -> Tuple[Tensor, Tensor]:
         r"""Both modalities in the space in which the similarity is a plain dot product.
@@ -144,7 +148,8 @@ class MatchingHead(BaseModule):
         if (mode or self.match_mode) == 'hard':
             return Matches(centres[index], best)
         weights = torch.softmax(masked / self.match_temperature, -1)
-        return Matches(weights @ centres.to(weights.dtype), best)
+        with torch.autocast(points.device.type, enabled=False):
+            return Matches(weights @ centres, best)
 
 
 def _projection(in_channels: int, hidden_channels: int, out_channels: int) -> nn.Sequential:

@@ -1,8 +1,6 @@
 """InfoNCE between points and pixels, both directions (paper, Eq. 1)."""
 from __future__ import annotations
 
-from typing import Tuple
-
 import torch
 from torch import Tensor
 

@@ -206,7 +206,8 @@ class NCLR(BaseModel):
         temperature = self.matching_head.temperature
         logits = self.matching_head.similarity(points, features.pixels) / temperature
 
-        outside, outside_valid = sample_columns(features.seen.mask & ~truth.visible, self.num_outside)
+        outside, outside_valid = sample_columns(
+            features.seen.mask & ~truth.visible, self.num_outside)
         outside = features.points[features.seen.voxel.gather(1, outside)]
         anchors = features.pixels.gather(
             1, cell[..., None].expand(-1, -1, features.pixels.shape[-1]))
