@@ -15,9 +15,10 @@ esac
 
 bash "$ROOT/tools/setup_env.sh" --torch "$TORCH"
 
+# Asked for without OMP_NUM_THREADS, with which nproc would answer.
+cores=$(env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)
 # One OpenMP thread a process: several of them on the same cores collapse.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-cores=$(nproc 2>/dev/null || echo 2)
 cd "$ROOT"
 exec "$PYTHON" -m pytest -q --durations=15 \
     -n $((cores < 4 ? cores : 4)) --dist loadfile "$@" </dev/null

@@ -123,10 +123,13 @@ print(int(torch.cuda.is_available() and release == (torch.version.cuda or '').sp
 PY
 }
 
+# nproc would answer with OMP_NUM_THREADS where that is set.
+cores() { env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2; }
+
 compile_mmcv() {
     local folder=$1 build
     build=$(mktemp -d "$folder.XXXXXX")
-    local -a settings=("MMCV_WITH_OPS=1" "MAX_JOBS=${MAX_JOBS:-$(nproc 2>/dev/null || echo 2)}")
+    local -a settings=("MMCV_WITH_OPS=1" "MAX_JOBS=${MAX_JOBS:-$(cores)}")
     # Without a GPU only the CPU operators are built; -O1 -g0 takes 40% off the time. The cache
     # of pip is off because it does not know which torch a wheel was compiled against.
     [ "$CUDA_OPS" = 1 ] || settings+=("CUDA_VISIBLE_DEVICES=" "CFLAGS=-O1 -g0 ${CFLAGS:-}")
