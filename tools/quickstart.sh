@@ -68,7 +68,8 @@ concise() {
 create_data() {
     rm -rf "$DATA"
     "$PYTHON" tools/create_demo_data.py "$DATA" \
-        --layout semantickitti --scenes "$SCENES" --val-scenes "$VAL_SCENES" --seed "$SEED"
+        --layout semantickitti --scenes "$SCENES" --val-scenes "$VAL_SCENES" --seed "$SEED" \
+        --image-size 416 128 --azimuths 1024
 }
 
 evaluate() { # checkpoint, folder of the log, further options
