@@ -5,14 +5,18 @@ from typing import Any, Optional
 
 from mmengine.structures import BaseDataElement
 
-# Shape of a field after its first axis, the V views.
+# Shape of a field after its first axis, the V views; a letter stands for any length.
 VIEW_SHAPES = dict(
     lidar2cam=(4, 4),
     cam2img=(3, 3),
     pred_lidar2cam=(4, 4),
     pred_valid=(),
     pred_inlier_ratio=(),
-    pred_reprojection_error=())
+    pred_reprojection_error=(),
+    pred_point_overlap=('M', ),
+    pred_pixel_overlap=("H'", "W'"),
+    gt_point_overlap=('M', ),
+    gt_pixel_overlap=("H'", "W'"))
 
 
 class CalibrationDataSample(BaseDataElement):
@@ -26,6 +30,8 @@ class CalibrationDataSample(BaseDataElement):
         - ``lidar_path`` (str), ``img_paths`` (list[str]): Its files.
         - ``view_names`` (list[str]): The cameras, in the order of the views.
         - ``placement`` (4x4 array): Random sensor placement, ``p' = placement @ p`` (paper Eq. 8).
+        - ``wrong_image`` (bool): The images are of another scene than the scan, as a control of
+          what is guessed from the scan alone; absent counts as ``False``.
         - ``skipped_frames`` (list[tuple[str, str]]): Broken frames that this one stands in for,
           each with the reason.
 
@@ -40,6 +46,26 @@ class CalibrationDataSample(BaseDataElement):
           agree with the pose, and their error in pixels.
         - ``pred_matches`` (list): For each view the matched ``points`` (K, 3), ``pixels`` (K, 2)
           and ``scores`` (K,).
+
+    Set beside them, for metrics and pictures (on the CPU, float32 unless said). M voxels of the
+    scan; H' W' cells of the stride-4 map, whose centres are
+    :func:`~nclr_plugin.geometry.camera.cell_centres`. Without an overlap head there are no
+    ``pred_*_overlap`` and ``overlap_thresholds``:
+        - ``voxel_points`` (M, 3): Centroids of the voxels, LiDAR frame after placement, metres.
+        - ``pred_point_overlap`` (V, M), ``pred_pixel_overlap`` (V, H', W'): Probabilities of lying
+          in the overlapping area.
+        - ``overlap_thresholds`` (2,): Probabilities above which points and pixels were matched.
+        - ``gt_point_overlap`` (V, M), ``gt_pixel_overlap`` (V, H', W') bool: The labels of the
+          training (Eq. 3).
+        - ``matchings`` (list): For each view, of K points that truly overlap, ``points`` (K, 3),
+          ``true_pixels`` (K, 2), and the pixels (K, 2) matched to them within the predicted
+          overlap: ``cosine_hard``, ``cosine_soft``, ``learned_hard``, ``learned_soft``. Also
+          ``cosine_similarity``, ``learned_similarity`` (K,): cosine of a point's feature and that
+          of the cell it projects to, before and after the learned alignment. A model without
+          alignment has no ``learned_*``.
+        - ``features`` (BaseDataElement): Normalised ``points`` (M, D) and ``pixels`` (V, H'W', D)
+          before the alignment; ``unified_points``, ``unified_pixels`` after it (the same without
+          one), whose dot product is the learned similarity.
 
     Raises:
         ValueError: When one of the tensors above is set in another shape.
@@ -56,9 +82,10 @@ class CalibrationDataSample(BaseDataElement):
                   field_type: str = 'data') -> None:
         """Set a field, its shape checked; see mmengine's ``BaseDataElement``."""
         if name in VIEW_SHAPES:
-            shape = tuple(getattr(value, 'shape', ()))
-            if not shape or shape[1:] != VIEW_SHAPES[name]:
-                sides = 'V,' + ', '.join(map(str, VIEW_SHAPES[name]))
+            expected, shape = VIEW_SHAPES[name], tuple(getattr(value, 'shape', ()))
+            if len(shape) != len(expected) + 1 or any(
+                    side not in (found, str(side)) for side, found in zip(expected, shape[1:])):
+                sides = 'V,' + ','.join(f' {side}' for side in expected)
                 raise ValueError(f'{name}: expected a tensor of shape ({sides}), found '
                                  f'{type(value).__name__} of shape {shape}.')
         super().set_field(value, name, dtype, field_type)

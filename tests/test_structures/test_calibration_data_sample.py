@@ -30,11 +30,33 @@ def test_keeps_fields_and_meta_information_through_pickle_and_conversion():
     ('pred_valid', torch.zeros(2, 1)),
     ('pred_inlier_ratio', 0.5),
     ('pred_reprojection_error', torch.tensor(1.0)),
+    ('pred_point_overlap', torch.zeros(7)),
+    ('pred_pixel_overlap', torch.zeros(2, 12)),
+    ('gt_point_overlap', torch.zeros(2, 3, 4, dtype=torch.bool)),
+    ('gt_pixel_overlap', [torch.zeros(3, 4)]),
 ])
 def test_refuses_other_shapes(name, value):
     data = sample()
     with pytest.raises(ValueError, match=rf'{name}: expected a tensor of shape \(V,'):
         setattr(data, name, value)
+
+
+def test_the_message_names_the_sides_and_what_was_found():
+    with pytest.raises(ValueError) as error:
+        sample().pred_pixel_overlap = torch.zeros(2, 12)
+    assert str(error.value) == ("pred_pixel_overlap: expected a tensor of shape (V, H', W'), found "
+                                'Tensor of shape (2, 12).')
+
+
+@pytest.mark.parametrize('voxels, height, width', [(0, 1, 1), (9, 4, 5)])
+def test_overlap_takes_any_number_of_voxels_and_cells(voxels, height, width):
+    data = sample()
+    data.pred_point_overlap = torch.rand(2, voxels)
+    data.gt_point_overlap = torch.rand(2, voxels) > 0.5
+    data.pred_pixel_overlap = torch.rand(2, height, width)
+    data.gt_pixel_overlap = torch.rand(2, height, width) > 0.5
+    assert data.pred_point_overlap.shape == (2, voxels)
+    assert data.gt_pixel_overlap.shape == (2, height, width)
 
 
 def test_other_fields_are_free():
