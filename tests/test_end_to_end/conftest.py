@@ -30,8 +30,7 @@ TINY = {
     'model.fusion.ffn_channels': 24,
     'model.matching_head.embed_dims': 16,
     # An untrained network finds no overlap, but there shall be poses.
-    'model.overlap_head.point_threshold': 0.,
-    'model.overlap_head.pixel_threshold': 0.,
+    'model.overlap_head.thresholds': '(0.,0.)',
     'model.num_samples': 64,
     'model.num_outside': 64,
     'model.pose_head.iterations': 100,

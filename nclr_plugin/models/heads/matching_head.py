@@ -1,7 +1,7 @@
 """Similarity in a unified space and matches from it (paper, sections 3.3 and 3.4)."""
 from __future__ import annotations
 
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import torch
 from mmengine.model import BaseModule
@@ -109,13 +109,14 @@ class MatchingHead(BaseModule):
         r"""(..., D) -> (..., D): :math:`\tilde F^P W_f`, to be multiplied with pixel features."""
         return points if self.alignment_weight is None else points @ self.alignment_matrix
 
-    def similarity(self, points: Tensor, pixels: Tensor) -> Tensor:
+    def similarity(self, points: Tensor, pixels: Tensor, aligned: bool = True) -> Tensor:
         """(..., K, D), (..., L, D) -> (..., K, L), without temperature (Eq. 2), float32.
 
         Outside autocast: half precision would blur the differences that decide a match.
+        ``aligned=False`` is the cosine of the features as they are.
         """
         with torch.autocast(points.device.type, enabled=False):
-            return self.align(points) @ pixels.transpose(-1, -2)
+            return (self.align(points) if aligned else points) @ pixels.transpose(-1, -2)
 
     def unified(self, points: Tensor, pixels: Tensor) -> Tuple[Tensor, Tensor]:
         r"""Both modalities in the space in which the similarity is a plain dot product.
@@ -131,7 +132,7 @@ class MatchingHead(BaseModule):
         return points @ (basis * scale * eigenvalues.sign()), pixels @ (basis * scale)
 
     def match(self, points: Tensor, pixels: Tensor, centres: Tensor, permitted: Tensor,
-              mode: str = None) -> Matches:
+              mode: Optional[str] = None, aligned: bool = True) -> Matches:
         """A pixel for every point, among the permitted ones.
 
         Args:
@@ -141,8 +142,9 @@ class MatchingHead(BaseModule):
             permitted: (V, L) bool, the predicted overlap :math:`I_o`; a view that permits
                 none gets finite, meaningless matches: the caller decides on validity.
             mode: Overrides ``match``.
+            aligned: ``False`` compares by cosine, without the alignment.
         """
-        similarity = self.similarity(points, pixels)
+        similarity = self.similarity(points, pixels, aligned)
         masked = similarity.masked_fill(~permitted[:, None], -1e4)
         best, index = masked.max(-1)
         if (mode or self.match_mode) == 'hard':

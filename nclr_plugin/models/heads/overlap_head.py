@@ -1,13 +1,17 @@
 """Which points and which pixels both sensors see (paper, section 3.4, Eq. 3)."""
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Optional, Tuple
 
+import torch
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..ragged import ViewPoints
+
+NUM_BINS = 50
+MEMORY = 0.99  # of the running histograms, a step
 
 
 @MODELS.register_module()
@@ -20,16 +24,17 @@ class OverlapHead(BaseModule):
     Args:
         point_channels, pixel_channels: Channels of the decoded features.
         hidden_channels: Width of the two perceptrons.
-        point_threshold, pixel_threshold: Probabilities above which a point or pixel counts as
-            overlapping when matches are made.
+        thresholds: Probabilities above which a point and a pixel count as overlapping when matches
+            are made. ``None``: those of largest intersection over union in training of late. A
+            fixed 0.5 fails a young network, which calls nothing overlapping, and is wrong after
+            training with weighted positives.
     """
 
     def __init__(self,
                  point_channels: int,
                  pixel_channels: int,
                  hidden_channels: int = 64,
-                 point_threshold: float = 0.5,
-                 pixel_threshold: float = 0.5,
+                 thresholds: Optional[Tuple[float, float]] = None,
                  init_cfg: dict = None) -> None:
         super().__init__(init_cfg)
         self.point_in = nn.Linear(point_channels, hidden_channels)
@@ -41,8 +46,9 @@ class OverlapHead(BaseModule):
             nn.Conv2d(pixel_channels, hidden_channels, 1), nn.ReLU(),
             nn.Conv2d(hidden_channels, hidden_channels, 1), nn.ReLU(),
             nn.Conv2d(hidden_channels, 1, 1))
-        self.point_threshold = point_threshold
-        self.pixel_threshold = pixel_threshold
+        self.fixed_thresholds = thresholds
+        # Recent scores: points and pixels; outside and inside the overlap; bins of probability.
+        self.register_buffer('score_histogram', torch.zeros(2, 2, NUM_BINS))
 
     def forward(self, point_feats: Tensor, pixel_feats: Tensor,
                 seen: ViewPoints) -> Tuple[Tensor, Tensor]:
@@ -59,3 +65,31 @@ class OverlapHead(BaseModule):
         view = self.view_in(pixel_feats.mean((2, 3)))
         hidden = self.point_in(point_feats)[seen.voxel] + view[:, None]
         return self.point_out(hidden).squeeze(-1), self.pixel_mlp(pixel_feats).squeeze(1)
+
+    @torch.no_grad()
+    def observe(self, point_logits: Tensor, point_labels: Tensor, point_mask: Tensor,
+                pixel_logits: Tensor, pixel_labels: Tensor) -> None:
+        """Take note of the scores of a training step (arguments as in ``overlap_loss``)."""
+        recent = torch.stack([
+            _histogram(point_logits, point_labels, point_mask),
+            _histogram(pixel_logits, pixel_labels, torch.ones_like(pixel_labels))])
+        self.score_histogram.lerp_(recent, 1 - MEMORY)
+
+    @property
+    def thresholds(self) -> Tensor:
+        """(2,) probabilities for points and pixels."""
+        if self.fixed_thresholds is not None:
+            return self.score_histogram.new_tensor(self.fixed_thresholds)
+        outside, inside = self.score_histogram.flip(-1).cumsum(-1).flip(-1).unbind(1)
+        iou = inside / (inside[:, :1] + outside).clamp(min=1e-9)
+        untrained = iou.amax(1) == 0
+        return torch.where(untrained, 0.5, iou.argmax(1) / NUM_BINS)
+
+
+def _histogram(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+    """(2, bins): share of the scores of negatives and of positives in each bin of all scores."""
+    index = (logits.float().sigmoid() * NUM_BINS).long().clamp(max=NUM_BINS - 1)
+    index = index + NUM_BINS * labels.long()
+    counts = torch.zeros(2 * NUM_BINS, device=logits.device)
+    counts.index_add_(0, index.flatten(), mask.flatten().float())
+    return counts.view(2, NUM_BINS) / mask.sum().clamp(min=1)

@@ -16,6 +16,7 @@ from ..losses.info_nce import pixel_to_point_loss, point_to_pixel_loss
 from ..losses.overlap_loss import overlap_loss
 from ..ragged import ViewPoints, voxels_of_views
 from ..sampling import sample_columns, spread_columns
+from .inspection import inspect_features
 
 
 class Features(NamedTuple):
@@ -181,9 +182,11 @@ class NCLR(BaseModel):
         weight = self.loss_weights
         losses = {name: weight['feature'] * value for name, value in losses.items()}
         if self.overlap_head is not None:
+            scores = (features.point_logits, truth.visible, features.seen.mask,
+                      features.pixel_logits, truth.pixel_labels)
+            self.overlap_head.observe(*scores)
             losses['loss_overlap'] = weight['overlap'] * overlap_loss(
-                features.point_logits, truth.visible, features.seen.mask, features.pixel_logits,
-                truth.pixel_labels, self.overlap_positive_weight)
+                *scores, self.overlap_positive_weight)
         if weight['pose'] * self.pose_loss_scale > 0:
             losses['loss_pose'] = weight['pose'] * self.pose_loss_scale * self.pose_loss(
                 inputs, features)
@@ -233,8 +236,9 @@ class NCLR(BaseModel):
         """Points (V, L) and pixels (V, H' W') that score above the thresholds (section 3.4)."""
         if self.overlap_head is None:
             return features.seen.mask, features.seen.mask.new_ones(features.pixels.shape[:2])
-        points = features.point_logits.sigmoid() > self.overlap_head.point_threshold
-        pixels = features.pixel_logits.sigmoid() > self.overlap_head.pixel_threshold
+        point_threshold, pixel_threshold = self.overlap_head.thresholds
+        points = features.point_logits.sigmoid() > point_threshold
+        pixels = features.pixel_logits.sigmoid() > pixel_threshold
         return points & features.seen.mask, pixels.flatten(1)
 
     def pixel_centres(self, inputs: dict) -> Tensor:
@@ -248,7 +252,9 @@ class NCLR(BaseModel):
         """Poses by the robust solver from matches within the predicted overlap.
 
         Sets ``pred_lidar2cam`` (V, 4, 4), ``pred_valid`` (V,), ``pred_inlier_ratio`` (V,),
-        ``pred_reprojection_error`` (V,) in pixels and ``pred_matches`` in each sample.
+        ``pred_reprojection_error`` (V,) in pixels and ``pred_matches`` in each sample, and, where
+        the true poses are known, what :func:`~.inspection.inspect_features` adds for metrics and
+        pictures.
         """
         overlapping, permitted = self.predicted_overlap(features)
         drawn, valid = spread_columns(overlapping, self.num_test_points)
@@ -266,6 +272,8 @@ class NCLR(BaseModel):
                 scores=matches.similarity[view][keep])
             predictions.append((self._solve(found, inputs['cam2img'][view]), found))
         self._write(predictions, inputs['view_batch_index'], data_samples)
+        if 'lidar2cam' in inputs:
+            inspect_features(self, inputs, features, data_samples)
         return data_samples
 
     def _solve(self, found: BaseDataElement, cam2img: Tensor):

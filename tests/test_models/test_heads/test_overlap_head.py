@@ -27,3 +27,31 @@ def test_gradients_reach_every_parameter():
     point_logits, pixel_logits = head(torch.randn(4, 6), torch.randn(1, 5, 2, 4), seen)
     (point_logits.sum() + pixel_logits.sum()).backward()
     assert all(p.grad is not None for p in head.parameters())
+
+
+def test_thresholds_are_those_of_largest_iou_on_recent_scores():
+    """Against a search over every threshold of a grid on the scores themselves."""
+    torch.manual_seed(0)
+    head = OverlapHead(6, 5)
+    assert head.thresholds.tolist() == [0.5, 0.5]  # nothing seen
+    labels = torch.rand(2, 4000) < 0.15
+    logits = torch.randn(2, 4000) + 2 * labels + 1  # biased, as by weighted positives
+    mask = torch.rand(2, 4000) < 0.9
+    pixel_labels = torch.rand(2, 20, 30) < 0.5
+    pixel_logits = torch.randn(2, 20, 30) - 3 + 2 * pixel_labels
+    for _ in range(3):
+        head.observe(logits, labels, mask, pixel_logits, pixel_labels)
+    for found, score, truth in zip(head.thresholds.tolist(),
+                                   (logits.sigmoid()[mask], pixel_logits.sigmoid()),
+                                   (labels[mask], pixel_labels)):
+        grid = [i / 50 for i in range(50)]
+        iou = [float(((score >= t) & truth).sum() / ((score >= t) | truth).sum()) for t in grid]
+        assert abs(iou[grid.index(round(found, 2))] - max(iou)) < 1e-6
+    assert head.thresholds[0] > 0.6 and head.thresholds[1] < 0.4
+
+
+def test_fixed_thresholds():
+    head = OverlapHead(6, 5, thresholds=(0.3, 0.7))
+    head.observe(*[torch.zeros(1, 4)] * 2, torch.ones(1, 4, dtype=torch.bool),
+                 torch.zeros(1, 2, 2), torch.zeros(1, 2, 2, dtype=torch.bool))
+    torch.testing.assert_close(head.thresholds, torch.tensor([0.3, 0.7]))

@@ -104,7 +104,7 @@ def test_one_view_in_the_batch(config, batch):
 
 
 def test_predictions_have_a_place_for_every_view(config, batch):
-    config['overlap_head'].update(point_threshold=0.0, pixel_threshold=0.0)
+    config['overlap_head'].update(thresholds=(0.0, 0.0))
     samples, _ = run(build(config), batch, 'predict', training=False)
     assert [len(s.pred_valid) for s in samples] == [2, 1]
     for sample in samples:
@@ -119,7 +119,7 @@ def test_predictions_have_a_place_for_every_view(config, batch):
 
 
 def test_no_predicted_overlap_is_a_failure_not_a_crash(config, batch):
-    config['overlap_head'].update(point_threshold=1.0)
+    config['overlap_head'].update(thresholds=(1.0, 0.5))
     samples, _ = run(build(config), batch, 'predict', training=False)
     assert not any(sample.pred_valid.any() for sample in samples)
 

@@ -1,0 +1,80 @@
+"""What predict() adds for metrics and pictures, against what the model itself says."""
+import pytest
+import torch
+from mmengine.registry import MODELS
+
+pytest.importorskip('mmdet3d')
+pytest.importorskip('spconv')
+import nclr_plugin  # noqa: E402,F401
+from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
+
+
+def build(config):
+    torch.manual_seed(0)
+    model = MODELS.build(config).eval()
+    set_sparse_algorithm(model, 'cpu')
+    return model
+
+
+@pytest.fixture
+def predicted(config, batch):
+    """A model whose alignment is not the identity, its inputs, features and samples."""
+    config['overlap_head'].update(thresholds=(0.0, 0.0))
+    model = build(config)
+    with torch.no_grad():
+        model.matching_head.alignment_weight.add_(0.5 * torch.randn(16, 16))
+        data = model.data_preprocessor(batch, False)
+        features = model(**data, mode='tensor')
+        samples = model.predict(data['inputs'], features, data['data_samples'])
+    return model, data['inputs'], features, samples
+
+
+def test_every_scan_has_its_voxels_and_overlap(predicted):
+    model, inputs, features, samples = predicted
+    truth = model.ground_truth(inputs, features)
+    view = 0
+    for scan, sample in enumerate(samples):
+        own = inputs['voxels'].batch_index == scan
+        torch.testing.assert_close(sample.voxel_points, inputs['voxels'].points[own])
+        torch.testing.assert_close(sample.features.points, features.points[own])
+        for v in range(len(sample.lidar2cam)):
+            assert torch.equal(sample.gt_point_overlap[v],
+                               truth.visible[view][features.seen.mask[view]])
+            torch.testing.assert_close(
+                sample.pred_point_overlap[v],
+                features.point_logits[view][features.seen.mask[view]].sigmoid())
+            assert sample.pred_pixel_overlap[v].shape == sample.gt_pixel_overlap[v].shape
+            view += 1
+    assert view == 3
+
+
+def test_matchings_agree_with_brute_force(predicted):
+    model, inputs, features, samples = predicted
+    centres = model.pixel_centres(inputs)
+    for sample in samples:
+        for v, found in enumerate(sample.matchings):
+            assert len(found.points) == int(sample.gt_point_overlap[v].sum())
+            pixels, unified = sample.features.pixels[v], sample.features.unified_pixels[v]
+            where = torch.cdist(found.points, sample.voxel_points).argmin(1)
+            for name, p, i in (('cosine', sample.features.points, pixels),
+                               ('learned', sample.features.unified_points, unified)):
+                similarity = p[where] @ i.T
+                torch.testing.assert_close(found.get(f'{name}_hard'),
+                                           centres[similarity.argmax(1)])
+                soft = (similarity / model.matching_head.match_temperature).softmax(1) @ centres
+                torch.testing.assert_close(found.get(f'{name}_soft'), soft, atol=1e-2, rtol=0)
+                nearest = torch.cdist(found.true_pixels, centres).argmin(1)
+                torch.testing.assert_close(
+                    found.get(f'{name}_similarity'),
+                    torch.cosine_similarity(p[where], i[nearest]), atol=1e-4, rtol=0)
+
+
+def test_without_alignment_and_overlap_detection(config, batch):
+    config['overlap_head'] = None
+    config['matching_head'].update(alignment=False)
+    model = build(config)
+    with torch.no_grad():
+        samples = model(**model.data_preprocessor(batch, False), mode='predict')
+    assert 'pred_point_overlap' not in samples[0] and 'overlap_thresholds' not in samples[0]
+    found = samples[0].matchings[0]
+    assert 'cosine_hard' in found and 'learned_hard' not in found
