@@ -77,26 +77,25 @@ class MatchingHead(BaseModule):
 
     def forward(self, point_feats: Tensor, points: Tensor,
                 pixel_feats: Tensor) -> Tuple[Tensor, Tensor]:
-        """Features to compare.
+        """Features to compare: :meth:`embed_points` and :meth:`embed_pixels`."""
+        return self.embed_points(point_feats, points), self.embed_pixels(pixel_feats)
 
-        Args:
-            point_feats: (N, C_P).
-            points: (N, 3), metres, relative to the centre of their scan.
-            pixel_feats: (V, C_I, H', W').
-
-        Returns:
-            tuple: normalised (N, D) and (V, H' W', D), float32.
-        """
+    def embed_points(self, point_feats: Tensor, points: Tensor) -> Tensor:
+        """Decoded features (..., C_P) and positions (..., 3), metres, relative to the centre of
+        the scan -> normalised (..., D), float32."""
         where = sinusoidal_encoding(points, self.position_channels, self.point_wavelength)
-        f_points = self.point_proj(torch.cat((point_feats, where.to(point_feats)), -1))
+        embedded = self.point_proj(torch.cat((point_feats, where.to(point_feats)), -1))
+        return F.normalize(embedded.float(), dim=-1)
 
+    def embed_pixels(self, pixel_feats: Tensor) -> Tensor:
+        """Decoded map (V, C_I, H', W') -> normalised (V, H' W', D), float32."""
         cells = pixel_feats.flatten(2).transpose(1, 2)
         where = sinusoidal_encoding(
-            cell_grid(*pixel_feats.shape[-2:], points), self.position_channels,
+            cell_grid(*pixel_feats.shape[-2:], pixel_feats.float()), self.position_channels,
             self.pixel_wavelength)
-        f_pixels = self.pixel_proj(
+        embedded = self.pixel_proj(
             torch.cat((cells, where.to(cells).expand(len(cells), -1, -1)), -1))
-        return F.normalize(f_points.float(), dim=-1), F.normalize(f_pixels.float(), dim=-1)
+        return F.normalize(embedded.float(), dim=-1)
 
     @property
     def alignment_matrix(self) -> Tensor:

@@ -25,9 +25,10 @@ def inspect_features(model: Any, inputs: dict, features: Any, data_samples: list
             ``overlap_thresholds``, ``matchings``, ``features``.
     """
     truth = model.ground_truth(inputs, features)
-    matchings = _matchings(model, inputs, features, truth)
-    unified_points, unified_pixels = model.matching_head.unified(features.points, features.pixels)
     voxels, seen = inputs['voxels'], features.seen
+    points = model.embed_points(inputs, features, torch.arange(len(voxels.points)))
+    matchings = _matchings(model, inputs, features, truth, points)
+    unified_points, unified_pixels = model.matching_head.unified(points, features.pixels)
     for scan, sample in enumerate(data_samples):
         views = (inputs['view_batch_index'] == scan).nonzero()[:, 0]
         row, present = seen.voxel[views[0]], seen.mask[views[0]]
@@ -36,24 +37,24 @@ def inspect_features(model: Any, inputs: dict, features: Any, data_samples: list
         sample.gt_point_overlap = truth.visible[views][:, present].cpu()
         sample.gt_pixel_overlap = truth.pixel_labels[views].cpu()
         if model.overlap_head is not None:
-            points = features.point_logits[views][:, present].float().sigmoid()
-            sample.pred_point_overlap = points.cpu()
+            inside = features.point_logits[views][:, present].float().sigmoid()
+            sample.pred_point_overlap = inside.cpu()
             sample.pred_pixel_overlap = features.pixel_logits[views].float().sigmoid().cpu()
             sample.overlap_thresholds = torch.as_tensor(model.overlap_head.thresholds).cpu()
         sample.matchings = [matchings[view] for view in views.tolist()]
         sample.features = BaseDataElement(
-            points=features.points[row].cpu(), pixels=features.pixels[views].cpu(),
+            points=points[row].cpu(), pixels=features.pixels[views].cpu(),
             unified_points=unified_points[row].cpu(), unified_pixels=unified_pixels[views].cpu())
 
 
-def _matchings(model: Any, inputs: dict, features: Any, truth: Any) -> list:
+def _matchings(model: Any, inputs: dict, features: Any, truth: Any, points: Tensor) -> list:
     """Matches of truly overlapping points, by cosine and by learned similarity, hard and soft."""
     head = model.matching_head
     _, permitted = model.predicted_overlap(features)
     drawn, valid = spread_columns(truth.visible, model.num_test_points)
     valid = valid & permitted.any(1, keepdim=True)
     row = features.seen.voxel.gather(1, drawn)
-    points = features.points[row]
+    points = points[row]
     true_pixels = truth.pixels.gather(1, drawn[..., None].expand(-1, -1, 2))
     found = dict(points=inputs['voxels'].points[row], true_pixels=true_pixels)
     cell = nearest_cell(true_pixels, *inputs['imgs'].shape[-2:], model.image_branch.stride)[0]

@@ -23,8 +23,8 @@ class Features(NamedTuple):
     """What both branches and the heads on top of them say of a batch of V views.
 
     Attributes:
-        points: (N, D) normalised voxel features to be compared with pixels.
-        pixels: (V, H' W', D) normalised pixel features.
+        points: (N, C_P) decoded voxel features; ``NCLR.embed_points`` makes them comparable.
+        pixels: (V, H' W', D) normalised pixel features, to be compared with points.
         point_logits: (V, L) overlap logits of the voxels each view may see; ``None`` without
             overlap detection.
         pixel_logits: (V, H', W'); ``None`` likewise.
@@ -157,9 +157,13 @@ class NCLR(BaseModel):
         point_logits = pixel_logits = None
         if self.overlap_head is not None:
             point_logits, pixel_logits = self.overlap_head(point_feats, pixel_feats, seen)
-        points, pixels = self.matching_head(
-            point_feats, voxels.relative_points, pixel_feats)
-        return Features(points, pixels, point_logits, pixel_logits, seen, pixel_feats.shape[-2:])
+        return Features(point_feats, self.matching_head.embed_pixels(pixel_feats), point_logits,
+                        pixel_logits, seen, pixel_feats.shape[-2:])
+
+    def embed_points(self, inputs: dict, features: Features, row: Tensor) -> Tensor:
+        """Normalised features (..., D) of voxels ``row`` (...): of those needed, not of all."""
+        return self.matching_head.embed_points(
+            features.points[row], inputs['voxels'].relative_points[row])
 
     @torch.no_grad()
     def ground_truth(self, inputs: dict, features: Features) -> GroundTruth:
@@ -205,13 +209,13 @@ class NCLR(BaseModel):
 
         centres = cell_centres(height, width, stride).to(projection).view(-1, 2)
         distance = torch.cdist(projection, centres.expand(len(projection), -1, -1))
-        points = features.points[features.seen.voxel.gather(1, drawn)]
+        points = self.embed_points(inputs, features, features.seen.voxel.gather(1, drawn))
         temperature = self.matching_head.temperature
         logits = self.matching_head.similarity(points, features.pixels) / temperature
 
         outside, outside_valid = sample_columns(
             features.seen.mask & ~truth.visible, self.num_outside)
-        outside = features.points[features.seen.voxel.gather(1, outside)]
+        outside = self.embed_points(inputs, features, features.seen.voxel.gather(1, outside))
         anchors = features.pixels.gather(
             1, cell[..., None].expand(-1, -1, features.pixels.shape[-1]))
         outside_logits = self.matching_head.similarity(outside, anchors).transpose(1, 2)
@@ -227,7 +231,8 @@ class NCLR(BaseModel):
         drawn, valid = sample_columns(overlapping, self.pose_head.num_points)
         row = features.seen.voxel.gather(1, drawn)
         matches = self.matching_head.match(
-            features.points[row], features.pixels, self.pixel_centres(inputs), permitted, 'soft')
+            self.embed_points(inputs, features, row), features.pixels,
+            self.pixel_centres(inputs), permitted, 'soft')
         valid = valid & permitted.any(1, keepdim=True)
         return self.pose_head.loss(inputs['voxels'].points[row], matches.pixels, valid,
                                    inputs['cam2img'], inputs['lidar2cam'])[0]
@@ -260,7 +265,8 @@ class NCLR(BaseModel):
         drawn, valid = spread_columns(overlapping, self.num_test_points)
         row = features.seen.voxel.gather(1, drawn)
         matches = self.matching_head.match(
-            features.points[row], features.pixels, self.pixel_centres(inputs), permitted)
+            self.embed_points(inputs, features, row), features.pixels,
+            self.pixel_centres(inputs), permitted)
         valid = valid & permitted.any(1, keepdim=True)
         points = inputs['voxels'].points[row]
 

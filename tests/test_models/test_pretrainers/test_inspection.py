@@ -36,7 +36,8 @@ def test_every_scan_has_its_voxels_and_overlap(predicted):
     for scan, sample in enumerate(samples):
         own = inputs['voxels'].batch_index == scan
         torch.testing.assert_close(sample.voxel_points, inputs['voxels'].points[own])
-        torch.testing.assert_close(sample.features.points, features.points[own])
+        embedded = model.embed_points(inputs, features, own.nonzero()[:, 0])
+        torch.testing.assert_close(sample.features.points, embedded)
         for v in range(len(sample.lidar2cam)):
             assert torch.equal(sample.gt_point_overlap[v],
                                truth.visible[view][features.seen.mask[view]])
