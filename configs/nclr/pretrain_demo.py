@@ -4,8 +4,8 @@ _base_ = ['./pretrain_skitti.py']
 data_root = '{{$NCLR_DEMO_ROOT:data/demo}}'
 point_cloud_range = [-51.2, -51.2, -3, 51.2, 51.2, 5]
 image_size = (320, 96)
-yaw = 0.3490658503988659  # 20 degrees
-translation = (2., 2., 0.)
+yaw = 3.141592653589793
+translation = (10., 10., 0.)
 
 model = dict(
     data_preprocessor=dict(voxel_size=(0.5, 0.5, 0.5), max_voxels=None),

@@ -1,14 +1,15 @@
 """Calibration data sets: readers, transforms, sampler."""
 from .calibration_dataset import CalibrationDataset
 from .errors import BrokenFrameError
-from .readers import KittiObjectReader, KittiOdometryReader, NuScenesReader, RigReader
+from .readers import (ConcatReader, KittiObjectReader, KittiOdometryReader, NuScenesReader,
+                      RigReader)
 from .samplers import SeededInfiniteSampler
 from .transforms import (CropImages, LoadImages, LoadScan, PackCalibrationInputs,
                          PhotometricDistortion, RandomPlacement, RandomSceneFlip, RangeCrop,
                          ResizeImages)
 
 __all__ = [
-    'BrokenFrameError', 'CalibrationDataset', 'CropImages', 'KittiObjectReader',
+    'BrokenFrameError', 'CalibrationDataset', 'ConcatReader', 'CropImages', 'KittiObjectReader',
     'KittiOdometryReader', 'LoadImages', 'LoadScan', 'NuScenesReader', 'PackCalibrationInputs',
     'PhotometricDistortion', 'RandomPlacement', 'RandomSceneFlip', 'RangeCrop', 'ResizeImages',
     'RigReader', 'SeededInfiniteSampler'

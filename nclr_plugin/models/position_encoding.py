@@ -28,6 +28,31 @@ def sinusoidal_encoding(position: Tensor, channels: int, wavelength: Tuple[float
     return nn.functional.pad(code, (0, channels - code.shape[-1]))
 
 
+def scan_encoding(points: Tensor, channels: int, wavelength: Tuple[float, float]) -> Tensor:
+    """Code of points seen from a turning sensor: Cartesian, range and azimuth.
+
+    A random placement turns the scan, which changes x and y of every point and the products of
+    their codes. Range does not change (a pixel's row fixes the range of the road it sees), and
+    the product of two azimuth codes depends on the angle between the points alone.
+
+    Args:
+        points: (..., 3), metres, relative to the centre of their scan.
+        channels: Channels: half for x, y, z, a quarter each for range and azimuth.
+        wavelength: Shortest and longest wavelength of coordinates and range, metres.
+
+    Returns:
+        Tensor: (..., channels).
+    """
+    quarter = channels // 4
+    distance = points[..., :2].norm(dim=-1, keepdim=True)
+    azimuth = torch.atan2(points[..., 1:2], points[..., :1])
+    turns = azimuth * torch.arange(1, quarter // 2 + 1, device=points.device)
+    return torch.cat((
+        sinusoidal_encoding(points, channels - 2 * quarter, wavelength),
+        sinusoidal_encoding(distance, quarter, wavelength),
+        nn.functional.pad(torch.cat((turns.cos(), turns.sin()), -1), (0, quarter % 2))), -1)
+
+
 def cell_grid(height: int, width: int, like: Tensor) -> Tensor:
     """(H * W, 2) columns and rows of the cells of a map."""
     v, u = torch.meshgrid(

@@ -1,6 +1,9 @@
 """Readers: each lists the frames of one on-disk layout, with checked calibration."""
+from .concat import ConcatReader
 from .kitti import KittiObjectReader, KittiOdometryReader
 from .nuscenes import NuScenesReader
 from .rig import RigReader
 
-__all__ = ['KittiObjectReader', 'KittiOdometryReader', 'NuScenesReader', 'RigReader']
+__all__ = [
+    'ConcatReader', 'KittiObjectReader', 'KittiOdometryReader', 'NuScenesReader', 'RigReader'
+]

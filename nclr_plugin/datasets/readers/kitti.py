@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Union
 
 import numpy as np
 from mmengine.registry import TASK_UTILS
@@ -27,13 +27,13 @@ class KittiOdometryReader:
         sequences: Sequence folder names, e.g. ``('00', '01')``; numbers and a single one will do.
         cameras: Image folders; ``image_N`` goes with ``PN`` of ``calib.txt``.
         frame_list: List of frame ids ``XX/NNNNNN``, one a line; absolute or relative to the data
-            root. All frames of ``sequences`` when None.
+            root, or the list itself. All frames of ``sequences`` when None.
     """
 
     def __init__(self,
                  sequences: Sequence[str],
                  cameras: Sequence[str] = ('image_2', ),
-                 frame_list: Optional[str] = None) -> None:
+                 frame_list: Union[str, Sequence[str], None] = None) -> None:
         if isinstance(sequences, (str, int)):
             sequences = [sequences]
         # A command line turns 00 into a number.
@@ -122,13 +122,13 @@ class KittiObjectReader:
         split: ``'training'`` or ``'testing'``.
         cameras: Image folders; ``image_N`` goes with ``PN`` of the calibration.
         frame_list: List of stems, one a line (the benchmark's ``ImageSets/train.txt``); absolute or
-            relative to the data root. All frames when None.
+            relative to the data root, or the list itself. All frames when None.
     """
 
     def __init__(self,
                  split: str = 'training',
                  cameras: Sequence[str] = ('image_2', ),
-                 frame_list: Optional[str] = None) -> None:
+                 frame_list: Union[str, Sequence[str], None] = None) -> None:
         self.split = split
         self.cameras = _check_cameras(cameras)
         self.frame_list = frame_list

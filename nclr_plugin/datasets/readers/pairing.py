@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from mmengine.logging import print_log
 
@@ -69,11 +69,11 @@ def require_file(path: str, expectation: str) -> None:
             f"file '{path}' does not exist (absolute: '{os.path.abspath(path)}'). {expectation}")
 
 
-def read_frame_list(frame_list: str, data_root: str) -> List[str]:
+def read_frame_list(frame_list: Union[str, Sequence[str]], data_root: str) -> List[str]:
     """Read a list file: one frame a line, blank lines and ``#`` comments left out.
 
     Args:
-        frame_list: Path of the list, absolute or relative to ``data_root``.
+        frame_list: Path of the list, absolute or relative to ``data_root``; or the list itself.
         data_root: Root of the data set.
 
     Returns:
@@ -83,11 +83,14 @@ def read_frame_list(frame_list: str, data_root: str) -> List[str]:
         FileNotFoundError: If the list does not exist.
         ValueError: If it names no frame, or one frame twice.
     """
-    path = os.path.join(data_root, frame_list)
-    require_file(path, 'Expected a list of frames, one a line (frame_list).')
-    with open(path, encoding='utf-8') as file:
-        lines = (line.split('#')[0].strip() for line in file)
-        entries = [line for line in lines if line]
+    if isinstance(frame_list, str):
+        path = os.path.join(data_root, frame_list)
+        require_file(path, 'Expected a list of frames, one a line (frame_list).')
+        with open(path, encoding='utf-8') as file:
+            lines = (line.split('#')[0].strip() for line in file)
+            entries = [line for line in lines if line]
+    else:
+        path, entries = 'of the configuration', list(frame_list)
     if not entries:
         raise ValueError(f"frame list '{path}' names no frame.")
     repeated = sorted({entry for entry in entries if entries.count(entry) > 1}) \

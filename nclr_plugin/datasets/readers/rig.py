@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 from mmengine.registry import TASK_UTILS
 
@@ -38,11 +38,13 @@ class RigReader:
 
     Args:
         rig_file: The YAML file, absolute or relative to the data root.
-        frame_list: List of stems, one a line; absolute or relative to the data root. All frames
-            when None.
+        frame_list: List of stems, one a line; absolute or relative to the data root, or the list
+            itself. All frames when None.
     """
 
-    def __init__(self, rig_file: str = 'rig.yaml', frame_list: Optional[str] = None) -> None:
+    def __init__(self,
+                 rig_file: str = 'rig.yaml',
+                 frame_list: Union[str, Sequence[str], None] = None) -> None:
         self.rig_file = rig_file
         self.frame_list = frame_list
 

@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..position_encoding import cell_grid, sinusoidal_encoding
+from ..position_encoding import cell_grid, scan_encoding, sinusoidal_encoding
 
 
 class Matches(NamedTuple):
@@ -83,7 +83,7 @@ class MatchingHead(BaseModule):
     def embed_points(self, point_feats: Tensor, points: Tensor) -> Tensor:
         """Decoded features (..., C_P) and positions (..., 3), metres, relative to the centre of
         the scan -> normalised (..., D), float32."""
-        where = sinusoidal_encoding(points, self.position_channels, self.point_wavelength)
+        where = scan_encoding(points, self.position_channels, self.point_wavelength)
         embedded = self.point_proj(torch.cat((point_feats, where.to(point_feats)), -1))
         return F.normalize(embedded.float(), dim=-1)
 

@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..position_encoding import cell_grid, sinusoidal_encoding
+from ..position_encoding import cell_grid, scan_encoding, sinusoidal_encoding
 from ..ragged import padding_of
 
 
@@ -151,7 +151,7 @@ class CrossModalFusion(BaseModule):
         point_padding = padding_of(point_batch_index, batch_size)
         pixel_padding = padding_of(cell_scan, batch_size)
 
-        point_pos = sinusoidal_encoding(points, self.embed_dims, self.point_wavelength)
+        point_pos = scan_encoding(points, self.embed_dims, self.point_wavelength)
         cell_pos = sinusoidal_encoding(
             cell_grid(height, width, points), self.embed_dims, self.pixel_wavelength)
         tokens = point_padding.pad(self.point_in(point_feats))
