@@ -19,6 +19,10 @@ class PoseHead(BaseModule):
     Args:
         num_points: Matches used in training, per view.
         min_points: Fewer valid matches than this give no pose (and no gradient).
+        max_reprojection_error: A view whose matches disagree by more with their own best pose,
+            pixels (RMS), has no pose loss: where that pose lies says nothing of how to improve
+            them, and its gradient, hundreds of times that of the other losses, would drown
+            those.
         solver: Test-time method of :func:`~nclr_plugin.geometry.pnp.solve_robust`.
         num_candidates: Matches handed to it: the most similar ones. Too few of them lie together
             on one well-recognised object and do not fix a pose.
@@ -29,6 +33,7 @@ class PoseHead(BaseModule):
     def __init__(self,
                  num_points: int = 128,
                  min_points: int = 8,
+                 max_reprojection_error: float = 16.,
                  solver: str = 'ransac_p3p',
                  num_candidates: int = 2000,
                  threshold: float = 4.0,
@@ -37,6 +42,7 @@ class PoseHead(BaseModule):
         super().__init__(init_cfg)
         self.num_points = num_points
         self.min_points = min_points
+        self.max_reprojection_error = max_reprojection_error
         self.solver = solver
         self.num_candidates = num_candidates
         self.threshold = threshold
@@ -58,7 +64,8 @@ class PoseHead(BaseModule):
         """
         enough = valid.sum(1) >= self.min_points
         solution = solve_epnp(points, pixels, cam2img, weights=(valid & enough[:, None]).double())
-        return pose_loss(solution, lidar2cam), solution
+        agreeing = solution.valid & (solution.reprojection_error <= self.max_reprojection_error)
+        return pose_loss(solution._replace(valid=agreeing), lidar2cam), solution
 
     @torch.no_grad()
     def predict(self, points: Tensor, pixels: Tensor, similarity: Tensor,

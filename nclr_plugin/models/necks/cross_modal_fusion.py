@@ -158,6 +158,9 @@ class CrossModalFusion(BaseModule):
         pixels = pixel_padding.pad(self.pixel_in(cells))
         point_pos = point_padding.pad(point_pos.to(tokens.dtype))
         pixel_pos = pixel_padding.pad(cell_pos.to(pixels.dtype).repeat(num_views, 1))
+        # Queries and keys get their positions in every layer; tokens carry them too, so that one
+        # who attends learns where: the column of the pixel, the direction of the point.
+        tokens, pixels = tokens + point_pos, pixels + pixel_pos
         keys, key_mask = self._sample_keypoints(point_padding.mask)
 
         for layer in self.layers:
