@@ -1,5 +1,6 @@
 # nuScenes: DATA_ROOT/samples/* and the info files of mmdet3d's `tools/create_data.py nuscenes`;
 # a scan has six views.
+_base_ = ['./skitti.py']
 data_root = '{{$NCLR_NUSCENES_ROOT:data/nuscenes}}'
 point_cloud_range = [-51.2, -51.2, -3, 51.2, 51.2, 1]
 image_size = (320, 160)  # width, height
@@ -25,29 +26,13 @@ test_pipeline = [
     dict(type='PackCalibrationInputs'),
 ]
 train_dataloader = dict(
-    batch_size=4,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='SeededInfiniteSampler', shuffle=True),
-    collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
-        type='CalibrationDataset',
         data_root=data_root,
-        reader=dict(type='NuScenesReader', info_file='nuscenes_infos_train.pkl'),
-        pipeline=train_pipeline,
-        skip_broken=True))
+        reader=dict(_delete_=True, type='NuScenesReader', info_file='nuscenes_infos_train.pkl'),
+        pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
-        type='CalibrationDataset',
         data_root=data_root,
-        reader=dict(type='NuScenesReader', info_file='nuscenes_infos_val.pkl'),
-        pipeline=test_pipeline,
-        test_mode=True))
+        reader=dict(_delete_=True, type='NuScenesReader', info_file='nuscenes_infos_val.pkl'),
+        pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='CalibrationMetric')
-test_evaluator = val_evaluator

@@ -50,5 +50,10 @@ val_dataloader = dict(
         pipeline=test_pipeline,
         test_mode=True))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='CalibrationMetric')
-test_evaluator = val_evaluator
+val_evaluator = [dict(type='CalibrationMetric'), dict(type='OverlapMetric')]
+test_evaluator = [
+    dict(type='CalibrationMetric'),
+    dict(type='MatchingMetric'),
+    dict(type='AlignmentMetric'),
+    dict(type='OverlapMetric'),
+]

@@ -48,6 +48,7 @@ class SplitMinkUNet(MinkUNetBackbone):
             sparseconv_backend='spconv',
             init_cfg=init_cfg)
         self.stride = 2**len(encoder_channels)
+        self.level_channels = (base_channels, *encoder_channels)
         self.bottleneck_channels = encoder_channels[-1]
         self.out_channels = decoder_channels[-1]
         self.scan_statistics = scan_statistics

@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..position_encoding import cell_grid, scan_encoding, sinusoidal_encoding
+from ..position_encoding import scan_encoding, view_encoding
 
 
 class Matches(NamedTuple):
@@ -75,10 +75,10 @@ class MatchingHead(BaseModule):
         self.match_mode = match
         self.match_temperature = match_temperature
 
-    def forward(self, point_feats: Tensor, points: Tensor,
-                pixel_feats: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, point_feats: Tensor, points: Tensor, pixel_feats: Tensor,
+                azimuth: Tensor) -> Tuple[Tensor, Tensor]:
         """Features to compare: :meth:`embed_points` and :meth:`embed_pixels`."""
-        return self.embed_points(point_feats, points), self.embed_pixels(pixel_feats)
+        return self.embed_points(point_feats, points), self.embed_pixels(pixel_feats, azimuth)
 
     def embed_points(self, point_feats: Tensor, points: Tensor) -> Tensor:
         """Decoded features (..., C_P) and positions (..., 3), metres, relative to the centre of
@@ -87,14 +87,13 @@ class MatchingHead(BaseModule):
         embedded = self.point_proj(torch.cat((point_feats, where.to(point_feats)), -1))
         return F.normalize(embedded.float(), dim=-1)
 
-    def embed_pixels(self, pixel_feats: Tensor) -> Tensor:
-        """Decoded map (V, C_I, H', W') -> normalised (V, H' W', D), float32."""
+    def embed_pixels(self, pixel_feats: Tensor, azimuth: Tensor) -> Tensor:
+        """Decoded map (V, C_I, H', W') and the code of the azimuth its columns look in
+        (V, W', 2 K) -> normalised (V, H' W', D), float32."""
         cells = pixel_feats.flatten(2).transpose(1, 2)
-        where = sinusoidal_encoding(
-            cell_grid(*pixel_feats.shape[-2:], pixel_feats.float()), self.position_channels,
-            self.pixel_wavelength)
-        embedded = self.pixel_proj(
-            torch.cat((cells, where.to(cells).expand(len(cells), -1, -1)), -1))
+        where = view_encoding(
+            pixel_feats.shape[2], azimuth, self.position_channels, self.pixel_wavelength)
+        embedded = self.pixel_proj(torch.cat((cells, where.to(cells)), -1))
         return F.normalize(embedded.float(), dim=-1)
 
     @property

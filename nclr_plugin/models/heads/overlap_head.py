@@ -23,6 +23,8 @@ class OverlapHead(BaseModule):
 
     Args:
         point_channels, pixel_channels: Channels of the decoded features.
+        bearing_channels: Channels of the code of a point's azimuth against the view's direction;
+            0: that is not known.
         hidden_channels: Width of the two perceptrons.
         thresholds: Probabilities above which a point and a pixel count as overlapping when matches
             are made. ``None``: those of largest intersection over union in training of late. A
@@ -33,12 +35,14 @@ class OverlapHead(BaseModule):
     def __init__(self,
                  point_channels: int,
                  pixel_channels: int,
+                 bearing_channels: int = 0,
                  hidden_channels: int = 64,
                  thresholds: Optional[Tuple[float, float]] = None,
                  init_cfg: dict = None) -> None:
         super().__init__(init_cfg)
         self.point_in = nn.Linear(point_channels, hidden_channels)
         self.view_in = nn.Linear(pixel_channels, hidden_channels)
+        self.bearing_in = bearing_channels and nn.Linear(bearing_channels, hidden_channels)
         self.point_out = nn.Sequential(
             nn.ReLU(), nn.Linear(hidden_channels, hidden_channels), nn.ReLU(),
             nn.Linear(hidden_channels, 1))
@@ -50,20 +54,23 @@ class OverlapHead(BaseModule):
         # Recent scores: points and pixels; outside and inside the overlap; bins of probability.
         self.register_buffer('score_histogram', torch.zeros(2, 2, NUM_BINS))
 
-    def forward(self, point_feats: Tensor, pixel_feats: Tensor,
-                seen: ViewPoints) -> Tuple[Tensor, Tensor]:
+    def forward(self, point_feats: Tensor, pixel_feats: Tensor, seen: ViewPoints,
+                bearing: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
         """Logits of both sides.
 
         Args:
             point_feats: (N, C_P).
             pixel_feats: (V, C_I, H', W').
             seen: The points that each view may see.
+            bearing: (V, L, bearing_channels).
 
         Returns:
             tuple: (V, L) logits of the points, (V, H', W') logits of the pixels.
         """
         view = self.view_in(pixel_feats.mean((2, 3)))
         hidden = self.point_in(point_feats)[seen.voxel] + view[:, None]
+        if bearing is not None:
+            hidden = hidden + self.bearing_in(bearing.to(hidden))
         return self.point_out(hidden).squeeze(-1), self.pixel_mlp(pixel_feats).squeeze(1)
 
     @torch.no_grad()

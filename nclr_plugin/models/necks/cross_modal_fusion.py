@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..position_encoding import cell_grid, scan_encoding, sinusoidal_encoding
+from ..position_encoding import scan_encoding, view_encoding
 from ..ragged import padding_of
 
 
@@ -133,7 +133,7 @@ class CrossModalFusion(BaseModule):
         self.pixel_wavelength = pixel_wavelength
 
     def forward(self, point_feats: Tensor, points: Tensor, point_batch_index: Tensor,
-                pixel_feats: Tensor, view_batch_index: Tensor,
+                pixel_feats: Tensor, azimuth: Tensor, view_batch_index: Tensor,
                 batch_size: int) -> Tuple[Tensor, Tensor]:
         """Fused features of the inputs' shapes.
 
@@ -142,6 +142,7 @@ class CrossModalFusion(BaseModule):
             points: (N_E, 3), metres: their centres, relative to the centre of their scan.
             point_batch_index: (N_E,) the scan of each.
             pixel_feats: (V, C_I, H_E, W_E), the last map of the image encoder.
+            azimuth: (V, W_E, 2 K), code of the azimuth the map's columns look in.
             view_batch_index: (V,) the scan of each view.
             batch_size: Number of scans.
         """
@@ -152,12 +153,11 @@ class CrossModalFusion(BaseModule):
         pixel_padding = padding_of(cell_scan, batch_size)
 
         point_pos = scan_encoding(points, self.embed_dims, self.point_wavelength)
-        cell_pos = sinusoidal_encoding(
-            cell_grid(height, width, points), self.embed_dims, self.pixel_wavelength)
+        cell_pos = view_encoding(height, azimuth, self.embed_dims, self.pixel_wavelength)
         tokens = point_padding.pad(self.point_in(point_feats))
         pixels = pixel_padding.pad(self.pixel_in(cells))
         point_pos = point_padding.pad(point_pos.to(tokens.dtype))
-        pixel_pos = pixel_padding.pad(cell_pos.to(pixels.dtype).repeat(num_views, 1))
+        pixel_pos = pixel_padding.pad(cell_pos.to(pixels.dtype).flatten(0, 1))
         # Queries and keys get their positions in every layer; tokens carry them too, so that one
         # who attends learns where: the column of the pixel, the direction of the point.
         tokens, pixels = tokens + point_pos, pixels + pixel_pos

@@ -1,7 +1,7 @@
 """NCLR: self-supervised pretraining by 2D-3D neural calibration (arXiv 2401.12452)."""
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 import torch
 from mmengine.model import BaseModel
@@ -12,11 +12,15 @@ from torch import Tensor
 from nclr_plugin.geometry.camera import cell_centres, in_view, project_points
 from nclr_plugin.geometry.correspondence import nearest_cell, pixel_overlap
 from nclr_plugin.geometry.se3 import make_transform
+from ..heads.direction_head import Direction
 from ..losses.info_nce import pixel_to_point_loss, point_to_pixel_loss
 from ..losses.overlap_loss import overlap_loss
+from ..position_encoding import azimuth_code, turn_code
 from ..ragged import ViewPoints, voxels_of_views
 from ..sampling import sample_columns, spread_columns
 from .inspection import inspect_features
+
+DIRECTION_LEVEL = -2  # of the point encoder: a step finer than the bottleneck
 
 
 class Features(NamedTuple):
@@ -29,14 +33,14 @@ class Features(NamedTuple):
             overlap detection.
         pixel_logits: (V, H', W'); ``None`` likewise.
         seen: the voxels each view may see.
-        map_size: (H', W').
+        direction: belief on the directions the views look in; ``None`` without that head.
     """
     points: Tensor
     pixels: Tensor
     point_logits: Optional[Tensor]
     pixel_logits: Optional[Tensor]
     seen: ViewPoints
-    map_size: Tuple[int, int]
+    direction: Optional[Direction]
 
 
 class GroundTruth(NamedTuple):
@@ -65,8 +69,9 @@ class NCLR(BaseModel):
         image_branch: Config of an image network with the same attributes.
         fusion: Config of :class:`~nclr_plugin.models.necks.CrossModalFusion`; channels are
             filled in here, as in the heads.
-        matching_head, overlap_head, pose_head: Configs of the heads.
-        loss_weights: lambda_f, lambda_o and lambda_p as ``feature``, ``overlap``, ``pose``.
+        matching_head, overlap_head, direction_head, pose_head: Configs of the heads.
+        loss_weights: lambda_f, lambda_o and lambda_p as ``feature``, ``overlap``, ``pose``, and
+            the weight of the direction's cross-entropy as ``direction``.
         num_samples: Points P_S sampled of a view for Eq. 1.
         num_outside: Points outside the view sampled as further negatives of pixels.
         positive_margin: r_p, cells of the stride-4 map: a point whose nearest cell centre is
@@ -87,6 +92,7 @@ class NCLR(BaseModel):
                  fusion: dict,
                  matching_head: dict,
                  overlap_head: Optional[dict] = None,
+                 direction_head: Optional[dict] = None,
                  pose_head: Optional[dict] = None,
                  loss_weights: Optional[Dict[str, float]] = None,
                  num_samples: int = 1024,
@@ -110,9 +116,17 @@ class NCLR(BaseModel):
             point_channels=self.point_backbone.out_channels,
             pixel_channels=self.image_branch.out_channels)
         self.matching_head = MODELS.build(dict(**channels, **matching_head))
-        self.overlap_head = overlap_head and MODELS.build(dict(**channels, **overlap_head))
+        self.direction_head = direction_head and MODELS.build(
+            dict(
+                point_channels=self.point_backbone.level_channels[DIRECTION_LEVEL],
+                pixel_channels=self.image_branch.bottleneck_channels,
+                **direction_head))
+        bearing = 2 * self.direction_head.num_harmonics if direction_head else 0
+        self.overlap_head = overlap_head and MODELS.build(
+            dict(**channels, bearing_channels=bearing, **overlap_head))
         self.pose_head = MODELS.build(pose_head or dict(type='PoseHead'))
-        self.loss_weights = {**dict(feature=1., overlap=.5, pose=.2), **(loss_weights or {})}
+        self.loss_weights = {
+            **dict(feature=1., overlap=.5, pose=.2, direction=.5), **(loss_weights or {})}
         self.num_samples = num_samples
         self.num_outside = num_outside
         self.positive_margin = positive_margin
@@ -146,19 +160,60 @@ class NCLR(BaseModel):
         levels = self.point_backbone.encode(voxels.feats, voxels.coors)
         maps = self.image_branch.encode(inputs['imgs'])
 
+        direction = self.direction(inputs, levels[DIRECTION_LEVEL], maps[-1])
         bottleneck = levels[-1].indices
         fused_points, maps[-1] = self.fusion(
             levels[-1].features, voxels.centres(bottleneck, self.point_backbone.stride),
-            bottleneck[:, 0].long(), maps[-1], views, batch_size)
+            bottleneck[:, 0].long(), maps[-1], self.column_codes(inputs, maps[-1], direction),
+            views, batch_size)
 
         point_feats = self.point_backbone.decode(levels, fused_points)
         pixel_feats = self.image_branch.decode(maps)
         seen = voxels_of_views(voxels.batch_index, views, batch_size)
         point_logits = pixel_logits = None
         if self.overlap_head is not None:
-            point_logits, pixel_logits = self.overlap_head(point_feats, pixel_feats, seen)
-        return Features(point_feats, self.matching_head.embed_pixels(pixel_feats), point_logits,
-                        pixel_logits, seen, pixel_feats.shape[-2:])
+            point_logits, pixel_logits = self.overlap_head(
+                point_feats, pixel_feats, seen, self.bearings(inputs, seen, direction))
+        pixels = self.matching_head.embed_pixels(
+            pixel_feats, self.column_codes(inputs, pixel_feats, direction))
+        return Features(point_feats, pixels, point_logits, pixel_logits, seen, direction)
+
+    def direction(self, inputs: dict, level: Any, pixel_map: Tensor) -> Optional[Direction]:
+        """Which way the views look, from a level of the point encoder and the last image map."""
+        if self.direction_head is None:
+            return None
+        stride = self.point_backbone.stride // 2**(-1 - DIRECTION_LEVEL)
+        return self.direction_head(
+            level.features, inputs['voxels'].centres(level.indices, stride),
+            level.indices[:, 0].long(), pixel_map, self.column_azimuth(inputs, pixel_map),
+            inputs['view_batch_index'], len(inputs['voxels'].origin))
+
+    @staticmethod
+    def column_azimuth(inputs: dict, pixel_map: Tensor) -> Tensor:
+        """(V, W') azimuth of a map's columns against the optical axis, radians, left positive."""
+        cam2img, width = inputs['cam2img'], pixel_map.shape[-1]
+        stride = inputs['imgs'].shape[-1] / width
+        u = (torch.arange(width, device=cam2img.device) + 0.5) * stride - 0.5
+        return torch.atan((cam2img[:, :1, 2] - u) / cam2img[:, :1, 0])
+
+    def column_codes(self, inputs: dict, pixel_map: Tensor,
+                     direction: Optional[Direction]) -> Tensor:
+        """(V, W', 2 K) codes of the azimuth the map's columns look in, as far as it is known."""
+        azimuth = self.column_azimuth(inputs, pixel_map)
+        if direction is None:
+            return azimuth.new_zeros(*azimuth.shape, 0)
+        own = azimuth_code(azimuth, self.direction_head.num_harmonics)
+        return turn_code(own, direction.code[:, None])
+
+    def bearings(self, inputs: dict, seen: ViewPoints,
+                 direction: Optional[Direction]) -> Optional[Tensor]:
+        """(V, L, 2 K) codes of the voxels' azimuth against the directions of the views."""
+        if direction is None:
+            return None
+        points = inputs['voxels'].relative_points
+        code = azimuth_code(torch.atan2(points[:, 1], points[:, 0]),
+                            self.direction_head.num_harmonics)
+        return turn_code(code[seen.voxel], direction.code[:, None], back=True)
 
     def embed_points(self, inputs: dict, features: Features, row: Tensor) -> Tensor:
         """Normalised features (..., D) of voxels ``row`` (...): of those needed, not of all."""
@@ -191,6 +246,9 @@ class NCLR(BaseModel):
             self.overlap_head.observe(*scores)
             losses['loss_overlap'] = weight['overlap'] * overlap_loss(
                 *scores, self.overlap_positive_weight)
+        if self.direction_head is not None:
+            losses['loss_direction'] = weight['direction'] * self.direction_head.loss(
+                features.direction, inputs['lidar2cam'])
         if weight['pose'] * self.pose_loss_scale > 0:
             losses['loss_pose'] = weight['pose'] * self.pose_loss_scale * self.pose_loss(
                 inputs, features)
