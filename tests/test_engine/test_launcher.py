@@ -67,6 +67,30 @@ def test_checkpoint_of_another_model_is_one_sentence(config, tmp_path, toy):
 
 
 @needs_host
+def test_truncated_checkpoint_is_one_sentence(config, tmp_path, toy):
+    path = tmp_path / 'cut.pth'
+    torch.save(dict(state_dict=toy.ToyModel().state_dict()), path)
+    path.write_bytes(path.read_bytes()[:-30])
+    for call, argv in ((launcher.test, [config, path]),
+                       (launcher.train, [config, '--resume', path]),
+                       (launcher.train, [config, '--cfg-options', f'load_from={path}'])):
+        text = message(call, *argv)
+        assert text.startswith(f"BrokenCheckpointError: checkpoint '{path}': expected a complete")
+        assert 'take another one' in text and '\n' not in text
+
+
+@needs_host
+def test_wrong_image_control_is_an_option_of_the_test_set(config, monkeypatch):
+    seen = []
+    monkeypatch.setattr(launcher, '_run_host', lambda host, argv, args, options: seen.append(
+        (argv, options.get('test_dataloader.dataset.wrong_image_control'))))
+    launcher.test([config, 'none', '--wrong-image-control'])
+    launcher.test([config, 'none'])
+    assert [option for _, option in seen] == [True, None]
+    assert '--wrong-image-control' not in seen[0][0]
+
+
+@needs_host
 @pytest.mark.parametrize('call, argv', [(launcher.train, ['no/such.py']),
                                         (launcher.test, ['no/such.py', 'none'])])
 def test_missing_config_is_one_sentence(call, argv):
