@@ -54,7 +54,7 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
     """Test: mmdet3d's ``tools/test.py``.
 
     Additions to it: the checkpoint ``none`` stands for the random initialisation; a checkpoint of
-    another model is refused; ``--show-dir DIR`` writes overlays of the scan on the images to DIR;
+    another model is refused; ``--show-dir DIR`` writes pictures to DIR, a folder for each kind;
     ``--wrong-image-control`` also tests every scan with the images of another scene, see
     :class:`~nclr_plugin.datasets.CalibrationDataset`; ``--launcher`` works on CPU.
 
@@ -68,8 +68,8 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
         options = _distributed_on_cpu(args)
         options['default_hooks.checkpoint_guard.type'] = 'CheckpointGuardHook'
         if ours.show_dir:
-            options['default_hooks.overlay.type'] = 'OverlayHook'
-            options['default_hooks.overlay.out_dir'] = ours.show_dir
+            options['default_hooks.pictures.type'] = 'PictureHook'
+            options['default_hooks.pictures.out_dir'] = ours.show_dir
         if ours.wrong_image_control:
             options['test_dataloader.dataset.wrong_image_control'] = True
         if args.checkpoint == RANDOM:

@@ -38,7 +38,7 @@ def test_train_resume_and_test_a_checkpoint(config, tmp_path, capsys):
     launcher.test([config, str(work / 'iter_6.pth'), '--work-dir', str(work), '--show-dir',
                    str(tmp_path / 'pictures'), '--cfg-options', 'experiment_name=tested'])
     assert 'calibration/recall_10deg_5m: 1.0' in log_of(work)
-    assert len(list((tmp_path / 'pictures').glob('toy_*_cam.png'))) == 12
+    assert len(list((tmp_path / 'pictures' / 'overlay').glob('toy_*_cam.png'))) == 12
 
 
 @needs_host
