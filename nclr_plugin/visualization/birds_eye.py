@@ -11,7 +11,7 @@ from .canvas import BACKGROUND, WHITE, write
 from .points import draw_discs
 
 LINE = (90, 90, 90)
-MAX_SIZE = 960  # pixels, of a panel beside others
+PANEL_HEIGHT = 400  # of panels that stand beside it, at most: three of them are as high as it
 
 
 def draw_birds_eye(points: Tensor, colours: np.ndarray, lidar2cam: Tensor, cam2img: Tensor,

@@ -1,7 +1,7 @@
 """Panels with titles, legends and colour bars, put together to pictures."""
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence, Tuple
+from typing import Any, Callable, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -32,17 +32,21 @@ def enlarge(image: np.ndarray, width: int = PANEL_WIDTH) -> Tuple[np.ndarray, fl
     return fit(image, width) if image.shape[1] < width else (image, 1.)
 
 
-def fit(image: np.ndarray, width: int = PANEL_WIDTH) -> Tuple[np.ndarray, float]:
-    """An image resized to a width.
+def fit(image: np.ndarray, width: int = PANEL_WIDTH,
+        height: Optional[int] = None) -> Tuple[np.ndarray, float]:
+    """An image resized to a width, or to a lesser one if it would be too high.
 
     Args:
         image: (H, W, 3) uint8.
         width: Pixels.
+        height: Pixels, at most.
 
     Returns:
         the image and the factor by which it was enlarged.
     """
     cv2 = _cv2()
+    if height is not None:
+        width = min(width, max(1, round(height * image.shape[1] / image.shape[0])))
     factor = width / image.shape[1]
     size = width, max(1, round(image.shape[0] * factor))
     area = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR

@@ -6,7 +6,7 @@ from typing import Any, Optional, Tuple
 import numpy as np
 from torch import Tensor
 
-from .birds_eye import MAX_SIZE, draw_birds_eye
+from .birds_eye import PANEL_HEIGHT, draw_birds_eye
 from .canvas import TITLE_HEIGHT, beside, dim, fit, scale_pixels, stack, titled
 from .cells import enlarge_cells
 from .points import draw_discs, project_visible
@@ -34,7 +34,7 @@ def draw_features(image: np.ndarray, points: Tensor, sample: Any,
     if not all(mask.any() for mask in overlap):
         return None
     size = image.shape[:2]
-    background, factor = fit(image)
+    background, factor = fit(image, height=PANEL_HEIGHT)
     of_points, of_cells = feature_colours(
         sample.features.unified_points.cpu().numpy(),
         sample.features.unified_pixels[view].cpu().numpy(), *overlap)
@@ -49,7 +49,7 @@ def draw_features(image: np.ndarray, points: Tensor, sample: Any,
                     titled(cells, 'features of pixels: like colours, like features'),
                     titled(in_view, 'features of points in view')])
     above = draw_birds_eye(sample.voxel_points, of_points, *camera, size[1],
-                           min(len(column) - TITLE_HEIGHT, MAX_SIZE))
+                           len(column) - TITLE_HEIGHT)
     return beside([column, titled(above, 'features of all points from above')])
 
 

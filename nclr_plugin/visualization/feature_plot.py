@@ -11,6 +11,7 @@ from .principal import principal_axes
 from .similarity_map import similarity_spaces
 
 SAMPLES = 200  # of each modality
+TITLES = {'cosine': 'before alignment', 'learned alignment': 'after learned alignment'}
 POINT_COLOUR, PIXEL_COLOUR = '#d1495b', '#2e86ab'
 
 
@@ -43,13 +44,13 @@ def plot_features(image: np.ndarray, points: Tensor, sample: Any,
         for title, colour, dots in (('points', POINT_COLOUR, plane[:len(rows)]),
                                     ('pixels', PIXEL_COLOUR, plane[len(rows):])):
             axis.scatter(*dots.T, s=14, c=colour, alpha=0.7, linewidths=0, label=title)
-        before = 'before alignment' if name == 'cosine' else 'after learned alignment'
-        axis.set_title(f'{before} ({method})', fontsize=15)
+        axis.set_title(f'{TITLES[name] if len(spaces) > 1 else "without alignment"} ({method})',
+                       fontsize=15)
         axis.set_xticks([])
         axis.set_yticks([])
         axis.legend(loc='upper right', fontsize=13, markerscale=2)
     figure.suptitle(f'Features of {len(rows)} points and {len(cells)} pixels of the overlapping '
-                    'area', fontsize=16)
+                    'area', fontsize=15)
     return render(figure)
 
 

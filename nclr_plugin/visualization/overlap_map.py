@@ -6,7 +6,7 @@ from typing import Any, Optional
 import numpy as np
 from torch import Tensor
 
-from .birds_eye import MAX_SIZE, draw_birds_eye
+from .birds_eye import PANEL_HEIGHT, draw_birds_eye
 from .canvas import TITLE_HEIGHT, beside, dim, fit, grey, legend, scale_pixels, stack, titled
 from .cells import enlarge_cells
 from .overlay import depth_bar
@@ -36,7 +36,7 @@ def draw_overlap(image: np.ndarray, points: Tensor, sample: Any,
     if 'pred_point_overlap' not in sample:
         return None
     height, width = image.shape[:2]
-    background, factor = fit(image)
+    background, factor = fit(image, height=PANEL_HEIGHT)
     camera = sample.lidar2cam[view], sample.cam2img[view]
     of_points, point_title = _classify(sample, 'point', view)
     of_cells, cell_title = _classify(sample, 'pixel', view)
@@ -44,7 +44,7 @@ def draw_overlap(image: np.ndarray, points: Tensor, sample: Any,
     _, pixels, depth = project_visible(points, *camera, height, width)
     truth = draw_depth(dim(background), scale_pixels(pixels, factor), depth)
     of_pixels = enlarge_cells(of_cells, height, width, *background.shape[:2])
-    cells = _tint(dim(grey(background)), of_pixels)
+    cells = _tint(grey(background), of_pixels)
     seen, pixels, depth = project_visible(sample.voxel_points, *camera, height, width)
     order = np.argsort(-depth, kind='stable')
     in_view = draw_discs(dim(grey(background)), scale_pixels(pixels[order], factor),
@@ -58,7 +58,7 @@ def draw_overlap(image: np.ndarray, points: Tensor, sample: Any,
     # Errors over what is right, and what overlaps over the rest.
     order = np.argsort(np.array([0, 3, 2, 1])[of_points], kind='stable')
     above = draw_birds_eye(sample.voxel_points[order.copy()], COLOURS[of_points[order]], *camera,
-                           width, min(len(column) - 2 * TITLE_HEIGHT, MAX_SIZE))
+                           width, len(column) - 2 * TITLE_HEIGHT)
     above = titled(above, f'all points from above: {point_title}')
     return beside([column, stack([above, legend(CLASSES[::-1], above.shape[1])])])
 

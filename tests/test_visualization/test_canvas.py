@@ -14,6 +14,8 @@ def test_images_are_resized_to_a_width():
         fitted, scale = canvas.fit(panel(96, width), 960)
         assert fitted.shape == (round(96 * factor), 960, 3) and scale == factor
     assert canvas.enlarge(panel(96, 320), 960)[0].shape == (288, 960, 3)
+    low, factor = canvas.fit(panel(400, 700), 960, height=200)
+    assert low.shape == (200, 350, 3) and factor == .5
     same, factor = canvas.enlarge(panel(96, 1280), 960)
     assert same.shape == (96, 1280, 3) and factor == 1
 

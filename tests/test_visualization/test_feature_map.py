@@ -1,10 +1,11 @@
 import numpy as np
 
 from nclr_plugin.visualization import draw_features
-from nclr_plugin.visualization.canvas import PANEL_WIDTH, TITLE_HEIGHT
+from nclr_plugin.visualization.canvas import TITLE_HEIGHT
 from nclr_plugin.visualization.feature_map import feature_colours
 
-FACTOR = 12
+FACTOR = 10
+WIDTH = 80 * FACTOR
 PANEL = 40 * FACTOR + TITLE_HEIGHT
 
 
@@ -37,13 +38,13 @@ def test_cells_and_points_have_the_colours_of_their_features(image, points, samp
     of_points, of_cells = feature_colours(
         sample.features.unified_points.numpy(), sample.features.unified_pixels[0].numpy(),
         sample.gt_point_overlap[0].numpy(), sample.gt_pixel_overlap[0].flatten().numpy())
-    cells = picture[PANEL + TITLE_HEIGHT:2 * PANEL, :PANEL_WIDTH]
+    cells = picture[PANEL + TITLE_HEIGHT:2 * PANEL, :WIDTH]
     middle = cells[2 * FACTOR::4 * FACTOR, 2 * FACTOR::4 * FACTOR]
     assert np.array_equal(middle.reshape(-1, 3), of_cells)
     nearest = int(np.where(sample.gt_point_overlap[0], points[:, 0], 99).argmin())
     x, y, z = points[nearest, :3].tolist()
     column, row = (round((c - 60 * d / x + .5) * FACTOR - .5) for c, d in ((39.5, y), (19.5, z)))
-    in_view = picture[2 * PANEL + TITLE_HEIGHT:3 * PANEL, :PANEL_WIDTH]
+    in_view = picture[2 * PANEL + TITLE_HEIGHT:3 * PANEL, :WIDTH]
     assert np.array_equal(in_view[row, column], of_points[nearest])
 
 

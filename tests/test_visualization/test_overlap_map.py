@@ -3,17 +3,17 @@ import torch
 from sklearn.metrics import jaccard_score
 
 from nclr_plugin.visualization import draw_overlap
-from nclr_plugin.visualization.birds_eye import MAX_SIZE
-from nclr_plugin.visualization.canvas import BAR_WIDTH, PANEL_WIDTH, TITLE_HEIGHT
+from nclr_plugin.visualization.canvas import BAR_WIDTH, TITLE_HEIGHT
 from nclr_plugin.visualization.overlap_map import CLASSES, COLOURS, OPACITY, _classify
 
-FACTOR = 12  # of the enlargement of 80 pixels
+FACTOR = 10  # of the enlargement of 40 rows
+WIDTH = 80 * FACTOR
 PANEL = 40 * FACTOR + TITLE_HEIGHT
 
 
 def panels(picture):
     """Projection, cells, points in view."""
-    return [picture[i * PANEL + TITLE_HEIGHT:(i + 1) * PANEL, :PANEL_WIDTH] for i in range(3)]
+    return [picture[i * PANEL + TITLE_HEIGHT:(i + 1) * PANEL, :WIDTH] for i in range(3)]
 
 
 def test_cells_are_green_red_yellow_or_as_they_were(image, points, sample):
@@ -23,8 +23,8 @@ def test_cells_are_green_red_yellow_or_as_they_were(image, points, sample):
     side = 4 * FACTOR
     shown = [cells[side // 2, i * side + side // 2].astype(int) for i in range(4)]
     for (colour, _), found in zip((CLASSES[3], CLASSES[1], CLASSES[2]), shown):
-        assert np.abs(found - (OPACITY * np.array(colour) + (1 - OPACITY) * 60)).max() <= 1
-    assert (shown[3] == 60).all()
+        assert np.abs(found - (OPACITY * np.array(colour) + (1 - OPACITY) * 100)).max() <= 1
+    assert (shown[3] == 100).all()
     border = cells[side // 2, 2 * side - 2:2 * side + 2].astype(int)
     assert (border[1] == shown[1]).all() and (border[2] == shown[2]).all()
 
@@ -45,13 +45,13 @@ def test_false_positives_behind_the_camera_are_seen_from_above(image, points, sa
     wrong = np.array(CLASSES[1][0])
 
     def reds(picture):
-        above = picture[TITLE_HEIGHT:TITLE_HEIGHT + MAX_SIZE, PANEL_WIDTH + BAR_WIDTH:]
+        above = picture[TITLE_HEIGHT:-TITLE_HEIGHT, WIDTH + BAR_WIDTH:]
         return np.nonzero((above == wrong).all(axis=-1))[0]
 
     assert not len(reds(draw_overlap(image, points, sample, 0)))
     sample.pred_point_overlap[0, -50:] = .9
     rows = reds(draw_overlap(image, points, sample, 0))
-    assert len(rows) and rows.min() > MAX_SIZE / 2
+    assert len(rows) and rows.min() > (3 * PANEL - TITLE_HEIGHT) / 2
 
 
 def test_intersection_over_union_is_that_of_all_points(sample):
