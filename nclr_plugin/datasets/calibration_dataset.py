@@ -141,7 +141,8 @@ class CalibrationDataset(BaseDataset):
                     reasons = '; '.join(f'{frame_id}: {reason}' for frame_id, reason in skipped)
                     raise BrokenFrameError(
                         error.frame_id, f'{len(skipped)} frames in a row are broken, of '
-                        f'{self.num_frames} (max_skipped is {self.max_skipped}): {reasons}') from error
+                        f'{self.num_frames} (max_skipped is {self.max_skipped}): {reasons}'
+                    ) from error
 
     def _with_wrong_images(self, frame: int) -> dict:
         """Entry of a frame for the wrong-image control."""
@@ -149,9 +150,9 @@ class CalibrationDataset(BaseDataset):
         images = self.get_data_info(self._other_frame(frame))['images']
         if len(images) != len(results['images']):
             raise DataLayoutError(
-                f"wrong_image_control: expected as many images in every frame, found "
-                f"{len(results['images'])} in {results['frame_id']} and {len(images)} in the frame "
-                'whose images it is to get; leave frames that miss an image out.')
+                'wrong_image_control: expected as many images in every frame, found '
+                f"{len(results['images'])} in {results['frame_id']} and {len(images)} in the "
+                'frame whose images it is to get; leave frames that miss an image out.')
         for image, other in zip(results['images'], images):
             image['replaced_by'] = other
         results['wrong_image'] = True

@@ -44,8 +44,8 @@ def _explain(path: Path, reason: str) -> str:
     advice = (f'take another one, such as {others[-1]} (to go on with a training: --resume '
               f'{others[-1]})' if others else 'take another one, or train again')
     return (f"checkpoint '{path}': expected a complete file of torch.save, found "
-            f'{path.stat().st_size} bytes that torch cannot read ({reason}); it is cut off, corrupt '
-            f'or something else; {advice}')
+            f'{path.stat().st_size} bytes that torch cannot read ({reason}); it is cut off, '
+            f'corrupt or something else; {advice}')
 
 
 # mmengine's way to say how files are loaded; it covers --resume, load_from and tools/test.py.

@@ -85,9 +85,9 @@ class LoadImages(BaseTransform):
 
     Sets ``imgs`` (V arrays (H, W, 3) uint8), ``cam2img`` (V, 3, 3) and ``lidar2cam`` (V, 4, 4).
 
-    An entry of ``images`` with ``replaced_by``, another such entry, gets that one's picture, resized
-    to the size of its own: the wrong-image control of :class:`CalibrationDataset`. Its own
-    calibration stays.
+    An entry of ``images`` with ``replaced_by``, another such entry, gets that one's picture,
+    resized to the size of its own: the wrong-image control of :class:`CalibrationDataset`. Its
+    own calibration stays.
 
     Raises:
         BrokenFrameError: If an image is absent, cannot be decoded, is not 8-bit colour (three
