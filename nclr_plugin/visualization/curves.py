@@ -32,7 +32,7 @@ def plot_recall(curves: Dict[str, Dict[str, Any]]) -> np.ndarray:
                       label=name, **STYLES.get(name, dict(linewidth=2)))
         axis.set_xlabel(label, fontsize=14)
         axis.set_ylabel('recall [%]', fontsize=14)
-        axis.set_ylim(0, 102)
+        axis.set_ylim(-2, 102)
         axis.set_xlim(0, max(np.max(curve[f'{error}_thresholds']) for curve in curves.values()))
         axis.tick_params(labelsize=12)
         axis.grid(alpha=0.3)

@@ -48,7 +48,7 @@ def plot_features(image: np.ndarray, points: Tensor, sample: Any,
                        fontsize=15)
         axis.set_xticks([])
         axis.set_yticks([])
-        axis.legend(loc='upper right', fontsize=13, markerscale=2)
+        axis.legend(loc='best', fontsize=13, markerscale=2)
     figure.suptitle(f'Features of {len(rows)} points and {len(cells)} pixels of the overlapping '
                     'area', fontsize=15)
     return render(figure)

@@ -10,7 +10,7 @@ FACTOR = 12
 PANEL = 40 * FACTOR + TITLE_HEIGHT
 
 
-@pytest.mark.parametrize('error, band', [(0., 0), (2.9, 0), (3.1, 1), (5.1, 2), (10.1, 3),
+@pytest.mark.parametrize('error, band', [(0., 0), (2.9, 0), (3.1, 1), (5., 2), (10.1, 3),
                                          (20.1, 4), (300., 4)])
 def test_dots_lie_at_the_true_pixel_in_the_colour_of_the_error(image, points, sample, error, band):
     found = sample.matchings[0]

@@ -29,6 +29,18 @@ def test_cells_are_green_red_yellow_or_as_they_were(image, points, sample):
     assert (border[1] == shown[1]).all() and (border[2] == shown[2]).all()
 
 
+def test_right_is_green_wrong_is_red_missed_is_yellow():
+    colours = {meaning: colour for colour, meaning in CLASSES}
+    red, green, blue = colours['rightly found']
+    assert green > 1.5 * max(red, blue)
+    red, green, blue = colours['wrongly found']
+    assert red > 2 * max(green, blue)
+    red, green, blue = colours['missed']
+    assert min(red, green) > 2 * blue
+    assert [meaning for _, meaning in CLASSES] == ['rightly left out', 'wrongly found', 'missed',
+                                                   'rightly found']
+
+
 def test_points_in_view_have_the_colour_of_their_class(image, points, sample):
     point = torch.tensor([[8., 1., -0.5]])  # u = 39.5 - 60 / 8 = 32, v = 19.5 + 30 / 8 = 23.25
     sample.voxel_points = point

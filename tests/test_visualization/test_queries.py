@@ -19,10 +19,10 @@ def test_what_stands_in_front_is_chosen_in_every_stripe():
 
 
 def test_points_that_something_nearer_covers_are_not_chosen():
-    pixels, depth = wall_with_poles([150])
-    # Behind the pole, but nearer than the wall: more contrast than elsewhere, yet hidden.
-    pixels, depth = np.append(pixels, [[150., 45.]], axis=0), np.append(depth, 12.)
-    assert depth[choose_queries(pixels, depth, 300, 90, 1)] == 8
+    # The second has more contrast to the third than the first has to the second.
+    pixels = np.array([[10.9, 10.], [14., 10.], [17.1, 10.]])
+    assert choose_queries(pixels, np.array([8., 12., 30.]), 300, 90, 1).tolist() == [0]
+    assert choose_queries(pixels[1:], np.array([12., 30.]), 300, 90, 1).tolist() == [0]
 
 
 def test_stripes_without_points_have_no_query():

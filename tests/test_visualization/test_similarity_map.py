@@ -84,8 +84,9 @@ def test_most_similar_point_may_be_out_of_view(image, points, sample, monkeypatc
     monkeypatch.setattr(similarity_map, 'titled',
                         lambda panel, title: titles.append(title) or panel)
     one_query(sample, monkeypatch)
-    sample.features.points[:] = -sample.features.pixels[0, 5 * 20 + 8]
-    sample.features.points[7] = sample.features.pixels[0, 5 * 20 + 8]
+    code = sample.features.points[7].clone()
+    sample.features.pixels[:] = sample.features.points[:] = -code
+    sample.features.pixels[0, 5 * 20 + 8] = sample.features.points[7] = code
     sample.voxel_points[7] = torch.tensor([-4., 1., -0.5])
     draw_point_similarity(image, points, sample, 0)
     assert titles[0] == 'cosine: most similar point 12.0 m away, out of view'
