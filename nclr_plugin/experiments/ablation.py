@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import signal
 import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
 from .execution import Processes, RunError, carry_out, is_finished
 from .figure import write_figure
@@ -55,13 +56,19 @@ def main(tools: Path, argv: Optional[Sequence[str]] = None) -> None:
                 run.load(test_set)
     except (OSError, ValueError) as error:
         sys.exit(f'{type(error).__name__}: {error}')
-    words = sys.argv[1:] if argv is None else argv
-    command = ' '.join(['python tools/ablation.py', *map(shlex.quote, words)])
+    command = command_line(sys.argv[1:] if argv is None else argv, os.environ)
     failed = carry_out_all(runs, test_sets, tools, args.jobs,
                            lambda: write_results(runs, test_sets, Path(args.out), command))
     if failed:
         sys.exit('\n'.join([f'{len(failed)} of {len(runs)} runs failed:'] +
                            [f'  {name}: {reason}' for name, reason in failed.items()]))
+
+
+def command_line(words: Sequence[str], environment: Mapping[str, str]) -> str:
+    """The command to repeat an ablation, with the variables that say where data sets are."""
+    roots = [f'{name}={shlex.quote(value)}' for name, value in sorted(environment.items())
+             if name.startswith('NCLR_') and name.endswith('_ROOT')]
+    return ' '.join([*roots, 'python tools/ablation.py', *map(shlex.quote, words)])
 
 
 def carry_out_all(runs: Sequence[Run], test_sets: Sequence[TestSet], tools: Path, jobs: int,

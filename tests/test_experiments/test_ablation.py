@@ -1,6 +1,6 @@
 import pytest
 
-from nclr_plugin.experiments.ablation import clock, main, parse, progress
+from nclr_plugin.experiments.ablation import clock, command_line, main, parse, progress
 
 
 @pytest.fixture
@@ -54,6 +54,11 @@ def test_mistakes_end_in_a_sentence(configs, tmp_path):
         main(tmp_path, [str(configs[0]), '--out', 'x', '--test-set', 'far', 'model.width.a=1'])
     with pytest.raises(SystemExit):
         parse(['a.py', '--out', 'x', '--jobs', '0'])
+
+
+def test_command_can_be_repeated():
+    assert command_line(['a.py', '--out', 'my dir'], dict(NCLR_DEMO_ROOT='data/x', PATH='/bin')) \
+        == "NCLR_DEMO_ROOT=data/x python tools/ablation.py a.py --out 'my dir'"
 
 
 def test_estimate_of_the_rest():
