@@ -14,7 +14,7 @@ SCENES=${SCENES:-300}          # of the demo world, for training
 VAL_SCENES=${VAL_SCENES:-60}   # held out, in another town
 SEED=${SEED:-0}                # of the demo world
 ITERATIONS=${ITERATIONS:-}     # of the training; empty: what the configuration says
-PICTURES=8                     # overlays drawn
+PICTURES=8                     # frames drawn
 DATA=data/demo
 OUT=work_dirs/quickstart
 
@@ -93,7 +93,7 @@ train() {
 evaluate_trained() {
     rm -rf "$OUT/pictures"
     evaluate "$CHECKPOINT" "$OUT/after" --show-dir "$OUT/pictures" \
-        --cfg-options default_hooks.overlay.max_frames="$PICTURES"
+        --cfg-options default_hooks.pictures.max_frames="$PICTURES"
 }
 
 mkdir -p "$OUT"
@@ -137,7 +137,7 @@ LOG=$(ls -t "$OUT"/train/*/*.log | head -n 1)
 cat <<TEXT
 
 checkpoint   $CHECKPOINT
-pictures     $OUT/pictures   (the scan on the image: before, after, ground truth)
+pictures     $OUT/pictures   (overlay/: the scan on the image before, after, in truth)
 metrics      $OUT/before, $OUT/after
 log          $LOG
 curves       $PYTHON -m tensorboard.main --logdir $OUT/train

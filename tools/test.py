@@ -1,6 +1,6 @@
 """Test with mmdet3d's own tools/test.py: ``python tools/test.py CONFIG CHECKPOINT [--help]``.
 
-The checkpoint ``none`` tests the random initialisation; ``--show-dir DIR`` writes overlays.
+The checkpoint ``none`` tests the random initialisation; ``--show-dir DIR`` writes pictures.
 """
 import os
 import sys

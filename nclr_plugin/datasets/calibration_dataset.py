@@ -37,11 +37,17 @@ class CalibrationDataset(BaseDataset):
             ``skipped_frames``. Frames that miss a file are then kept in the list and skipped like
             any broken one.
         max_skipped: Broken frames in a row after which ``skip_broken`` gives up.
+        wrong_image_control: Make the set twice as long: sample ``N + i`` is sample i, with the
+            same scan, placement, intrinsics and extrinsics, but the images show the place of
+            another frame, view by view. What a network still finds there it does not find by
+            looking at the image. For evaluation only.
         **kwargs: Of mmengine's ``BaseDataset``: ``indices``, ``test_mode``, ``serialize_data``,
             ``lazy_init``, ``metainfo``.
 
     Raises:
         FileNotFoundError, ValueError: By the reader, when the data set is built.
+        ValueError: If ``wrong_image_control`` is asked for without ``test_mode``.
+        DataLayoutError: If ``wrong_image_control`` has fewer than two frames.
     """
 
     def __init__(self,
@@ -51,11 +57,16 @@ class CalibrationDataset(BaseDataset):
                  seed: int = 0,
                  skip_broken: bool = False,
                  max_skipped: int = 10,
+                 wrong_image_control: bool = False,
                  **kwargs) -> None:
         self.reader = TASK_UTILS.build(reader) if isinstance(reader, dict) else reader
         self.seed = seed
         self.skip_broken = skip_broken
         self.max_skipped = max_skipped
+        if wrong_image_control and not kwargs.get('test_mode', False):
+            raise ValueError('CalibrationDataset: wrong_image_control gives samples that must not '
+                             'be trained on; expected test_mode=True beside it, found False.')
+        self.wrong_image_control = wrong_image_control
         super().__init__(data_root=data_root, data_prefix={}, pipeline=pipeline, **kwargs)
 
     def load_data_list(self) -> List[dict]:
@@ -75,6 +86,21 @@ class CalibrationDataset(BaseDataset):
             raise DataLayoutError(f"data_root '{self.data_root}': expected frames, but "
                                   f'{type(self.reader).__name__} found none; check its settings.')
         return frames
+
+    def full_init(self) -> None:
+        """List the frames and check that the wrong-image control has others to choose from."""
+        super().full_init()
+        if self.wrong_image_control:
+            self._other_frame(0)
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of the list."""
+        return super().__len__()
+
+    def __len__(self) -> int:
+        """Samples of one pass: the frames, and the frames again for the wrong-image control."""
+        return self.num_frames * (2 if self.wrong_image_control else 1)
 
     def __iter__(self) -> Iterator[dict]:
         """One pass over the frames; indices themselves never end."""
@@ -97,9 +123,11 @@ class CalibrationDataset(BaseDataset):
         if index < 0:
             raise IndexError(f'expected an index >= 0 (epoch * {len(self)} + i), found {index}.')
         epoch, first = divmod(index, len(self))
+        wrong_image, first = divmod(first, self.num_frames)
         skipped: List[Tuple[str, str]] = []
         while True:
-            results = self.get_data_info((first + len(skipped)) % len(self))
+            frame = (first + len(skipped)) % self.num_frames
+            results = self._with_wrong_images(frame) if wrong_image else self.get_data_info(frame)
             # Seeded by what was asked for: a stand-in differs from the frame's own sample.
             results['rng'] = np.random.default_rng((self.seed, epoch, first))
             results['skipped_frames'] = list(skipped)
@@ -109,8 +137,35 @@ class CalibrationDataset(BaseDataset):
                 if not self.skip_broken:
                     raise
                 skipped.append((error.frame_id, error.reason))
-                if len(skipped) > min(self.max_skipped, len(self) - 1):
+                if len(skipped) > min(self.max_skipped, self.num_frames - 1):
                     reasons = '; '.join(f'{frame_id}: {reason}' for frame_id, reason in skipped)
                     raise BrokenFrameError(
                         error.frame_id, f'{len(skipped)} frames in a row are broken, of '
-                        f'{len(self)} (max_skipped is {self.max_skipped}): {reasons}') from error
+                        f'{self.num_frames} (max_skipped is {self.max_skipped}): {reasons}'
+                    ) from error
+
+    def _with_wrong_images(self, frame: int) -> dict:
+        """Entry of a frame for the wrong-image control."""
+        results = self.get_data_info(frame)
+        images = self.get_data_info(self._other_frame(frame))['images']
+        if len(images) != len(results['images']):
+            raise DataLayoutError(
+                'wrong_image_control: expected as many images in every frame, found '
+                f"{len(results['images'])} in {results['frame_id']} and {len(images)} in the "
+                'frame whose images it is to get; leave frames that miss an image out.')
+        for image, other in zip(results['images'], images):
+            image['replaced_by'] = other
+        results['wrong_image'] = True
+        return results
+
+    def _other_frame(self, frame: int) -> int:
+        """The frame half the list away.
+
+        Neighbours in a log show the same place from almost the same position, and a random
+        permutation would pair some of them. Half the list is as far as all frames can get.
+        """
+        if self.num_frames < 2:
+            raise DataLayoutError(
+                f"data_root '{self.data_root}': wrong_image_control gives a frame the images of "
+                f'another one; expected at least 2 frames, found {self.num_frames}.')
+        return (frame + self.num_frames // 2) % self.num_frames

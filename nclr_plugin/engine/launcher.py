@@ -22,11 +22,12 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import set_random_seed
 
 from ..datasets.errors import BrokenFrameError, DataLayoutError
+from .checkpoint_loading import BrokenCheckpointError
 from .hooks import CheckpointMismatchError
 
 RANDOM = 'none'
 USER_ERRORS = (OSError, ImportError, FloatingPointError, BrokenFrameError, DataLayoutError,
-               CheckpointMismatchError)
+               BrokenCheckpointError, CheckpointMismatchError)
 
 
 def train(argv: Optional[Sequence[str]] = None) -> None:
@@ -38,7 +39,7 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
         argv: Arguments of the command line; default ``sys.argv[1:]``.
     """
     with _one_line_errors():
-        ours, argv = _own_parser(amp=True).parse_known_args(argv)
+        ours, argv = _own_parser('train').parse_known_args(argv)
         host = _load_host_tool('train')
         args = _parse_by_host(host, argv)
         options = _distributed_on_cpu(args)
@@ -53,21 +54,24 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
     """Test: mmdet3d's ``tools/test.py``.
 
     Additions to it: the checkpoint ``none`` stands for the random initialisation; a checkpoint of
-    another model is refused; ``--show-dir DIR`` writes overlays of the scan on the images to DIR;
-    ``--launcher`` works on CPU.
+    another model is refused; ``--show-dir DIR`` writes pictures to DIR, a folder for each kind;
+    ``--wrong-image-control`` also tests every scan with the images of another scene, see
+    :class:`~nclr_plugin.datasets.CalibrationDataset`; ``--launcher`` works on CPU.
 
     Args:
         argv: Arguments of the command line; default ``sys.argv[1:]``.
     """
     with _one_line_errors(), tempfile.TemporaryDirectory() as folder:
-        ours, argv = _own_parser(show_dir=True).parse_known_args(argv)
+        ours, argv = _own_parser('test').parse_known_args(argv)
         host = _load_host_tool('test')
         args = _parse_by_host(host, argv)
         options = _distributed_on_cpu(args)
         options['default_hooks.checkpoint_guard.type'] = 'CheckpointGuardHook'
         if ours.show_dir:
-            options['default_hooks.overlay.type'] = 'OverlayHook'
-            options['default_hooks.overlay.out_dir'] = ours.show_dir
+            options['default_hooks.pictures.type'] = 'PictureHook'
+            options['default_hooks.pictures.out_dir'] = ours.show_dir
+        if ours.wrong_image_control:
+            options['test_dataloader.dataset.wrong_image_control'] = True
         if args.checkpoint == RANDOM:
             print('No checkpoint: the model is tested at its random initialisation.')
             place = next(i for i, word in enumerate(argv)
@@ -79,13 +83,14 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
         _run_host(host, argv, args, options)
 
 
-def _own_parser(amp: bool = False, show_dir: bool = False) -> argparse.ArgumentParser:
+def _own_parser(tool: str) -> argparse.ArgumentParser:
     """Flags of the host that we translate; all others are left for it."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    if amp:
+    if tool == 'train':
         parser.add_argument('--amp', action='store_true')
-    if show_dir:
+    else:
         parser.add_argument('--show-dir')
+        parser.add_argument('--wrong-image-control', action='store_true')
     return parser
 
 

@@ -9,6 +9,7 @@ from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader
 
 from nclr_plugin.datasets import BrokenFrameError, CalibrationDataset, SeededInfiniteSampler
+from nclr_plugin.datasets.errors import DataLayoutError
 
 PIPELINE = [
     dict(type='LoadScan'),
@@ -213,3 +214,118 @@ def test_real_frames(shared_data, folder, reader, frames, views):
     u, v = pixels[:, 0] / pixels[:, 2], pixels[:, 1] / pixels[:, 2]
     seen = (camera[:, 2] > 1) & (u > 0) & (u < 59) & (v > 0) & (v < 23)
     assert (seen.sum(dim=1) > 800).all()
+
+
+# The wrong-image control
+
+def control(root, **kwargs):
+    return build(root, test_mode=True, wrong_image_control=True, **kwargs)
+
+
+def test_control_is_the_same_sample_with_the_image_of_a_far_frame(kitti_odometry):
+    dataset, plain = control(kitti_odometry.root), build(kitti_odometry.root, test_mode=True)
+    assert len(dataset) == 12 and len(plain) == 6
+    shown = []
+    for index in range(6):
+        own, wrong = dataset[index], dataset[6 + index]
+        assert same(own, plain[index])
+        assert not own['data_samples'].wrong_image and wrong['data_samples'].wrong_image
+        for name in ('frame_id', 'lidar_path', 'view_names'):
+            assert getattr(own['data_samples'], name) == getattr(wrong['data_samples'], name)
+        assert torch.equal(own['inputs']['points'], wrong['inputs']['points'])
+        assert torch.equal(own['data_samples'].lidar2cam, wrong['data_samples'].lidar2cam)
+        assert torch.equal(own['data_samples'].cam2img, wrong['data_samples'].cam2img)
+        assert np.array_equal(own['data_samples'].placement, wrong['data_samples'].placement)
+        shown.append(wrong['data_samples'].img_paths[0])
+    paths = [plain[index]['data_samples'].img_paths[0] for index in range(6)]
+    assert sorted(shown) == sorted(paths)
+    assert all(abs(paths.index(path) - index) == 3 for index, path in enumerate(shown))
+
+
+def test_picture_of_the_control_is_that_of_the_frame_it_names(kitti_odometry):
+    pipeline = [step for step in PIPELINE if step['type'] in (
+        'LoadScan', 'LoadImages', 'PackCalibrationInputs')]
+    dataset = CalibrationDataset(
+        str(kitti_odometry.root), dict(type='KittiOdometryReader', sequences=['00', '01']),
+        pipeline, test_mode=True, wrong_image_control=True)
+    pictures = {}
+    for index in range(12):
+        sample = dataset[index]
+        path, = sample['data_samples'].img_paths
+        assert torch.equal(pictures.setdefault(path, sample['inputs']['imgs']),
+                           sample['inputs']['imgs'])
+        np.testing.assert_array_equal(
+            sample['inputs']['imgs'][0].permute(1, 2, 0), cv2.imread(path)[..., ::-1])
+    assert len(pictures) == 6
+
+
+def test_later_passes_and_iteration_of_the_control(kitti_odometry):
+    dataset, plain = control(kitti_odometry.root), build(kitti_odometry.root)
+    assert same(dataset[12 + 2], plain[6 + 2])
+    assert np.array_equal(dataset[12 + 8]['data_samples'].placement,
+                          plain[6 + 2]['data_samples'].placement)
+    assert [sample['data_samples'].wrong_image for sample in dataset] == [False] * 6 + [True] * 6
+
+
+@pytest.mark.parametrize('serialize', [True, False])
+def test_control_of_subsets_copies_and_workers(kitti_odometry, serialize):
+    dataset = control(kitti_odometry.root, serialize_data=serialize)
+    assert same(pickle.loads(pickle.dumps(dataset))[8], dataset[8])
+    subset = dataset.get_subset([0, 3])
+    assert len(subset) == 4
+    assert [sample['data_samples'].img_paths[0][-16:] for sample in subset] == [
+        f'image_2/{frame:06d}.png'[-16:] for frame in (0, 3, 3, 0)]
+    assert len(control(kitti_odometry.root, indices=3)) == 6
+    assert len(control(kitti_odometry.root, lazy_init=True)) == 12
+    loader = DataLoader(dataset, num_workers=2, collate_fn=pseudo_collate)
+    flags = [batch['data_samples'][0].wrong_image for batch in loader]
+    assert flags == [False] * 6 + [True] * 6
+
+
+def test_control_of_an_odd_number_of_frames_has_no_own_image(kitti_odometry):
+    for frames in (2, 3, 5):
+        dataset = control(kitti_odometry.root, indices=frames)
+        shown = [dataset[i]['data_samples'].img_paths for i in range(2 * frames)]
+        pairs = list(zip(shown[:frames], shown[frames:]))
+        assert all(own != wrong for own, wrong in pairs)
+        assert sorted(own for own, _ in pairs) == sorted(wrong for _, wrong in pairs)
+
+
+def test_stand_ins_stay_in_the_control(kitti_odometry):
+    (kitti_odometry.root / 'sequences/01/velodyne/000001.bin').write_bytes(b'')
+    dataset = control(kitti_odometry.root, skip_broken=True)
+    own, wrong = dataset[5]['data_samples'], dataset[11]['data_samples']
+    assert own.frame_id == wrong.frame_id == '00/000000'
+    assert wrong.wrong_image and not own.wrong_image
+    assert wrong.skipped_frames == own.skipped_frames != []
+
+
+def test_image_of_another_size_takes_the_size_of_the_own(kitti_odometry, disk):
+    """The intrinsics hold for the own image; the other one is stretched to it."""
+    for index in range(2):
+        disk.write_image(kitti_odometry.root / f'sequences/01/image_2/{index:06d}.png',
+                         width=disk.width + 7, height=disk.height - 5)
+    dataset = control(kitti_odometry.root, indices=[0, 4])
+    for index in range(2):
+        own, wrong = dataset[index], dataset[2 + index]
+        assert torch.equal(own['data_samples'].cam2img, wrong['data_samples'].cam2img)
+        assert own['inputs']['imgs'].shape == wrong['inputs']['imgs'].shape
+        assert own['data_samples'].img_paths != wrong['data_samples'].img_paths
+
+
+def test_control_needs_two_frames_and_is_not_for_training(kitti_odometry):
+    with pytest.raises(DataLayoutError, match='at least 2 frames, found 1'):
+        control(kitti_odometry.root, indices=1)
+    with pytest.raises(ValueError, match='expected test_mode=True'):
+        build(kitti_odometry.root, wrong_image_control=True)
+
+
+def test_control_needs_equal_numbers_of_images():
+    class Reader:
+        def read(self, data_root, keep_unpaired):
+            return [dict(frame_id='a', images=[{}]), dict(frame_id='b', images=[{}, {}])]
+
+    dataset = CalibrationDataset('here', Reader(), pipeline=[], test_mode=True,
+                                 wrong_image_control=True)
+    with pytest.raises(DataLayoutError, match='found 1 in a and 2 in the frame'):
+        dataset[2]

@@ -28,7 +28,7 @@ def test_pretraining_and_evaluation(run, make_world, demo_config, curves, log, t
     run('test', config, tmp_path / 'train' / 'iter_2.pth', '--work-dir', tmp_path / 'test',
         '--show-dir', tmp_path / 'pictures', options=options)
     assert f'Calibration of {2 * views} views' in log(tmp_path / 'test')
-    assert len(list((tmp_path / 'pictures').glob('*.png'))) == 2 * views
+    assert len(list((tmp_path / 'pictures' / 'overlay').glob('*.png'))) == 2 * views
     assert 'No broken frame' in log(tmp_path / 'test')
 
 

@@ -67,10 +67,13 @@ def test_evaluation_prints_a_table_and_draws(run, trained, demo_config, demo, lo
     for row in ('RRE geodesic [deg] mean', 'RTE [m] median', 'recall < 5 deg, < 2 m',
                 'failure rate'):
         assert row in text
-    drawn = sorted(path.name for path in pictures.iterdir())
-    assert drawn == ['08_000000_image_2.png', '08_000001_image_2.png']
+    assert (pictures / 'recall_curves' / 'calibration.png').is_file()
+    for kind in ('overlay', 'overlap', 'pixel_similarity', 'point_similarity', 'matches',
+                 'feature_plot', 'feature_map'):
+        drawn = sorted(path.name for path in (pictures / kind).iterdir())
+        assert drawn == ['08_000000_image_2.png', '08_000001_image_2.png'], kind
     shapes = set()
-    for path in pictures.iterdir():
+    for path in (pictures / 'overlay').iterdir():
         picture = cv2.imread(str(path))
         shapes.add(picture.shape)
         height, width = picture.shape[:2]

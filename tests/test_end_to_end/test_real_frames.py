@@ -32,7 +32,7 @@ def check(run, demo_config, curves, log, tmp_path):
         run('test', config, tmp_path / 'train' / f'iter_{ITERATIONS}.pth', '--work-dir',
             tmp_path / 'test', '--show-dir', tmp_path / 'pictures', options=options)
         assert f'Calibration of {views} views' in log(tmp_path / 'test')
-        assert len(list((tmp_path / 'pictures').glob('*.png'))) == views
+        assert len(list((tmp_path / 'pictures' / 'overlay').glob('*.png'))) == views
 
     return run_both
 

@@ -38,7 +38,7 @@ def test_train_resume_and_test_a_checkpoint(config, tmp_path, capsys):
     launcher.test([config, str(work / 'iter_6.pth'), '--work-dir', str(work), '--show-dir',
                    str(tmp_path / 'pictures'), '--cfg-options', 'experiment_name=tested'])
     assert 'calibration/recall_10deg_5m: 1.0' in log_of(work)
-    assert len(list((tmp_path / 'pictures').glob('toy_*_cam.png'))) == 12
+    assert len(list((tmp_path / 'pictures' / 'overlay').glob('toy_*_cam.png'))) == 12
 
 
 @needs_host
@@ -64,6 +64,30 @@ def test_checkpoint_of_another_model_is_one_sentence(config, tmp_path, toy):
     text = message(launcher.test, config, tmp_path / 'other.pth')
     assert text.startswith('CheckpointMismatchError: The checkpoint holds 2 of the 9 tensors of '
                            'ToyModel') and '\n' not in text
+
+
+@needs_host
+def test_truncated_checkpoint_is_one_sentence(config, tmp_path, toy):
+    path = tmp_path / 'cut.pth'
+    torch.save(dict(state_dict=toy.ToyModel().state_dict()), path)
+    path.write_bytes(path.read_bytes()[:-30])
+    for call, argv in ((launcher.test, [config, path]),
+                       (launcher.train, [config, '--resume', path]),
+                       (launcher.train, [config, '--cfg-options', f'load_from={path}'])):
+        text = message(call, *argv)
+        assert text.startswith(f"BrokenCheckpointError: checkpoint '{path}': expected a complete")
+        assert 'take another one' in text and '\n' not in text
+
+
+@needs_host
+def test_wrong_image_control_is_an_option_of_the_test_set(config, monkeypatch):
+    seen = []
+    monkeypatch.setattr(launcher, '_run_host', lambda host, argv, args, options: seen.append(
+        (argv, options.get('test_dataloader.dataset.wrong_image_control'))))
+    launcher.test([config, 'none', '--wrong-image-control'])
+    launcher.test([config, 'none'])
+    assert [option for _, option in seen] == [True, None]
+    assert '--wrong-image-control' not in seen[0][0]
 
 
 @needs_host

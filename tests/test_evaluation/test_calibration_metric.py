@@ -1,9 +1,11 @@
+import csv
+
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from nclr_plugin.evaluation import CalibrationMetric
+from nclr_plugin.evaluation import CalibrationMetric, auroc
 from nclr_plugin.structures import CalibrationDataSample
 
 
@@ -16,53 +18,61 @@ def pose(rng, degrees, metres, like=None):
     return T
 
 
-def samples(rng, frames, failed=0.):
+def samples(rng, frames, failed=0., wrong_image=False):
     """Frames of one or several views."""
     out = []
-    for _ in range(frames):
+    for frame in range(frames):
         views = int(rng.integers(1, 4))
         placement = pose(rng, 10, 2)
         target = [pose(rng, 60, 5) for _ in range(views)]
-        sample = CalibrationDataSample(metainfo=dict(frame_id='a', placement=placement))
+        sample = CalibrationDataSample(metainfo=dict(
+            frame_id=f'{frame:03d}', placement=placement, wrong_image=wrong_image,
+            view_names=['front', 'left', 'right'][:views]))
         sample.lidar2cam = torch.tensor(np.stack(target))
         sample.pred_lidar2cam = torch.tensor(np.stack([pose(rng, 3, 1, T) for T in target]))
         sample.pred_valid = torch.tensor(rng.random(views) >= failed)
+        sample.pred_inlier_ratio = torch.tensor(rng.integers(0, 6, views) / 5) * sample.pred_valid
+        sample.pred_reprojection_error = torch.tensor(rng.random(views))
         out.append(sample)
     return out
 
 
-def brute_force(frames, thresholds):
-    """The same figures view by view, by scipy."""
+def view_by_view(frames, identity=False):
+    """Geodesic and Euler angle, distance and whether there is a pose, of each view, by scipy."""
+    rows = []
+    for sample in frames:
+        for target, predicted, valid in zip(sample.lidar2cam.numpy(),
+                                            sample.pred_lidar2cam.numpy(), sample.pred_valid):
+            found = bool(valid) and np.isfinite(predicted).all()
+            if identity or not found:
+                predicted = target @ sample.placement
+            turn = Rotation.from_matrix(predicted[:3, :3].T @ target[:3, :3])
+            rows.append((np.degrees(turn.magnitude()),
+                         np.abs(turn.as_euler('xzy', degrees=True)).sum(),
+                         np.linalg.norm(predicted[:3, 3] - target[:3, 3]), identity or found))
+    return [np.array(column) for column in zip(*rows)]
+
+
+def brute_force(frames, thresholds, prefix=''):
+    """The figures of one column of the table."""
+    angle, euler, shift, good = view_by_view(frames, identity=prefix == 'identity_')
     out = {}
-    for prefix in ('', 'identity_'):
-        angle, euler, shift, good = [], [], [], []
-        for sample in frames:
-            for target, predicted, valid in zip(sample.lidar2cam.numpy(),
-                                                sample.pred_lidar2cam.numpy(), sample.pred_valid):
-                found = bool(valid) and np.isfinite(predicted).all()
-                if prefix or not found:
-                    predicted = target @ sample.placement
-                turn = Rotation.from_matrix(predicted[:3, :3].T @ target[:3, :3])
-                angle.append(np.degrees(turn.magnitude()))
-                euler.append(np.abs(turn.as_euler('xzy', degrees=True)).sum())
-                shift.append(np.linalg.norm(predicted[:3, 3] - target[:3, 3]))
-                good.append(prefix != '' or found)
-        for name, values in (('rre_geodesic_deg', angle), ('rre_euler_deg', euler),
-                             ('rte_m', shift)):
-            out.update({f'{prefix}{name}_mean': np.mean(values),
-                        f'{prefix}{name}_std': np.std(values),
-                        f'{prefix}{name}_median': np.median(values)})
-        for a, b in thresholds:
-            out[f'{prefix}recall_{a}deg_{b}m'] = np.mean(
-                [x < a and y < b and z for x, y, z in zip(angle, shift, good)])
-        if not prefix:
-            out['failure_rate'] = 1 - np.mean(good)
-            out['num_views'] = len(good)
-    return {f'calibration/{name}': value for name, value in out.items()}
+    for name, values in (('rre_geodesic_deg', angle), ('rre_euler_deg', euler), ('rte_m', shift)):
+        out.update({f'{name}_mean': np.mean(values), f'{name}_std': np.std(values),
+                    f'{name}_median': np.median(values)})
+    for a, b in thresholds:
+        out[f'recall_{a}deg_{b}m'] = np.mean((angle < a) & (shift < b) & good)
+    if prefix != 'identity_':
+        near = (angle < 5) & (shift < 2) & good
+        ratios = np.concatenate([sample.pred_inlier_ratio for sample in frames])
+        pairs = [(x > y) + 0.5 * (x == y) for x in ratios[near] for y in ratios[~near]]
+        out.update(failure_rate=1 - np.mean(good), num_views=len(good),
+                   confidence_auroc=np.mean(pairs) if pairs else np.nan)
+    return {f'calibration/{prefix}{name}': value for name, value in out.items()}
 
 
-def evaluate(frames, **kwargs):
-    metric = CalibrationMetric(**kwargs)
+def evaluate(frames, metric=None, **kwargs):
+    metric = metric or CalibrationMetric(**kwargs)
     for sample in frames:
         metric.process(None, [sample.to_dict()])
     return metric.evaluate(len(frames))
@@ -72,11 +82,78 @@ def evaluate(frames, **kwargs):
 def test_agrees_with_brute_force(failed):
     frames = samples(np.random.default_rng(0), 40, failed)
     thresholds = ((10, 5), (5, 2))
-    expected = brute_force(frames, thresholds)
+    expected = {**brute_force(frames, thresholds), **brute_force(frames, thresholds, 'identity_')}
     found = evaluate(frames, thresholds=thresholds)
     assert set(found) == set(expected)
     for name, value in expected.items():
+        assert found[name] == pytest.approx(value, abs=1e-6, nan_ok=True), name
+    assert np.isnan(found['calibration/confidence_auroc']) == (failed == 1)
+
+
+def test_frames_with_wrong_images_are_a_column_of_their_own():
+    frames = samples(np.random.default_rng(6), 20, 0.2)
+    control = samples(np.random.default_rng(7), 15, 0.5, wrong_image=True)
+    found = evaluate(frames + control)
+    alone = evaluate(frames)
+    assert {name: found[name] for name in alone} == alone
+    expected = brute_force(control, ((10, 5), (5, 2), (2, 1)), 'wrong_image_')
+    assert set(found) == set(alone) | set(expected)
+    for name, value in expected.items():
         assert found[name] == pytest.approx(value, abs=1e-6), name
+
+
+@pytest.mark.parametrize('control', [False, True])
+def test_curves_of_each_column(control):
+    frames = samples(np.random.default_rng(8), 20, 0.3)
+    wrong = samples(np.random.default_rng(9), 10, 0.3, wrong_image=True) if control else []
+    metric = CalibrationMetric(thresholds=((4, 3), (2, 6)))
+    found = evaluate(frames + wrong, metric)
+    columns = dict(predicted=view_by_view(frames), identity=view_by_view(frames, identity=True))
+    if control:
+        columns['wrong image'] = view_by_view(wrong)
+    assert list(metric.curves) == list(columns)
+    for name, (angle, _, shift, good) in columns.items():
+        curve = metric.curves[name]
+        assert curve['rre_thresholds'][[0, -1]].tolist() == [0, 4]
+        assert curve['rte_thresholds'][[0, -1]].tolist() == [0, 6]
+        for kind, errors in (('rre', angle), ('rte', shift)):
+            expected = [np.mean((errors < t) & good) for t in curve[f'{kind}_thresholds']]
+            np.testing.assert_allclose(curve[kind], expected)
+    # What misses one of both limits misses together at the most.
+    predicted = metric.curves['predicted']
+    assert found['calibration/recall_4deg_3m'] <= predicted['rre'][-1] < 1
+
+
+def test_file_of_views_gives_the_figures_again(tmp_path):
+    frames = samples(np.random.default_rng(10), 12, 0.3)
+    control = samples(np.random.default_rng(11), 6, 0.3, wrong_image=True)
+    path = tmp_path / 'views.csv'
+    found = evaluate(frames + control, out_file=str(path))
+    with open(path, newline='', encoding='utf-8') as file:
+        rows = list(csv.DictReader(file))
+    assert [(r['frame_id'], r['view']) for r in rows] == [
+        (s.frame_id, view) for s in frames + control for view in s.view_names]
+    for prefix, flag in (('', '0'), ('wrong_image_', '1')):
+        part = [row for row in rows if row['wrong_image'] == flag]
+        near = np.array([float(r['rre_geodesic_deg']) < 5 and float(r['rte_m']) < 2
+                         and r['valid'] == '1' for r in part])
+        ratios = np.array([float(row['pred_inlier_ratio']) for row in part])
+        assert np.mean(near) == pytest.approx(found[f'calibration/{prefix}recall_5deg_2m'])
+        assert auroc(ratios, near) == pytest.approx(found[f'calibration/{prefix}confidence_auroc'])
+    identity = [float(row['identity_rte_m']) for row in rows if row['wrong_image'] == '0']
+    assert np.median(identity) == found['calibration/identity_rte_m_median']
+    assert [float(row['pred_reprojection_error']) for row in rows] == pytest.approx(
+        np.concatenate([s.pred_reprojection_error for s in frames + control]))
+
+
+def test_without_inlier_ratios_and_names_of_views(tmp_path, log):
+    frames = samples(np.random.default_rng(12), 3)
+    for sample in frames:
+        del sample.pred_inlier_ratio, sample.pred_reprojection_error, sample.view_names
+    found = evaluate(frames, out_file=str(tmp_path / 'views.csv'))
+    assert 'calibration/confidence_auroc' not in found
+    assert log[0].endswith('confidence_auroc is left out.') and 'AUROC' not in log[1]
+    assert ',0,' in (tmp_path / 'views.csv').read_text()
 
 
 def test_the_identity_placement_is_the_pose_before_the_placement():
@@ -105,6 +182,7 @@ def test_pose_with_nan_is_a_failure():
     sample.pred_lidar2cam[0, 1, 2] = np.nan
     found = evaluate([sample])
     assert found['calibration/failure_rate'] == pytest.approx(1 / len(sample.pred_valid))
+    found.pop('calibration/confidence_auroc')  # of a few views, which may all be a success
     assert all(np.isfinite(value) for value in found.values())
 
 
@@ -117,18 +195,37 @@ def test_frames_that_pad_the_last_distributed_batch_are_dropped():
     assert all(isinstance(e, float) for r in metric.results for e in r['predicted']['rte_m'])
 
 
-def test_table_shows_both():
-    metric = CalibrationMetric(thresholds=((5, 2), ))
-    for sample in samples(np.random.default_rng(5), 10):
-        metric.process(None, [sample.to_dict()])
-    results = metric.results
-    figures = metric.compute_metrics(results)
-    table = metric._table(figures)
-    line = next(line for line in table.splitlines() if line.startswith('recall < 5 deg, < 2 m'))
-    assert line.split()[-2:] == [f"{figures['recall_5deg_2m']:.3f}",
-                                 f"{figures['identity_recall_5deg_2m']:.3f}"]
+def test_table_shows_every_column(log):
+    frames = samples(np.random.default_rng(5), 10)
+    found = evaluate(frames, thresholds=((5, 2), ))
+    found_control = evaluate(
+        frames + samples(np.random.default_rng(6), 4, 0.5, wrong_image=True),
+        thresholds=((5, 2), ))
+    for table, figures, prefixes in ((log[0], found, ('', 'identity_')), (
+            log[1], found_control, ('', 'identity_', 'wrong_image_'))):
+        lines = table.splitlines()
+        assert lines[1].split() == ['predicted', 'identity', 'wrong', 'image'][:2 * len(
+            prefixes) - 2]
+        recall = next(line for line in lines if line.startswith('recall < 5 deg, < 2 m'))
+        assert recall.split()[7:] == [
+            f"{figures[f'calibration/{prefix}recall_5deg_2m']:.3f}" for prefix in prefixes]
+        failures = next(line for line in lines if line.startswith('failure rate'))
+        assert len(failures.split()) == 2 + len(prefixes) - 1  # the identity cannot fail
 
 
 def test_nothing_to_evaluate_is_an_error():
     with pytest.raises(ValueError, match='no view to evaluate'):
         CalibrationMetric().compute_metrics([])
+
+
+def test_only_wrong_images_is_an_error():
+    frames = samples(np.random.default_rng(13), 2, wrong_image=True)
+    with pytest.raises(ValueError, match='no view to evaluate among 2 frames'):
+        evaluate(frames)
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(thresholds=()), 'at least one pair'), (dict(out_file='views.txt'), r'a \.csv file')])
+def test_refuses_options_that_mean_nothing(options, message):
+    with pytest.raises(ValueError, match=message):
+        CalibrationMetric(**options)

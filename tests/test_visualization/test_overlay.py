@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from nclr_plugin.structures import CalibrationDataSample
-from nclr_plugin.visualization import compare_poses, compare_sample, draw_points
-from nclr_plugin.visualization.overlay import (DIMMED, LEGEND_WIDTH, MAX_DEPTH, MIN_DEPTH,
-                                               TITLE_HEIGHT, depth_colours)
+from nclr_plugin.visualization import compare_poses, compare_sample
+from nclr_plugin.visualization.canvas import BAR_WIDTH, DIMMED, TITLE_HEIGHT
+from nclr_plugin.visualization.points import depth_colours
 
 AXES = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1.]])
 K = np.array([[900., 0, 639.5], [0, 900., 191.5], [0, 0, 1]])
@@ -21,37 +21,11 @@ def scan(n=200):
     return rng.uniform([6, -3, -1, 0], [50, 3, 1, 1], (n, 4)).astype(np.float32)
 
 
-def test_discs_agree_with_opencv_drawn_point_by_point():
-    rng = np.random.default_rng(0)
-    pixels, depth = rng.uniform(-5, 105, (300, 2)), rng.uniform(1, 80, 300)
-    expected = grey(100, 100)
-    for i in np.argsort(-depth):
-        u, v = (int(round(x)) for x in pixels[i])
-        for du, dv in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1),
-                       (-1, -1)):
-            if 0 <= u + du < 100 and 0 <= v + dv < 100:
-                expected[v + dv, u + du] = depth_colours(depth[i:i + 1])[0]
-    assert np.array_equal(draw_points(grey(100, 100), pixels, depth, radius=1.5), expected)
-
-
-def test_the_given_image_is_not_drawn_into():
-    image = grey(10, 10)
-    draw_points(image, np.array([[5., 5.]]), np.array([3.]))
-    assert (image == 100).all()
-
-
-def test_colours_run_from_red_to_blue_and_end_at_the_scales_ends():
-    near, middle, far = depth_colours(np.array([MIN_DEPTH, 11., MAX_DEPTH])).astype(int)
-    assert near[0] > 2 * near[2] and far[2] > 2 * far[1] and middle[1] > max(middle[0], middle[2])
-    assert np.array_equal(depth_colours(np.array([0., 1e4])),
-                          depth_colours(np.array([MIN_DEPTH, MAX_DEPTH])))
-
-
 def test_points_are_drawn_where_opencv_projects_them():
     points = scan()
     picture = compare_poses(grey(), torch.tensor(points), torch.tensor(K),
                             dict(truth=torch.tensor(AXES), none=None))
-    assert picture.shape == (2 * (384 + TITLE_HEIGHT), 1280 + LEGEND_WIDTH, 3)
+    assert picture.shape == (2 * (384 + TITLE_HEIGHT), 1280 + BAR_WIDTH, 3)
     pixels, _ = cv2.projectPoints(points[:, :3].astype(float), cv2.Rodrigues(AXES[:3, :3])[0],
                                   np.zeros(3), K, None)
     order = np.argsort(points[:, 0])
@@ -73,7 +47,7 @@ def test_small_images_are_enlarged_with_the_points():
     point = torch.tensor([[8., 1., -0.5, 0.]])  # u = 47.5 - 80 / 8 = 37.5, v = 15.5 + 40 / 8 = 20.5
     picture = compare_poses(grey(32, 96), point, cam2img, dict(one=torch.tensor(AXES)))
     factor = 960 // 96
-    assert picture.shape[1] - LEGEND_WIDTH == 960
+    assert picture.shape[1] - BAR_WIDTH == 960
     panel = picture[TITLE_HEIGHT:, :960].astype(int)
     v, u = np.nonzero(np.abs(panel - int(100 * DIMMED)).sum(axis=-1))
     assert abs(u.mean() - ((37.5 + 0.5) * factor - 0.5)) <= 0.5

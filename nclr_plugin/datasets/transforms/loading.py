@@ -85,6 +85,10 @@ class LoadImages(BaseTransform):
 
     Sets ``imgs`` (V arrays (H, W, 3) uint8), ``cam2img`` (V, 3, 3) and ``lidar2cam`` (V, 4, 4).
 
+    An entry of ``images`` with ``replaced_by``, another such entry, gets that one's picture,
+    resized to the size of its own: the wrong-image control of :class:`CalibrationDataset`. Its
+    own calibration stays.
+
     Raises:
         BrokenFrameError: If an image is absent, cannot be decoded, is not 8-bit colour (three
             channels), or has another size than the calibration says.
@@ -93,10 +97,21 @@ class LoadImages(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Load ``images``; see the class."""
         images = results['images']
-        results['imgs'] = [self._load(results['frame_id'], image) for image in images]
+        results['imgs'] = [self._load_view(results['frame_id'], image) for image in images]
         results['cam2img'] = np.stack([image['cam2img'] for image in images])
         results['lidar2cam'] = np.stack([image['lidar2cam'] for image in images])
         return results
+
+    def _load_view(self, frame_id: str, image: dict) -> np.ndarray:
+        pixels = self._load(frame_id, image)
+        if 'replaced_by' not in image:
+            return pixels
+        # The own image was loaded for its size, which the calibration holds for.
+        other = self._load(frame_id, image['replaced_by'])
+        if other.shape == pixels.shape:
+            return other
+        cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
+        return cv2.resize(other, pixels.shape[1::-1], interpolation=cv2.INTER_AREA)
 
     def _load(self, frame_id: str, image: dict) -> np.ndarray:
         cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')

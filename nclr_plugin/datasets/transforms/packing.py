@@ -17,7 +17,8 @@ class PackCalibrationInputs(BaseTransform):
     """Pack a frame for the model.
 
     Returns ``dict(inputs=dict(points (N, C) float32, imgs (V, 3, H, W) uint8 RGB), data_samples)``
-    with a :class:`CalibrationDataSample`.
+    with a :class:`CalibrationDataSample`; ``wrong_image`` among its meta information tells a sample
+    of the wrong-image control, whose ``img_paths`` are the images that are shown.
 
     Args:
         min_visible_points: Points that must be in view of some camera; with fewer there is nothing
@@ -47,9 +48,11 @@ class PackCalibrationInputs(BaseTransform):
             metainfo=dict(
                 frame_id=results['frame_id'],
                 lidar_path=results['lidar_path'],
-                img_paths=[image['img_path'] for image in results['images']],
+                img_paths=[image.get('replaced_by', image)['img_path']
+                           for image in results['images']],
                 view_names=[image['name'] for image in results['images']],
                 placement=results.get('placement', np.eye(4)),
+                wrong_image=results.get('wrong_image', False),
                 skipped_frames=results.get('skipped_frames', [])))
         data_sample.lidar2cam, data_sample.cam2img = lidar2cam, cam2img
         return dict(inputs=dict(points=points, imgs=imgs), data_samples=data_sample)

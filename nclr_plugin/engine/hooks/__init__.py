@@ -3,11 +3,11 @@ from .broken_frame_hook import BrokenFrameHook
 from .checkpoint_guard_hook import CheckpointGuardHook, CheckpointMismatchError
 from .iteration_seed_hook import IterationSeedHook
 from .non_finite_hook import NonFiniteHook
-from .overlay_hook import OverlayHook
+from .picture_hook import PictureHook
 from .pose_loss_schedule_hook import PoseLossScheduleHook
 from .sparse_algo_hook import SparseAlgoHook
 
 __all__ = [
     'BrokenFrameHook', 'CheckpointGuardHook', 'CheckpointMismatchError', 'IterationSeedHook',
-    'NonFiniteHook', 'OverlayHook', 'PoseLossScheduleHook', 'SparseAlgoHook'
+    'NonFiniteHook', 'PictureHook', 'PoseLossScheduleHook', 'SparseAlgoHook'
 ]

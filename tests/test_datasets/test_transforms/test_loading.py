@@ -156,6 +156,23 @@ def test_image_of_another_size(tmp_path, disk):
            r"expected width x height 120 x 99 \(image_size of camera 'front'\), found 120 x 48")
 
 
+def test_replaced_image_is_resized_to_the_own_and_keeps_its_calibration(tmp_path, disk):
+    disk.write_image(tmp_path / 'own.png')
+    flat = np.full((disk.height * 2, disk.width + 9, 3), (200, 100, 30), np.uint8)
+    cv2.imwrite(str(tmp_path / 'other.png'), flat[..., ::-1])
+    results = image(tmp_path / 'own.png', image_size=(disk.width, disk.height))
+    other = image(tmp_path / 'other.png', image_size=(disk.width + 9, disk.height * 2))
+    other['images'][0]['cam2img'] = 2 * np.eye(3)
+    results['images'][0]['replaced_by'] = other['images'][0]
+    found = LoadImages()(results)
+    assert found['imgs'][0].shape == (disk.height, disk.width, 3)
+    assert (found['imgs'][0] == (200, 100, 30)).all()
+    np.testing.assert_array_equal(found['cam2img'][0], np.eye(3))
+    # Both files are checked, each against its own size.
+    other['images'][0]['image_size'] = (1, 1)
+    broken(LoadImages(), results, r"other.png': expected width x height 1 x 1")
+
+
 def test_absence_of_opencv_is_one_sentence(tmp_path, disk, monkeypatch):
     disk.write_image(tmp_path / 'a.png')
     monkeypatch.setitem(sys.modules, 'cv2', None)

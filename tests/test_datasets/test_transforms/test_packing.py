@@ -34,6 +34,14 @@ def test_without_placement_it_is_the_identity(same_size):
     assert sample.skipped_frames == []
 
 
+def test_control_is_marked_and_names_the_image_that_is_shown(same_size):
+    assert PackCalibrationInputs()(same_size)['data_samples'].wrong_image is False
+    same_size['wrong_image'] = True
+    same_size['images'][1]['replaced_by'] = dict(img_path='other.png')
+    sample = PackCalibrationInputs()(same_size)['data_samples']
+    assert sample.wrong_image is True and sample.img_paths == ['left.png', 'other.png']
+
+
 def test_visible_points_are_counted_over_all_views(same_size, opencv_project):
     points = np.random.default_rng(3).uniform([-20, -20, -3, 0], [20, 20, 3, 1], (400, 4))
     same_size['points'] = points.astype(np.float32)

@@ -1,0 +1,5 @@
+"""+ end-to-end pose estimation (NCLR)
+
+Row 4 of the paper's Table 6.
+"""
+_base_ = ['../pretrain_demo.py']

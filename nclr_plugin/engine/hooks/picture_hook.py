@@ -1,0 +1,111 @@
+"""Pictures of what the network sees and finds, during validation and testing."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Optional, Sequence
+
+import numpy as np
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+from ...visualization import PICTURES, plot_recall
+
+CURVES = 'recall_curves'
+
+
+@HOOKS.register_module()
+class PictureHook(Hook):
+    """Draw the frames of a test, and the recall curves after it.
+
+    The pictures go to the runner's visual back ends, and as ``<kind>/<frame>_<camera>.png`` to a
+    folder if one is given. A kind for which the network has nothing to show is left out, and so
+    are the frames of the wrong-image control.
+
+    Args:
+        out_dir: Folder for the PNG files; made if it does not exist.
+        max_frames: Frames to draw of each pass over the test or validation set, by each process.
+        kinds: Which pictures, of ``nclr_plugin.visualization.PICTURES`` and ``'recall_curves'``;
+            None draws all.
+
+    Raises:
+        ValueError: When there is no such kind.
+        OSError: When a picture cannot be written.
+    """
+
+    def __init__(self,
+                 out_dir: Optional[str] = None,
+                 max_frames: int = 20,
+                 kinds: Optional[Sequence[str]] = None) -> None:
+        known = [*PICTURES, CURVES]
+        unknown = sorted(set(kinds or ()) - set(known))
+        if unknown:
+            raise ValueError(f'PictureHook: kinds: expected some of {known}, found {unknown}.')
+        self.out_dir = None if out_dir is None else Path(out_dir)
+        self.max_frames = max_frames
+        self.kinds = known if kinds is None else list(kinds)
+        self._drawn = 0
+
+    def _before_epoch(self, runner: Any, mode: str = 'train') -> None:
+        self._drawn = 0
+
+    def after_val_iter(self,
+                       runner: Any,
+                       batch_idx: int,
+                       data_batch: Any = None,
+                       outputs: Optional[Sequence[Any]] = None) -> None:
+        """Draw the frames of a validation batch."""
+        self._draw_batch(runner, data_batch, outputs, step=runner.iter)
+
+    def after_test_iter(self,
+                        runner: Any,
+                        batch_idx: int,
+                        data_batch: Any = None,
+                        outputs: Optional[Sequence[Any]] = None) -> None:
+        """Draw the frames of a test batch."""
+        # runner.iter would build the training data, which a test need not have.
+        self._draw_batch(runner, data_batch, outputs, step=0)
+
+    def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
+        """Draw the recall curves of a validation."""
+        self._draw_curves(runner, runner.val_loop.evaluator, step=runner.iter)
+
+    def after_test_epoch(self, runner: Any, metrics: Any = None) -> None:
+        """Draw the recall curves of a test."""
+        self._draw_curves(runner, runner.test_loop.evaluator, step=0)
+
+    def _draw_batch(self, runner: Any, data_batch: Any, outputs: Any, step: int) -> None:
+        for points, imgs, sample in zip(data_batch['inputs']['points'],
+                                        data_batch['inputs']['imgs'], outputs):
+            if self._drawn >= self.max_frames:
+                return
+            if sample.get('wrong_image', False):
+                continue
+            self._drawn += 1
+            for view, image in enumerate(imgs.permute(0, 2, 3, 1).cpu().numpy()):
+                name = f'{sample.frame_id}_{sample.view_names[view]}'.replace('/', '_')
+                for kind, draw in PICTURES.items():
+                    picture = draw(image, points, sample, view) if kind in self.kinds else None
+                    if picture is not None:
+                        self._add(runner, kind, name, picture, step)
+
+    def _draw_curves(self, runner: Any, evaluator: Any, step: int) -> None:
+        if CURVES not in self.kinds or not is_main_process():
+            return
+        for metric in evaluator.metrics:
+            curves = getattr(metric, 'curves', None)
+            if curves:
+                self._add(runner, CURVES, metric.prefix, plot_recall(curves), step)
+
+    def _add(self, runner: Any, kind: str, name: str, picture: np.ndarray, step: int) -> None:
+        # No slash: a visual back end may take it for a folder, which is not there.
+        runner.visualizer.add_image(f'{kind}_{name}', picture, step=step)
+        if self.out_dir is not None:
+            _write_png(self.out_dir / kind / f'{name}.png', picture)
+
+
+def _write_png(path: Path, picture: np.ndarray) -> None:
+    import cv2
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), np.ascontiguousarray(picture[..., ::-1])):
+        raise OSError(f'{path}: the picture could not be written; is the folder writable?')

@@ -1,0 +1,106 @@
+"""How well the overlapping area is found (paper, section 3.4 and Fig. 10)."""
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import numpy as np
+from mmengine.registry import METRICS
+from torch import Tensor
+
+from .frame_sum_metric import FrameSumMetric, Sums
+from .statistics import histogram, ratio
+
+SIDES = ('point', 'pixel')
+NUM_BINS = 100
+THRESHOLDS = np.arange(1, NUM_BINS) / NUM_BINS  # the grid on which the best one is looked for
+ROWS = (('true share', 'share'), ('precision', 'precision'), ('recall', 'recall'), ('IoU', 'iou'),
+        ('best IoU', 'best_iou'), ('  at threshold', 'best_threshold'))
+
+
+@METRICS.register_module()
+class OverlapMetric(FrameSumMetric):
+    """Detection of the points and pixels that both sensors see.
+
+    Over all points (``point_*``) and all pixel cells (``pixel_*``) of all views:
+
+    - ``precision``, ``recall``, ``iou`` at the thresholds that were used for matching;
+    - ``best_iou``, ``best_threshold``: the largest IoU of a threshold from 0.01 to 0.99, and the
+      smallest threshold that has it;
+    - ``share``: share of what truly overlaps, which is the IoU of calling everything overlapping.
+
+    Accuracy would mislead, because overlap is rare. A share of nothing is not a number.
+
+    Args:
+        kwargs: ``collect_device``, ``prefix``, ``collect_dir`` of mmengine's ``BaseMetric``.
+    """
+
+    default_prefix = 'overlap'
+    quantities = tuple(f'{side}_overlap' for side in SIDES)
+    needs = 'a model with an overlap head'
+
+    def sums(self, sample: dict) -> Sums:
+        """Counts over the points and the cells of a frame."""
+        thresholds = sample.get('overlap_thresholds')
+        sums = {}
+        for index, name in enumerate(self.quantities):
+            predicted, truth = sample.get(f'pred_{name}'), sample.get(f'gt_{name}')
+            if thresholds is not None and predicted is not None and truth is not None:
+                sums[name] = _counts(predicted, truth, thresholds[index])
+        return sums
+
+    def figures(self, totals: Sums) -> Dict[str, float]:
+        """Figures of both sides by name."""
+        metrics = {}
+        for side in SIDES:
+            if f'{side}_overlap' in totals:
+                figures = _detection(**totals[f'{side}_overlap'])
+                metrics.update({f'{side}_{name}': value for name, value in figures.items()})
+        return metrics
+
+    def table(self, metrics: Dict[str, float]) -> str:
+        """The figures as text, one line each: name, points, pixels."""
+        sides = [side for side in SIDES if f'{side}_iou' in metrics]
+        lines = [f'{"Overlap of":<16}' + ''.join(f'{side + "s":>12}' for side in sides)]
+        for title, name in ROWS:
+            values = ''.join(f'{metrics[f"{side}_{name}"]:>12.3f}' for side in sides)
+            lines.append(f'{title:<16}{values}')
+        return '\n'.join(lines)
+
+
+def _counts(predicted: Tensor, truth: Tensor, threshold: Tensor) -> Dict[str, Any]:
+    if predicted.shape != truth.shape:
+        raise ValueError(
+            f'OverlapMetric: expected labels of the shape of the predictions, '
+            f'{tuple(predicted.shape)}, found {tuple(truth.shape)}.')
+    chosen, truth = (predicted > threshold).cpu().numpy(), truth.cpu().numpy().astype(bool)
+    predicted = predicted.cpu().numpy()
+    return dict(
+        hits=int((chosen & truth).sum()),
+        chosen=int(chosen.sum()),
+        inside=histogram(predicted[truth], THRESHOLDS),
+        outside=histogram(predicted[~truth], THRESHOLDS))
+
+
+def _detection(hits: float, chosen: float, inside: np.ndarray,
+               outside: np.ndarray) -> Dict[str, float]:
+    """Figures from the counts.
+
+    Args:
+        hits: Number that is rightly called overlapping, at the threshold that was used.
+        chosen: Number that is called overlapping there.
+        inside: (B,) histogram of the probabilities of what truly overlaps.
+        outside: (B,) the same of the others.
+    """
+    positives = inside.sum()
+    figures = dict(
+        precision=ratio(hits, chosen), recall=ratio(hits, positives),
+        iou=ratio(hits, positives + chosen - hits),
+        share=ratio(positives, positives + outside.sum()),
+        best_iou=float('nan'), best_threshold=float('nan'))
+    if positives:
+        above = np.cumsum(inside[::-1])[::-1][1:]  # hits at each threshold of the grid
+        false = np.cumsum(outside[::-1])[::-1][1:]
+        iou = above / (positives + false)
+        best = int(iou.argmax())
+        figures.update(best_iou=float(iou[best]), best_threshold=float(THRESHOLDS[best]))
+    return figures

@@ -1,0 +1,1 @@
+"""Several trainings and evaluations, and one table of them."""

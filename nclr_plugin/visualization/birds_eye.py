@@ -1,0 +1,78 @@
+"""A scan seen from above, with the field of view of one camera."""
+from __future__ import annotations
+
+from typing import Tuple
+
+import numpy as np
+from torch import Tensor
+
+from ..utils.optional import optional_import
+from .canvas import BACKGROUND, WHITE, write
+from .points import draw_discs
+
+LINE = (90, 90, 90)
+PANEL_HEIGHT = 400  # of panels that stand beside it, at most: three of them are as high as it
+
+
+def draw_birds_eye(points: Tensor, colours: np.ndarray, lidar2cam: Tensor, cam2img: Tensor,
+                   width: int, size: int) -> np.ndarray:
+    """Points from above: the camera in the centre, its viewing direction upwards.
+
+    Drawn up to the distance within which 98% of the points lie, with circles of that distance
+    divided by whole tens of metres, and the lines between which the image lies.
+
+    Args:
+        points: (N, 3+), LiDAR frame, metres, z upwards; later ones are drawn over earlier ones.
+        colours: (N, 3) uint8 RGB.
+        lidar2cam: (4, 4).
+        cam2img: (3, 3).
+        width: Of the image, pixels.
+        size: Of the panel, pixels.
+
+    Returns:
+        RGB panel, (size, size, 3) uint8.
+    """
+    cv2 = optional_import('cv2', 'opencv-python-headless', 'Pictures')
+    ahead, rays, position = _camera_from_above(lidar2cam, cam2img, width)
+    across = np.array([ahead[1], -ahead[0]])
+    offset = points[:, :2].detach().cpu().double().numpy() - position
+    reach = _reach(offset)
+    scale = size / 2 / reach
+
+    def to_panel(metres: np.ndarray) -> np.ndarray:
+        on_axes = np.stack([metres @ across, -metres @ ahead], axis=-1)
+        return (size - 1) / 2 + scale * on_axes
+
+    panel = np.full((size, size, 3), BACKGROUND, np.uint8)
+    centre = (size // 2, size // 2)
+    step = 10 if reach <= 40 else 20
+    rings = range(step, int(reach) + 1, step)
+    for metres in rings:
+        cv2.circle(panel, centre, int(round(metres * scale)), LINE, 1, cv2.LINE_AA)
+    panel = draw_discs(panel, to_panel(offset), colours)
+    for ray in rays:
+        end = to_panel(2 * reach * ray)
+        cv2.line(panel, centre, tuple(int(x) for x in np.rint(end)), WHITE, 1, cv2.LINE_AA)
+    for metres in rings:
+        panel = write(panel, f'{metres} m', (centre[0] + 4, centre[1] + int(metres * scale) - 4),
+                      0.5)
+    return panel
+
+
+def _camera_from_above(lidar2cam: Tensor, cam2img: Tensor,
+                       width: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Directions (2,) of the optical axis and (2, 2) of the image's edges, and the position."""
+    lidar2cam, cam2img = (t.detach().cpu().double().numpy() for t in (lidar2cam, cam2img))
+    rotation = lidar2cam[:3, :3]
+    position = -rotation.T @ lidar2cam[:3, 3]
+    edges = np.array([[-0.5, cam2img[1, 2], 1], [width - 0.5, cam2img[1, 2], 1]])
+    rays = (np.linalg.inv(cam2img) @ edges.T).T @ rotation
+    heading = np.arctan2(rotation[2, 1], rotation[2, 0])
+    rays = rays[:, :2] / np.linalg.norm(rays[:, :2], axis=1, keepdims=True).clip(1e-6)
+    return np.array([np.cos(heading), np.sin(heading)]), rays, position[:2]
+
+
+def _reach(offset: np.ndarray) -> float:
+    """Metres from the centre to the border, a multiple of ten."""
+    distance = np.linalg.norm(offset, axis=1)
+    return 10 * max(1., np.ceil(np.quantile(distance, 0.98) / 10)) if len(offset) else 10.

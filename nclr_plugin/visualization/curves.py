@@ -1,0 +1,41 @@
+"""Registration recall over the error that is allowed (paper, Fig. 9)."""
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import numpy as np
+
+from .plots import new_figure, render
+
+STYLES = dict(
+    predicted=dict(color='#2e86ab', linestyle='-', linewidth=2.5),
+    identity=dict(color='#555555', linestyle='--', linewidth=2),
+    **{'wrong image': dict(color='#e07b00', linestyle='-.', linewidth=2)})
+
+
+def plot_recall(curves: Dict[str, Dict[str, Any]]) -> np.ndarray:
+    """Share of views whose rotation and whose translation error is below a threshold.
+
+    Args:
+        curves: By the name of the answer (``predicted``, ``identity``, ``wrong image``): the
+            recalls ``rre`` (A,) at ``rre_thresholds`` (A,), degrees, and ``rte`` (B,) at
+            ``rte_thresholds`` (B,), metres.
+
+    Returns:
+        RGB picture, uint8.
+    """
+    figure, axes = new_figure(1440, 600, 2)
+    for axis, error, label in zip(axes, ('rre', 'rte'), ('RRE threshold [deg]',
+                                                         'RTE threshold [m]')):
+        for name, curve in curves.items():
+            axis.plot(np.asarray(curve[f'{error}_thresholds']), 100 * np.asarray(curve[error]),
+                      label=name, **STYLES.get(name, dict(linewidth=2)))
+        axis.set_xlabel(label, fontsize=14)
+        axis.set_ylabel('recall [%]', fontsize=14)
+        axis.set_ylim(-2, 102)
+        axis.set_xlim(0, max(np.max(curve[f'{error}_thresholds']) for curve in curves.values()))
+        axis.tick_params(labelsize=12)
+        axis.grid(alpha=0.3)
+    axes[0].legend(fontsize=13)
+    figure.suptitle('Registration recall: views whose error is below the threshold', fontsize=16)
+    return render(figure)

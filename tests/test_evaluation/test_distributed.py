@@ -1,0 +1,58 @@
+"""Two processes, the second of which has a padded frame, find what one finds."""
+import multiprocessing
+
+import numpy as np
+import pytest
+import torch
+
+from nclr_plugin.evaluation import (AlignmentMetric, CalibrationMetric, MatchingMetric,
+                                    OverlapMetric)
+
+METRICS = (AlignmentMetric, MatchingMetric, OverlapMetric, CalibrationMetric)
+
+
+def work(rank, folder, frames, queue):
+    """Evaluate every second frame, around the end as mmengine's sampler does it."""
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2)
+    own = [frames[index % len(frames)] for index in range(rank, len(frames) + 1, 2)]
+    found = []
+    for metric in METRICS:
+        metric = metric(collect_dir=str(folder / metric.__name__))
+        for sample in own:
+            metric.process(None, [sample.to_dict()])
+        found.append(metric.evaluate(len(frames)))
+    queue.put((rank, found))
+
+
+@pytest.fixture
+def frames(make_samples):
+    """Five frames and two of the control, with poses."""
+    rng = np.random.default_rng(0)
+    frames = make_samples(0, 5) + make_samples(1, 2, wrong_image=True)
+    for sample in frames:
+        views = len(sample.matchings)
+        sample.set_metainfo(dict(placement=np.eye(4)))
+        sample.lidar2cam = torch.eye(4, dtype=torch.float64).repeat(views, 1, 1)
+        sample.pred_lidar2cam = sample.lidar2cam.clone()
+        sample.pred_lidar2cam[:, :3, 3] += torch.tensor(rng.normal(size=(views, 3)))
+        sample.pred_valid = torch.tensor(rng.random(views) < 0.8)
+        sample.pred_inlier_ratio = torch.tensor(rng.random(views))
+    return frames
+
+
+def test_two_processes_find_what_one_finds(frames, evaluate, tmp_path):
+    context = multiprocessing.get_context('fork')  # frames need not be pickled
+    queue = context.Queue()
+    processes = [context.Process(target=work, args=(rank, tmp_path, frames, queue))
+                 for rank in range(2)]
+    for process in processes:
+        process.start()
+    found = dict(queue.get(timeout=30) for _ in processes)
+    for process in processes:
+        process.join(10)
+    for index, metric in enumerate(METRICS):
+        expected = evaluate(metric(), frames)
+        assert expected and found[0][index].keys() == expected.keys()
+        assert found[0][index] == pytest.approx(expected, rel=1e-9, nan_ok=True)
+        assert found[1][index] == pytest.approx(found[0][index], nan_ok=True)  # told by the first

@@ -1,0 +1,93 @@
+"""Made-up runs: a config of a few keys, and records as finished evaluations leave them."""
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from nclr_plugin.experiments import execution
+from nclr_plugin.experiments.plan import TEST, Run, TestSet
+
+CONFIG = '''"""{title}
+
+More about it.
+"""
+model = dict(matching_head=dict(alignment={alignment}), width=4)
+train_dataloader = dict(batch_size=3, dataset=dict(type='CalibrationDataset'))
+test_dataloader = dict(dataset=dict(type='CalibrationDataset'))
+randomness = dict(seed=0)
+'''
+
+
+@pytest.fixture
+def configs(tmp_path):
+    """Files of two rows."""
+    paths = []
+    for name, title, alignment in (('first', 'The first row', True), ('second', 'Row 2', False)):
+        paths.append(tmp_path / f'{name}.py')
+        paths[-1].write_text(CONFIG.format(title=title, alignment=alignment))
+    return paths
+
+
+@pytest.fixture
+def finish():
+    """Function: write the records of a finished run with these figures."""
+
+    def finish(run, test_set=TestSet(TEST), match='learned_soft', **figures):
+        run.folder.mkdir(parents=True, exist_ok=True)
+        if not (run.folder / 'iter_5.pth').is_file():
+            (run.folder / 'iter_5.pth').write_bytes(b'weights')
+        (run.folder / 'last_checkpoint').write_text('/elsewhere/iter_5.pth')
+        (run.folder / 'training.json').write_text(json.dumps(dict(
+            settings=execution.training_settings(run), commit='abc', finished=True)))
+        (run.folder / 'tests').mkdir(exist_ok=True)
+        (run.folder / 'tests' / f'{test_set.name}.json').write_text(json.dumps(dict(
+            settings=execution.test_settings(run, test_set), commits=['abc'], samples=15,
+            match=match, metrics={name.replace('__', '/'): value
+                                  for name, value in figures.items()})))
+
+    return finish
+
+
+@pytest.fixture
+def tools(tmp_path):
+    """Scripts in the place of train.py and test.py that leave what those leave.
+
+    Each call adds a line to ``calls``; a seed of 13 fails.
+    """
+    folder = tmp_path / 'tools'
+    folder.mkdir()
+    torch.save(dict(meta=dict(iter=7)), str(tmp_path / 'weights.pth'))
+    (folder / 'train.py').write_text(f'''
+import os, pathlib, sys
+work = pathlib.Path(sys.argv[sys.argv.index('--work-dir') + 1])
+with open({str(tmp_path / 'calls')!r}, 'a') as calls:
+    calls.write(' '.join(['train', *sys.argv[1:], os.environ['OMP_NUM_THREADS']]) + chr(10))
+if 'randomness.seed=13' in sys.argv:
+    sys.exit('RuntimeError: an unlucky number')
+import shutil
+shutil.copyfile({str(tmp_path / 'weights.pth')!r}, str(work / 'iter_7.pth'))
+(work / 'last_checkpoint').write_text(str(work / 'iter_7.pth'))
+''')
+    (folder / 'test.py').write_text(f'''
+import json, pathlib, sys
+work = pathlib.Path(sys.argv[sys.argv.index('--work-dir') + 1])
+with open({str(tmp_path / 'calls')!r}, 'a') as calls:
+    calls.write(' '.join(['test', *sys.argv[1:]]) + chr(10))
+(work / '2026').mkdir(parents=True)
+(work / '2026' / '2026.json').write_text(json.dumps({{
+    'calibration/recall_10deg_5m': .5, 'calibration/wrong_image_recall_10deg_5m': .25}}))
+''')
+
+    def calls():
+        path = tmp_path / 'calls'
+        return path.read_text().splitlines() if path.is_file() else []
+
+    return SimpleNamespace(folder=folder, calls=calls)
+
+
+@pytest.fixture
+def make_run(configs, tmp_path):
+    """Function: a run of the first config."""
+    return lambda seed=0, config=0, **kwargs: Run(
+        configs[config], seed, tmp_path / 'out', **kwargs)

@@ -1,0 +1,117 @@
+import numpy as np
+import torch
+
+from nclr_plugin.visualization import draw_pixel_similarity, draw_point_similarity
+from nclr_plugin.visualization import similarity_map
+from nclr_plugin.visualization.canvas import BAR_WIDTH, TITLE_HEIGHT, colour_scale, grey
+from nclr_plugin.visualization.similarity_map import OPACITY, PURPLE, WIDTH
+
+FACTOR = 9  # of the enlargement of 80 pixels
+HEIGHT = 40 * FACTOR
+
+
+def one_query(sample, monkeypatch, row=0):
+    """Leave one point in view, at pixel (32, 23.25), cell (5, 8)."""
+    monkeypatch.setattr(similarity_map, 'QUERIES', 1)
+    sample.voxel_points = sample.voxel_points.clone()
+    sample.voxel_points[:, 0] = -10
+    sample.voxel_points[row] = torch.tensor([8., 1., -0.5])
+    return round(23.75 * FACTOR - .5), round(32.5 * FACTOR - .5)
+
+
+def one_panel(picture, column=0):
+    left = column * (WIDTH + BAR_WIDTH + 8)
+    return picture[2 * TITLE_HEIGHT:2 * TITLE_HEIGHT + HEIGHT, left:left + WIDTH]
+
+
+def test_pixels_are_coloured_by_their_similarity(image, points, sample, monkeypatch):
+    one_query(sample, monkeypatch, row=3)
+    image[:] = 100
+    picture = draw_pixel_similarity(image, points, sample, 0)
+    for column, (of_points, of_pixels) in enumerate((
+            (sample.features.points, sample.features.pixels),
+            (sample.features.unified_points, sample.features.unified_pixels))):
+        similarity = np.array([float(cell @ of_points[3]) for cell in of_pixels[0]])
+        panel = one_panel(picture, column).astype(int)
+        level = (similarity - similarity.min()) / np.ptp(similarity)
+        expected = OPACITY * colour_scale(level).astype(float) + (1 - OPACITY) * 100
+        centre = np.arange(2 * FACTOR, HEIGHT, 4 * FACTOR)
+        found = panel[centre[:, None], np.arange(2 * FACTOR, WIDTH, 4 * FACTOR)]
+        off = np.abs(found - expected.reshape(10, 20, 3)).max(axis=-1)
+        # The rest lies under the marks.
+        assert (off <= 1).sum() >= 10 * 20 - 2
+
+
+def test_purple_dot_lies_at_the_true_pixel(image, points, sample, monkeypatch):
+    row, column = one_query(sample, monkeypatch)
+    for draw in (draw_pixel_similarity, draw_point_similarity):
+        picture = draw(image, points, sample, 0)
+        for panel in (one_panel(picture, 0), one_panel(picture, 1)):
+            v, u = np.nonzero((panel == PURPLE).all(axis=-1))
+            assert abs(v.mean() - row) <= .5 and abs(u.mean() - column) <= .5
+
+
+def test_ring_marks_the_most_similar_pixel(image, points, sample, monkeypatch):
+    one_query(sample, monkeypatch)
+    sample.features.pixels[0] = -sample.features.points[0]
+    sample.features.pixels[0, 2 * 20 + 15] = sample.features.points[0]
+    panel = one_panel(draw_pixel_similarity(image * 0, points, sample, 0))
+    v, u = np.nonzero((panel == 255).all(axis=-1))
+    ring = (np.hypot(v - (2.5 * 4 * FACTOR - .5), u - (15.5 * 4 * FACTOR - .5)) < 14)
+    assert ring.sum() > 30
+    assert np.hypot(v[ring].mean() - (2.5 * 4 * FACTOR - .5),
+                    u[ring].mean() - (15.5 * 4 * FACTOR - .5)) < 1
+
+
+def test_points_are_coloured_by_their_similarity(image, points, sample, monkeypatch):
+    monkeypatch.setattr(similarity_map, 'QUERIES', 1)
+    # One point far from another: u = 39.5 -/+ 60 * 4 / 10.
+    sample.voxel_points = torch.tensor([[10., 4., 0], [10., -4., 0], [-5., 0, 0]])
+    query = torch.nn.functional.normalize(torch.arange(1., 9), dim=0)
+    for features in (sample.features,):
+        features.points = torch.stack([query, -query, 0 * query])
+        features.pixels = query.expand(1, 200, 8).clone()
+        features.unified_points, features.unified_pixels = features.points, features.pixels
+    picture = draw_point_similarity(image, points, sample, 0)
+    assert picture.shape[1] == WIDTH + BAR_WIDTH
+    panel = one_panel(picture)
+    row, column = round(20 * FACTOR - .5), round(64 * FACTOR - .5)
+    assert (panel[row, column] == colour_scale(np.zeros(1))).all()
+
+
+def test_most_similar_point_may_be_out_of_view(image, points, sample, monkeypatch):
+    titles = []
+    monkeypatch.setattr(similarity_map, 'titled',
+                        lambda panel, title: titles.append(title) or panel)
+    one_query(sample, monkeypatch)
+    code = sample.features.points[7].clone()
+    sample.features.pixels[:] = sample.features.points[:] = -code
+    sample.features.pixels[0, 5 * 20 + 8] = sample.features.points[7] = code
+    sample.voxel_points[7] = torch.tensor([-4., 1., -0.5])
+    draw_point_similarity(image, points, sample, 0)
+    assert titles[0] == 'cosine: most similar point 12.0 m away, out of view'
+    assert titles[1].startswith('learned alignment: most similar point')
+
+
+def test_several_queries_stand_one_below_the_other(image, points, sample):
+    for draw in (draw_pixel_similarity, draw_point_similarity):
+        picture = draw(image, points, sample, 0)
+        assert picture.shape == (TITLE_HEIGHT + 3 * (HEIGHT + TITLE_HEIGHT),
+                                 2 * (WIDTH + BAR_WIDTH) + 8, 3)
+        assert np.array_equal(picture, draw(image, points, sample, 0))
+
+
+def test_without_alignment_there_is_one_column(image, points, plain):
+    picture = draw_pixel_similarity(image, points, plain, 0)
+    assert picture.shape[1] == WIDTH + BAR_WIDTH
+
+
+def test_nothing_to_show(image, points, sample):
+    sample.voxel_points = -sample.voxel_points.abs()
+    assert draw_pixel_similarity(image, points, sample, 0) is None
+    sample.pop('features')
+    assert draw_point_similarity(image, points, sample, 0) is None
+
+
+def test_the_background_has_no_colours(image):
+    assert (grey(image) == grey(image)[..., :1]).all()
