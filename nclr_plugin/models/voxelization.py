@@ -6,6 +6,9 @@ from typing import NamedTuple, Sequence
 import torch
 from torch import Tensor
 
+CENTRE_POINTS = 16384  # about as many points of a scan tell its centre
+CENTRE_ITERATIONS = 5
+
 
 class VoxelBatch(NamedTuple):
     """Voxels of B scans, grouped by scan.
@@ -15,7 +18,7 @@ class VoxelBatch(NamedTuple):
             x, y, z relative to ``centre``.
         coors: (M, 4) int32, ``batch, x, y, z`` indices; each scan's smallest index is 0.
         points: (M, 3), metres, LiDAR frame: the centroid of the points in the voxel.
-        centre: (B, 3), metres: mean of the points of each scan.
+        centre: (B, 3), metres: about where the sensor is, see :func:`scan_centres`.
         origin: (B, 3), metres: centre of the voxel with index (0, 0, 0) of each scan.
         voxel_size: (3,), metres.
         point2voxel: (sum of N_b,), the row of ``feats`` in which each input point lies.
@@ -54,10 +57,9 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float],
              max_voxels: int = None) -> VoxelBatch:
     """Quantise scans by rounding, as mmdet3d's ``voxel_type='minkunet'`` does.
 
-    The networks see coordinates relative to the mean of the scan's points, which lies within a
-    metre of the sensor, for that is where points are densest: what they see does not depend on
-    where a random placement has put the origin, which only the pose solver has to know, and is
-    what a downstream network sees.
+    The networks see coordinates relative to the scan's centre, which is where the sensor is to
+    within some decimetres: what they see does not depend on where a random placement has put the
+    origin, which only the pose solver has to know, and is what a downstream network sees.
     A voxel's value is the mean of its points where the host takes one of them: the result does
     not depend on the order of the points, and the centroid lies on the surface, so that its
     projection is a fair target for matching.
@@ -97,10 +99,35 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float],
         row[keep] = torch.arange(len(keep), device=row.device)
         feats, coors, point2voxel = feats[keep], coors[keep], row[point2voxel]
     points = feats[:, :3].clone()
-    centre = points.new_zeros(len(counts), 3).index_add_(0, batch, packed[:, :3])
-    centre = centre / counts[:, None]
+    centre = scan_centres(packed[:, :3], batch, len(counts))
     feats[:, :3] -= centre[coors[:, 0].long()]
     return VoxelBatch(feats, coors, points, centre, lowest * size, size, point2voxel)
+
+
+def scan_centres(points: Tensor, batch: Tensor, batch_size: int) -> Tensor:
+    """Geometric median of each scan, by Weiszfeld's iteration from the mean.
+
+    Around a turning sensor points are as dense as the inverse square of the range, whatever the
+    scene, which pulls the geometric median towards the sensor: in KITTI scans it is 0.5 - 0.6 m
+    away from it (median), the mean 0.7 - 1.4 m. It turns and moves with the scan.
+
+    Args:
+        points: (N, 3), metres.
+        batch: (N,) the scan of each point.
+        batch_size: B.
+
+    Returns:
+        Tensor: (B, 3), metres.
+    """
+    step = -(-len(points) // (CENTRE_POINTS * batch_size))
+    points, batch = points[::step], batch[::step]
+    weight = torch.ones_like(points[:, :1])
+    for _ in range(CENTRE_ITERATIONS + 1):
+        total = points.new_zeros(batch_size, 4).index_add_(
+            0, batch, torch.cat((weight * points, weight), 1))
+        centre = total[:, :3] / total[:, 3:].clamp(min=1e-9)
+        weight = 1 / (points - centre[batch]).norm(dim=1, keepdim=True).clamp(min=0.1)
+    return centre
 
 
 def _random_subset(batch: Tensor, batch_size: int, size: int) -> Tensor:

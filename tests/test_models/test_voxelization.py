@@ -2,8 +2,9 @@
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
 
-from nclr_plugin.models.voxelization import voxelize
+from nclr_plugin.models.voxelization import scan_centres, voxelize
 
 
 def _scan(num_points, seed):
@@ -78,3 +79,27 @@ def test_features_do_not_depend_on_where_the_origin_is():
     torch.testing.assert_close(first.relative_points, second.relative_points)
     torch.testing.assert_close(second.points - first.points,
                                torch.tensor([8., -4., 0.]).expand(len(first.points), 3))
+
+
+def test_centre_is_the_geometric_median_and_moves_with_the_scan():
+    """Against scipy's minimiser of the sum of distances."""
+    rng = np.random.default_rng(7)
+    scans = [rng.normal(size=(900, 3)) * [9, 5, 1] + [3, -2, 0.5],
+             np.concatenate((rng.normal(size=(500, 3)), rng.normal(size=(80, 3)) + [20, 0, 0]))]
+    batch = torch.arange(2).repeat_interleave(torch.tensor([900, 580]))
+    points = torch.from_numpy(np.concatenate(scans))
+    centre = scan_centres(points, batch, 2)
+    for scan, found in zip(scans, centre):
+        best = minimize(lambda c: np.linalg.norm(scan - c, axis=1).sum(), scan.mean(0)).x
+        assert np.linalg.norm(found.numpy() - best) < 0.05
+        assert np.linalg.norm(best - scan.mean(0)) > 0.1
+    angle = 1.1
+    turn = torch.tensor([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0],
+                         [0, 0, 1]])
+    shift = torch.tensor([5., -7., 0.]).double()
+    torch.testing.assert_close(scan_centres(points @ turn.T + shift, batch, 2),
+                               centre @ turn.T + shift)
+
+
+def test_centre_of_a_scan_of_one_point():
+    assert scan_centres(torch.ones(1, 3), torch.zeros(1, dtype=torch.long), 1).tolist() == [[1] * 3]

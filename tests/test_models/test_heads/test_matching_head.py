@@ -15,7 +15,7 @@ def head():
 
 
 def _inputs():
-    return torch.randn(7, 6), torch.randn(7, 3), torch.randn(1, 5, 3, 4)
+    return torch.randn(7, 6), torch.randn(7, 3), torch.randn(1, 5, 3, 4), torch.randn(1, 4, 8)
 
 
 def test_similarity_is_the_cosine_at_the_start_and_without_alignment():
@@ -23,7 +23,7 @@ def test_similarity_is_the_cosine_at_the_start_and_without_alignment():
     points, maps = torch.randn(7, 6), torch.randn(2, 5, 3, 4)
     for alignment in (True, False):
         head = MatchingHead(6, 5, embed_dims=4, alignment=alignment)
-        f_points, f_pixels = head(points, torch.randn(7, 3), maps)
+        f_points, f_pixels = head(points, torch.randn(7, 3), maps, torch.randn(2, 4, 8))
         similarity = head.similarity(f_points, f_pixels[0])
         expected = torch.cosine_similarity(f_points[:, None], f_pixels[0][None], dim=-1)
         torch.testing.assert_close(similarity, expected)
@@ -31,12 +31,14 @@ def test_similarity_is_the_cosine_at_the_start_and_without_alignment():
 
 
 def test_features_depend_on_content_and_on_position(head):
-    points, where, maps = torch.randn(7, 6), torch.randn(7, 3), torch.randn(1, 5, 3, 4)
-    f_points, f_pixels = head(points, where, maps)
-    assert (head(points + 1, where, maps)[0] - f_points).abs().amax(1).min() > 1e-4
-    assert (head(points, where + 1, maps)[0] - f_points).abs().amax(1).min() > 1e-4
-    assert (head(points, where, maps + 1)[1] - f_pixels).abs().amax(2).min() > 1e-4
-    _, flat = head(points, where, torch.zeros(1, 5, 3, 4))
+    points, where, maps, azimuth = _inputs()
+    f_points, f_pixels = head(points, where, maps, azimuth)
+    assert (head(points + 1, where, maps, azimuth)[0] - f_points).abs().amax(1).min() > 1e-4
+    assert (head(points, where + 1, maps, azimuth)[0] - f_points).abs().amax(1).min() > 1e-4
+    assert (head(points, where, maps + 1, azimuth)[1] - f_pixels).abs().amax(2).min() > 1e-4
+    turned = head(points, where, maps, azimuth + 1)[1]
+    assert (turned - f_pixels).abs().amax(2).min() > 1e-4
+    _, flat = head(points, where, torch.zeros(1, 5, 3, 4), torch.zeros(1, 4, 0))
     assert torch.cdist(flat[0], flat[0]).fill_diagonal_(1).min() > 1e-4
 
 
@@ -60,7 +62,8 @@ def test_unified_space_has_the_similarity_as_dot_product(head):
 
 
 def test_matches_are_the_equations_restricted_to_the_permitted_pixels(head):
-    f_points, f_pixels = head(torch.randn(3, 6), torch.randn(3, 3), torch.randn(1, 5, 2, 3))
+    f_points, f_pixels = head(torch.randn(3, 6), torch.randn(3, 3), torch.randn(1, 5, 2, 3),
+                              torch.zeros(1, 3, 0))
     centres = torch.rand(6, 2) * 10
     permitted = torch.tensor([[1, 0, 1, 1, 0, 1]]).bool()
     similarity = head.similarity(f_points, f_pixels[0])
@@ -77,7 +80,8 @@ def test_matches_are_the_equations_restricted_to_the_permitted_pixels(head):
 
 
 def test_soft_match_is_differentiable_and_nothing_permitted_is_finite(head):
-    f_points, f_pixels = head(torch.randn(3, 6), torch.randn(3, 3), torch.randn(1, 5, 2, 3))
+    f_points, f_pixels = head(torch.randn(3, 6), torch.randn(3, 3), torch.randn(1, 5, 2, 3),
+                              torch.zeros(1, 3, 0))
     centres = torch.rand(6, 2)
     none = torch.zeros(1, 6, dtype=torch.bool)
     found = head.match(f_points[None], f_pixels, centres, none)

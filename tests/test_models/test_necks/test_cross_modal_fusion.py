@@ -21,6 +21,7 @@ def _inputs(scans=(0, 0, 0, 1, 1), views=(0, 1, 1), seed=0):
         points=torch.randn(len(batch), 3, generator=generator) * 10,
         point_batch_index=batch,
         pixel_feats=torch.randn(len(views), 10, 2, 3, generator=generator),
+        azimuth=torch.randn(len(views), 3, 6, generator=generator),
         view_batch_index=torch.tensor(views),
         batch_size=int(batch.max()) + 1)
 
@@ -42,7 +43,7 @@ def test_a_scan_in_a_batch_gives_what_it_gives_alone(fusion):
     alone = dict(both, batch_size=1)
     for key, keep in (('point_feats', slice(0, 3)), ('points', slice(0, 3)),
                       ('point_batch_index', slice(0, 3)), ('pixel_feats', slice(0, 1)),
-                      ('view_batch_index', slice(0, 1))):
+                      ('azimuth', slice(0, 1)), ('view_batch_index', slice(0, 1))):
         alone[key] = both[key][keep]
     alone_points, alone_pixels = fusion(**alone)
     torch.testing.assert_close(points[:3], alone_points, rtol=1e-4, atol=1e-5)

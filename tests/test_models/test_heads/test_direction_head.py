@@ -1,0 +1,96 @@
+"""The sliding comparison against brute force, the belief's code, its loss, what it can learn."""
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from nclr_plugin.models.heads.direction_head import Direction, DirectionHead, _slide
+from nclr_plugin.models.position_encoding import azimuth_code
+
+
+@pytest.fixture
+def head():
+    torch.manual_seed(0)
+    return DirectionHead(6, 5, embed_dims=8, num_sectors=36, num_harmonics=3)
+
+
+def _inputs(num_views=2, width=9):
+    columns = torch.linspace(0.5, -0.5, width).expand(num_views, -1)
+    return dict(
+        point_feats=torch.randn(300, 6), points=20 * torch.randn(300, 3),
+        point_batch_index=torch.arange(300) // 200, pixel_feats=torch.randn(num_views, 5, 4, width),
+        columns=columns, view_batch_index=torch.tensor([0, 1])[:num_views], batch_size=2)
+
+
+def test_sliding_is_the_circular_correlation():
+    scan, image = torch.randn(2, 4, 12), torch.randn(2, 4, 12)
+    found = _slide(scan, image)
+    for view in range(2):
+        for turn in range(12):
+            rolled = np.roll(scan[view].numpy(), -turn, 1)
+            assert abs(found[view, turn] - (rolled * image[view].numpy()).sum()) < 1e-4
+
+
+def test_a_turned_scan_turns_the_belief(head):
+    """By whole sectors, exactly: the head knows no direction but the image's."""
+    inputs = _inputs()
+    before = head(**inputs)
+    angle = 5 * 2 * math.pi / 36
+    turn = torch.tensor([[math.cos(angle), -math.sin(angle), 0],
+                         [math.sin(angle), math.cos(angle), 0], [0, 0, 1]])
+    after = head(**{**inputs, 'points': inputs['points'] @ turn.T})
+    torch.testing.assert_close(after.logits, before.logits.roll(5, 1), rtol=1e-3, atol=1e-3)
+
+
+def test_scans_and_views_are_kept_apart(head):
+    inputs = _inputs()
+    before = head(**inputs).logits
+    inputs['pixel_feats'][1] += 1
+    after = head(**inputs).logits
+    torch.testing.assert_close(after[0], before[0])
+    assert (after[1] - before[1]).abs().max() > 1e-4
+    inputs['point_feats'][200:] += 1
+    torch.testing.assert_close(head(**inputs).logits[0], before[0])
+
+
+def test_code_is_the_expected_code_of_the_sectors(head):
+    direction = head(**_inputs())
+    centres = torch.arange(36) * 2 * math.pi / 36
+    for view in range(2):
+        prob = direction.logits[view].softmax(0)
+        expected = (prob[:, None] * azimuth_code(centres, 3)).sum(0)
+        torch.testing.assert_close(direction.code[view], expected)
+
+
+@pytest.mark.parametrize('degrees', [0., 12., 178., -95.])
+def test_loss_is_least_for_the_true_direction(head, degrees):
+    yaw = math.radians(degrees)
+    # A camera whose optical axis (third row) has this azimuth in the LiDAR frame.
+    lidar2cam = torch.eye(4)[None].clone()
+    lidar2cam[0, 2, :3] = torch.tensor([math.cos(yaw), math.sin(yaw), 0])
+    losses = []
+    for sector in range(36):
+        logits = torch.zeros(1, 36)
+        logits[0, sector] = 5.
+        losses.append(float(head.loss(Direction(logits, None), lidar2cam)))
+    assert int(np.argmin(losses)) == round(degrees / 10) % 36
+    sharp = torch.full((1, 36), -20.)
+    lower, part = math.floor(degrees / 10), degrees / 10 - math.floor(degrees / 10)
+    sharp[0, lower % 36] = math.log(max(1 - part, 1e-9))
+    sharp[0, (lower + 1) % 36] = math.log(max(part, 1e-9))
+    entropy = -sum(p * math.log(p) for p in (part, 1 - part) if p > 0)
+    assert abs(float(head.loss(Direction(sharp, None), lidar2cam)) - entropy) < 1e-3
+
+
+def test_gradients_reach_every_parameter_through_loss_and_code(head):
+    direction = head(**_inputs())
+    direction.code.square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in head.parameters())
+
+
+def test_an_empty_sector_or_a_view_without_columns_is_finite(head):
+    inputs = _inputs()
+    inputs['points'] = torch.tensor([[10., 0, 0]]).repeat(300, 1)
+    direction = head(**inputs)
+    assert direction.logits.isfinite().all() and direction.code.isfinite().all()
