@@ -27,6 +27,7 @@ model = dict(
     fusion=dict(embed_dims=96, num_heads=4, num_layers=2, ffn_channels=192),
     direction_head=dict(type='DirectionHead'),
     pose_head=dict(threshold=8.),
+    loss_weights=dict(direction=2.),
     num_samples=256,
     num_outside=256)
 

@@ -115,15 +115,19 @@ class DirectionHead(BaseModule):
 
     def _by_sector(self, rows: Tensor, azimuth: Tensor, group: Tensor,
                    num_groups: int) -> Tuple[Tensor, Tensor]:
-        """Means of rows (N, D) by group and sector: (G, D, S), and (G, S) where there is any."""
+        """Means and maxima of rows (N, D) >= 0 by group and sector: (G, 2 D, S), and (G, S) where
+        there is any."""
         sector = (azimuth * (self.num_sectors / (2 * torch.pi))).round().long() % self.num_sectors
         index = group * self.num_sectors + sector
         total = rows.new_zeros(num_groups * self.num_sectors, rows.shape[1])
         total = total.index_add(0, index, rows)
         count = rows.new_zeros(len(total)).index_add(0, index, torch.ones_like(rows[:, 0]))
         mean = total / count.clamp(min=1)[:, None]
+        largest = torch.zeros_like(mean).scatter_reduce(
+            0, index[:, None].expand_as(rows), rows, 'amax')
         shape = (num_groups, self.num_sectors)
-        return mean.view(*shape, -1).transpose(1, 2), (count > 0).view(shape).to(rows)
+        summary = torch.cat((mean, largest), 1).view(*shape, -1).transpose(1, 2)
+        return summary, (count > 0).view(shape).to(rows)
 
     def _sector_codes(self, like: Tensor) -> Tensor:
         """(S, 2 K) codes of the sectors' centres."""
@@ -135,15 +139,16 @@ class DirectionHead(BaseModule):
 
 def _perceptron(in_channels: int, channels: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(in_channels, 2 * channels), nn.ReLU(), nn.Linear(2 * channels, channels))
+        nn.Linear(in_channels, 2 * channels), nn.ReLU(), nn.Linear(2 * channels, channels),
+        nn.ReLU())
 
 
 def _context(channels: int) -> nn.Sequential:
-    """Neighbouring sectors, round and round."""
-    def convolution() -> nn.Conv1d:
-        return nn.Conv1d(channels, channels, 5, padding=2, padding_mode='circular')
+    """Each sector with its neighbours, round and round."""
+    def convolution(in_channels: int) -> nn.Conv1d:
+        return nn.Conv1d(in_channels, channels, 5, padding=2, padding_mode='circular')
 
-    return nn.Sequential(convolution(), nn.ReLU(), convolution())
+    return nn.Sequential(convolution(2 * channels), nn.ReLU(), convolution(channels))
 
 
 def _slide(scan: Tensor, image: Tensor) -> Tensor:
