@@ -41,12 +41,15 @@ class CalibrationDataset(BaseDataset):
             same scan, placement, intrinsics and extrinsics, but the images show the place of
             another frame, view by view. What a network still finds there it does not find by
             looking at the image. For evaluation only.
+        placements: Samples of each frame in a pass, for an evaluation on few frames: each has its
+            own randomness, as every sample has.
         **kwargs: Of mmengine's ``BaseDataset``: ``indices``, ``test_mode``, ``serialize_data``,
             ``lazy_init``, ``metainfo``.
 
     Raises:
         FileNotFoundError, ValueError: By the reader, when the data set is built.
-        ValueError: If ``wrong_image_control`` is asked for without ``test_mode``.
+        ValueError: If ``wrong_image_control`` is asked for without ``test_mode``, or ``placements``
+            is less than 1.
         DataLayoutError: If ``wrong_image_control`` has fewer than two frames.
     """
 
@@ -58,6 +61,7 @@ class CalibrationDataset(BaseDataset):
                  skip_broken: bool = False,
                  max_skipped: int = 10,
                  wrong_image_control: bool = False,
+                 placements: int = 1,
                  **kwargs) -> None:
         self.reader = TASK_UTILS.build(reader) if isinstance(reader, dict) else reader
         self.seed = seed
@@ -67,6 +71,9 @@ class CalibrationDataset(BaseDataset):
             raise ValueError('CalibrationDataset: wrong_image_control gives samples that must not '
                              'be trained on; expected test_mode=True beside it, found False.')
         self.wrong_image_control = wrong_image_control
+        if placements < 1:
+            raise ValueError(f'CalibrationDataset: expected placements >= 1, found {placements}.')
+        self.placements = placements
         super().__init__(data_root=data_root, data_prefix={}, pipeline=pipeline, **kwargs)
 
     def load_data_list(self) -> List[dict]:
@@ -99,8 +106,9 @@ class CalibrationDataset(BaseDataset):
         return super().__len__()
 
     def __len__(self) -> int:
-        """Samples of one pass: the frames, and the frames again for the wrong-image control."""
-        return self.num_frames * (2 if self.wrong_image_control else 1)
+        """Samples of one pass: the frames, each as often as it is placed, and all of that again
+        for the wrong-image control."""
+        return self.num_frames * self.placements * (2 if self.wrong_image_control else 1)
 
     def __iter__(self) -> Iterator[dict]:
         """One pass over the frames; indices themselves never end."""
@@ -123,7 +131,7 @@ class CalibrationDataset(BaseDataset):
         if index < 0:
             raise IndexError(f'expected an index >= 0 (epoch * {len(self)} + i), found {index}.')
         epoch, first = divmod(index, len(self))
-        wrong_image, first = divmod(first, self.num_frames)
+        wrong_image, first = divmod(first, self.num_frames * self.placements)
         skipped: List[Tuple[str, str]] = []
         while True:
             frame = (first + len(skipped)) % self.num_frames

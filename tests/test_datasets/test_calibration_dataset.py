@@ -329,3 +329,20 @@ def test_control_needs_equal_numbers_of_images():
                                  wrong_image_control=True)
     with pytest.raises(DataLayoutError, match='found 1 in a and 2 in the frame'):
         dataset[2]
+
+
+def test_several_placements_of_each_frame(kitti_odometry):
+    once = build(kitti_odometry.root)
+    dataset = build(kitti_odometry.root, placements=3, test_mode=True, wrong_image_control=True)
+    assert len(dataset) == 2 * 3 * len(once)
+    samples = [dataset[index]['data_samples'] for index in range(len(dataset))]
+    frames = [sample.frame_id for sample in samples]
+    assert frames == 6 * [once[index]['data_samples'].frame_id for index in range(len(once))]
+    placements = {sample.placement.tobytes() for sample in samples}
+    assert len(placements) == 3 * len(once)  # the control has those of the true images
+    assert [sample.wrong_image for sample in samples] == 18 * [False] + 18 * [True]
+    for true, wrong in zip(samples[:18], samples[18:]):
+        np.testing.assert_array_equal(true.placement, wrong.placement)
+        assert true.img_paths != wrong.img_paths
+    with pytest.raises(ValueError, match='placements >= 1, found 0'):
+        build(kitti_odometry.root, placements=0)
