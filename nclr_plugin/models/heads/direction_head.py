@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from ..position_encoding import azimuth_code, cell_grid, sinusoidal_encoding
 
+SHARPNESS = 10.  # so that features of size one can be sure
+
 
 class Direction(NamedTuple):
     """Belief on the azimuth of each view's optical axis.
@@ -56,7 +58,6 @@ class DirectionHead(BaseModule):
         self.pixel_mlp = _perceptron(pixel_channels + self.code_channels, embed_dims)
         self.scan_horizon = _context(embed_dims)
         self.image_horizon = _context(embed_dims)
-        self.scale = nn.Parameter(torch.tensor(10.))
         self.num_sectors = num_sectors
         self.num_harmonics = num_harmonics
         self.wavelength = wavelength
@@ -92,9 +93,10 @@ class DirectionHead(BaseModule):
         view = torch.arange(num_views, device=points.device)[:, None].expand(-1, height * width)
         image, shown = self._by_sector(
             cells.flatten(0, 1), columns.repeat(1, height).flatten(), view.flatten(), num_views)
-        image = F.normalize(self.image_horizon(image).float(), dim=1) * shown[:, None]
+        # Not normalised: a column that tells little can say so.
+        image = SHARPNESS * self.image_horizon(image).float() * shown[:, None]
 
-        logits = self.scale * _slide(scan, image) / shown.sum(1, keepdim=True).clamp(min=1)
+        logits = _slide(scan, image) / shown.sum(1, keepdim=True).clamp(min=1)
         return Direction(logits, logits.softmax(1) @ self._sector_codes(logits))
 
     def loss(self, direction: Direction, lidar2cam: Tensor) -> Tensor:
