@@ -25,9 +25,8 @@ model = dict(
         norm_cfg=dict(type='GN', num_groups=8),
         weights=None),
     fusion=dict(embed_dims=96, num_heads=4, num_layers=2, ffn_channels=192),
-    direction_head=dict(type='DirectionHead'),
     pose_head=dict(threshold=8.),
-    loss_weights=dict(direction=2.),
+    loss_weights=dict(direction=1.),
     num_samples=256,
     num_outside=256)
 

@@ -70,6 +70,7 @@ class ResNetFPN(BaseModule):
         # Only the finest level is used: the other output convolutions would be dead weight.
         for level in range(1, len(channels)):
             self.decoder.fpn_convs[level] = nn.Identity()
+        self.level_channels = tuple(channels)
         self.bottleneck_channels = channels[-1]
         self.out_channels = out_channels
         self.weights = weights

@@ -121,6 +121,7 @@ class DirectionHead(BaseModule):
         there is any."""
         sector = (azimuth * (self.num_sectors / (2 * torch.pi))).round().long() % self.num_sectors
         index = group * self.num_sectors + sector
+        rows = rows.float()  # half precision loses the small in a sum of thousands
         total = rows.new_zeros(num_groups * self.num_sectors, rows.shape[1])
         total = total.index_add(0, index, rows)
         count = rows.new_zeros(len(total)).index_add(0, index, torch.ones_like(rows[:, 0]))

@@ -20,7 +20,7 @@ from ..ragged import ViewPoints, voxels_of_views
 from ..sampling import sample_columns, spread_columns
 from .inspection import inspect_features
 
-DIRECTION_LEVEL = -2  # of the point encoder: a step finer than the bottleneck
+DIRECTION_LEVEL = -2  # of both encoders: a step finer than the bottleneck
 
 
 class Features(NamedTuple):
@@ -119,7 +119,7 @@ class NCLR(BaseModel):
         self.direction_head = direction_head and MODELS.build(
             dict(
                 point_channels=self.point_backbone.level_channels[DIRECTION_LEVEL],
-                pixel_channels=self.image_branch.bottleneck_channels,
+                pixel_channels=self.image_branch.level_channels[DIRECTION_LEVEL],
                 **direction_head))
         bearing = 2 * self.direction_head.num_harmonics if direction_head else 0
         self.overlap_head = overlap_head and MODELS.build(
@@ -160,7 +160,7 @@ class NCLR(BaseModel):
         levels = self.point_backbone.encode(voxels.feats, voxels.coors)
         maps = self.image_branch.encode(inputs['imgs'])
 
-        direction = self.direction(inputs, levels[DIRECTION_LEVEL], maps[-1])
+        direction = self.direction(inputs, levels[DIRECTION_LEVEL], maps[DIRECTION_LEVEL])
         bottleneck = levels[-1].indices
         fused_points, maps[-1] = self.fusion(
             levels[-1].features, voxels.centres(bottleneck, self.point_backbone.stride),
@@ -179,7 +179,7 @@ class NCLR(BaseModel):
         return Features(point_feats, pixels, point_logits, pixel_logits, seen, direction)
 
     def direction(self, inputs: dict, level: Any, pixel_map: Tensor) -> Optional[Direction]:
-        """Which way the views look, from a level of the point encoder and the last image map."""
+        """Which way the views look, from a level of the point encoder and one of the image's."""
         if self.direction_head is None:
             return None
         stride = self.point_backbone.stride // 2**(-1 - DIRECTION_LEVEL)

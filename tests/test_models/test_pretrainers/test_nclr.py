@@ -29,7 +29,8 @@ def run(model, batch, mode, training=True):
 def test_losses_are_finite_and_train_every_parameter(config, batch):
     model = build(config)
     losses, _ = run(model, batch, 'loss')
-    assert set(losses) == {'loss_point', 'loss_pixel', 'loss_overlap', 'loss_pose'}
+    assert set(losses) == {
+        'loss_point', 'loss_pixel', 'loss_overlap', 'loss_direction', 'loss_pose'}
     sum(losses.values()).backward()
     assert all(value.isfinite() for value in losses.values())
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
