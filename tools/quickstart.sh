@@ -10,13 +10,15 @@
 set -euo pipefail
 
 CONFIG=configs/nclr/pretrain_demo.py
-SCENES=${SCENES:-300}          # of the demo world, for training
+SCENES=${SCENES:-600}          # of the demo world, for training
+TOWNS=${TOWNS:-8}              # that they lie in
 VAL_SCENES=${VAL_SCENES:-60}   # held out, in another town
 SEED=${SEED:-0}                # of the demo world
-ITERATIONS=${ITERATIONS:-}     # of the training; empty: what the configuration says
+ITERATIONS=${ITERATIONS:-4000} # of the training; the configuration says 8000
 PICTURES=8                     # frames drawn
 DATA=data/demo
 OUT=work_dirs/quickstart
+WORKERS=$(env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 TORCH=${NCLR_TORCH:-2.1.2}
@@ -68,8 +70,8 @@ concise() {
 create_data() {
     rm -rf "$DATA"
     "$PYTHON" tools/create_demo_data.py "$DATA" \
-        --layout semantickitti --scenes "$SCENES" --val-scenes "$VAL_SCENES" --seed "$SEED" \
-        --image-size 416 128 --azimuths 1024
+        --layout semantickitti --scenes "$SCENES" --val-scenes "$VAL_SCENES" --towns "$TOWNS" \
+        --seed "$SEED" --image-size 416 128 --azimuths 1024 --workers "$WORKERS"
 }
 
 evaluate() { # checkpoint, folder of the log, further options
@@ -87,7 +89,8 @@ train() {
         printf '%s\n' "$TRAIN_KEY" >"$OUT/train.key"
     fi
     concise "$OUT/train.log" "$PYTHON" tools/train.py "$CONFIG" --work-dir "$OUT/train" --resume \
-        ${ITERATIONS:+--cfg-options train_cfg.max_iters="$ITERATIONS"}
+        --cfg-options train_cfg.max_iters="$ITERATIONS" \
+        val_cfg=None val_dataloader=None val_evaluator=None  # the next stage evaluates
 }
 
 evaluate_trained() {
@@ -100,7 +103,7 @@ mkdir -p "$OUT"
 printf '=== [%s] Environment\n' "$(clock)"
 bash tools/setup_env.sh --torch "$TORCH"
 
-DATA_KEY="$SCENES $VAL_SCENES $SEED $(find nclr_plugin/datasets/demo -name '*.py' -exec cat {} + | cksum)"
+DATA_KEY="$SCENES $TOWNS $VAL_SCENES $SEED $(find nclr_plugin/datasets/demo -name '*.py' -exec cat {} + | cksum)"
 [ -d "$DATA" ] || rm -f "$OUT/data.done"
 stage data "Demo world: $SCENES + $VAL_SCENES scenes in $DATA" "$DATA_KEY" create_data
 

@@ -26,6 +26,7 @@ model = dict(
         weights=None),
     fusion=dict(embed_dims=96, num_heads=4, num_layers=2, ffn_channels=192),
     pose_head=dict(threshold=8.),
+    direction_head=dict(num_sectors=96),
     loss_weights=dict(direction=1.),
     num_samples=256,
     num_outside=256)
@@ -52,7 +53,9 @@ train_dataloader = dict(
     dataset=dict(
         data_root=data_root,
         reader=dict(
-            _delete_=True, type='KittiOdometryReader', sequences=['00', '01', '02', '03']),
+            _delete_=True,
+            type='KittiOdometryReader',
+            sequences=['00', '01', '02', '03', '04', '05', '06', '07']),
         pipeline=train_pipeline))
 val_dataloader = dict(
     dataset=dict(
@@ -61,6 +64,6 @@ val_dataloader = dict(
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-# 2,300 samples, one a step.
-train_cfg = dict(max_iters=2300, val_interval=2300)
+# One sample a step.
+train_cfg = dict(max_iters=8000, val_interval=8000)
 optim_wrapper = dict(optimizer=dict(lr=7e-4))
