@@ -26,7 +26,6 @@ model = dict(
         weights=None),
     fusion=dict(embed_dims=96, num_heads=4, num_layers=2, ffn_channels=192),
     pose_head=dict(threshold=8.),
-    direction_head=dict(num_sectors=96),
     loss_weights=dict(direction=1.),
     num_samples=256,
     num_outside=256)

@@ -48,7 +48,7 @@ class DirectionHead(BaseModule):
                  point_channels: int,
                  pixel_channels: int,
                  embed_dims: int = 64,
-                 num_sectors: int = 72,
+                 num_sectors: int = 96,
                  num_harmonics: int = 16,
                  wavelength: Tuple[float, float] = (2., 200.),
                  init_cfg: dict = None) -> None:
@@ -157,6 +157,7 @@ def _context(channels: int) -> nn.Sequential:
 def _slide(scan: Tensor, image: Tensor) -> Tensor:
     """(V, D, S) each -> (V, S): for every turn s, the sum over k of scan[s + k] . image[k]."""
     sectors = torch.arange(scan.shape[2], device=scan.device)
-    product = image.transpose(1, 2) @ scan  # (V, k, l)
+    with torch.autocast(scan.device.type, enabled=False):
+        product = image.transpose(1, 2) @ scan  # (V, k, l)
     index = (sectors[:, None] + sectors) % len(sectors)  # [k, s] -> l
     return product.gather(2, index.expand_as(product)).sum(1)
