@@ -50,8 +50,8 @@ def test_switches_of_the_first_row():
 
 
 def test_titles_are_different():
-    assert len(PATHS) == 8
-    assert len({title_of(path) for path in PATHS}) == 8
+    assert len(PATHS) >= 8
+    assert len({title_of(path) for path in PATHS}) == len(PATHS)
     assert all(title_of(path) != path.stem for path in PATHS)
 
 

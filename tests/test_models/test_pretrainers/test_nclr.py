@@ -9,6 +9,9 @@ from mmengine.registry import MODELS
 pytest.importorskip('mmdet3d')
 pytest.importorskip('spconv')
 import nclr_plugin  # noqa: E402,F401
+from nclr_plugin.models.heads.direction_head import Direction  # noqa: E402
+from nclr_plugin.models.position_encoding import azimuth_code  # noqa: E402
+from nclr_plugin.models.ragged import voxels_of_views  # noqa: E402
 from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
 
 
@@ -40,6 +43,9 @@ def test_losses_are_finite_and_train_every_parameter(config, batch):
 def test_table_6_switches(config, batch):
     config['loss_weights'] = dict(pose=0.)
     assert set(run(build(config), batch, 'loss')[0]) == {
+        'loss_point', 'loss_pixel', 'loss_overlap', 'loss_direction'}
+    del config['direction_head']
+    assert set(run(build(config), batch, 'loss')[0]) == {
         'loss_point', 'loss_pixel', 'loss_overlap'}
     del config['overlap_head']
     assert set(run(build(config), batch, 'loss')[0]) == {'loss_point', 'loss_pixel'}
@@ -57,6 +63,37 @@ def test_loss_weights_scale_their_terms(config, batch):
     torch.testing.assert_close(two['loss_point'], 2 * one['loss_point'])
     torch.testing.assert_close(two['loss_pixel'], 2 * one['loss_pixel'])
     torch.testing.assert_close(two['loss_overlap'], 4 * one['loss_overlap'])
+
+
+def test_known_direction_is_what_fusion_and_heads_are_told(config, batch):
+    """Pixels get the azimuth of their rays in the LiDAR frame, points theirs in the camera's."""
+    model = build(config)
+    _, data = run(model, batch, 'tensor')
+    inputs = data['inputs']
+    axis = inputs['lidar2cam'][:, 2, :2]
+    yaw = torch.atan2(axis[:, 1], axis[:, 0])
+    sure = Direction(None, azimuth_code(yaw, model.direction_head.num_harmonics))
+    codes = model.column_codes(inputs, torch.zeros(3, 1, 8, 16), sure)
+    for view in range(3):
+        lidar2cam, k = inputs['lidar2cam'][view].double(), inputs['cam2img'][view].double()
+        u = torch.tensor([4 * 5 + 1.5, 15.5, 1.]).double()  # the centre of column 5
+        ray = lidar2cam[:3, :3].T @ torch.linalg.solve(k, u)
+        expected = azimuth_code(torch.atan2(ray[1], ray[0]), 16).float()
+        torch.testing.assert_close(codes[view, 5], expected, atol=1e-3, rtol=0)
+
+    seen = voxels_of_views(inputs['voxels'].batch_index, inputs['view_batch_index'], 2)
+    bearings = model.bearings(inputs, seen, sure)
+    points = inputs['voxels'].relative_points[seen.voxel[0, 7]]
+    difference = torch.atan2(points[1], points[0]) - yaw[0]
+    torch.testing.assert_close(bearings[0, 7], azimuth_code(difference, 16), atol=1e-3, rtol=0)
+
+
+def test_disagreeing_matches_give_no_pose_loss(config, batch):
+    config['pose_head'] = dict(type='PoseHead', num_points=32, max_reprojection_error=1e-6)
+    config['overlap_head'].update(thresholds=(0., 0.))
+    assert float(run(build(config), batch, 'loss')[0]['loss_pose']) == 0
+    config['pose_head'].update(max_reprojection_error=1e6)
+    assert float(run(build(config), batch, 'loss')[0]['loss_pose']) > 0
 
 
 def test_pose_schedule_switches_the_pose_loss(config, batch):

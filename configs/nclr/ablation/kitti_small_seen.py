@@ -1,5 +1,5 @@
-"""``pretrain_kitti_small.py`` evaluated on the frames that it was trained on."""
-_base_ = ['./pretrain_kitti_small.py']
+"""The small KITTI configuration evaluated on the frames that it was trained on."""
+_base_ = ['../pretrain_kitti_small.py']
 
 test_dataloader = dict(
     dataset=dict(
