@@ -6,7 +6,7 @@ from typing import NamedTuple, Sequence
 import torch
 from torch import Tensor
 
-CENTRE_POINTS = 16384  # about as many points of a scan tell its centre
+CENTRE_POINTS = 16384  # of a scan, at most, tell its centre
 CENTRE_ITERATIONS = 5
 
 
@@ -71,6 +71,7 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float],
             Points of dropped voxels have -1 in ``point2voxel``.
     """
     packed = torch.cat(list(points))
+    centre = scan_centres(points)
     counts = torch.tensor([len(p) for p in points], device=packed.device)
     batch = torch.repeat_interleave(torch.arange(len(counts), device=packed.device), counts)
     size = packed.new_tensor(voxel_size)
@@ -99,12 +100,11 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float],
         row[keep] = torch.arange(len(keep), device=row.device)
         feats, coors, point2voxel = feats[keep], coors[keep], row[point2voxel]
     points = feats[:, :3].clone()
-    centre = scan_centres(packed[:, :3], batch, len(counts))
     feats[:, :3] -= centre[coors[:, 0].long()]
     return VoxelBatch(feats, coors, points, centre, lowest * size, size, point2voxel)
 
 
-def scan_centres(points: Tensor, batch: Tensor, batch_size: int) -> Tensor:
+def scan_centres(scans: Sequence[Tensor]) -> Tensor:
     """Geometric median of each scan, by Weiszfeld's iteration from the mean.
 
     Around a turning sensor points are as dense as the inverse square of the range, whatever the
@@ -112,20 +112,21 @@ def scan_centres(points: Tensor, batch: Tensor, batch_size: int) -> Tensor:
     away from it (median), the mean 0.7 - 1.4 m. It turns and moves with the scan.
 
     Args:
-        points: (N, 3), metres.
-        batch: (N,) the scan of each point.
-        batch_size: B.
+        scans: B scans (N_b, C >= 3), metres.
 
     Returns:
         Tensor: (B, 3), metres.
     """
-    step = -(-len(points) // (CENTRE_POINTS * batch_size))
-    points, batch = points[::step], batch[::step]
+    # Thinned scan by scan: a scan's centre must not depend on what else is in the batch.
+    scans = [scan[::max(1, -(-len(scan) // CENTRE_POINTS)), :3] for scan in scans]
+    points = torch.cat(scans)
+    counts = torch.tensor([len(scan) for scan in scans], device=points.device)
+    batch = torch.repeat_interleave(torch.arange(len(scans), device=points.device), counts)
     weight = torch.ones_like(points[:, :1])
     for _ in range(CENTRE_ITERATIONS + 1):
-        total = points.new_zeros(batch_size, 4).index_add_(
+        total = points.new_zeros(len(scans), 4).index_add_(
             0, batch, torch.cat((weight * points, weight), 1))
-        centre = total[:, :3] / total[:, 3:].clamp(min=1e-9)
+        centre = total[:, :3] / total[:, 3:]
         weight = 1 / (points - centre[batch]).norm(dim=1, keepdim=True).clamp(min=0.1)
     return centre
 

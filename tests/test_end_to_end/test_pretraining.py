@@ -105,5 +105,6 @@ def test_bfloat16_on_cpu(run, demo_config, demo, curves, tmp_path, on_cpu):
     curve = curves(tmp_path)
     assert len(curve) == 3
     for losses in curve.values():
-        assert set(losses) == {'loss', 'loss_point', 'loss_pixel', 'loss_overlap', 'loss_pose'}
+        assert set(losses) == {'loss', 'loss_point', 'loss_pixel', 'loss_overlap',
+                               'loss_direction', 'loss_pose'}
         assert all(math.isfinite(value) for value in losses.values())

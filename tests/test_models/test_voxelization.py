@@ -86,9 +86,9 @@ def test_centre_is_the_geometric_median_and_moves_with_the_scan():
     rng = np.random.default_rng(7)
     scans = [rng.normal(size=(900, 3)) * [9, 5, 1] + [3, -2, 0.5],
              np.concatenate((rng.normal(size=(500, 3)), rng.normal(size=(80, 3)) + [20, 0, 0]))]
-    batch = torch.arange(2).repeat_interleave(torch.tensor([900, 580]))
-    points = torch.from_numpy(np.concatenate(scans))
-    centre = scan_centres(points, batch, 2)
+    tensors = [torch.from_numpy(scan) for scan in scans]
+    centre = scan_centres(tensors)
+    torch.testing.assert_close(scan_centres(tensors[1:]), centre[1:])  # alone as in a batch
     for scan, found in zip(scans, centre):
         best = minimize(lambda c: np.linalg.norm(scan - c, axis=1).sum(), scan.mean(0)).x
         assert np.linalg.norm(found.numpy() - best) < 0.05
@@ -97,9 +97,9 @@ def test_centre_is_the_geometric_median_and_moves_with_the_scan():
     turn = torch.tensor([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0],
                          [0, 0, 1]])
     shift = torch.tensor([5., -7., 0.]).double()
-    torch.testing.assert_close(scan_centres(points @ turn.T + shift, batch, 2),
+    torch.testing.assert_close(scan_centres([scan @ turn.T + shift for scan in tensors]),
                                centre @ turn.T + shift)
 
 
 def test_centre_of_a_scan_of_one_point():
-    assert scan_centres(torch.ones(1, 3), torch.zeros(1, dtype=torch.long), 1).tolist() == [[1] * 3]
+    assert scan_centres([torch.ones(1, 3)]).tolist() == [[1] * 3]
