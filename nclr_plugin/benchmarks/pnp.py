@@ -277,5 +277,9 @@ def main(args: argparse.Namespace) -> List[Dict[str, object]]:
     Returns:
         list[dict]: The rows of :func:`run_pnp_benchmark`.
     """
+    before = torch.get_num_threads()
     torch.set_num_threads(args.threads)
-    return run_pnp_benchmark(args.problems, args.points, args.seed, args.repeats)
+    try:
+        return run_pnp_benchmark(args.problems, args.points, args.seed, args.repeats)
+    finally:
+        torch.set_num_threads(before)

@@ -71,8 +71,10 @@ class SplitMinkUNet(MinkUNetBackbone):
         precision, so autocast is off there.
         """
         with _full_precision_on_cpu(voxel_feats):
-            # A scan flatter than one bottleneck voxel would have no bottleneck at all.
-            spatial_shape = (coors.amax(0)[1:] + 1).clamp(min=self.stride).tolist()
+            # Whole bottleneck voxels: down-sampling drops what lies in a part of one, the edge of
+            # some scans or, by the size of the largest, of none.
+            extent = torch.div(coors.amax(0)[1:], self.stride, rounding_mode='floor') + 1
+            spatial_shape = (extent * self.stride).tolist()
             x = SparseConvTensor(voxel_feats, coors, spatial_shape, int(coors[-1, 0]) + 1)
             levels = [self.conv_input(x)]
             for stage in self.encoder:
