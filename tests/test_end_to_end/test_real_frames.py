@@ -25,6 +25,7 @@ def check(run, demo_config, curves, log, tmp_path):
         assert len(curve) == ITERATIONS
         for losses in curve.values():
             assert set(losses) == {'loss', 'loss_point', 'loss_pixel', 'loss_overlap',
+                                   'loss_direction',
                                    'loss_pose'}
             assert all(math.isfinite(value) for value in losses.values())
             assert losses['loss_point'] > 0 and losses['loss_pixel'] > 0
