@@ -1,6 +1,7 @@
 """Base of the metrics that need no more of a frame than a few sums."""
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
@@ -25,17 +26,17 @@ class FrameSumMetric(BaseMetric):
     quantities: Tuple[str, ...] = ()
     needs = ''
 
+    @abstractmethod
     def sums(self, sample: dict) -> Sums:
         """What a frame adds: for each quantity that it has, numbers or arrays by name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def figures(self, totals: Sums) -> Dict[str, float]:
         """Figures by name, from the sums over all frames of the quantities that there are."""
-        raise NotImplementedError
 
+    @abstractmethod
     def table(self, metrics: Dict[str, float]) -> str:
         """The figures as text."""
-        raise NotImplementedError
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the sums of each frame of a batch.
