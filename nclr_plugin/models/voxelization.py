@@ -131,6 +131,26 @@ def scan_centres(scans: Sequence[Tensor]) -> Tensor:
     return centre
 
 
+def containing_rows(coors: Tensor, coarse: Tensor, stride: int) -> Tensor:
+    """The coarse voxel in which each voxel lies.
+
+    Args:
+        coors: (M, 4) ``batch, x, y, z`` indices.
+        coarse: (K, 4) indices of a grid ``stride`` times coarser that has all of them.
+        stride: Of the coarse grid.
+
+    Returns:
+        Tensor: (M,) rows of ``coarse``.
+    """
+    extent = coarse.amax(0).long() + 1
+    inside = coors.long()
+    inside = torch.cat((inside[:, :1], torch.div(inside[:, 1:], stride, rounding_mode='floor')), 1)
+    weight = torch.stack((extent[1] * extent[2] * extent[3], extent[2] * extent[3], extent[3],
+                          torch.ones_like(extent[0])))
+    key, order = torch.sort((coarse.long() * weight).sum(1))
+    return order[torch.searchsorted(key, (inside * weight).sum(1))]
+
+
 def _random_subset(batch: Tensor, batch_size: int, size: int) -> Tensor:
     """Sorted rows of at most ``size`` random members of each group in ``batch``."""
     order = torch.argsort(torch.rand(len(batch), device=batch.device))

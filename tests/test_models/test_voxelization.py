@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from nclr_plugin.models.voxelization import scan_centres, voxelize
+from nclr_plugin.models.voxelization import containing_rows, scan_centres, voxelize
 
 
 def _scan(num_points, seed):
@@ -103,3 +103,13 @@ def test_centre_is_the_geometric_median_and_moves_with_the_scan():
 
 def test_centre_of_a_scan_of_one_point():
     assert scan_centres([torch.ones(1, 3)]).tolist() == [[1] * 3]
+
+
+def test_containing_rows_against_a_dictionary():
+    voxels = voxelize([torch.from_numpy(_scan(400, 0)), torch.from_numpy(_scan(300, 1))], (0.5,) * 3)
+    fine = voxels.coors.tolist()
+    coarse = sorted({(b, x // 4, y // 4, z // 4) for b, x, y, z in fine})
+    np.random.default_rng(0).shuffle(coarse)  # down-sampling on a CPU does not sort
+    row = {tuple(index): i for i, index in enumerate(np.asarray(coarse).tolist())}
+    found = containing_rows(voxels.coors, torch.tensor(coarse, dtype=torch.int32), 4)
+    assert found.tolist() == [row[b, x // 4, y // 4, z // 4] for b, x, y, z in fine]

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ..position_encoding import azimuth_code, cell_grid, sinusoidal_encoding
 
+REACH = 8  # sectors about the best one that are the same candidate
 SHARPNESS = 10.  # so that features of size one can be sure
 
 
@@ -48,7 +49,7 @@ class DirectionHead(BaseModule):
                  point_channels: int,
                  pixel_channels: int,
                  embed_dims: int = 64,
-                 num_sectors: int = 96,
+                 num_sectors: int = 192,
                  num_harmonics: int = 16,
                  wavelength: Tuple[float, float] = (2., 200.),
                  init_cfg: dict = None) -> None:
@@ -68,12 +69,12 @@ class DirectionHead(BaseModule):
         """The belief of every view.
 
         Args:
-            point_feats: (N, C_P) encoder features of voxels.
-            points: (N, 3), metres: their centres, relative to the centre of their scan.
+            point_feats: (N, C_P) encoder features of the voxels.
+            points: (N, 3), metres: their centroids, relative to the centre of their scan.
             point_batch_index: (N,) the scan of each.
             pixel_feats: (V, C_I, H', W') encoder features of the images.
-            columns: (V, W') azimuth of the map's columns against the optical axis, radians,
-                positive to the left.
+            columns: (V, S) the column of the map, a real number, in which each sector of azimuth
+                lies as the camera sees them, the first one on its optical axis.
             view_batch_index: (V,) the scan of each view.
             batch_size: Number of scans.
         """
@@ -81,7 +82,7 @@ class DirectionHead(BaseModule):
         code = sinusoidal_encoding(seen, self.code_channels, self.wavelength)
         rows = self.point_mlp(torch.cat((point_feats, code.to(point_feats)), 1))
         azimuth = torch.atan2(points[:, 1], points[:, 0])
-        scan, _ = self._by_sector(rows, azimuth, point_batch_index, batch_size)
+        scan = self._by_sector(rows, azimuth, point_batch_index, batch_size)
         scan = F.normalize(self.scan_horizon(scan)[view_batch_index].float(), dim=1)
 
         num_views, _, height, width = pixel_feats.shape
@@ -90,14 +91,24 @@ class DirectionHead(BaseModule):
             cell_grid(height, width, points)[:, 1:], self.code_channels, (2., 100.))
         cells = self.pixel_mlp(
             torch.cat((cells, code.to(cells).expand(num_views, -1, -1)), 2))
-        view = torch.arange(num_views, device=points.device)[:, None].expand(-1, height * width)
-        image, shown = self._by_sector(
-            cells.flatten(0, 1), columns.repeat(1, height).flatten(), view.flatten(), num_views)
+        cells = cells.view(num_views, height, width, -1).transpose(1, 3).float()
+        image = torch.cat((cells.mean(3), cells.amax(3)), 1)
+        shown = ((columns >= 0) & (columns <= width - 1)).float()
+        image = _interpolate(image, columns) * shown[:, None]
         # Not normalised: a column that tells little can say so.
-        image = SHARPNESS * self.image_horizon(image).float() * shown[:, None]
+        image = SHARPNESS * self.image_horizon(image) * shown[:, None]
 
         logits = _slide(scan, image) / shown.sum(1, keepdim=True).clamp(min=1)
-        return Direction(logits, logits.softmax(1) @ self._sector_codes(logits))
+        return Direction(logits, self._belief(logits) @ self._sector_codes(logits))
+
+    def _belief(self, logits: Tensor) -> Tensor:
+        """(V, S) probabilities; in evaluation of the sectors about the best one alone: the mean of
+        two candidates is none."""
+        if self.training:
+            return logits.softmax(1)
+        away = torch.arange(self.num_sectors, device=logits.device) - logits.argmax(1)[:, None]
+        away = (away + self.num_sectors // 2) % self.num_sectors - self.num_sectors // 2
+        return logits.masked_fill(away.abs() > REACH, -torch.inf).softmax(1)
 
     def loss(self, direction: Direction, lidar2cam: Tensor) -> Tensor:
         """Cross-entropy of the sectors next to the true direction, weighted by nearness.
@@ -116,9 +127,8 @@ class DirectionHead(BaseModule):
         return -(log_prob.gather(1, index) * weight).sum(1).mean()
 
     def _by_sector(self, rows: Tensor, azimuth: Tensor, group: Tensor,
-                   num_groups: int) -> Tuple[Tensor, Tensor]:
-        """Means and maxima of rows (N, D) >= 0 by group and sector: (G, 2 D, S), and (G, S) where
-        there is any."""
+                   num_groups: int) -> Tensor:
+        """Means and maxima of rows (N, D) >= 0 by group and sector: (G, 2 D, S)."""
         sector = (azimuth * (self.num_sectors / (2 * torch.pi))).round().long() % self.num_sectors
         index = group * self.num_sectors + sector
         rows = rows.float()  # half precision loses the small in a sum of thousands
@@ -128,9 +138,8 @@ class DirectionHead(BaseModule):
         mean = total / count.clamp(min=1)[:, None]
         largest = torch.zeros_like(mean).scatter_reduce(
             0, index[:, None].expand_as(rows), rows, 'amax')
-        shape = (num_groups, self.num_sectors)
-        summary = torch.cat((mean, largest), 1).view(*shape, -1).transpose(1, 2)
-        return summary, (count > 0).view(shape).to(rows)
+        summary = torch.cat((mean, largest), 1)
+        return summary.view(num_groups, self.num_sectors, -1).transpose(1, 2)
 
     def _sector_codes(self, like: Tensor) -> Tensor:
         """(S, 2 K) codes of the sectors' centres."""
@@ -149,9 +158,18 @@ def _perceptron(in_channels: int, channels: int) -> nn.Sequential:
 def _context(channels: int) -> nn.Sequential:
     """Each sector with its neighbours, round and round."""
     def convolution(in_channels: int) -> nn.Conv1d:
-        return nn.Conv1d(in_channels, channels, 5, padding=2, padding_mode='circular')
+        return nn.Conv1d(in_channels, channels, 9, padding=4, padding_mode='circular')
 
     return nn.Sequential(convolution(2 * channels), nn.ReLU(), convolution(channels))
+
+
+def _interpolate(columns: Tensor, where: Tensor) -> Tensor:
+    """(V, C, W) values of columns at real columns (V, S) -> (V, C, S), linearly."""
+    where = where.clamp(0, columns.shape[2] - 1)
+    lower = where.floor().clamp(max=columns.shape[2] - 2)
+    part = (where - lower)[:, None]
+    lower = lower.long()[:, None].expand(-1, columns.shape[1], -1)
+    return columns.gather(2, lower) * (1 - part) + columns.gather(2, lower + 1) * part
 
 
 def _slide(scan: Tensor, image: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from ..losses.overlap_loss import overlap_loss
 from ..position_encoding import azimuth_code, turn_code
 from ..ragged import ViewPoints, voxels_of_views
 from ..sampling import sample_columns, spread_columns
+from ..voxelization import containing_rows
 from .inspection import inspect_features
 
 DIRECTION_LEVEL = -2  # of both encoders: a step finer than the bottleneck
@@ -182,11 +183,23 @@ class NCLR(BaseModel):
         """Which way the views look, from a level of the point encoder and one of the image's."""
         if self.direction_head is None:
             return None
+        voxels = inputs['voxels']
         stride = self.point_backbone.stride // 2**(-1 - DIRECTION_LEVEL)
+        row = containing_rows(voxels.coors, level.indices, stride)
         return self.direction_head(
-            level.features, inputs['voxels'].centres(level.indices, stride),
-            level.indices[:, 0].long(), pixel_map, self.column_azimuth(inputs, pixel_map),
-            inputs['view_batch_index'], len(inputs['voxels'].origin))
+            level.features[row], voxels.relative_points, voxels.batch_index, pixel_map,
+            self.sector_columns(inputs, pixel_map), inputs['view_batch_index'],
+            len(voxels.origin))
+
+    def sector_columns(self, inputs: dict, pixel_map: Tensor) -> Tensor:
+        """(V, S) columns of a map in which the sectors of azimuth about the optical axis lie."""
+        cam2img, count = inputs['cam2img'], self.direction_head.num_sectors
+        azimuth = torch.arange(count, device=cam2img.device) * (2 * torch.pi / count)
+        behind = azimuth.cos() < 1e-3
+        u = cam2img[:, :1, 2] - cam2img[:, :1, 0] * azimuth.tan()
+        u = u.masked_fill(behind, torch.inf)
+        stride = inputs['imgs'].shape[-1] / pixel_map.shape[-1]
+        return (u + 0.5) / stride - 0.5
 
     @staticmethod
     def column_azimuth(inputs: dict, pixel_map: Tensor) -> Tensor:

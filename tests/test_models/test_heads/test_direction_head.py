@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from nclr_plugin.models.heads.direction_head import Direction, DirectionHead, _slide
+from nclr_plugin.models.heads.direction_head import Direction, DirectionHead, _interpolate, _slide
 from nclr_plugin.models.position_encoding import azimuth_code
 
 
@@ -16,11 +16,12 @@ def head():
 
 
 def _inputs(num_views=2, width=9):
-    columns = torch.linspace(0.5, -0.5, width).expand(num_views, -1)
+    sector = (torch.arange(36) + 18) % 36 - 18
+    columns = torch.where(sector.abs() < 9, width // 2 - sector, torch.inf)
     return dict(
         point_feats=torch.randn(300, 6), points=20 * torch.randn(300, 3),
         point_batch_index=torch.arange(300) // 200, pixel_feats=torch.randn(num_views, 5, 4, width),
-        columns=columns, view_batch_index=torch.tensor([0, 1])[:num_views], batch_size=2)
+        columns=columns.expand(num_views, -1), view_batch_index=torch.tensor([0, 1])[:num_views], batch_size=2)
 
 
 def test_sliding_is_the_circular_correlation():
@@ -30,6 +31,15 @@ def test_sliding_is_the_circular_correlation():
         for turn in range(12):
             rolled = np.roll(scan[view].numpy(), -turn, 1)
             assert abs(found[view, turn] - (rolled * image[view].numpy()).sum()) < 1e-4
+
+
+def test_columns_are_interpolated_linearly():
+    columns, where = torch.randn(2, 3, 7), torch.tensor([[0., 0.4, 5.9, 6.], [3., 2.5, 1.1, 0.9]])
+    found = _interpolate(columns, where)
+    for view in range(2):
+        for channel in range(3):
+            expected = np.interp(where[view], np.arange(7), columns[view, channel])
+            np.testing.assert_allclose(found[view, channel], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_turned_scan_turns_the_belief(head):
@@ -61,6 +71,16 @@ def test_code_is_the_expected_code_of_the_sectors(head):
         prob = direction.logits[view].softmax(0)
         expected = (prob[:, None] * azimuth_code(centres, 3)).sum(0)
         torch.testing.assert_close(direction.code[view], expected)
+
+
+def test_in_evaluation_a_second_candidate_does_not_blur_the_code(head):
+    head.eval()
+    logits = torch.full((1, 36), -9.)
+    logits[0, [4, 5]] = 2.
+    alone = head._belief(logits)
+    logits[0, 23] = 1.9
+    torch.testing.assert_close(head._belief(logits), alone, atol=1e-3, rtol=0)
+    assert head.train()._belief(logits)[0, 23] > 0.2
 
 
 @pytest.mark.parametrize('degrees', [0., 12., 178., -95.])

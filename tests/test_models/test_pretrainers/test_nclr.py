@@ -55,6 +55,22 @@ def test_table_6_switches(config, batch):
     sum(run(model, batch, 'loss')[0].values()).backward()
 
 
+def test_sectors_lie_where_the_camera_sees_them(config, batch):
+    """Points in the middle of each sector, projected by OpenCV's convention."""
+    model = build(config)
+    _, data = run(model, batch, 'loss')
+    pixel_map = torch.zeros(len(data['inputs']['imgs']), 1, 6, data['inputs']['imgs'].shape[-1] // 8)
+    columns = model.sector_columns(data['inputs'], pixel_map)
+    azimuth = torch.arange(columns.shape[1]) * 2 * torch.pi / columns.shape[1]
+    ray = torch.stack((-azimuth.sin(), torch.zeros_like(azimuth), azimuth.cos()), 1)  # camera frame
+    ahead = azimuth.cos() > 0.01
+    for view, cam2img in enumerate(data['inputs']['cam2img']):
+        projected = ray[ahead] @ cam2img.T
+        centre = (projected[:, 0] / projected[:, 2] + 0.5) / 8 - 0.5
+        torch.testing.assert_close(columns[view, ahead], centre, rtol=1e-3, atol=1e-3)
+        assert columns[view, ~ahead].isinf().all()
+
+
 def test_loss_weights_scale_their_terms(config, batch):
     config['num_samples'] = config['num_outside'] = 10000  # no sampling: equal terms
     one = run(build(config), batch, 'loss')[0]
