@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nclr_plugin.experiments import execution
-from nclr_plugin.experiments.plan import TEST, Run, TestSet
+from nclr_plugin.experiments.plan import TEST, TestSet, plan_runs
 
 CONFIG = '''"""{title}
 
@@ -33,7 +33,7 @@ def configs(tmp_path):
 def finish():
     """Function: write the records of a finished run with these figures."""
 
-    def finish(run, test_set=TestSet(TEST), match='learned_soft', **figures):
+    def finish(run, test_set=TestSet(TEST), **figures):
         run.folder.mkdir(parents=True, exist_ok=True)
         if not (run.folder / 'iter_5.pth').is_file():
             (run.folder / 'iter_5.pth').write_bytes(b'weights')
@@ -43,8 +43,7 @@ def finish():
         (run.folder / 'tests').mkdir(exist_ok=True)
         (run.folder / 'tests' / f'{test_set.name}.json').write_text(json.dumps(dict(
             settings=execution.test_settings(run, test_set), commits=['abc'], samples=15,
-            match=match, metrics={name.replace('__', '/'): value
-                                  for name, value in figures.items()})))
+            metrics={name.replace('__', '/'): value for name, value in figures.items()})))
 
     return finish
 
@@ -89,5 +88,5 @@ with open({str(tmp_path / 'calls')!r}, 'a') as calls:
 @pytest.fixture
 def make_run(configs, tmp_path):
     """Function: a run of the first config."""
-    return lambda seed=0, config=0, **kwargs: Run(
-        configs[config], seed, tmp_path / 'out', **kwargs)
+    return lambda seed=0, config=0, **kwargs: plan_runs(
+        [str(configs[config])], [seed], str(tmp_path / 'out'), **kwargs)[0]
