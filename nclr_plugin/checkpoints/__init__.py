@@ -1,0 +1,7 @@
+"""Pretrained weights: between the names and kernel layouts of frameworks, loaded and verified."""
+from .errors import PretrainedWeightsError
+from .initializer import NCLRPretrained
+from .loading import LoadReport, load_pretrained, read_state_dict
+
+__all__ = ['LoadReport', 'NCLRPretrained', 'PretrainedWeightsError', 'load_pretrained',
+           'read_state_dict']
