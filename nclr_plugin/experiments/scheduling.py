@@ -16,12 +16,13 @@ from .plan import Run, TestSet
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments that all command lines over many runs have."""
     parser.add_argument('--out', required=True, help='folder of the runs, results.csv, .md, .png')
-    parser.add_argument('--jobs', type=_positive, default=1, help='runs at a time (default: 1)')
+    parser.add_argument('--jobs', type=positive, default=1, help='runs at a time (default: 1)')
     parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
                         help='overrides of all configs, seeds included')
 
 
-def _positive(word: str) -> int:
+def positive(word: str) -> int:
+    """A number of a command line that is at least 1."""
     if not word.isdigit() or int(word) < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 1 on, found '{word}'")
     return int(word)
