@@ -1,4 +1,7 @@
 """Metrics, and the functions of errors and scores that they are made of."""
+from mmengine.registry import METRICS
+
+from nclr_plugin.utils.optional import optional_import
 from .alignment_metric import AlignmentMetric
 from .calibration_metric import CalibrationMetric
 from .confidence import auroc
@@ -8,5 +11,17 @@ from .recall import recall_curve
 
 __all__ = [
     'AlignmentMetric', 'CalibrationMetric', 'MatchingMetric', 'OverlapMetric', 'auroc',
-    'recall_curve'
+    'build_panoptic_metric', 'recall_curve'
 ]
+
+
+@METRICS.register_module(name='PanopticMetric')
+def build_panoptic_metric(**kwargs):
+    """Build a ``PanopticMetric``; its host is imported only now.
+
+    Raises:
+        ImportError: mmdet3d is not installed.
+    """
+    optional_import('mmdet3d.evaluation', 'mmdet3d', 'PanopticMetric')
+    from .panoptic_metric import PanopticMetric
+    return PanopticMetric(**kwargs)
