@@ -7,7 +7,6 @@ from typing import Callable, Dict, Iterable, List, Match, Optional, Tuple, Union
 from .layouts import MINKOWSKI, TORCHSPARSE
 
 Rule = Tuple[str, Union[str, Callable[[Match], str]]]
-Rename = Callable[[str], str]
 
 
 def rename(name: str, rules: Iterable[Rule]) -> str:
@@ -47,8 +46,15 @@ POINT_UNET: List[Rule] = [
     (r'\.kernel$', '.weight'),
 ]
 
-# OpenPCDet's VoxelBackBone8x; the names of the other blocks are mmdet3d's.
-OPENPCDET: List[Rule] = [(r'^conv(\d)\.', r'encoder_layers.encoder_layer\1.')]
+# OpenPCDet's VoxelBackBone8x, and its BaseBEVBackbone against SECOND: its padding is a layer.
+OPENPCDET: List[Rule] = [
+    (r'^conv(\d)\.', r'encoder_layers.encoder_layer\1.'),
+    (r'^blocks\.(\d)\.(\d+)\.', lambda match: f'blocks.{match[1]}.{int(match[2]) - 1}.'),
+]
+TO_OPENPCDET: List[Rule] = [
+    (r'^encoder_layers\.encoder_layer(\d)\.', r'conv\1.'),
+    (r'^blocks\.(\d)\.(\d+)\.', lambda match: f'blocks.{match[1]}.{int(match[2]) + 1}.'),
+]
 
 LAYOUTS: Dict[str, List[Rule]] = {
     'mmdet3d': MMDET3D,
