@@ -1,4 +1,5 @@
-"""Calibration data sets: readers, transforms, sampler."""
+"""Calibration data sets: readers, transforms, sampler; labelled scans in ``segmentation``."""
+from . import segmentation
 from .calibration_dataset import CalibrationDataset
 from .errors import BrokenFrameError
 from .readers import (ConcatReader, KittiObjectReader, KittiOdometryReader, NuScenesReader,
@@ -12,5 +13,5 @@ __all__ = [
     'BrokenFrameError', 'CalibrationDataset', 'ConcatReader', 'CropImages', 'KittiObjectReader',
     'KittiOdometryReader', 'LoadImages', 'LoadScan', 'NuScenesReader', 'PackCalibrationInputs',
     'PhotometricDistortion', 'RandomPlacement', 'RandomSceneFlip', 'RangeCrop', 'ResizeImages',
-    'RigReader', 'SeededInfiniteSampler'
+    'RigReader', 'SeededInfiniteSampler', 'segmentation'
 ]
