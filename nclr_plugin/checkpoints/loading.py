@@ -47,8 +47,8 @@ class LoadReport:
     def summary(self, first: int = 3) -> str:
         """Counts, and the first names of each kind."""
         total = len(self.matched) + len(self.missing) + len(self.mismatched)
-        lines = [f'{self.checkpoint}: {len(self.matched)} of {total} tensors loaded from prefix '
-                 f'"{self.prefix}", names of {self.layout}']
+        lines = [f"{self.checkpoint}: {len(self.matched)} of {total} tensors match under the prefix "
+                 f"'{self.prefix}', names of {self.layout}"]
         for kind in ('matched', 'reshaped', 'missing', 'unexpected', 'mismatched'):
             names = getattr(self, kind)
             if names:
