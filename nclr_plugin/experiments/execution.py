@@ -147,7 +147,7 @@ def adopt(run: Run, test_set: TestSet) -> None:
     """
     record, checkpoint = _read(run.folder / 'training.json'), trained_checkpoint(run)
     figures = written_figures(run.test_folder(test_set))
-    if record is None or checkpoint is None or figures is None:
+    if record is None or figures is None or not Path(checkpoint or '').is_file():
         return
     _check_settings(run, record)
     if figures.stat().st_mtime >= Path(checkpoint).stat().st_mtime and not (

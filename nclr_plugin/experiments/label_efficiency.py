@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import List, Optional, Sequence
 
@@ -57,8 +58,10 @@ def main(tools: Path, argv: Optional[Sequence[str]] = None) -> None:
         argv: Arguments of the command line; default ``sys.argv[1:]``.
     """
     args = parse(argv)
-    # mmengine reports every variable that it fills in, each time that a config is read.
+    # Each time that a config is read, mmengine reports the variables that it fills in, and reloads
+    # pkg_resources, which says that it is outdated.
     MMLogger.get_current_instance().setLevel('WARNING')
+    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
     try:
         runs = plan_label_runs(args.config, parse_checkpoints(args.checkpoint), args.fractions,
                                args.seeds, args.out, args.cfg_options)
