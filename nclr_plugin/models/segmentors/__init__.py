@@ -3,9 +3,8 @@ from mmengine.registry import MODELS
 
 from nclr_plugin.utils.optional import optional_import
 from .grouping import group_instances
-from .mean_shift import mean_shift
 
-__all__ = ['build_panoptic_minkunet', 'group_instances', 'mean_shift']
+__all__ = ['build_panoptic_minkunet', 'group_instances']
 
 
 @MODELS.register_module(name='PanopticMinkUNet')
