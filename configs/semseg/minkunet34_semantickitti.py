@@ -1,6 +1,6 @@
 """MinkUNet-34 on SemanticKITTI, 0.05 m voxels.
 
-NCLR_FRACTION (percent of the labels), NCLR_CHECKPOINT (a pretrained backbone; empty: from scratch),
+NCLR_FRACTION (percent of the labels), NCLR_CHECKPOINT (a pretrained backbone; none: from scratch),
 NCLR_LINEAR_PROBE=1 (backbone frozen), NCLR_SKITTI_ROOT.
 """
 _base_ = [

@@ -22,13 +22,13 @@ model = dict(
 
 train_dataloader = dict(
     num_workers=1,
-    sampler=dict(_delete_=True, type='SeededInfiniteSampler', shuffle=True),
+    sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
     dataset=dict(data_root=data_root))
 # The statistics are those of two scans, as in training.
 val_dataloader = dict(batch_size=2, dataset=dict(data_root=data_root))
 test_dataloader = dict(batch_size=2, dataset=dict(data_root=data_root))
 
-train_cfg = dict(_delete_=True, type='ResumableIterLoop', max_iters=600, val_interval=600)
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=600, val_interval=600)
 param_scheduler = [dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False)]
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=200),

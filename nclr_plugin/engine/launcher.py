@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -38,7 +39,7 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
     Args:
         argv: Arguments of the command line; default ``sys.argv[1:]``.
     """
-    with _one_line_errors():
+    with one_line_errors():
         ours, argv = _own_parser('train').parse_known_args(argv)
         host = _load_host_tool('train')
         args = _parse_by_host(host, argv)
@@ -56,12 +57,13 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
     Additions to it: the checkpoint ``none`` stands for the random initialisation; a checkpoint of
     another model is refused; ``--show-dir DIR`` writes pictures to DIR, a folder for each kind;
     ``--wrong-image-control`` also tests every scan with the images of another scene, see
-    :class:`~nclr_plugin.datasets.CalibrationDataset`; ``--launcher`` works on CPU.
+    :class:`~nclr_plugin.datasets.CalibrationDataset`; ``--submission DIR`` predicts the hidden test
+    set of a segmentation config into DIR, in its benchmark's form; ``--launcher`` works on CPU.
 
     Args:
         argv: Arguments of the command line; default ``sys.argv[1:]``.
     """
-    with _one_line_errors(), tempfile.TemporaryDirectory() as folder:
+    with one_line_errors(), tempfile.TemporaryDirectory() as folder:
         ours, argv = _own_parser('test').parse_known_args(argv)
         host = _load_host_tool('test')
         args = _parse_by_host(host, argv)
@@ -80,7 +82,8 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
         elif not Path(args.checkpoint).is_file():
             raise FileNotFoundError(f'{args.checkpoint}: no such checkpoint; give a .pth file, or '
                                     f'{RANDOM} for the random initialisation')
-        _run_host(host, argv, args, options)
+        with _submission(args, ours.submission):
+            _run_host(host, argv, args, options)
 
 
 def _own_parser(tool: str) -> argparse.ArgumentParser:
@@ -91,6 +94,7 @@ def _own_parser(tool: str) -> argparse.ArgumentParser:
     else:
         parser.add_argument('--show-dir')
         parser.add_argument('--wrong-image-control', action='store_true')
+        parser.add_argument('--submission')
     return parser
 
 
@@ -130,6 +134,24 @@ def _run_host(host: ModuleType, argv: List[str], args: argparse.Namespace,
     added = [f'{key}={value}' for key, value in options.items() if key not in given]
     with _command_line(argv + (['--cfg-options'] + added if added else [])):
         host.main()
+
+
+@contextlib.contextmanager
+def _submission(args: argparse.Namespace, folder: Optional[str]) -> Iterator[None]:
+    """Have the config test what a benchmark wants, by the variable that it reads."""
+    if not folder:
+        yield
+        return
+    os.environ['NCLR_SUBMISSION'] = str(Path(folder).absolute())
+    try:
+        metric = _load_config(args).get('test_evaluator')
+        if not isinstance(metric, dict) or not metric.get('type', '').endswith('Submission'):
+            raise DataLayoutError(
+                f'{args.config}: expected a config that writes submissions (--submission), such '
+                'as configs/semseg/minkunet34_semantickitti.py, found that it does not')
+        yield
+    finally:
+        del os.environ['NCLR_SUBMISSION']
 
 
 def _distributed_on_cpu(args: argparse.Namespace) -> Dict[str, Any]:
@@ -180,7 +202,7 @@ def _command_line(argv: List[str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _one_line_errors() -> Iterator[None]:
+def one_line_errors() -> Iterator[None]:
     """End with one sentence for errors that the user can mend; others keep their traceback."""
     try:
         yield

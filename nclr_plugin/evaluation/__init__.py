@@ -8,10 +8,11 @@ from .confidence import auroc
 from .matching_metric import MatchingMetric
 from .overlap_metric import OverlapMetric
 from .recall import recall_curve
+from .submission import NuScenesSubmission, SemanticKittiSubmission
 
 __all__ = [
-    'AlignmentMetric', 'CalibrationMetric', 'MatchingMetric', 'OverlapMetric', 'auroc',
-    'build_panoptic_metric', 'recall_curve'
+    'AlignmentMetric', 'CalibrationMetric', 'MatchingMetric', 'NuScenesSubmission',
+    'OverlapMetric', 'SemanticKittiSubmission', 'auroc', 'build_panoptic_metric', 'recall_curve'
 ]
 
 

@@ -20,3 +20,10 @@ train_dataloader = dict(
     dataset=dict(data_root=data_root, ann_file=train_infos, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(data_root=data_root))
 test_dataloader = dict(dataset=dict(data_root=data_root))
+
+# `tools/test.py ... --submission DIR`: the hidden test set, whose predictions are written.
+submission = '{{$NCLR_SUBMISSION:none}}'
+if submission != 'none':
+    test_dataloader['dataset'].update(
+        ann_file='semantickitti_infos_test.pkl', pipeline=_base_.eval_pipeline)
+    test_evaluator = dict(_delete_=True, type='SemanticKittiSubmission', out_dir=submission)
