@@ -9,6 +9,7 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
 from .loading import load_pretrained
+from .voxels import warn_of_other_voxels
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -53,5 +54,6 @@ class NCLRPretrained:
             if hasattr(child, 'init_weights') and not getattr(child, 'is_init', False):
                 child.init_weights()
         load_pretrained(target, self.checkpoint, self.prefix, self.min_match)
+        warn_of_other_voxels(module, self.checkpoint)
         if hasattr(module, '_params_init_info'):
             update_init_info(module, init_info=f'NCLRPretrained: load from {self.checkpoint}')
