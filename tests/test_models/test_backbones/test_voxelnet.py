@@ -7,7 +7,8 @@ pytest.importorskip('mmdet3d')
 pytest.importorskip('spconv')
 from mmdet3d.models.middle_encoders import SparseEncoder  # noqa: E402
 
-from nclr_plugin.models.backbones.voxelnet import EDGE, SplitSparseEncoder  # noqa: E402
+from nclr_plugin.models.backbones.split_encoder import EDGE  # noqa: E402
+from nclr_plugin.models.backbones.voxelnet import SplitSparseEncoder  # noqa: E402
 from nclr_plugin.models.voxelization import voxelize  # noqa: E402
 from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
 
