@@ -15,6 +15,7 @@ from .key_maps import (LAYOUTS, TO_OPENPCDET, find_prefix_and_layout, kernel_lib
 from .layouts import looks_like_spconv1, to_spconv2
 from .loading import LoadReport, read_state_dict
 from .parts import bev_name, is_point_backbone, is_sparse_encoder, names_of_complete
+from .stem import second_stem_layer
 
 
 def export_backbone(checkpoint: str, to: str, out: str, min_match: float = 1.0) -> LoadReport:
@@ -77,6 +78,9 @@ def _extract(source: Dict[str, Tensor], report: LoadReport) -> 'OrderedDict[str,
             report.reshaped.append(host_name)
         found[host_name] = tensor.contiguous()
     report.matched = list(found)
+    completed = {} if is_sparse_encoder(found) else second_stem_layer(found)
+    report.completed = list(completed)
+    found.update(completed)
     report.missing = [name for name in names_of_complete(found) if name not in found]
     return found
 

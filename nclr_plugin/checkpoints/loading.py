@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .errors import PretrainedWeightsError
 from .key_maps import LAYOUTS, Rule, find_prefix_and_layout, kernel_library, looks_like, rename
 from .layouts import fit_to_shape
+from .stem import second_stem_layer
 
 
 @dataclass
@@ -28,6 +29,8 @@ class LoadReport:
         unexpected: Tensors of the file, under the prefix, that the backbone does not have.
         reshaped: Of the matched ones, those whose kernel layout was another.
         mismatched: Names that both have, with the two shapes: another width or kernel size.
+        completed: Tensors that the file lacks and that are set to change nothing: the second
+            convolution of a stem which has one only.
     """
     checkpoint: str
     prefix: str = ''
@@ -37,19 +40,23 @@ class LoadReport:
     unexpected: List[str] = field(default_factory=list)
     reshaped: List[str] = field(default_factory=list)
     mismatched: List[str] = field(default_factory=list)
+    completed: List[str] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """Tensors of the backbone."""
+        return sum(map(len, (self.matched, self.completed, self.missing, self.mismatched)))
 
     @property
     def match_ratio(self) -> float:
-        """Share of the backbone's tensors that were loaded."""
-        total = len(self.matched) + len(self.missing) + len(self.mismatched)
-        return len(self.matched) / max(total, 1)
+        """Share of the backbone's tensors that need no random values."""
+        return (len(self.matched) + len(self.completed)) / max(self.total, 1)
 
     def summary(self, first: int = 3) -> str:
         """Counts, and the first names of each kind."""
-        total = len(self.matched) + len(self.missing) + len(self.mismatched)
-        lines = [f"{self.checkpoint}: {len(self.matched)} of {total} tensors match under the prefix "
+        lines = [f"{self.checkpoint}: {len(self.matched)} of {self.total} tensors match under the prefix "
                  f"'{self.prefix}', names of {self.layout}"]
-        for kind in ('matched', 'reshaped', 'missing', 'unexpected', 'mismatched'):
+        for kind in ('matched', 'reshaped', 'completed', 'missing', 'unexpected', 'mismatched'):
             names = getattr(self, kind)
             if names:
                 more = ', ...' if len(names) > first else ''
@@ -130,7 +137,11 @@ def load_pretrained(module: nn.Module,
              if name.startswith(report.prefix)}
     library = kernel_library(found)
     found = {rename(name, rules): tensor for name, tensor in found.items()}
+    completed = {name: tensor for name, tensor in second_stem_layer(found).items() if name in own}
+    found.update(completed)
     weights = _match(found, own, library, report)
+    report.completed = [name for name in report.matched if name in completed]
+    report.matched = [name for name in report.matched if name not in completed]
     if not report.matched or report.match_ratio < min_match:
         raise PretrainedWeightsError(_explain(module, source, report, min_match))
 
