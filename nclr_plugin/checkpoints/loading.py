@@ -54,8 +54,8 @@ class LoadReport:
 
     def summary(self, first: int = 3) -> str:
         """Counts, and the first names of each kind."""
-        lines = [f"{self.checkpoint}: {len(self.matched)} of {self.total} tensors match under the prefix "
-                 f"'{self.prefix}', names of {self.layout}"]
+        lines = [f'{self.checkpoint}: {len(self.matched)} of {self.total} tensors match under the '
+                 f"prefix '{self.prefix}', names of {self.layout}"]
         for kind in ('matched', 'reshaped', 'completed', 'missing', 'unexpected', 'mismatched'):
             names = getattr(self, kind)
             if names:
@@ -180,6 +180,9 @@ def _explain(module: nn.Module, source: Dict[str, Tensor], report: LoadReport,
         advice = "build the model with the checkpoint's widths, or take another checkpoint"
     elif report.matched:
         advice = 'take a checkpoint of this network, or lower min_match to accept the rest random'
+    elif looks_like(source) == looks_like(module.state_dict()):
+        advice = ('give the right prefix, or, if the backbone is a part of the model, its name: '
+                  "submodule='middle_encoder' of NCLRPretrained")
     else:
         advice = 'take a checkpoint of this network, or give the right prefix'
     return (f'{report.summary()}\nexpected at least {min_match:.0%} of the tensors of '

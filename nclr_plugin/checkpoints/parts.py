@@ -8,8 +8,8 @@ _NORM = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
 _TENSOR = r'\w+$'
 _MINKUNET = re.compile(
     r'(conv_input\.\d\.[01]|(encoder|decoder)\.\d\.0\.[01]'
-    r'|(encoder\.\d|decoder\.\d\.1)\.\d+\.((conv|bn)\d|downsample\.[01])|point_transforms\.\d\.[01])'
-    r'\.' + _TENSOR)
+    r'|(encoder\.\d|decoder\.\d\.1)\.\d+\.((conv|bn)\d|downsample\.[01])'
+    r'|point_transforms\.\d\.[01])\.' + _TENSOR)
 _SPARSE_ENCODER = re.compile(
     r'((conv_input|conv_out)\.[01]|encoder_layers\.encoder_layer\d\.\d+\.([01]|(conv|bn)\d))\.'
     + _TENSOR)

@@ -78,5 +78,14 @@ def test_a_part_of_a_detector(save):
         NCLRPretrained(path, submodule='middle_encoder')(net)
 
 
+def test_a_backbone_that_is_a_part_is_said_to_be(minkunet, save):
+    model = nn.Module()
+    model.backbone = minkunet()
+    path = save(minkunet().state_dict(), prefix=PREFIX)
+    with pytest.raises(PretrainedWeightsError, match="submodule='middle_encoder'"):
+        NCLRPretrained(path)(model)
+    NCLRPretrained(path, submodule='backbone')(model)
+
+
 def test_it_is_in_the_root_registry():
     assert WEIGHT_INITIALIZERS.get('NCLRPretrained') is NCLRPretrained
