@@ -23,5 +23,9 @@ model = dict(
 train_pipeline = [step for step in _base_.train_pipeline if step['type'] != 'PointSample']
 train_dataloader = dict(
     batch_size=2, num_workers=1, dataset=dict(data_root=data_root, pipeline=train_pipeline))
+optim_wrapper = dict(
+    optimizer=dict(lr=float('{{$NCLR_LR:0.004}}')),
+    clip_grad=dict(max_norm=10.),
+    accumulative_counts=1)
 val_dataloader = dict(batch_size=2, dataset=dict(data_root=data_root))
 test_dataloader = dict(batch_size=2, dataset=dict(data_root=data_root))

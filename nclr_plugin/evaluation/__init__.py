@@ -7,12 +7,14 @@ from .calibration_metric import CalibrationMetric
 from .confidence import auroc
 from .matching_metric import MatchingMetric
 from .overlap_metric import OverlapMetric
+from .panoptic_submission import SemanticKittiPanopticSubmission
 from .recall import recall_curve
 from .submission import NuScenesSubmission, SemanticKittiSubmission
 
 __all__ = [
     'AlignmentMetric', 'CalibrationMetric', 'MatchingMetric', 'NuScenesSubmission',
-    'OverlapMetric', 'SemanticKittiSubmission', 'auroc', 'build_panoptic_metric', 'recall_curve'
+    'OverlapMetric', 'SemanticKittiPanopticSubmission', 'SemanticKittiSubmission', 'auroc',
+    'build_panoptic_metric', 'recall_curve'
 ]
 
 

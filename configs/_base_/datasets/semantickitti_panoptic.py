@@ -30,11 +30,17 @@ test_pipeline = [load_points, labels, map_classes, pack]
 
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
 val_evaluator = dict(
     _delete_=True,
     type='PanopticMetric',
     thing_class_inds=[0, 1, 2, 3, 4, 5, 6, 7],
     min_num_points=50)
-test_evaluator = val_evaluator
+
+# `tools/test.py ... --submission DIR` writes predictions of the hidden test set, which has no labels.
+if _base_.submission == 'none':
+    test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+    test_evaluator = val_evaluator
+else:
+    test_evaluator = dict(
+        _delete_=True, type='SemanticKittiPanopticSubmission', out_dir=_base_.submission)
