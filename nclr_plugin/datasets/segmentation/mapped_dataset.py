@@ -1,7 +1,7 @@
 """A host data set that brings its own label map."""
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, Dict, Optional
 
 import numpy as np
 from mmdet3d.datasets import Seg3DDataset
@@ -16,11 +16,19 @@ class MappedSegDataset(Seg3DDataset):
 
     Args:
         metainfo: Overrides ``METAINFO``.
+        data_prefix: Folders below the data root that the paths of the infos are relative to:
+            ``pts``, ``pts_semantic_mask``. Default: the data root itself.
         kwargs: As for the host.
     """
 
-    def __init__(self, metainfo: Optional[dict] = None, **kwargs: Any) -> None:
-        super().__init__(metainfo={**self.METAINFO, **(metainfo or {})}, **kwargs)
+    def __init__(self,
+                 metainfo: Optional[dict] = None,
+                 data_prefix: Optional[Dict[str, str]] = None,
+                 **kwargs: Any) -> None:
+        super().__init__(
+            metainfo={**self.METAINFO, **(metainfo or {})},
+            data_prefix=data_prefix or dict(pts='', pts_semantic_mask=''),
+            **kwargs)
 
     def get_seg_label_mapping(self, metainfo: dict) -> np.ndarray:
         """(max_label + 1,) int64: the class of each raw label."""
