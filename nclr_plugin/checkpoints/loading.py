@@ -176,8 +176,9 @@ def _match(found: Dict[str, Tensor], own: Dict[str, Tensor], library: str,
 
 def _explain(module: nn.Module, source: Dict[str, Tensor], report: LoadReport,
              min_match: float) -> str:
-    if report.mismatched and not report.missing:
-        advice = "build the model with the checkpoint's widths, or take another checkpoint"
+    if report.mismatched and (not report.missing or len(report.mismatched) > len(report.matched)):
+        advice = ("build the model with the checkpoint's widths and numbers of blocks, or take "
+                  'another checkpoint')
     elif report.matched:
         advice = 'take a checkpoint of this network, or lower min_match to accept the rest random'
     elif looks_like(source) == looks_like(module.state_dict()):

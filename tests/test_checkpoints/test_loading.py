@@ -98,9 +98,11 @@ def test_part_of_a_backbone(minkunet, save):
     assert torch.equal(target.state_dict()['conv_input.0.0.weight'], before)
 
 
-def test_another_width(minkunet, save):
+@pytest.mark.parametrize('blocks', [1, 2])
+def test_another_width(minkunet, save, blocks):
+    wide = minkunet(width=16, blocks=blocks)
     with pytest.raises(PretrainedWeightsError) as error:
-        load_pretrained(minkunet(), save(minkunet(width=16).state_dict(), prefix='backbone.'))
+        load_pretrained(minkunet(), save(wide.state_dict(), prefix='backbone.'))
     assert 'conv_input.0.0.weight (16, 3, 3, 3, 4) in the file, (8, 3, 3, 3, 4)' in str(error.value)
     assert "build the model with the checkpoint's widths" in str(error.value)
 
