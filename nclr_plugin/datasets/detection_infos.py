@@ -18,6 +18,8 @@ from .segmentation.infos import read_infos, write_infos
 
 FRACTIONS = (10, 20, 50)
 CAMERA = 'CAM2'
+CLASSES = ('Pedestrian', 'Cyclist', 'Car')
+MIN_POINTS = 10  # of an object that the host's configs paste, at most
 CALIBRATION = ('cam2img', 'lidar2cam', 'height', 'width')
 
 
@@ -128,7 +130,18 @@ def split_kitti(root: str, fractions: Sequence[float] = FRACTIONS, seed: int = 0
         written[percent] = len(chosen)
         print(f'{percent:g}%: {len(chosen)} of {len(infos)} frames; objects to paste: ' + ', '.join(
             f'{name} {len(entries)} of {len(dbinfos[name])}' for name, entries in objects.items()))
+        _tell_absent(objects)
     return written
+
+
+def _tell_absent(objects: Dict[str, List[dict]]) -> None:
+    """Warn of classes without an object that the host's configs paste: it would fail there."""
+    for name in CLASSES:
+        if not any(entry['difficulty'] >= 0 and entry['num_points_in_gt'] >= MIN_POINTS
+                   for entry in objects.get(name, [])):
+            print(f'warning: no {name} with at least {MIN_POINTS} points, and ObjectSample fails '
+                  'without; take a larger fraction or another seed, or train with --cfg-options '
+                  f'train_dataloader.dataset.dataset.pipeline.2.db_sampler.sample_groups.{name}=0')
 
 
 def main(args: Optional[Sequence[str]] = None) -> None:

@@ -22,13 +22,14 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import set_random_seed
 
+from ..checkpoints.errors import PretrainedWeightsError
 from ..datasets.errors import BrokenFrameError, DataLayoutError
 from .checkpoint_loading import BrokenCheckpointError
 from .hooks import CheckpointMismatchError
 
 RANDOM = 'none'
 USER_ERRORS = (OSError, ImportError, FloatingPointError, BrokenFrameError, DataLayoutError,
-               BrokenCheckpointError, CheckpointMismatchError)
+               BrokenCheckpointError, CheckpointMismatchError, PretrainedWeightsError)
 
 
 def train(argv: Optional[Sequence[str]] = None) -> None:
@@ -43,6 +44,7 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
         ours, argv = _own_parser('train').parse_known_args(argv)
         host = _load_host_tool('train')
         args = _parse_by_host(host, argv)
+        _require_infos(_load_config(args))
         options = _distributed_on_cpu(args)
         if ours.amp and get_device() == 'cpu':
             options['optim_wrapper.type'] = 'Bfloat16OptimWrapper'
@@ -58,7 +60,7 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
     another model is refused; ``--show-dir DIR`` writes pictures to DIR, a folder for each kind;
     ``--wrong-image-control`` also tests every scan with the images of another scene, see
     :class:`~nclr_plugin.datasets.CalibrationDataset`; ``--submission DIR`` predicts the hidden test
-    set of a segmentation config into DIR, in its benchmark's form; ``--launcher`` works on CPU.
+    set of a fine-tuning config into DIR, in its benchmark's form; ``--launcher`` works on CPU.
 
     Args:
         argv: Arguments of the command line; default ``sys.argv[1:]``.
@@ -136,6 +138,19 @@ def _run_host(host: ModuleType, argv: List[str], args: argparse.Namespace,
         host.main()
 
 
+def _require_infos(config: Config) -> None:
+    """Say what to do about an info file that is not there, such as that of a label fraction."""
+    for loader in ('train_dataloader', 'val_dataloader'):
+        dataset = (config.get(loader) or {}).get('dataset') or {}
+        if dataset.get('ann_file'):
+            path = Path(dataset.get('data_root') or '') / dataset['ann_file']
+            if '://' not in str(path) and not path.is_file():
+                raise FileNotFoundError(
+                    f'{path}: expected the info file of {loader}, found none; write it by '
+                    'tools/create_infos.py, whose --fractions are what NCLR_FRACTION can be (a '
+                    "fraction that selects no frame has none), or by mmdet3d's create_data.py")
+
+
 @contextlib.contextmanager
 def _submission(args: argparse.Namespace, folder: Optional[str]) -> Iterator[None]:
     """Have the config test what a benchmark wants, by the variable that it reads."""
@@ -145,7 +160,8 @@ def _submission(args: argparse.Namespace, folder: Optional[str]) -> Iterator[Non
     os.environ['NCLR_SUBMISSION'] = str(Path(folder).absolute())
     try:
         metric = _load_config(args).get('test_evaluator')
-        if not isinstance(metric, dict) or not metric.get('type', '').endswith('Submission'):
+        if not isinstance(metric, dict) or not (
+                metric.get('type', '').endswith('Submission') or metric.get('format_only')):
             raise DataLayoutError(
                 f'{args.config}: expected a config that writes submissions (--submission), such '
                 'as configs/semseg/minkunet34_semantickitti.py, found that it does not')
