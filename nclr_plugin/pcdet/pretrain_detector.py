@@ -6,12 +6,13 @@ from typing import Any, Dict, List, Set, Tuple
 import torch
 from mmengine.registry import MODELS
 from pcdet.models.detectors import Detector3DTemplate
-from torch import Tensor, nn
+from torch import Tensor
 
 from nclr_plugin.engine.hooks import PoseLossScheduleHook
 from nclr_plugin.utils.sparse import set_sparse_algorithm
 from . import image_branch, split_backbone  # noqa: F401, register what YAML names
 from .config import plain
+from .loose_parameters import LooseParameters
 
 
 class NCLRPretrain(Detector3DTemplate):
@@ -118,31 +119,6 @@ class NCLRPretrain(Detector3DTemplate):
                 'The checkpoint has none of the tensors of NCLRPretrain: expected names such as '
                 f'{next(iter(state_dict))}, found {next(iter(model_state_disk), "an empty file")}.')
         return state_dict, updated
-
-
-class LooseParameters(nn.Module):
-    """Parameters of modules that have submodules, as those of one module without.
-
-    The host's ``adam_onecycle`` trains the parameters of modules without submodules only; an
-    attention's projection or the alignment matrix would keep their initial values. This module
-    holds them a second time for the optimizer to find, and has no part in ``state_dict``.
-
-    Args:
-        module: Where to look.
-    """
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        own = [parameter for part in module.modules() if next(part.children(), None) is not None
-               for parameter in part.parameters(recurse=False)]
-        for number, parameter in enumerate(own):
-            self.register_parameter(str(number), parameter)
-
-    def _save_to_state_dict(self, *args: Any) -> None:
-        """Nothing: the owners save their parameters."""
-
-    def _load_from_state_dict(self, *args: Any) -> None:
-        """Nothing: the owners load their parameters."""
 
 
 def _distributed() -> bool:
