@@ -2,13 +2,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import List, Optional, Sequence
 
 from .figure import write_figure
-from .plan import Run, TestSet, plan_runs, plan_tests
+from .plan import Run, TestSet, plan_runs, plan_tests, variables_read
 from .provenance import command_line
 from .report import CONTROL, RECALL, collect, csv_text, markdown
 from .scheduling import add_arguments, carry_out_all
@@ -47,7 +46,8 @@ def main(tools: Path, argv: Optional[Sequence[str]] = None) -> None:
                 run.load(test_set)
     except (OSError, ValueError) as error:
         sys.exit(f'{type(error).__name__}: {error}')
-    command = command_line('ablation.py', sys.argv[1:] if argv is None else argv, os.environ)
+    command = command_line('ablation.py', sys.argv[1:] if argv is None else argv,
+                           variables_read(runs))
     carry_out_all(runs, test_sets, tools, args.jobs,
                   lambda: write_results(runs, test_sets, Path(args.out), command),
                   lambda run: summary(run, test_sets))

@@ -1,13 +1,12 @@
 """Runs as lines for a shell, for machines that have their own ways of starting processes."""
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 from typing import List, Sequence
 
-from .plan import TEST, Run, TestSet
-from .provenance import data_roots
+from .plan import TEST, Run, TestSet, variables_read
+from .provenance import assignments
 
 FORMS = ('shell', 'torchrun', 'slurm')
 
@@ -25,16 +24,24 @@ def job_line(run: Run, tools: Path, form: str, gpus: int = 1) -> str:
         gpus: Processes of the last two forms. Each has the batch size of the config.
     """
     last = f'"$(cat {shlex.quote(str(run.folder / "last_checkpoint"))})"'
-    given = [f'{name}={shlex.quote(value)}' for name, value in run.variables if value is not None]
+    given = {name: value for name, value in run.variables if value is not None}
     unset = [f'unset {name}; ' for name, value in run.variables if value is None]
     train = _launched(run.train_command(tools), run, form, gpus)
     test = _launched(run.test_command(tools, TestSet(TEST), last), run, form, gpus, raw=last)
-    return (f"( {''.join(unset)}export {' '.join([*data_roots(os.environ), *given])}; "
-            f'{train} && {test} )')
+    exported = assignments({**variables_read([run]), **given})
+    return f"( {''.join(unset)}export {' '.join(exported)}; {train} && {test} )"
 
 
 def _launched(command: Sequence[str], run: Run, form: str, gpus: int, raw: str = '') -> str:
-    """A command, whose first word is this machine's Python, for the form; ``raw`` stays as it is."""
+    """A command for the form.
+
+    Args:
+        command: Its words; the first is this machine's Python.
+        run: The run, after which a job is named.
+        form: See :func:`job_line`.
+        gpus: See :func:`job_line`.
+        raw: A word that is not quoted.
+    """
     before: List[str] = ['python']
     after: List[str] = []
     if form == 'torchrun':

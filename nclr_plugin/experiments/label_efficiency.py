@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -15,7 +14,7 @@ from .jobs import FORMS, job_line
 from .label_figure import write_figure
 from .label_plan import LabelRun, parse_checkpoints, plan_label_runs
 from .label_report import choose_metrics, collect, csv_of_cells, csv_of_runs, markdown
-from .plan import TEST, Run, TestSet
+from .plan import TEST, Run, TestSet, variables_read
 from .provenance import command_line
 from .scheduling import add_arguments, carry_out_all, positive
 
@@ -73,7 +72,7 @@ def main(tools: Path, argv: Optional[Sequence[str]] = None) -> None:
     except (OSError, KeyError, ValueError, RunError) as error:
         sys.exit(f'{type(error).__name__}: {error}')
     command = command_line('label_efficiency.py', sys.argv[1:] if argv is None else argv,
-                           os.environ)
+                           variables_read(label_run.run for label_run in runs))
     by_run = {label_run.run: label_run for label_run in runs}
     carry_out_all(list(by_run), TEST_SETS, tools, args.jobs,
                   lambda: write_results(runs, Path(args.out), args.metrics, args.best, command),

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from mmengine.config import Config, DictAction
 
@@ -121,6 +121,12 @@ def plan_runs(configs: Sequence[str], seeds: Sequence[int], out: str,
     for run in runs:
         run.load()
     return runs
+
+
+def variables_read(runs: Iterable[Run]) -> Dict[str, str]:
+    """Environment variables that configs read, such as those of data sets, but for runs' own."""
+    return {name: value for run in runs for name, value in run.load().env_variables.items()
+            if name not in dict(run.variables)}
 
 
 def seed_options(keys: Sequence[str], seed: int) -> Tuple[str, ...]:

@@ -36,12 +36,17 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def data_roots(environment: Mapping[str, str]) -> List[str]:
-    """``NAME=value`` words of the variables that say where data sets are, quoted for a shell."""
-    return [f'{name}={shlex.quote(value)}' for name, value in sorted(environment.items())
-            if name.startswith('NCLR_') and name.endswith('_ROOT')]
+def assignments(variables: Mapping[str, str]) -> List[str]:
+    """``NAME=value`` words, quoted for a shell."""
+    return [f'{name}={shlex.quote(value)}' for name, value in sorted(variables.items())]
 
 
-def command_line(script: str, words: Sequence[str], environment: Mapping[str, str]) -> str:
-    """The command to repeat what a script did, with the variables that say where data sets are."""
-    return ' '.join([*data_roots(environment), f'python tools/{script}', *map(shlex.quote, words)])
+def command_line(script: str, words: Sequence[str], variables: Mapping[str, str]) -> str:
+    """The command to repeat what a script did.
+
+    Args:
+        script: Its name in ``tools``.
+        words: Its arguments.
+        variables: Environment variables that it depends on.
+    """
+    return ' '.join([*assignments(variables), f'python tools/{script}', *map(shlex.quote, words)])

@@ -21,7 +21,7 @@ randomness = dict(seed=0)
 FINE_TUNING = '''
 percent = float('{{$NCLR_FRACTION:100}}')
 model = dict(width=4, checkpoint='{{$NCLR_CHECKPOINT:none}}')
-train_dataloader = dict(batch_size=3)
+train_dataloader = dict(batch_size=3, data_root='{{$NCLR_DEMO_ROOT:data/demo}}')
 '''
 
 

@@ -77,10 +77,12 @@ def test_more_gpus_than_a_node_has(runs, tools):
         runs[0], tools.folder, 'slurm', 16)
 
 
-def test_data_roots_are_in_the_line(runs, tools, monkeypatch):
+def test_variables_that_the_config_reads_are_in_the_line(runs, tools, monkeypatch):
     monkeypatch.setenv('NCLR_DEMO_ROOT', 'my data')
+    monkeypatch.setenv('NCLR_ELSE_ROOT', 'not read')
     line = job_line(runs[0], tools.folder, 'shell')
-    assert line.startswith("( unset NCLR_CHECKPOINT; export ") and "NCLR_DEMO_ROOT='my data' " in line
+    assert line.startswith("( unset NCLR_CHECKPOINT; export NCLR_DEMO_ROOT='my data' "
+                           'NCLR_FRACTION=10; python ')
 
 
 def test_what_has_not_ended_is_not_adopted(runs, tools, run_line):

@@ -20,5 +20,5 @@ def test_machine_is_named():
 
 def test_command_can_be_repeated():
     assert command_line('ablation.py', ['a.py', '--out', 'my dir'],
-                        dict(NCLR_DEMO_ROOT='data/x', PATH='/bin')) \
-        == "NCLR_DEMO_ROOT=data/x python tools/ablation.py a.py --out 'my dir'"
+                        dict(NCLR_LINEAR_PROBE='1', NCLR_DEMO_ROOT='a b')) \
+        == "NCLR_DEMO_ROOT='a b' NCLR_LINEAR_PROBE=1 python tools/ablation.py a.py --out 'my dir'"
