@@ -27,7 +27,7 @@ class LabelResult(NamedTuple):
         fraction: Percent of the labels.
         seed: Seed of the run.
         commits: Revisions of the code that trained and evaluated.
-        samples: Training samples that the model has seen, repetitions counted.
+        samples: Training samples that each process has seen, repetitions counted.
         metrics: All figures by name.
     """
     init: str
@@ -89,7 +89,7 @@ def inits_of(results: Sequence[LabelResult]) -> List[str]:
 def csv_of_runs(results: Sequence[LabelResult]) -> str:
     """One line for each run, with every figure."""
     names = sorted({name for result in results for name in result.metrics})
-    rows = [['init', 'fraction', 'seed', 'samples', 'commits', *names]]
+    rows = [['init', 'fraction', 'seed', 'samples_per_process', 'commits', *names]]
     for result in results:
         rows.append([result.init, f'{result.fraction:g}', result.seed, result.samples,
                      ' '.join(result.commits), *(result.metrics.get(name, '') for name in names)])
@@ -98,7 +98,8 @@ def csv_of_runs(results: Sequence[LabelResult]) -> str:
 
 def csv_of_cells(results: Sequence[LabelResult], metrics: Sequence[str]) -> str:
     """One line for each metric, fraction and initialisation: mean, sample deviation, best."""
-    rows = [['metric', 'fraction', 'init', 'mean', 'std', 'best', 'runs', 'seeds', 'samples']]
+    rows = [['metric', 'fraction', 'init', 'mean', 'std', 'best', 'runs', 'seeds',
+             'samples_per_process']]
     for metric in metrics:
         for (init, fraction), cell in by_cell(results).items():
             values = [result.get(metric) for result in cell]

@@ -64,7 +64,7 @@ def test_csv_of_means(results):
     assert float(line['mean']) == pytest.approx(statistics.mean([.5, .5, .75]))
     assert float(line['std']) == pytest.approx(statistics.stdev([.5, .5, .75]))
     assert (line['best'], line['runs'], line['seeds']) == ('0.75', '3', '0 1 2')
-    assert line['samples'] == '30'
+    assert line['samples_per_process'] == '30'
     one = list(csv.DictReader(io.StringIO(csv_of_cells(results[:1], ['miou']))))
     assert math.isnan(float(one[0]['std']))
 
