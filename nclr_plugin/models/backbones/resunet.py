@@ -12,8 +12,8 @@ class SplitResUNet(SplitMinkUNet):
     both with MinkUNet's residual blocks and widths: that for nuScenes ("MinkUNet34") begins with
     one convolution, and is this class with ``encoder_blocks=(2, 3, 4, 6)``; that for SemanticKITTI
     ("MinkUNet18", from SegContrast) begins with two, as mmdet3d's, and is :class:`SplitMinkUNet`
-    with ``encoder_blocks=(2, 2, 2, 2)``. With those blocks this class is what differs from the
-    former in nothing but its depth.
+    with ``encoder_blocks=(2, 2, 2, 2)``. With those blocks this class is the nuScenes network,
+    less deep.
 
     The ``state_dict`` keys are those of :class:`SplitMinkUNet` without ``conv_input.1``. All
     arguments are the same too.
