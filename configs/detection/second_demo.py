@@ -38,7 +38,7 @@ val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
 train_cfg = dict(
-    _delete_=True, type='IterBasedTrainLoop', max_iters=600, val_interval=1200)  # tested afterwards
+    _delete_=True, type='IterBasedTrainLoop', max_iters=600, val_begin=601)
 param_scheduler = [dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False)]
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=200),
