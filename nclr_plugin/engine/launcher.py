@@ -72,7 +72,8 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
         options = _distributed_on_cpu(args)
         options['default_hooks.checkpoint_guard.type'] = 'CheckpointGuardHook'
         if ours.show_dir:
-            options['default_hooks.pictures.type'] = 'PictureHook'
+            options['default_hooks.pictures.type'] = _load_config(args).get(
+                'picture_hook', 'PictureHook')
             options['default_hooks.pictures.out_dir'] = ours.show_dir
         if ours.wrong_image_control:
             options['test_dataloader.dataset.wrong_image_control'] = True

@@ -33,8 +33,6 @@ class PanopticMetric(PanopticSegMetric):
         kwargs: ``prefix``, ``collect_device`` of the host.
     """
 
-    default_prefix = 'panoptic'
-
     def __init__(self, thing_class_inds: Sequence[int], min_num_points: int, **kwargs) -> None:
         super().__init__(
             thing_class_inds=list(thing_class_inds),

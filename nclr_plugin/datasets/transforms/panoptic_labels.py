@@ -40,6 +40,10 @@ class LoadPanopticLabels(BaseTransform):
             raise ValueError(f'LoadPanopticLabels: layout: expected {SEMANTICKITTI!r} or '
                              f'{NUSCENES!r}, found {layout!r}.')
         self.layout = layout
+        # As the host's LoadAnnotations3D says what ``pts_semantic_mask_path`` is.
+        self.with_seg_3d = True
+        self.seg_3d_dtype = 'uint32' if layout == SEMANTICKITTI else 'uint8'
+        self.seg_offset = 2**16 if layout == SEMANTICKITTI else None
 
     def transform(self, results: dict) -> dict:
         """Load the labels; see the class."""

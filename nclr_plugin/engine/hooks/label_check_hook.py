@@ -42,7 +42,7 @@ class LabelCheckHook(Hook):
                                   'fraction selects nothing, write it by tools/create_infos.py.')
         transforms = {type(transform).__name__: transform
                       for transform in dataset.pipeline.transforms}
-        labels = transforms.get('LoadAnnotations3D')
+        labels = transforms.get('LoadAnnotations3D') or transforms.get('LoadPanopticLabels')
         if labels is None or not labels.with_seg_3d:
             return
         label_map = dataset.metainfo.get('seg_label_mapping')
