@@ -22,3 +22,4 @@ train_dataloader = dict(
         pipeline=_base_.train_pipeline))
 val_dataloader = dict(dataset=val_dataset)
 test_dataloader = dict(dataset=val_dataset)
+test_evaluator = dict(_delete_=True, type='SegMetric')  # there is no server
