@@ -37,24 +37,30 @@ class OpenPCDetNuScenesReader(NuScenesReader):
         if not all('cams' in info for info in infos):
             raise ValueError(f"info file '{path}': expected cameras ('cams') in every frame, found "
                              'some without; write it anew with --with_cam.')
-        frames = [self._frame(data_root, path, _as_mmdet3d(info)) for info in infos]
+        frames = [self._frame(data_root, path, _as_mmdet3d(info, path)) for info in infos]
         frames = self._select(frames, data_root, path)
         check_files(frames, path, keep_unpaired)
         return frames
 
 
-def _as_mmdet3d(info: dict) -> dict:
+def _as_mmdet3d(info: dict, path: str) -> dict:
     """The entries of mmdet3d's infos that the base class reads."""
-    return dict(
-        token=info['token'],
-        lidar_points=dict(lidar_path=info['lidar_path'], num_pts_feats=LIDAR_DIM),
-        images={
-            name: dict(
-                img_path=camera['data_path'],
-                cam2img=camera['camera_intrinsics'],
-                lidar2cam=np.linalg.inv(_camera_to_lidar(camera)))
-            for name, camera in info['cams'].items()
-        })
+    try:
+        return dict(
+            token=info['token'],
+            lidar_points=dict(lidar_path=info['lidar_path'], num_pts_feats=LIDAR_DIM),
+            images={
+                name: dict(
+                    img_path=camera['data_path'],
+                    cam2img=camera['camera_intrinsics'],
+                    lidar2cam=np.linalg.inv(_camera_to_lidar(camera)))
+                for name, camera in info['cams'].items()
+            })
+    except KeyError as error:
+        raise ValueError(
+            f"info file '{path}', frame {info.get('token')}: expected token, lidar_path and cams "
+            'with data_path, camera_intrinsics, sensor2lidar_rotation, sensor2lidar_translation; '
+            f'found no {error}; write it anew with --with_cam.') from None
 
 
 def _camera_to_lidar(camera: dict) -> np.ndarray:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from nclr_plugin.datasets.demo.generate import generate
+from nclr_plugin.datasets.demo.options import DemoOptions
+
 REPO = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 # Stand-ins for the compiled extensions, for machines without CUDA; not part of this project.
@@ -95,10 +98,7 @@ def run_module(host_environment):
 def kitti_root(tmp_path_factory):
     """A demo world of four frames in KITTI's layout, with the benchmark's lists."""
     root = tmp_path_factory.mktemp('kitti')
-    subprocess.run(
-        [sys.executable, str(REPO / 'tools' / 'create_demo_data.py'), str(root), '--layout', 'kitti',
-         '--scenes', '4', '--val-scenes', '0', '--azimuths', '360', '--image-size', '208', '64'],
-        check=True, stdout=subprocess.PIPE)
+    generate(str(root), 'kitti', DemoOptions(scenes=4, azimuths=360, image_size=(208, 64)))
     stems = sorted(path.stem for path in (root / 'training' / 'velodyne').iterdir())
     for split in ('train', 'val'):
         (root / 'ImageSets' / f'{split}.txt').parent.mkdir(exist_ok=True)
