@@ -5,13 +5,13 @@ from .errors import BrokenFrameError
 from .readers import (ConcatReader, KittiObjectReader, KittiOdometryReader, NuScenesReader,
                       RigReader)
 from .samplers import SeededInfiniteSampler
-from .transforms import (CropImages, LoadImages, LoadScan, PackCalibrationInputs,
-                         PhotometricDistortion, RandomPlacement, RandomSceneFlip, RangeCrop,
-                         ResizeImages)
+from .transforms import (CropImages, LoadImages, LoadPanopticLabels, LoadScan,
+                         PackCalibrationInputs, PhotometricDistortion, RandomPlacement,
+                         RandomSceneFlip, RangeCrop, ResizeImages)
 
 __all__ = [
     'BrokenFrameError', 'CalibrationDataset', 'ConcatReader', 'CropImages', 'KittiObjectReader',
-    'KittiOdometryReader', 'LoadImages', 'LoadScan', 'NuScenesReader', 'PackCalibrationInputs',
-    'PhotometricDistortion', 'RandomPlacement', 'RandomSceneFlip', 'RangeCrop', 'ResizeImages',
-    'RigReader', 'SeededInfiniteSampler', 'segmentation'
+    'KittiOdometryReader', 'LoadImages', 'LoadPanopticLabels', 'LoadScan', 'NuScenesReader',
+    'PackCalibrationInputs', 'PhotometricDistortion', 'RandomPlacement', 'RandomSceneFlip',
+    'RangeCrop', 'ResizeImages', 'RigReader', 'SeededInfiniteSampler', 'segmentation'
 ]

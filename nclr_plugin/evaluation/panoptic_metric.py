@@ -48,6 +48,9 @@ class PanopticMetric(PanopticSegMetric):
             data_batch: Not used.
             data_samples: With ``pred_pts_seg`` and ``eval_ann_info``, each of which has
                 ``pts_semantic_mask`` and ``pts_instance_mask`` (N,).
+
+        Raises:
+            ValueError: If one of them is missing.
         """
         for sample in data_samples:
             prediction = {key: np.asarray(value.cpu())
@@ -73,6 +76,12 @@ class PanopticMetric(PanopticSegMetric):
         return {name: _mean(values) for name, values in figures.items()}
 
     def _count(self, truth: dict, prediction: dict) -> Dict[str, np.ndarray]:
+        for name, mask in (('pred_pts_seg', prediction), ('eval_ann_info', truth)):
+            if not {'pts_semantic_mask', 'pts_instance_mask'} <= set(mask):
+                raise ValueError(
+                    f'PanopticMetric: {name}: expected pts_semantic_mask and pts_instance_mask, '
+                    f'found {sorted(mask)}; the model has to be a PanopticMinkUNet, and the test '
+                    'pipeline needs LoadPanopticLabels.')
         classes = list(self.dataset_meta['classes'])
         ignored = self.dataset_meta['ignore_index']
         # The ignored index needs a row of its own in the host's confusion matrix.
@@ -80,8 +89,8 @@ class PanopticMetric(PanopticSegMetric):
         host = EvalPanoptic(names, [], [], self.min_num_points, self.id_offset, {}, [ignored])
         semantic = [np.asarray(mask['pts_semantic_mask']).astype(np.int64)
                     for mask in (prediction, truth)]
-        instance = [self._segments(classes, mask['pts_instance_mask'])
-                    for classes, mask in zip(semantic, (prediction, truth))]
+        instance = [self._segments(labels, mask['pts_instance_mask'])
+                    for labels, mask in zip(semantic, (prediction, truth))]
         host.add_semantic_sample(*semantic)
         host.add_panoptic_sample(*semantic, *instance)
         return {name: getattr(host, name) for name in COUNTS}

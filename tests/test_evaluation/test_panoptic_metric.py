@@ -166,6 +166,15 @@ def test_what_the_host_gets_wrong(evaluate):
     assert evaluate([perfect], 1)['pq'] == 1
 
 
+def test_labels_without_instances_are_told():
+    metric = METRICS.build(dict(type='PanopticMetric', thing_class_inds=[0], min_num_points=1))
+    metric.dataset_meta = dict(classes=CLASSES, ignore_index=IGNORED)
+    masks = dict(pts_semantic_mask=torch.zeros(3), pts_instance_mask=torch.zeros(3))
+    with pytest.raises(ValueError, match='eval_ann_info.*LoadPanopticLabels'):
+        metric.process({}, [dict(pred_pts_seg=masks,
+                                 eval_ann_info=dict(pts_semantic_mask=np.zeros(3)))])
+
+
 def test_two_batches_equal_one(evaluate):
     scans = [random_scan(seed) for seed in range(4)]
     assert evaluate(scans) == pytest.approx(evaluate(scans[::-1]))

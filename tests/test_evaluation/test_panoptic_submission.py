@@ -15,7 +15,8 @@ def test_bits(tmp_path):
     write_panoptic(path, np.array([0, 4, 8, 18]), np.array([65535, 3, 0, 0]), IDS)
     raw = (tmp_path / 'scan.label').read_bytes()
     assert raw[:4] == bytes([10, 0, 255, 255])  # car, instance in the upper 16 bits
-    np.testing.assert_array_equal(np.frombuffer(raw, '<u4'), [65535 << 16 | 10, 3 << 16 | 20, 40, 81])
+    expected = [65535 << 16 | 10, 3 << 16 | 20, 40, 81]
+    np.testing.assert_array_equal(np.frombuffer(raw, '<u4'), expected)
     check_panoptic(path, 4, IDS)
 
 

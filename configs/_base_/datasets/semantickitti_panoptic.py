@@ -1,5 +1,5 @@
 # SemanticKITTI with instances: DATA_ROOT/sequences/XX/{velodyne,labels}; infos and label fractions
-# as for semantic segmentation. Training sees 80,000 points of the range below, as the baseline does;
+# as for semantic segmentation. Training sees 80,000 points of the range below, as in the baseline;
 # prediction and evaluation are of all points.
 _base_ = './semantickitti_seg.py'
 
@@ -37,7 +37,7 @@ val_evaluator = dict(
     thing_class_inds=[0, 1, 2, 3, 4, 5, 6, 7],
     min_num_points=50)
 
-# `tools/test.py ... --submission DIR` writes predictions of the hidden test set, which has no labels.
+# `tools/test.py ... --submission DIR` writes predictions of the hidden test set, without labels.
 if _base_.submission == 'none':
     test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
     test_evaluator = val_evaluator

@@ -69,8 +69,9 @@ class PanopticPictureHook(Hook):
             predicted = Panoptic(found.pts_semantic_mask.cpu().numpy(),
                                  found.pts_instance_mask.cpu().numpy())
             truth = sample.eval_ann_info or {}
-            true = Panoptic(truth['pts_semantic_mask'], truth['pts_instance_mask']) \
-                if 'pts_instance_mask' in truth else None
+            true = None
+            if 'pts_instance_mask' in truth:
+                true = Panoptic(truth['pts_semantic_mask'], truth['pts_instance_mask'])
             name = scan_name(sample.lidar_path)
             write_png(self.out_dir / 'birds_eye' / f'{name}.png',
                        draw_panoptic_birds_eye(points, predicted, true, vocabulary))
