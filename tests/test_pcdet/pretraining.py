@@ -16,7 +16,8 @@ register()  # again does no harm
 from easydict import EasyDict  # noqa: E402
 from pcdet import datasets  # noqa: E402
 from pcdet.config import merge_new_config  # noqa: E402
-from pcdet.models import build_network, detectors, model_fn_decorator  # noqa: E402
+from pcdet.models import (build_network, detectors, load_data_to_gpu,  # noqa: E402
+                          model_fn_decorator)
 
 DATA, YAML = Path(sys.argv[1]), Path(sys.argv[2])
 TOOLS = find_openpcdet() / 'tools'
@@ -91,6 +92,7 @@ model.eval()
 annos, samples = [], []
 with torch.no_grad():
     for batch in test_loader:
+        load_data_to_gpu(batch)
         predictions, _ = model(batch)
         annos += test_set.generate_prediction_dicts(batch, predictions, [], YAML.parent)
         samples += [prediction['data_sample'] for prediction in predictions]
