@@ -32,3 +32,7 @@ def test_the_hosts_log_says_that_the_backbone_was_updated(report, case):
     loaded = int(re.search(r'Done \(loaded (\d+)/', log[-1])[1])
     assert loaded >= tensors
     assert report[case].get('equal', True)
+
+
+def test_configs_for_fine_tuning_are_the_hosts(report):
+    assert report['configs'] == dict(second=True, pv_rcnn=True)

@@ -2,6 +2,7 @@
 import preload  # noqa: F401, isort: skip
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,15 +15,17 @@ from torch import nn
 
 from nclr_plugin.checkpoints import export_backbone, load_pretrained
 from nclr_plugin.pcdet import find_openpcdet, register
+from nclr_plugin.pcdet.config import plain
 from nclr_plugin.pcdet.launcher import config_loader
 from nclr_plugin.utils.sparse import set_sparse_algorithm
 
 register()
 from easydict import EasyDict  # noqa: E402
-from pcdet.config import merge_new_config  # noqa: E402
+from pcdet.config import cfg_from_yaml_file, merge_new_config  # noqa: E402
 from pcdet.models import build_network  # noqa: E402
 
 FOLDER = Path(sys.argv[1])
+REPO = Path(__file__).resolve().parents[2]
 TOOLS = find_openpcdet() / 'tools'
 GRID = [41, 160, 176]  # z, y, x
 
@@ -143,4 +146,14 @@ for name, prefix in (('nclr', 'encoder.backbone_3d.'), ('also', 'net.encoder.bac
     report[name]['equal'] = all(
         torch.equal(tensor, second.state_dict()[key]) for key, tensor in model.state_dict().items()
         if key.startswith('backbone_3d.'))
+
+# The YAML for fine-tuning is the host's.
+os.chdir(TOOLS)
+report['configs'] = {}
+for name in ('second', 'pv_rcnn'):
+    host = cfg_from_yaml_file(f'cfgs/kitti_models/{name}.yaml', EasyDict())
+    host.DATA_CONFIG.pop('_BASE_CONFIG_')
+    ours = config_loader(merge_new_config, [TOOLS])(
+        str(REPO / 'configs' / 'pcdet' / f'{name}_kitti.yaml'), EasyDict())
+    report['configs'][name] = plain(ours) == plain(host)
 print(json.dumps(report))

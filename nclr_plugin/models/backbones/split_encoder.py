@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from .sparse_interpolation import interpolate
 
 # Voxels that are left free before a scan's first one, on the ground plane. No coarse voxel is lost
-# at the edge then, and an index j of strides s = 8 and 16, whose positions the pretrainer uses, lies
-# at voxel s j + (s - 1) / 2 to within one half, where VoxelBatch.centres takes it to lie.
+# at the edge then, and an index j of strides s = 8 and 16, whose positions the pretrainer uses,
+# lies at voxel s j + (s - 1) / 2 to within one half, where VoxelBatch.centres takes it to lie.
 EDGE = 12
 DETECTOR_HEIGHT = 41  # voxels; the detectors' sparse_shape is (41, ...) whatever their voxel size
 TOKEN_STRIDE = 2  # of the tokens, in pixels of the detectors' bird's-eye map
