@@ -108,12 +108,15 @@ def test_mini_set_of_nuscenes(run, make_world, tmp_path, monkeypatch, on_cpu, lo
     monkeypatch.setenv('NCLR_NUSCENES_ROOT', str(root))
     monkeypatch.setenv('NCLR_NUSCENES_MINI_ROOT', str(root))
     monkeypatch.setenv('NCLR_NUSCENES_VERSION', 'v1.0-mini')
+    monkeypatch.setenv('NCLR_LR', '0.001')
     loaders = {f'{part}_dataloader.{key}': value for part in ('train', 'val', 'test')
                for key, value in dict(num_workers=0, persistent_workers=False).items()}
     run('train', 'configs/panoptic/minkunet34_nuscenes_mini.py', '--work-dir', tmp_path / 'run',
         tiny=False, options={
             **loaders, **{name: value for name, value in TINY.items() if 'model' not in name},
-            'model.data_preprocessor.voxel_layer.voxel_size': '[2.,2.,2.]',
+            'model.data_preprocessor.voxel_layer.voxel_size': '[.2,.2,.2]',
+            'model.backbone.encoder_blocks': '[1,1,1,1]', 'train_cfg.val_interval': 1,
+            'train_cfg.max_epochs': 1,
             'train_dataloader.batch_size': 2, 'optim_wrapper.accumulative_counts': 1,
             'default_hooks.pictures.type': 'PanopticPictureHook',
             'default_hooks.pictures.out_dir': tmp_path / 'pictures',

@@ -73,13 +73,12 @@ class PanopticPictureHook(Hook):
             if 'pts_instance_mask' in truth:
                 true = Panoptic(truth['pts_semantic_mask'], truth['pts_instance_mask'])
             name = scan_name(sample.lidar_path)
-            write_png(self.out_dir / 'birds_eye' / f'{name}.png',
-                       draw_panoptic_birds_eye(points, predicted, true, vocabulary))
+            picture = draw_panoptic_birds_eye(points, predicted, true, vocabulary)
+            write_png(self.out_dir / 'birds_eye' / f'{name}.png', picture)
             for view in load_views(sample.metainfo):
-                write_png(
-                    self.out_dir / 'camera' / f"{name}_{view['name']}.png",
-                    draw_panoptic_image(view['image'], view['lidar2cam'], view['cam2img'], points,
-                                        predicted, true, vocabulary))
+                picture = draw_panoptic_image(view['image'], view['lidar2cam'], view['cam2img'],
+                                              points, predicted, true, vocabulary)
+                write_png(self.out_dir / 'camera' / f"{name}_{view['name']}.png", picture)
 
 
 def scan_name(lidar_path: str) -> str:

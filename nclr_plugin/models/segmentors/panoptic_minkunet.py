@@ -45,10 +45,18 @@ class PanopticMinkUNet(MinkUNet):
         return losses
 
     def predict(self, inputs: dict, data_samples: SampleList) -> SampleList:
-        """Classes and instances of all points, in ``pred_pts_seg``."""
+        """Classes and instances of all points, in ``pred_pts_seg``.
+
+        Raises:
+            FloatingPointError: If the network has diverged.
+        """
         feats = self.extract_feat(inputs)
         logits = self.decode_head.predict(feats, data_samples)
         centres = self._centres(feats, inputs, data_samples)
+        if not all(centre.isfinite().all() for centre in centres):
+            raise FloatingPointError(
+                'PanopticMinkUNet: expected finite centres of objects, found NaN or infinity: the '
+                'network has diverged; train it with a lower learning rate (NCLR_LR=0.02).')
         data_samples = self.postprocess_result([x.transpose(0, 1) for x in logits], data_samples)
         for sample, centre in zip(data_samples, centres):
             found = sample.pred_pts_seg

@@ -140,3 +140,9 @@ def test_a_real_scan_is_learned(model, real):
         eval_ann_info=dict(pts_semantic_mask=real[1], pts_instance_mask=real[2]))])
     figures = metric.compute_metrics(metric.results)
     assert figures['pq'] > 0.7 and figures['pq_things'] > 0.6, figures
+
+
+def test_a_network_that_has_diverged_is_told(model, blobs):
+    torch.nn.init.constant_(model.offset_head.layers[-1].bias, float('nan'))
+    with pytest.raises(FloatingPointError, match='lower learning rate'):
+        model.test_step(collate(blobs[0]))
