@@ -1,5 +1,5 @@
 """Calibration data sets: readers, transforms, sampler; labelled scans in ``segmentation``."""
-from . import segmentation
+from . import segmentation  # noqa: F401
 from .calibration_dataset import CalibrationDataset
 from .errors import BrokenFrameError
 from .readers import (ConcatReader, KittiObjectReader, KittiOdometryReader, NuScenesReader,
@@ -13,5 +13,5 @@ __all__ = [
     'BrokenFrameError', 'CalibrationDataset', 'ConcatReader', 'CropImages', 'KittiObjectReader',
     'KittiOdometryReader', 'LoadImages', 'LoadPanopticLabels', 'LoadScan', 'NuScenesReader',
     'PackCalibrationInputs', 'PhotometricDistortion', 'RandomPlacement', 'RandomSceneFlip',
-    'RangeCrop', 'ResizeImages', 'RigReader', 'SeededInfiniteSampler', 'segmentation'
+    'RangeCrop', 'ResizeImages', 'RigReader', 'SeededInfiniteSampler'
 ]
