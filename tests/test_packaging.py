@@ -77,7 +77,8 @@ def expected_in_wheel(source):
     package = [f'nclr_plugin/{name}' for name in files_below(source / 'nclr_plugin', '*.py')
                if not name.startswith('.mim/')]
     mim = ['model-index.yml']
-    mim += [f'configs/{name}' for name in files_below(source / 'configs', '*.py', '*.yml')]
+    mim += [f'configs/{name}' for name in files_below(
+        source / 'configs', '*.py', '*.yml', '*.yaml', '*.md')]
     mim += [f'tools/{name}' for name in files_below(source / 'tools', '*.py', '*.sh')]
     return sorted(package + [f'nclr_plugin/.mim/{name}' for name in mim])
 

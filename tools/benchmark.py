@@ -1,7 +1,7 @@
-"""Benchmarks behind the README's tables: python tools/benchmark.py {pnp,step,data}."""
+"""Benchmarks behind the README's tables: python tools/benchmark.py {pnp,step,data,backbones}."""
 import argparse
 
-from nclr_plugin.benchmarks import pnp, step
+from nclr_plugin.benchmarks import backbones, pnp, step
 
 
 def main():
@@ -21,6 +21,10 @@ def main():
     step.add_arguments(command)
     command.add_argument('--workers', type=int, default=2)
     command.set_defaults(main=step.main_data)
+
+    command = commands.add_parser('backbones', help='point backbones: size, time, memory')
+    backbones.add_arguments(command)
+    command.set_defaults(main=backbones.main)
 
     args = parser.parse_args()
     args.main(args)

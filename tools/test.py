@@ -1,6 +1,7 @@
 """Test with mmdet3d's own tools/test.py: ``python tools/test.py CONFIG CHECKPOINT [--help]``.
 
-The checkpoint ``none`` tests the random initialisation; ``--show-dir DIR`` writes pictures.
+The checkpoint ``none`` tests the random initialisation; ``--show-dir DIR`` writes pictures;
+``--submission DIR`` writes what a segmentation benchmark takes.
 """
 import os
 import sys

@@ -94,14 +94,15 @@ def measure(parts: Dict[str, Callable], rounds: int, device: str, amp: bool,
     for _ in range(rounds + 1):
         for name, part in parts.items():
             model.zero_grad(set_to_none=True)
-            start = _now(device)
+            start = now(device)
             with autocast(enabled=amp, dtype=torch.bfloat16):
                 part()
-            times[name].append(_now(device) - start)
+            times[name].append(now(device) - start)
     return {name: values[1:] for name, values in times.items()}
 
 
-def _now(device: str) -> float:
+def now(device: str) -> float:
+    """Seconds, once the device has done what it was given."""
     getattr(torch, torch.device(device).type).synchronize()
     return time.perf_counter()
 
@@ -118,14 +119,14 @@ def run_data(args: argparse.Namespace) -> List[dict]:
     batches = iter(loader)
     for _ in range(args.rounds + 2):
         model.zero_grad(set_to_none=True)
-        start = _now(args.device)
+        start = now(args.device)
         batch = next(batches)
-        ready = _now(args.device)
+        ready = now(args.device)
         with autocast(enabled=args.amp, dtype=torch.bfloat16):
             losses = model(**model.data_preprocessor(batch, True), mode='loss')
             sum(losses.values()).backward()
         waits.append(ready - start)
-        steps.append(_now(args.device) - ready)
+        steps.append(now(args.device) - ready)
     waits, steps = waits[2:], steps[2:]  # the workers' start is not a step's cost
     start = time.perf_counter()
     for index in range(args.rounds):

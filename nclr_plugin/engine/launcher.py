@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -21,13 +22,14 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import set_random_seed
 
+from ..checkpoints.errors import PretrainedWeightsError
 from ..datasets.errors import BrokenFrameError, DataLayoutError
 from .checkpoint_loading import BrokenCheckpointError
 from .hooks import CheckpointMismatchError
 
 RANDOM = 'none'
 USER_ERRORS = (OSError, ImportError, FloatingPointError, BrokenFrameError, DataLayoutError,
-               BrokenCheckpointError, CheckpointMismatchError)
+               BrokenCheckpointError, CheckpointMismatchError, PretrainedWeightsError)
 
 
 def train(argv: Optional[Sequence[str]] = None) -> None:
@@ -38,10 +40,11 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
     Args:
         argv: Arguments of the command line; default ``sys.argv[1:]``.
     """
-    with _one_line_errors():
+    with one_line_errors():
         ours, argv = _own_parser('train').parse_known_args(argv)
         host = _load_host_tool('train')
         args = _parse_by_host(host, argv)
+        _require_infos(_load_config(args))
         options = _distributed_on_cpu(args)
         if ours.amp and get_device() == 'cpu':
             options['optim_wrapper.type'] = 'Bfloat16OptimWrapper'
@@ -56,19 +59,21 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
     Additions to it: the checkpoint ``none`` stands for the random initialisation; a checkpoint of
     another model is refused; ``--show-dir DIR`` writes pictures to DIR, a folder for each kind;
     ``--wrong-image-control`` also tests every scan with the images of another scene, see
-    :class:`~nclr_plugin.datasets.CalibrationDataset`; ``--launcher`` works on CPU.
+    :class:`~nclr_plugin.datasets.CalibrationDataset`; ``--submission DIR`` predicts the hidden test
+    set of a fine-tuning config into DIR, in its benchmark's form; ``--launcher`` works on CPU.
 
     Args:
         argv: Arguments of the command line; default ``sys.argv[1:]``.
     """
-    with _one_line_errors(), tempfile.TemporaryDirectory() as folder:
+    with one_line_errors(), tempfile.TemporaryDirectory() as folder:
         ours, argv = _own_parser('test').parse_known_args(argv)
         host = _load_host_tool('test')
         args = _parse_by_host(host, argv)
         options = _distributed_on_cpu(args)
         options['default_hooks.checkpoint_guard.type'] = 'CheckpointGuardHook'
         if ours.show_dir:
-            options['default_hooks.pictures.type'] = 'PictureHook'
+            options['default_hooks.pictures.type'] = _load_config(args).get(
+                'picture_hook', 'PictureHook')
             options['default_hooks.pictures.out_dir'] = ours.show_dir
         if ours.wrong_image_control:
             options['test_dataloader.dataset.wrong_image_control'] = True
@@ -80,7 +85,8 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
         elif not Path(args.checkpoint).is_file():
             raise FileNotFoundError(f'{args.checkpoint}: no such checkpoint; give a .pth file, or '
                                     f'{RANDOM} for the random initialisation')
-        _run_host(host, argv, args, options)
+        with _submission(args, ours.submission):
+            _run_host(host, argv, args, options)
 
 
 def _own_parser(tool: str) -> argparse.ArgumentParser:
@@ -91,6 +97,7 @@ def _own_parser(tool: str) -> argparse.ArgumentParser:
     else:
         parser.add_argument('--show-dir')
         parser.add_argument('--wrong-image-control', action='store_true')
+        parser.add_argument('--submission')
     return parser
 
 
@@ -130,6 +137,38 @@ def _run_host(host: ModuleType, argv: List[str], args: argparse.Namespace,
     added = [f'{key}={value}' for key, value in options.items() if key not in given]
     with _command_line(argv + (['--cfg-options'] + added if added else [])):
         host.main()
+
+
+def _require_infos(config: Config) -> None:
+    """Say what to do about an info file that is not there, such as that of a label fraction."""
+    for loader in ('train_dataloader', 'val_dataloader'):
+        dataset = (config.get(loader) or {}).get('dataset') or {}
+        if dataset.get('ann_file'):
+            path = Path(dataset.get('data_root') or '') / dataset['ann_file']
+            if '://' not in str(path) and not path.is_file():
+                raise FileNotFoundError(
+                    f'{path}: expected the info file of {loader}, found none; write it by '
+                    'tools/create_infos.py, whose --fractions are what NCLR_FRACTION can be (a '
+                    "fraction that selects no frame has none), or by mmdet3d's create_data.py")
+
+
+@contextlib.contextmanager
+def _submission(args: argparse.Namespace, folder: Optional[str]) -> Iterator[None]:
+    """Have the config test what a benchmark wants, by the variable that it reads."""
+    if not folder:
+        yield
+        return
+    os.environ['NCLR_SUBMISSION'] = str(Path(folder).absolute())
+    try:
+        metric = _load_config(args).get('test_evaluator')
+        if not isinstance(metric, dict) or not (
+                metric.get('type', '').endswith('Submission') or metric.get('format_only')):
+            raise DataLayoutError(
+                f'{args.config}: expected a config that writes submissions (--submission), such '
+                'as configs/semseg/minkunet34_semantickitti.py, found that it does not')
+        yield
+    finally:
+        del os.environ['NCLR_SUBMISSION']
 
 
 def _distributed_on_cpu(args: argparse.Namespace) -> Dict[str, Any]:
@@ -180,7 +219,7 @@ def _command_line(argv: List[str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _one_line_errors() -> Iterator[None]:
+def one_line_errors() -> Iterator[None]:
     """End with one sentence for errors that the user can mend; others keep their traceback."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""Carrying out the runs of an ablation as processes, resumably."""
+"""Carrying out a run as processes, resumably."""
 from __future__ import annotations
 
 import json
@@ -11,9 +11,9 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 
-from .plan import Run, TestSet, differences, flatten, training_settings
-
-ROOT = Path(__file__).resolve().parents[2]
+from .environment import Variables, environment
+from .plan import Run, TestSet, differences, settings, training_settings
+from .provenance import commit
 
 
 class RunError(RuntimeError):
@@ -28,22 +28,22 @@ class Processes:
         self._lock = threading.Lock()
         self._stopped = False
 
-    def run(self, command: Sequence[str], log: Path) -> None:
-        """Run a command; its output is appended to the log.
+    def run(self, command: Sequence[str], log: Path, variables: Variables = ()) -> None:
+        """Run a command with environment variables; its output is appended to the log.
 
         Raises:
             RunError: If it fails, or after :meth:`stop`.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         # Two OpenMP threads beside another busy process slow each other down many times over.
-        environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
+        variables = (*variables, ('OMP_NUM_THREADS', '1'))
         with log.open('ab') as output:
             with self._lock:
                 if self._stopped:
                     raise RunError('stopped before it began')
-                child = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                    env=environment)
+                with environment(variables):
+                    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
+                                             stderr=subprocess.STDOUT)
                 self._children.append(child)
             status = child.wait()
             with self._lock:
@@ -84,39 +84,84 @@ def carry_out(run: Run, test_sets: Sequence[TestSet], tools: Path, processes: Pr
 
 def train(run: Run, tools: Path, processes: Processes) -> None:
     """Train, from the last checkpoint if the training was interrupted."""
-    record = dict(settings=training_settings(run), commit=commit(), finished=False)
-    before = _read(run.folder / 'training.json')
-    if before is not None:
-        _check_settings(run, before)
-    _write(run.folder / 'training.json', record)
-    processes.run(run.train_command(tools), run.folder / 'train.log')
+    announce(run)
+    processes.run(run.train_command(tools), run.folder / 'train.log', run.variables)
     if trained_checkpoint(run) is None:
         raise RunError(f'the training left no checkpoint in {run.folder}; does the config have a '
                        'CheckpointHook?')
+    _finish_training(run)
+
+
+def announce(run: Run) -> None:
+    """Keep in the run's folder which training it is for.
+
+    Raises:
+        RunError: If the folder holds a training of other settings.
+    """
+    before = _read(run.folder / 'training.json')
+    if before is not None:
+        _check_settings(run, before)
+    _write(run.folder / 'training.json',
+           dict(settings=training_settings(run), commit=commit(), finished=False))
+
+
+def _finish_training(run: Run) -> None:
+    record = _read(run.folder / 'training.json')
     _write(run.folder / 'training.json', {**record, 'finished': True})
 
 
 def test(run: Run, test_set: TestSet, checkpoint: str, tools: Path, processes: Processes) -> None:
     """Evaluate a checkpoint and keep the figures in the run's folder."""
-    work = run.folder / 'tests' / test_set.name
+    work = run.test_folder(test_set)
     shutil.rmtree(str(work), ignore_errors=True)
-    processes.run(run.test_command(tools, test_set, checkpoint), work.parent / f'{work.name}.log')
+    processes.run(run.test_command(tools, test_set, checkpoint), work.parent / f'{work.name}.log',
+                  run.variables)
+    _keep_test(run, test_set, checkpoint)
+
+
+def _keep_test(run: Run, test_set: TestSet, checkpoint: str) -> None:
+    """Keep the figures that ``tools/test.py`` has written, with what they depend on."""
+    work = run.test_folder(test_set)
     config = run.load(test_set)
     training = {} if run.checkpoint else _read(run.folder / 'training.json')
     _write(work.parent / f'{work.name}.json', dict(
         settings=test_settings(run, test_set),
         commits=sorted({commit(), training.get('commit', commit())}),
         samples=samples_seen(checkpoint, config.train_dataloader.batch_size),
-        match=match_mode(config),
-        metrics=json.loads(max(work.glob('*/*.json')).read_text())))
+        metrics=json.loads(written_figures(work).read_text())))
+
+
+def written_figures(work: Path) -> Optional[Path]:
+    """The file of figures that the last ``tools/test.py`` has left in a work directory."""
+    return max(work.glob('*/*.json'), default=None)
+
+
+def adopt(run: Run, test_set: TestSet) -> None:
+    """Take over what an announced run's commands left that were run elsewhere, if they ended.
+
+    They evaluate after the training is finished, so figures younger than the last checkpoint are
+    those of the final one.
+
+    Raises:
+        RunError: If the folder holds a training of other settings.
+    """
+    record, checkpoint = _read(run.folder / 'training.json'), trained_checkpoint(run)
+    figures = written_figures(run.test_folder(test_set))
+    if record is None or figures is None or not Path(checkpoint or '').is_file():
+        return
+    _check_settings(run, record)
+    if figures.stat().st_mtime >= Path(checkpoint).stat().st_mtime and not (
+            record['finished'] and is_tested(run, test_set)):
+        _finish_training(run)
+        _keep_test(run, test_set, checkpoint)
 
 
 def read_test(run: Run, test_set: TestSet) -> Optional[Dict[str, Any]]:
     """The figures of a finished evaluation, or None.
 
     Returns:
-        ``settings``, ``commits`` (of training and evaluation), ``samples`` (training samples seen),
-        ``match`` (mode of matching, such as ``learned_soft``) and ``metrics`` (figures by name).
+        ``settings``, ``commits`` (of training and evaluation), ``samples`` (training samples seen)
+        and ``metrics`` (figures by name).
     """
     record = _read(run.folder / 'tests' / f'{test_set.name}.json')
     current = record is not None and record['settings'] == test_settings(run, test_set)
@@ -162,7 +207,7 @@ def test_settings(run: Run, test_set: TestSet) -> Dict[str, str]:
     """What an evaluation depends on: the flat config and the checkpoint."""
     checkpoint = run.checkpoint or trained_checkpoint(run) or ''
     written = Path(checkpoint).stat().st_mtime if Path(checkpoint).is_file() else 0
-    return dict(flatten(run.load(test_set).to_dict()), checkpoint=f'{checkpoint} of {written}')
+    return dict(settings(run, test_set), checkpoint=f'{checkpoint} of {written}')
 
 
 def samples_seen(checkpoint: str, batch_size: int) -> int:
@@ -170,23 +215,6 @@ def samples_seen(checkpoint: str, batch_size: int) -> int:
     if checkpoint == 'none':
         return 0
     return batch_size * torch.load(checkpoint, map_location='cpu').get('meta', {}).get('iter', 0)
-
-
-def match_mode(config: Any) -> str:
-    """How the model of a config matches: ``cosine`` or ``learned``, ``_hard`` or ``_soft``."""
-    head = config.model.get('matching_head') or {}
-    return (f"{'learned' if head.get('alignment', True) else 'cosine'}_"
-            f"{head.get('match', 'soft')}")
-
-
-def commit() -> str:
-    """Revision of the code, ``-dirty`` with changes; ``unknown`` outside a checkout."""
-    try:
-        return subprocess.check_output(
-            ['git', 'describe', '--always', '--dirty', '--exclude=*'], cwd=str(ROOT),
-            stderr=subprocess.DEVNULL, universal_newlines=True).strip()
-    except (OSError, subprocess.CalledProcessError):
-        return 'unknown'
 
 
 def _check_settings(run: Run, record: Dict[str, Any]) -> None:

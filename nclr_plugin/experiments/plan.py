@@ -1,14 +1,19 @@
-"""What an ablation consists of: its runs, their settings and their commands."""
+"""What is run: configs with seeds, their settings and their commands."""
 from __future__ import annotations
 
 import argparse
 import ast
+import functools
+import hashlib
 import json
+import os
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from mmengine.config import Config, DictAction
+
+from .environment import Variables, environment
 
 TEST = 'test'  # name of the test set that the configs themselves name
 SEED_KEYS = ('randomness.seed', 'train_dataloader.dataset.seed', 'test_dataloader.dataset.seed')
@@ -30,22 +35,23 @@ class Run(NamedTuple):
     """A config trained with a seed, and its evaluations.
 
     Attributes:
-        config: File of the config; its stem names the row.
-        seed: Of all randomness.
-        out: Folder of the ablation.
-        options: ``key=value`` words, which override the config and the seeds.
+        row: Name of its row in the table, and of the folder of its seeds.
+        config: File of the config.
+        seed: Of all randomness; it is named in ``options``.
+        out: Folder of all runs.
+        options: ``key=value`` words, which override the config, later ones earlier ones.
         checkpoint: File to evaluate instead of training, or ``none``; see ``tools/test.py``.
+        variables: Environment variables, which fill in the config; None unsets one.
+        test_flags: Words for ``tools/test.py``.
     """
+    row: str
     config: Path
     seed: int
     out: Path
     options: Tuple[str, ...] = ()
     checkpoint: Optional[str] = None
-
-    @property
-    def row(self) -> str:
-        """Name of the row."""
-        return self.config.stem
+    variables: Variables = ()
+    test_flags: Tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -57,9 +63,9 @@ class Run(NamedTuple):
         """Work directory."""
         return self.out / self.row / f'seed_{self.seed}'
 
-    def words(self, test_set: TestSet = TestSet(TEST)) -> List[str]:
-        """All ``key=value`` words, later ones overriding."""
-        return [f'{key}={self.seed}' for key in SEED_KEYS] + [*self.options, *test_set.options]
+    def test_folder(self, test_set: TestSet) -> Path:
+        """Work directory of an evaluation."""
+        return self.folder / 'tests' / test_set.name
 
     def load(self, test_set: TestSet = TestSet(TEST)) -> Config:
         """The config with all options.
@@ -67,8 +73,9 @@ class Run(NamedTuple):
         Raises:
             ValueError: If the options do not fit the config.
         """
-        config = Config.fromfile(str(self.config), import_custom_modules=False)
-        words = self.words(test_set)
+        with environment(self.variables):
+            config = Config.fromfile(str(self.config), import_custom_modules=False)
+        words = [*self.options, *test_set.options]
         try:
             config.merge_from_dict(parse_options(words))
         except (TypeError, KeyError, IndexError, AssertionError) as error:
@@ -79,18 +86,20 @@ class Run(NamedTuple):
     def train_command(self, tools: Path) -> List[str]:
         """Words of the training, which goes on where an interrupted one stopped."""
         return [sys.executable, str(tools / 'train.py'), str(self.config), '--work-dir',
-                str(self.folder), '--resume', '--cfg-options', *self.words()]
+                str(self.folder), '--resume', '--cfg-options', *self.options]
 
     def test_command(self, tools: Path, test_set: TestSet, checkpoint: str) -> List[str]:
-        """Words of an evaluation, with the wrong-image control."""
+        """Words of an evaluation."""
         return [sys.executable, str(tools / 'test.py'), str(self.config), checkpoint, '--work-dir',
-                str(self.folder / 'tests' / test_set.name), '--wrong-image-control',
-                '--cfg-options', *self.words(test_set)]
+                str(self.test_folder(test_set)), *self.test_flags, '--cfg-options', *self.options,
+                *test_set.options]
 
 
 def plan_runs(configs: Sequence[str], seeds: Sequence[int], out: str,
               options: Sequence[str] = (), checkpoint: Optional[str] = None) -> List[Run]:
-    """The runs, all rows of a seed before the next seed.
+    """The runs of an ablation, all rows of a seed before the next seed.
+
+    They are evaluated with the wrong-image control.
 
     Raises:
         FileNotFoundError: If a config or the checkpoint is absent.
@@ -106,11 +115,23 @@ def plan_runs(configs: Sequence[str], seeds: Sequence[int], out: str,
     if checkpoint not in (None, 'none') and not Path(checkpoint).is_file():
         raise FileNotFoundError(f'{checkpoint}: no such checkpoint; expected a .pth file, or none '
                                 'for the random initialisation')
-    runs = [Run(path, seed, Path(out), tuple(options), checkpoint)
+    runs = [Run(path.stem, path, seed, Path(out), (*seed_options(SEED_KEYS, seed), *options),
+                checkpoint, test_flags=('--wrong-image-control', ))
             for seed in dict.fromkeys(seeds) for path in paths]
     for run in runs:
         run.load()
     return runs
+
+
+def variables_read(runs: Iterable[Run]) -> Dict[str, str]:
+    """Environment variables that configs read, such as those of data sets, but for runs' own."""
+    return {name: value for run in runs for name, value in run.load().env_variables.items()
+            if name not in dict(run.variables)}
+
+
+def seed_options(keys: Sequence[str], seed: int) -> Tuple[str, ...]:
+    """``key=value`` words that set a seed."""
+    return tuple(f'{key}={seed}' for key in keys)
 
 
 def plan_tests(test_sets: Sequence[Sequence[str]]) -> List[TestSet]:
@@ -175,7 +196,20 @@ def differences(first: Dict[str, str], second: Dict[str, str]) -> List[str]:
     return sorted(key for key in {*first, *second} if first.get(key) != second.get(key))
 
 
+def settings(run: Run, test_set: TestSet = TestSet(TEST)) -> Dict[str, str]:
+    """The flat config; a variable of the run that names a file stands for what is in that file."""
+    contents = {json.dumps(value): f'file of content {_digest(value, os.path.getmtime(value))}'
+                for _, value in run.variables if value is not None and Path(value).is_file()}
+    return {key: contents.get(value, value)
+            for key, value in flatten(run.load(test_set).to_dict()).items()}
+
+
 def training_settings(run: Run) -> Dict[str, str]:
-    """What a training depends on: the flat config but for its test parts."""
-    return {key: value for key, value in flatten(run.load().to_dict()).items()
-            if not key.startswith('test_')}
+    """What a training depends on: the settings but for the test parts."""
+    return {key: value for key, value in settings(run).items() if not key.startswith('test_')}
+
+
+@functools.lru_cache(maxsize=None)
+def _digest(path: str, mtime: float) -> str:
+    """Digest of a file, which is read once unless it is written anew."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]

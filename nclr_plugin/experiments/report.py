@@ -3,17 +3,14 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import platform
-from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
-import torch
 
 from nclr_plugin.benchmarks.tables import markdown_table
 from .execution import read_test
 from .plan import TEST, Run, TestSet, title_of
+from .provenance import machine
 
 RECALL = 'calibration/recall_10deg_5m'
 STRICT_RECALL = 'calibration/recall_5deg_2m'
@@ -73,9 +70,16 @@ def collect(runs: Sequence[Run], test_sets: Sequence[TestSet]) -> List[Result]:
             if record is not None:
                 results.append(Result(
                     run.row, title_of(run.config), run.seed, test_set.name,
-                    tuple(record['commits']), record['samples'], record['match'],
+                    tuple(record['commits']), record['samples'], match_mode(run.load(test_set)),
                     record['metrics']))
     return results
+
+
+def match_mode(config: Any) -> str:
+    """How the model of a config matches: ``cosine`` or ``learned``, ``_hard`` or ``_soft``."""
+    head = config.model.get('matching_head') or {}
+    return (f"{'learned' if head.get('alignment', True) else 'cosine'}_"
+            f"{head.get('match', 'soft')}")
 
 
 def csv_text(results: Sequence[Result]) -> str:
@@ -98,7 +102,7 @@ def mean_and_deviation(values: Sequence[float], form: str = '.3f') -> str:
     mean = format(float(np.mean(values)), form)
     if len(values) == 1 or len(set(values)) == 1:
         return mean
-    return f'{mean} +- {format(float(np.std(values, ddof=1)), form)}'
+    return f"{mean} +- {format(float(np.std(values, ddof=1)), form.lstrip('+'))}"
 
 
 def by_row(results: Sequence[Result], test_set: str) -> Dict[str, List[Result]]:
@@ -137,16 +141,3 @@ def markdown(results: Sequence[Result], command: str) -> str:
     commits = ', '.join(sorted({commit for result in results for commit in result.commits}))
     parts.append(f'Commit {commits}; {machine()}\n\n```bash\n{command}\n```')
     return '\n\n'.join(parts) + '\n'
-
-
-def machine() -> str:
-    """Processor, cores, graphics card and torch of this machine."""
-    device = f', {torch.cuda.get_device_name()}' if torch.cuda.is_available() else ''
-    return f'{_processor()}, {os.cpu_count()} cores{device}, torch {torch.__version__}'
-
-
-def _processor() -> str:
-    path = Path('/proc/cpuinfo')
-    lines = path.read_text().splitlines() if path.is_file() else []
-    names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -1,5 +1,6 @@
 """Networks, registered in mmengine's root ``MODELS``."""
-from . import backbones, heads, necks, pretrainers
+from . import backbones, heads, necks, pretrainers, segmentation, segmentors
 from .data_preprocessor import CalibrationDataPreprocessor
 
-__all__ = ['CalibrationDataPreprocessor', 'backbones', 'heads', 'necks', 'pretrainers']
+__all__ = ['CalibrationDataPreprocessor', 'backbones', 'heads', 'necks', 'pretrainers',
+           'segmentors']

@@ -136,11 +136,12 @@ def containing_rows(coors: Tensor, coarse: Tensor, stride: int) -> Tensor:
 
     Args:
         coors: (M, 4) ``batch, x, y, z`` indices.
-        coarse: (K, 4) indices of a grid ``stride`` times coarser that has all of them.
+        coarse: (K, 4) indices of a grid ``stride`` times coarser.
         stride: Of the coarse grid.
 
     Returns:
-        Tensor: (M,) rows of ``coarse``.
+        Tensor: (M,) rows of ``coarse``; for a voxel that down-sampling has dropped, as some
+        encoders do at the edge, the next one, mostly of its column.
     """
     extent = coarse.amax(0).long() + 1
     inside = coors.long()
@@ -148,7 +149,8 @@ def containing_rows(coors: Tensor, coarse: Tensor, stride: int) -> Tensor:
     weight = torch.stack((extent[1] * extent[2] * extent[3], extent[2] * extent[3], extent[3],
                           torch.ones_like(extent[0])))
     key, order = torch.sort((coarse.long() * weight).sum(1))
-    return order[torch.searchsorted(key, (inside * weight).sum(1))]
+    found = torch.searchsorted(key, (inside * weight).sum(1))
+    return order[found.clamp(max=len(order) - 1)]
 
 
 def _random_subset(batch: Tensor, batch_size: int, size: int) -> Tensor:

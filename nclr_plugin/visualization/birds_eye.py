@@ -1,7 +1,7 @@
-"""A scan seen from above, with the field of view of one camera."""
+"""A scan seen from above, with the field of view of one camera or without."""
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 import numpy as np
 from torch import Tensor
@@ -14,9 +14,11 @@ LINE = (90, 90, 90)
 PANEL_HEIGHT = 400  # of panels that stand beside it, at most: three of them are as high as it
 
 
-def draw_birds_eye(points: Tensor, colours: np.ndarray, lidar2cam: Tensor, cam2img: Tensor,
-                   width: int, size: int) -> np.ndarray:
+def draw_birds_eye(points: Tensor, colours: np.ndarray, lidar2cam: Optional[Tensor],
+                   cam2img: Optional[Tensor], width: int, size: int) -> np.ndarray:
     """Points from above: the camera in the centre, its viewing direction upwards.
+
+    Without a camera, the sensor is in the centre and its x axis points upwards.
 
     Drawn up to the distance within which 98% of the points lie, with circles of that distance
     divided by whole tens of metres, and the lines between which the image lies.
@@ -24,16 +26,19 @@ def draw_birds_eye(points: Tensor, colours: np.ndarray, lidar2cam: Tensor, cam2i
     Args:
         points: (N, 3+), LiDAR frame, metres, z upwards; later ones are drawn over earlier ones.
         colours: (N, 3) uint8 RGB.
-        lidar2cam: (4, 4).
-        cam2img: (3, 3).
-        width: Of the image, pixels.
+        lidar2cam: (4, 4); None: no camera.
+        cam2img: (3, 3); of no effect without a camera.
+        width: Of the image, pixels; of no effect without a camera.
         size: Of the panel, pixels.
 
     Returns:
         RGB panel, (size, size, 3) uint8.
     """
     cv2 = optional_import('cv2', 'opencv-python-headless', 'Pictures')
-    ahead, rays, position = _camera_from_above(lidar2cam, cam2img, width)
+    if lidar2cam is None:
+        ahead, rays, position = np.array([1., 0.]), np.zeros((0, 2)), np.zeros(2)
+    else:
+        ahead, rays, position = _camera_from_above(lidar2cam, cam2img, width)
     across = np.array([ahead[1], -ahead[0]])
     offset = points[:, :2].detach().cpu().double().numpy() - position
     reach = _reach(offset)

@@ -117,7 +117,7 @@ def test_missing_data_root_is_one_sentence(config, tmp_path, workers):
 
 
 def test_error_of_a_worker_keeps_its_last_line():
-    with pytest.raises(SystemExit) as exit_info, launcher._one_line_errors():
+    with pytest.raises(SystemExit) as exit_info, launcher.one_line_errors():
         raise FileNotFoundError('Caught FileNotFoundError in DataLoader worker process 0.\n'
                                 'Original Traceback (most recent call last):\n  File ...\n'
                                 'FileNotFoundError: a.bin: no such scan\n')
@@ -125,7 +125,7 @@ def test_error_of_a_worker_keeps_its_last_line():
 
 
 def test_other_errors_keep_their_traceback():
-    with pytest.raises(ZeroDivisionError), launcher._one_line_errors():
+    with pytest.raises(ZeroDivisionError), launcher.one_line_errors():
         raise ZeroDivisionError
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from nclr_plugin.experiments.ablation import clock, command_line, main, parse, progress
+from nclr_plugin.experiments.ablation import main, parse
 
 
 @pytest.fixture
@@ -54,15 +54,3 @@ def test_mistakes_end_in_a_sentence(configs, tmp_path):
         main(tmp_path, [str(configs[0]), '--out', 'x', '--test-set', 'far', 'model.width.a=1'])
     with pytest.raises(SystemExit):
         parse(['a.py', '--out', 'x', '--jobs', '0'])
-
-
-def test_command_can_be_repeated():
-    assert command_line(['a.py', '--out', 'my dir'], dict(NCLR_DEMO_ROOT='data/x', PATH='/bin')) \
-        == "NCLR_DEMO_ROOT=data/x python tools/ablation.py a.py --out 'my dir'"
-
-
-def test_estimate_of_the_rest():
-    assert progress(1, 4, 100., 'a seed 0', 'well') == \
-        '[1/4] 0:01:40 a seed 0: well; about 0:05:00 to go'
-    assert progress(4, 4, 3700., 'a', 'b') == '[4/4] 1:01:40 a: b'
-    assert clock(59.9) == '0:00:59'

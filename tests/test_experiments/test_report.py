@@ -5,9 +5,10 @@ import statistics
 
 import pytest
 import torch
+from mmengine.config import ConfigDict
 
 from nclr_plugin.experiments.plan import TEST, TestSet
-from nclr_plugin.experiments.report import (collect, csv_text, machine, markdown,
+from nclr_plugin.experiments.report import (collect, csv_text, markdown, match_mode,
                                             mean_and_deviation, table)
 
 FAR = TestSet('far', ('model.width=9', ))
@@ -25,8 +26,7 @@ def runs(make_run, finish):
             matching__cosine_soft_accuracy_5px=.4)
         if run.row == 'first':
             figures.update(overlap__point_iou=.3)
-        match = 'learned_soft' if run.row == 'first' else 'cosine_soft'
-        finish(run, match=match, **figures)
+        finish(run, **figures)
     finish(runs[0], FAR, calibration__recall_10deg_5m=.125)
     return runs
 
@@ -62,6 +62,14 @@ def test_mean_and_deviation():
     assert mean_and_deviation([2.]) == '2.000'
     assert mean_and_deviation([1., 2., 6.], '.2f') == f'3.00 +- {math.sqrt(7):.2f}'
     assert mean_and_deviation([1., math.nan]) == '-'
+    assert mean_and_deviation([1., 2., 3.], '+.1f') == '+2.0 +- 1.0'
+
+
+@pytest.mark.parametrize('head, mode', [
+    (None, 'learned_soft'), (dict(alignment=False), 'cosine_soft'),
+    (dict(match='hard'), 'learned_hard'), (dict(alignment=False, match='hard'), 'cosine_hard')])
+def test_way_of_matching(head, mode):
+    assert match_mode(ConfigDict(model=dict(matching_head=head))) == mode
 
 
 def test_document_says_where_its_figures_come_from(runs):
@@ -71,7 +79,3 @@ def test_document_says_where_its_figures_come_from(runs):
     assert 'Commit abc; ' in text and f'torch {torch.__version__}' in text
     assert 'python tools/ablation.py a.py' in text
     assert '###' not in markdown(collect(runs, [TestSet(TEST)]), '')
-
-
-def test_machine_is_named():
-    assert ' cores' in machine() and not machine().startswith(',')

@@ -66,7 +66,7 @@ class NuScenesReader:
                              f'found {found}; convert it with mmdet3d\'s update_infos_to_v2.py.')
         frames = [self._frame(data_root, path, info) for info in infos['data_list']]
         frames = self._select(frames, data_root, path)
-        _check_files(frames, path, keep_unpaired)
+        check_files(frames, path, keep_unpaired)
         return frames
 
     def _frame(self, data_root: str, path: str, info: dict) -> dict:
@@ -112,7 +112,7 @@ def _sample_path(data_root: str, channel: str, path: str) -> str:
     return os.path.join(data_root, 'samples', channel, os.path.basename(path))
 
 
-def _check_files(frames: List[dict], info_file: str, keep: bool) -> None:
+def check_files(frames: List[dict], info_file: str, keep: bool) -> None:
     """Report missing files; one listing for each folder, not one look for each file."""
     listings: Dict[str, Set[str]] = {}
     missing = []

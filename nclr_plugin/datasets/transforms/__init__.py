@@ -2,9 +2,10 @@
 from .geometric import CropImages, RandomPlacement, RandomSceneFlip, RangeCrop, ResizeImages
 from .loading import LoadImages, LoadScan
 from .packing import PackCalibrationInputs
+from .panoptic_labels import LoadPanopticLabels
 from .photometric import PhotometricDistortion
 
 __all__ = [
-    'CropImages', 'LoadImages', 'LoadScan', 'PackCalibrationInputs', 'PhotometricDistortion',
-    'RandomPlacement', 'RandomSceneFlip', 'RangeCrop', 'ResizeImages'
+    'CropImages', 'LoadImages', 'LoadPanopticLabels', 'LoadScan', 'PackCalibrationInputs',
+    'PhotometricDistortion', 'RandomPlacement', 'RandomSceneFlip', 'RangeCrop', 'ResizeImages'
 ]

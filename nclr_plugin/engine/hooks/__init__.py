@@ -2,12 +2,15 @@
 from .broken_frame_hook import BrokenFrameHook
 from .checkpoint_guard_hook import CheckpointGuardHook, CheckpointMismatchError
 from .iteration_seed_hook import IterationSeedHook
+from .label_check_hook import LabelCheckHook
 from .non_finite_hook import NonFiniteHook
+from .panoptic_picture_hook import PanopticPictureHook
 from .picture_hook import PictureHook
 from .pose_loss_schedule_hook import PoseLossScheduleHook
 from .sparse_algo_hook import SparseAlgoHook
 
 __all__ = [
     'BrokenFrameHook', 'CheckpointGuardHook', 'CheckpointMismatchError', 'IterationSeedHook',
-    'NonFiniteHook', 'PictureHook', 'PoseLossScheduleHook', 'SparseAlgoHook'
+    'LabelCheckHook', 'NonFiniteHook', 'PanopticPictureHook', 'PictureHook',
+    'PoseLossScheduleHook', 'SparseAlgoHook'
 ]

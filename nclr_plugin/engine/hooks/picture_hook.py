@@ -101,10 +101,15 @@ class PictureHook(Hook):
         # No slash: a visual back end may take it for a folder, which is not there.
         runner.visualizer.add_image(f'{kind}_{name}', picture, step=step)
         if self.out_dir is not None:
-            _write_png(self.out_dir / kind / f'{name}.png', picture)
+            write_png(self.out_dir / kind / f'{name}.png', picture)
 
 
-def _write_png(path: Path, picture: np.ndarray) -> None:
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Write an RGB picture (H, W, 3) uint8; its folder is made.
+
+    Raises:
+        OSError: When it cannot be written.
+    """
     import cv2
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), np.ascontiguousarray(picture[..., ::-1])):

@@ -70,7 +70,7 @@ class SplitMinkUNet(MinkUNetBackbone):
         each has ``features`` and ``indices``. On the CPU, sparse convolutions know no half
         precision, so autocast is off there.
         """
-        with _full_precision_on_cpu(voxel_feats):
+        with full_precision_on_cpu(voxel_feats):
             # Whole bottleneck voxels: down-sampling drops what lies in a part of one, the edge of
             # some scans or, by the size of the largest, of none.
             extent = torch.div(coors.amax(0)[1:], self.stride, rounding_mode='floor') + 1
@@ -83,12 +83,18 @@ class SplitMinkUNet(MinkUNetBackbone):
 
     def decode(self, levels: List[SparseConvTensor], bottleneck_feats: Tensor) -> Tensor:
         """Levels of :meth:`encode`, the bottleneck's features replaced -> (M, out_channels)."""
-        with _full_precision_on_cpu(bottleneck_feats):
+        with full_precision_on_cpu(bottleneck_feats):
             x = levels[-1].replace_feature(bottleneck_feats.to(levels[-1].features.dtype))
-            for (upsample, blocks), lateral in zip(self.decoder, levels[-2::-1]):
-                x = upsample(x)
-                x = blocks(x.replace_feature(torch.cat((x.features, lateral.features), 1)))
+            for stage in range(len(self.decoder)):
+                x = self._decode_stage(stage, x, levels)
         return x.features
+
+    def _decode_stage(self, stage: int, x: SparseConvTensor,
+                      levels: List[SparseConvTensor]) -> SparseConvTensor:
+        upsample, blocks = self.decoder[stage]
+        x = upsample(x)
+        lateral = levels[-2 - stage].features
+        return blocks(x.replace_feature(torch.cat((x.features, lateral), 1)))
 
     def forward(self, voxel_feats: Tensor, coors: Tensor) -> Tensor:
         """The host's forward: (M, C), (M, 4) -> (M, out_channels)."""
@@ -96,6 +102,7 @@ class SplitMinkUNet(MinkUNetBackbone):
         return self.decode(levels, levels[-1].features)
 
 
-def _full_precision_on_cpu(tensor: Tensor) -> torch.autocast:
+def full_precision_on_cpu(tensor: Tensor) -> torch.autocast:
+    """Context for sparse convolutions of ``tensor``: autocast as it is, but off on the CPU."""
     kind = tensor.device.type
     return torch.autocast(kind, enabled=kind != 'cpu' and torch.is_autocast_enabled())

@@ -62,10 +62,20 @@ class PoseHead(BaseModule):
         Returns:
             tuple: the scalar loss and the solution.
         """
+        solution = self.solve(points, pixels, valid, cam2img)
+        return pose_loss(solution, lidar2cam), solution
+
+    def solve(self, points: Tensor, pixels: Tensor, valid: Tensor,
+              cam2img: Tensor) -> PnPSolution:
+        """The differentiable layer; only views with enough matches that agree are valid.
+
+        Args:
+            points, pixels, valid, cam2img: As of :meth:`loss`.
+        """
         enough = valid.sum(1) >= self.min_points
         solution = solve_epnp(points, pixels, cam2img, weights=(valid & enough[:, None]).double())
-        agreeing = solution.valid & (solution.reprojection_error <= self.max_reprojection_error)
-        return pose_loss(solution._replace(valid=agreeing), lidar2cam), solution
+        return solution._replace(
+            valid=solution.valid & (solution.reprojection_error <= self.max_reprojection_error))
 
     @torch.no_grad()
     def predict(self, points: Tensor, pixels: Tensor, similarity: Tensor,

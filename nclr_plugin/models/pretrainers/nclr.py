@@ -1,25 +1,22 @@
 """NCLR: self-supervised pretraining by 2D-3D neural calibration (arXiv 2401.12452)."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import torch
-from mmengine.model import BaseModel
 from mmengine.registry import MODELS
-from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-from nclr_plugin.geometry.camera import cell_centres, in_view, project_points
-from nclr_plugin.geometry.correspondence import nearest_cell, pixel_overlap
-from nclr_plugin.geometry.se3 import make_transform
+from nclr_plugin.geometry.camera import cell_centres
+from nclr_plugin.geometry.correspondence import nearest_cell
 from ..heads.direction_head import Direction
+from ..heads.matching_head import Matches
 from ..losses.info_nce import pixel_to_point_loss, point_to_pixel_loss
 from ..losses.overlap_loss import overlap_loss
-from ..position_encoding import azimuth_code, turn_code
 from ..ragged import ViewPoints, voxels_of_views
-from ..sampling import sample_columns, spread_columns
+from ..sampling import sample_columns
 from ..voxelization import containing_rows
-from .inspection import inspect_features
+from .base import CalibrationModel, GroundTruth, columns_of
 
 DIRECTION_LEVEL = -2  # of both encoders: a step finer than the bottleneck
 
@@ -44,21 +41,8 @@ class Features(NamedTuple):
     direction: Optional[Direction]
 
 
-class GroundTruth(NamedTuple):
-    """Where the voxels of each view project under the true pose.
-
-    Attributes:
-        pixels: (V, L, 2) input-image pixels.
-        visible: (V, L) bool.
-        pixel_labels: (V, H', W') bool, cells in the overlapping area.
-    """
-    pixels: Tensor
-    visible: Tensor
-    pixel_labels: Tensor
-
-
 @MODELS.register_module()
-class NCLR(BaseModel):
+class NCLR(CalibrationModel):
     """Estimates which points and pixels both sensors see, matches them and solves for the pose.
 
     ``alignment=False`` in the matching head, no ``overlap_head`` and ``loss_weights=dict(pose=0)``
@@ -81,6 +65,8 @@ class NCLR(BaseModel):
         overlap_positive_weight: Weight of overlapping points in Eq. 3.
         overlap_dilation: Cells by which projected points are grown into a dense overlap area.
         num_test_points: Points that are matched at test time, at most.
+        loss_balancer: Config of what weighs the losses, see
+            :class:`~nclr_plugin.models.pretrainers.base.CalibrationModel`.
         data_preprocessor: Config of the data preprocessor.
 
     ``pose_loss_scale`` (0..1) multiplies lambda_p; a schedule sets it, because matches from an
@@ -103,9 +89,11 @@ class NCLR(BaseModel):
                  overlap_positive_weight: float = 3.,
                  overlap_dilation: int = 1,
                  num_test_points: int = 4096,
+                 loss_balancer: Optional[dict] = None,
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
-        super().__init__(data_preprocessor, init_cfg)
+        super().__init__(overlap_dilation, num_test_points, loss_balancer, data_preprocessor,
+                         init_cfg)
         self.point_backbone = MODELS.build(point_backbone)
         self.image_branch = MODELS.build(image_branch)
         self.fusion = MODELS.build(
@@ -133,26 +121,6 @@ class NCLR(BaseModel):
         self.positive_margin = positive_margin
         self.negative_margin = negative_margin
         self.overlap_positive_weight = overlap_positive_weight
-        self.overlap_dilation = overlap_dilation
-        self.num_test_points = num_test_points
-        self.pose_loss_scale = 1.
-
-    def forward(self, inputs: dict, data_samples: Optional[list] = None,
-                mode: str = 'tensor') -> Union[Features, Dict[str, Tensor], list]:
-        """mmengine's interface over the output of the data preprocessor.
-
-        Args:
-            inputs: See ``CalibrationDataPreprocessor``.
-            data_samples: One ``CalibrationDataSample`` a scan.
-            mode: ``'loss'`` (dict of losses), ``'predict'`` (the data samples with poses and
-                matches) or ``'tensor'`` (:class:`Features`).
-        """
-        features = self.extract_features(inputs)
-        if mode == 'loss':
-            return self.loss(inputs, features)
-        if mode == 'predict':
-            return self.predict(inputs, features, data_samples)
-        return features
 
     def extract_features(self, inputs: dict) -> Features:
         """Section 3.2: encode both sides, fuse, decode, and apply the heads."""
@@ -201,51 +169,10 @@ class NCLR(BaseModel):
         stride = inputs['imgs'].shape[-1] / pixel_map.shape[-1]
         return (u + 0.5) / stride - 0.5
 
-    @staticmethod
-    def column_azimuth(inputs: dict, pixel_map: Tensor) -> Tensor:
-        """(V, W') azimuth of a map's columns against the optical axis, radians, left positive."""
-        cam2img, width = inputs['cam2img'], pixel_map.shape[-1]
-        stride = inputs['imgs'].shape[-1] / width
-        u = (torch.arange(width, device=cam2img.device) + 0.5) * stride - 0.5
-        return torch.atan((cam2img[:, :1, 2] - u) / cam2img[:, :1, 0])
-
-    def column_codes(self, inputs: dict, pixel_map: Tensor,
-                     direction: Optional[Direction]) -> Tensor:
-        """(V, W', 2 K) codes of the azimuth the map's columns look in, as far as it is known."""
-        azimuth = self.column_azimuth(inputs, pixel_map)
-        if direction is None:
-            return azimuth.new_zeros(*azimuth.shape, 0)
-        own = azimuth_code(azimuth, self.direction_head.num_harmonics)
-        return turn_code(own, direction.code[:, None])
-
-    def bearings(self, inputs: dict, seen: ViewPoints,
-                 direction: Optional[Direction]) -> Optional[Tensor]:
-        """(V, L, 2 K) codes of the voxels' azimuth against the directions of the views."""
-        if direction is None:
-            return None
-        points = inputs['voxels'].relative_points
-        code = azimuth_code(torch.atan2(points[:, 1], points[:, 0]),
-                            self.direction_head.num_harmonics)
-        return turn_code(code[seen.voxel], direction.code[:, None], back=True)
-
     def embed_points(self, inputs: dict, features: Features, row: Tensor) -> Tensor:
         """Normalised features (..., D) of voxels ``row`` (...): of those needed, not of all."""
         return self.matching_head.embed_points(
             features.points[row], inputs['voxels'].relative_points[row])
-
-    @torch.no_grad()
-    def ground_truth(self, inputs: dict, features: Features) -> GroundTruth:
-        """Projections of the voxels' points and overlap labels under the true pose."""
-        height, width = inputs['imgs'].shape[-2:]
-        seen = features.seen
-        points = inputs['voxels'].points[seen.voxel]
-        pixels, depth = project_points(points, inputs['lidar2cam'], inputs['cam2img'])
-        visible = in_view(pixels, depth, height, width) & seen.mask
-        view = torch.arange(len(visible), device=visible.device)[:, None].expand_as(visible)
-        labels = pixel_overlap(
-            pixels.flatten(0, 1), visible.flatten(), view.flatten(), len(visible), height, width,
-            self.image_branch.stride, dilate=self.overlap_dilation)
-        return GroundTruth(pixels, visible, labels)
 
     def loss(self, inputs: dict, features: Features) -> Dict[str, Tensor]:
         """Section 3.6: lambda_f L_f + lambda_o L_o + lambda_p L_p, as a dict of weighted terms."""
@@ -293,7 +220,7 @@ class NCLR(BaseModel):
         return dict(
             loss_point=point_to_pixel_loss(logits, cell, distance, valid, margin),
             loss_pixel=pixel_to_point_loss(
-                _columns(logits, cell), _columns(distance, cell), valid,
+                columns_of(logits, cell), columns_of(distance, cell), valid,
                 outside_logits / temperature, outside_valid, margin))
 
     def pose_loss(self, inputs: dict, features: Features) -> Tensor:
@@ -308,75 +235,10 @@ class NCLR(BaseModel):
         return self.pose_head.loss(inputs['voxels'].points[row], matches.pixels, valid,
                                    inputs['cam2img'], inputs['lidar2cam'])[0]
 
-    def predicted_overlap(self, features: Features) -> Tuple[Tensor, Tensor]:
-        """Points (V, L) and pixels (V, H' W') that score above the thresholds (section 3.4)."""
-        if self.overlap_head is None:
-            return features.seen.mask, features.seen.mask.new_ones(features.pixels.shape[:2])
-        point_threshold, pixel_threshold = self.overlap_head.thresholds
-        points = features.point_logits.sigmoid() > point_threshold
-        pixels = features.pixel_logits.sigmoid() > pixel_threshold
-        return points & features.seen.mask, pixels.flatten(1)
-
-    def pixel_centres(self, inputs: dict) -> Tensor:
-        """(H' W', 2) input-image pixels of the cells' centres."""
-        height, width = inputs['imgs'].shape[-2:]
-        centres = cell_centres(height, width, self.image_branch.stride)
-        return centres.to(inputs['imgs'].device, torch.float32).view(-1, 2)
-
-    @torch.no_grad()
-    def predict(self, inputs: dict, features: Features, data_samples: list) -> list:
-        """Poses by the robust solver from matches within the predicted overlap.
-
-        Sets ``pred_lidar2cam`` (V, 4, 4), ``pred_valid`` (V,), ``pred_inlier_ratio`` (V,),
-        ``pred_reprojection_error`` (V,) in pixels and ``pred_matches`` in each sample, and, where
-        the true poses are known, what :func:`~.inspection.inspect_features` adds for metrics and
-        pictures.
-        """
-        overlapping, permitted = self.predicted_overlap(features)
-        drawn, valid = spread_columns(overlapping, self.num_test_points)
-        row = features.seen.voxel.gather(1, drawn)
+    def match_points(self, inputs: dict, features: Features, drawn: Tensor,
+                     permitted: Tensor) -> Tuple[Matches, Tensor]:
+        """Matches of some voxels of each view; see the base class."""
+        points = self.embed_points(inputs, features, features.seen.voxel.gather(1, drawn))
         matches = self.matching_head.match(
-            self.embed_points(inputs, features, row), features.pixels,
-            self.pixel_centres(inputs), permitted)
-        valid = valid & permitted.any(1, keepdim=True)
-        points = inputs['voxels'].points[row]
-
-        predictions = []
-        for view in range(len(points)):
-            keep = valid[view]
-            found = BaseDataElement(
-                points=points[view][keep], pixels=matches.pixels[view][keep],
-                scores=matches.similarity[view][keep])
-            predictions.append((self._solve(found, inputs['cam2img'][view]), found))
-        self._write(predictions, inputs['view_batch_index'], data_samples)
-        if 'lidar2cam' in inputs:
-            inspect_features(self, inputs, features, data_samples)
-        return data_samples
-
-    def _solve(self, found: BaseDataElement, cam2img: Tensor):
-        if len(found.points) < self.pose_head.min_points:
-            return None
-        return self.pose_head.predict(found.points, found.pixels, found.scores, cam2img)
-
-    @staticmethod
-    def _write(predictions: list, view_batch_index: Tensor, data_samples: List) -> None:
-        for scan, sample in enumerate(data_samples):
-            views = [predictions[v] for v in (view_batch_index == scan).nonzero()[:, 0].tolist()]
-            poses, valid, inliers, errors = [], [], [], []
-            for pose, found in views:
-                solved = pose is not None and pose.success
-                valid.append(solved)
-                poses.append(make_transform(pose.R, pose.t).double().cpu() if solved else
-                             torch.eye(4, dtype=torch.float64))
-                inliers.append(float(pose.inliers.float().mean()) if solved else 0.)
-                errors.append(float(pose.reprojection_error) if solved else float('nan'))
-            sample.pred_lidar2cam = torch.stack(poses)
-            sample.pred_valid = torch.tensor(valid)
-            sample.pred_inlier_ratio = torch.tensor(inliers)
-            sample.pred_reprojection_error = torch.tensor(errors)
-            sample.pred_matches = [found for _, found in views]
-
-
-def _columns(matrix: Tensor, index: Tensor) -> Tensor:
-    """(V, K, L) and (V, K) columns -> (V, K, K), transposed: row i is column ``index[i]``."""
-    return matrix.gather(2, index[:, None].expand(-1, matrix.shape[1], -1)).transpose(1, 2)
+            points, features.pixels, self.pixel_centres(inputs), permitted)
+        return matches, permitted.any(1, keepdim=True).expand_as(drawn)

@@ -15,9 +15,9 @@ WIDTHS = dict(
     decoder_channels=(16, 12, 8, 8), decoder_blocks=(1, 1, 1, 1))
 
 
-def _build():
+def _build(**kwargs):
     torch.manual_seed(0)
-    net = SplitMinkUNet(in_channels=4, **WIDTHS)
+    net = SplitMinkUNet(in_channels=4, **{**WIDTHS, **kwargs})
     set_sparse_algorithm(net, 'cpu')
     return net
 
@@ -28,11 +28,14 @@ def voxels():
     return voxelize([torch.randn(600, 4) * 5, torch.randn(500, 4) * 4], (0.5, 0.5, 0.5))
 
 
-def test_encode_and_decode_are_the_hosts_forward(voxels):
-    net = _build().eval()
+@pytest.mark.parametrize('blocks', [(2, 2, 2, 2), (2, 3, 4, 6)], ids=['18', '34'])
+def test_encode_and_decode_are_the_hosts_forward(voxels, blocks):
+    kwargs = dict(encoder_blocks=blocks, decoder_blocks=(2, 2, 2, 2))
+    net = _build(**kwargs).eval()
     host = MinkUNetBackbone(
         in_channels=4, sparseconv_backend='spconv',
-        **{k: list(v) if isinstance(v, tuple) else v for k, v in WIDTHS.items()}).eval()
+        **{k: list(v) if isinstance(v, tuple) else v for k, v in {**WIDTHS, **kwargs}.items()})
+    host.eval()
     set_sparse_algorithm(host, 'cpu')
     assert list(host.state_dict()) == list(net.state_dict())
     state = net.state_dict()

@@ -1,0 +1,80 @@
+# nuScenes-lidarseg: DATA_ROOT/{samples,lidarseg} and the infos of mmdet3d's
+# `tools/create_data.py nuscenes`; those of label fractions by
+# `tools/create_infos.py nuscenes DATA_ROOT`. Points of no class stay in the input; loss and metric
+# ignore them.
+data_root = '{{$NCLR_NUSCENES_ROOT:data/nuscenes}}'
+version = '{{$NCLR_NUSCENES_VERSION:v1.0-trainval}}'
+percent = float('{{$NCLR_FRACTION:100}}')
+train_infos = ('nuscenes_infos_train.pkl'
+               if percent == 100 else f'nuscenes_infos_train_{percent:g}.pkl')
+
+points = [
+    dict(type='LoadPointsFromFile', coord_type='LIDAR', load_dim=5, use_dim=4),
+    dict(type='ScaleIntensity', scale=1 / 255),
+]
+labels = [
+    dict(
+        type='LoadAnnotations3D',
+        with_bbox_3d=False,
+        with_label_3d=False,
+        with_seg_3d=True,
+        seg_3d_dtype='np.uint8',
+        dataset_type='nuscenes'),
+    dict(type='PointSegClassMapping'),
+]
+train_pipeline = points + labels + [
+    dict(
+        type='RandomFlip3D',
+        sync_2d=False,
+        flip_ratio_bev_horizontal=0.5,
+        flip_ratio_bev_vertical=0.5),
+    dict(
+        type='GlobalRotScaleTrans',
+        rot_range=[-3.141592653589793, 3.141592653589793],
+        scale_ratio_range=[1., 1.],
+        translation_std=[0., 0., 0.]),
+    dict(type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask']),
+]
+test_pipeline = points + labels + [
+    dict(type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask'])
+]
+data_prefix = dict(pts='samples/LIDAR_TOP', pts_semantic_mask=f'lidarseg/{version}')
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='NuScenesSegDataset',
+        data_root=data_root,
+        ann_file=train_infos,
+        data_prefix=data_prefix,
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='NuScenesSegDataset',
+        data_root=data_root,
+        ann_file='nuscenes_infos_val.pkl',
+        data_prefix=data_prefix,
+        pipeline=test_pipeline,
+        test_mode=True))
+test_dataloader = dict(**val_dataloader)
+val_evaluator = dict(type='SegMetric')
+test_evaluator = val_evaluator
+
+# `tools/test.py ... --submission DIR`: the hidden test set, whose predictions are written.
+submission = '{{$NCLR_SUBMISSION:none}}'
+if submission != 'none':
+    test_dataloader['dataset'] = dict(
+        type='NuScenesSegDataset',
+        data_root=data_root,
+        ann_file='nuscenes_infos_test.pkl',
+        data_prefix=data_prefix,
+        pipeline=points + [dict(type='Pack3DDetInputs', keys=['points'])],
+        test_mode=True)
+    test_evaluator = dict(type='NuScenesSubmission', out_dir=submission, data_root=data_root)

@@ -1,0 +1,46 @@
+"""SECOND on the boxes of the demo world, 0.1 m voxels ahead of the sensor, minutes on a CPU.
+
+NCLR_FRACTION, NCLR_CHECKPOINT (of `pretrain_demo_voxelnet.py`) as in the others; NCLR_KITTI_ROOT:
+a demo world in KITTI's layout with the host's infos. As many steps for each label fraction.
+Cars alone are pasted: of the other classes a small fraction may have no object.
+"""
+_base_ = ['./second_kitti.py']
+point_cloud_range = [0, -25.6, -3, 51.2, 25.6, 1]
+
+model = dict(
+    data_preprocessor=dict(
+        voxel_layer=dict(voxel_size=[0.1, 0.1, 0.1], point_cloud_range=point_cloud_range)),
+    middle_encoder=dict(sparse_shape=[41, 512, 512]),
+    backbone=dict(layer_nums=[2, 2]),
+    bbox_head=dict(
+        anchor_generator=dict(ranges=[
+            [0, -25.6, height, 51.2, 25.6, height] for height in (-0.6, -0.6, -1.78)
+        ])),
+    # Few boxes: KITTI's evaluation is slow without a GPU.
+    test_cfg=dict(score_thr=0.2, max_num=10))
+
+train_pipeline = _base_.train_pipeline
+for step in train_pipeline:
+    if step['type'] == 'ObjectSample':
+        step['db_sampler']['sample_groups'] = dict(Car=8, Pedestrian=0, Cyclist=0)
+    if 'point_cloud_range' in step:
+        step['point_cloud_range'] = point_cloud_range
+test_pipeline = _base_.test_pipeline
+test_pipeline[1]['transforms'][-1]['point_cloud_range'] = point_cloud_range
+del step
+
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=1,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(dataset=dict(pipeline=train_pipeline)))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+
+train_cfg = dict(
+    _delete_=True, type='IterBasedTrainLoop', max_iters=600, val_begin=601)
+param_scheduler = [dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False)]
+default_hooks = dict(
+    checkpoint=dict(by_epoch=False, interval=200),
+    logger=dict(log_metric_by_epoch=False))
+log_processor = dict(by_epoch=False)

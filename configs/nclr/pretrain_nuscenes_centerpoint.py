@@ -1,0 +1,42 @@
+"""NCLR pretraining of CenterPoint's VoxelNet on nuScenes, six cameras, 0.1 x 0.1 x 0.2 m voxels.
+
+The encoder, the voxels, the height of the range and the inputs are those of mmdet3d's
+`centerpoint_voxel01`, which sees intensities of 0..255, and the time since the key frame as a
+fifth channel: 0 here, where only key frames are seen.
+"""
+_base_ = ['./pretrain_nuscenes_voxelnet.py']
+point_cloud_range = [-51.2, -51.2, -5, 51.2, 51.2, 3]
+image_size = (320, 160)
+yaw = 3.141592653589793
+translation = (15., 15., 0.)
+
+model = dict(
+    data_preprocessor=dict(voxel_size=(0.1, 0.1, 0.2)),
+    point_backbone=dict(
+        in_channels=5,
+        intensity_scale=255.,
+        encoder_channels=((16, 16, 32), (32, 32, 64), (64, 64, 128), (128, 128)),
+        encoder_paddings=((0, 0, 1), (0, 0, 1), (0, 0, (0, 1, 1)), (0, 0)),
+        block_type='basicblock'))
+
+train_pipeline = [
+    dict(type='LoadScan'),
+    dict(type='LoadImages'),
+    dict(type='RangeCrop', point_cloud_range=point_cloud_range),
+    dict(type='RandomPlacement', yaw=yaw, translation=translation),
+    dict(type='ResizeImages', size=image_size),
+    dict(type='RandomSceneFlip', prob=0.5),
+    dict(type='PhotometricDistortion'),
+    dict(type='PackCalibrationInputs'),
+]
+test_pipeline = [
+    dict(type='LoadScan'),
+    dict(type='LoadImages'),
+    dict(type='RangeCrop', point_cloud_range=point_cloud_range),
+    dict(type='RandomPlacement', yaw=yaw, translation=translation),
+    dict(type='ResizeImages', size=image_size),
+    dict(type='PackCalibrationInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

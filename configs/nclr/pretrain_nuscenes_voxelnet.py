@@ -1,0 +1,12 @@
+"""NCLR pretraining of SECOND's VoxelNet on nuScenes, six cameras, 0.05 x 0.05 x 0.1 m voxels.
+
+For detectors with voxels of this size and four channels; `pretrain_nuscenes_centerpoint.py` is for
+CenterPoint. The range: see `pretrain_skitti_voxelnet.py`.
+"""
+_base_ = [
+    '../_base_/models/nclr_voxelnet.py', '../_base_/datasets/nuscenes.py',
+    '../_base_/schedules/adamw_cosine_30k.py', '../_base_/default_runtime.py'
+]
+# 50 epochs of 28,130 key frames in steps of 16.
+train_cfg = dict(max_iters=88000, val_interval=4000)
+auto_scale_lr = dict(base_batch_size=16)

@@ -1,0 +1,13 @@
+"""Panoptic MinkUNet-34 trained on the mini set of nuScenes (paper, Table 5), evaluated on the full
+validation set.
+
+As minkunet34_nuscenes.py, and NCLR_NUSCENES_MINI_ROOT: the mini set with labels, and its infos by
+mmdet3d's `tools/create_data.py nuscenes --version v1.0-mini`.
+"""
+_base_ = ['./minkunet34_nuscenes.py']
+
+train_dataloader = dict(
+    dataset=dict(
+        data_root='{{$NCLR_NUSCENES_MINI_ROOT:data/nuscenes-mini}}',
+        ann_file='nuscenes_infos_train.pkl',
+        data_prefix=dict(pts_semantic_mask='lidarseg/v1.0-mini')))

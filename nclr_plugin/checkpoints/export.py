@@ -1,0 +1,130 @@
+"""A backbone as a plain file for the host's own way to load it."""
+from __future__ import annotations
+
+import argparse
+from collections import OrderedDict
+from pathlib import Path
+from typing import Dict
+
+import torch
+from torch import Tensor
+
+from .errors import PretrainedWeightsError
+from .key_maps import (LAYOUTS, TO_OPENPCDET, find_prefix_and_layout, kernel_library, looks_like,
+                       rename)
+from .layouts import looks_like_spconv1, to_spconv2
+from .loading import LoadReport, read_state_dict
+from .parts import bev_name, is_point_backbone, is_sparse_encoder, names_of_complete
+from .stem import second_stem_layer
+
+
+def export_backbone(checkpoint: str, to: str, out: str, min_match: float = 1.0) -> LoadReport:
+    """Write the point backbone of a checkpoint in a host's names.
+
+    A detector's bird's-eye-view network goes along where the checkpoint has one.
+
+    Args:
+        checkpoint: Any that :func:`~nclr_plugin.checkpoints.load_pretrained` knows.
+        to: ``'mmdet3d'``: for ``load_from``, names ``backbone.*`` for a segmentor and
+            ``middle_encoder.*`` (``backbone.*``, ``neck.*``) for a detector. ``'openpcdet'``: for
+            ``--pretrained_model``, names ``backbone_3d.*`` (``backbone_2d.*``).
+        out: The file to write; its folder is made.
+        min_match: The least share of a whole backbone's tensors that the file must have.
+
+    Returns:
+        The names of each kind; ``missing`` are those that a whole backbone would have.
+
+    Raises:
+        FileNotFoundError: No such file.
+        BrokenCheckpointError: torch cannot read the file.
+        PretrainedWeightsError: The file has no point backbone, less than ``min_match`` of it, or
+            one that the host does not have; nothing is written then.
+    """
+    source = read_state_dict(checkpoint)
+    report = LoadReport(str(checkpoint))
+    points = _extract(source, report)
+    if not points or report.match_ratio < min_match:
+        raise PretrainedWeightsError(
+            f'{report.summary()}\nexpected a point backbone with at least {min_match:.0%} of its '
+            f'tensors; the checkpoint looks like {looks_like(source)}, its first names are '
+            f'{list(source)[:3]}; give a checkpoint of a MinkUNet, SPVCNN or SparseEncoder')
+    detector = is_sparse_encoder(points)
+    bev = _extract_bev(source) if detector else {}
+    if to == 'openpcdet' and not detector:
+        raise PretrainedWeightsError(
+            f"checkpoint '{checkpoint}': expected a SparseEncoder, found {looks_like(points)}, "
+            'which OpenPCDet does not have; export it --to mmdet3d')
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    torch.save(_for_openpcdet(points, bev) if to == 'openpcdet' else _for_mmdet3d(points, bev), out)
+    return report
+
+
+def _extract(source: Dict[str, Tensor], report: LoadReport) -> 'OrderedDict[str, Tensor]':
+    """Take the point backbone out, in mmdet3d's names and spconv 2's layout."""
+    report.prefix, report.layout, _ = find_prefix_and_layout(source, is_point_backbone)
+    inside = {name[len(report.prefix):]: tensor for name, tensor in source.items()
+              if name.startswith(report.prefix)}
+    library = kernel_library(inside)
+    kernels = [tensor for tensor in inside.values() if tensor.dim() == 5]
+    spconv1 = bool(kernels) and all(map(looks_like_spconv1, kernels))
+    found = OrderedDict()
+    for name, tensor in inside.items():
+        host_name = rename(name, LAYOUTS[report.layout])
+        if not is_point_backbone(host_name):
+            report.unexpected.append(name)
+            continue
+        if name.endswith('.kernel') or (spconv1 and tensor.dim() == 5):
+            tensor = to_spconv2(tensor, library)
+            report.reshaped.append(host_name)
+        found[host_name] = tensor.contiguous()
+    report.matched = list(found)
+    completed = {} if is_sparse_encoder(found) else second_stem_layer(found)
+    report.completed = list(completed)
+    found.update(completed)
+    report.missing = [name for name in names_of_complete(found) if name not in found]
+    return found
+
+
+def _extract_bev(source: Dict[str, Tensor]) -> 'OrderedDict[str, Tensor]':
+    """Take SECOND's two-dimensional network out, in mmdet3d's names: blocks.*, deblocks.*."""
+    found = OrderedDict((bev_name(name), tensor) for name, tensor in source.items()
+                        if bev_name(name))
+    # OpenPCDet's first layer is the padding, which has no weights
+    padded = 'blocks.0.0.weight' not in found
+    return OrderedDict((rename(name, LAYOUTS['OpenPCDet']) if padded else name, tensor)
+                       for name, tensor in found.items())
+
+
+def _for_mmdet3d(points: Dict[str, Tensor], bev: Dict[str, Tensor]) -> dict:
+    head = 'middle_encoder' if is_sparse_encoder(points) else 'backbone'
+    state = OrderedDict((f'{head}.{name}', tensor) for name, tensor in points.items())
+    for name, tensor in bev.items():
+        state[f"{'neck' if name.startswith('deblocks') else 'backbone'}.{name}"] = tensor
+    # Without the version, mmdet3d permutes kernels as if they came from spconv 1.
+    state._metadata = OrderedDict((name.rpartition('.')[0], dict(version=2)) for name in state)
+    return dict(meta=dict(), state_dict=state)
+
+
+def _for_openpcdet(points: Dict[str, Tensor], bev: Dict[str, Tensor]) -> dict:
+    state = {f'backbone_3d.{rename(name, TO_OPENPCDET)}': t for name, t in points.items()}
+    state.update({f'backbone_2d.{rename(name, TO_OPENPCDET)}': t for name, t in bev.items()})
+    return dict(model_state=state)
+
+
+def main() -> None:
+    """Parse the command line, write the file and print what went into it."""
+    parser = argparse.ArgumentParser(
+        description='Write the point backbone of a checkpoint as a plain file for a host.')
+    parser.add_argument('checkpoint', help='of an NCLR run, a host or a published code')
+    parser.add_argument('--to', choices=['mmdet3d', 'openpcdet'], required=True,
+                        help="mmdet3d: for load_from; openpcdet: for --pretrained_model")
+    parser.add_argument('--out', required=True, help='the file to write')
+    parser.add_argument('--min-match', type=float, default=1.0,
+                        help='least share of a whole backbone that the checkpoint must have')
+    args = parser.parse_args()
+    try:
+        report = export_backbone(args.checkpoint, args.to, args.out, args.min_match)
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(f'error: {error}') from error
+    print(report.summary())
+    print(f'written: {args.out}')

@@ -1,0 +1,87 @@
+"""How sparse-convolution libraries store a kernel, and the way to spconv 2's layout.
+
+Every library here computes a cross-correlation, ``out[p] = sum_o W[o] in[stride * p + o]``; they
+differ in how ``W`` is laid out:
+
+========================  ==============================  ======================================
+library                   shape                           order of the offsets
+========================  ==============================  ======================================
+spconv 2                  ``(C_out, K1, K2, K3, C_in)``   one axis per index column (x, y, z in
+                                                          mmdet3d's segmentors; z, y, x in the
+                                                          detectors of both hosts)
+spconv 1 (also in mmcv)   ``(K1, K2, K3, C_in, C_out)``   the same
+MinkowskiEngine 0.5       ``(K^3, C_in, C_out)``          x fastest
+TorchSparse 1.4           ``(K^3, C_in, C_out)``          odd sizes: x fastest; even sizes: z
+                                                          fastest
+========================  ==============================  ======================================
+
+Kernels of one voxel are stored as ``(C_in, C_out)`` by the last two, and spconv 2 multiplies by
+them as if their memory were ``(C_in, C_out)``, whatever their shape says.
+"""
+from __future__ import annotations
+
+from typing import Optional, Sequence
+
+from torch import Tensor
+
+TORCHSPARSE = 'TorchSparse'
+MINKOWSKI = 'MinkowskiEngine'
+
+
+def to_spconv2(kernel: Tensor, library: str) -> Tensor:
+    """Turn the kernel of another library into spconv 2's layout.
+
+    Args:
+        kernel: (K1, K2, K3, C_in, C_out) of spconv 1; (K^3, C_in, C_out) of the two others, or
+            (C_in, C_out) for a kernel of one voxel.
+        library: Which of the two others: ``'TorchSparse'`` or ``'MinkowskiEngine'``.
+
+    Returns:
+        (C_out, K1, K2, K3, C_in); the spatial axes of the two others are x, y, z.
+
+    Raises:
+        ValueError: The number of offsets is no cube.
+    """
+    c_in, c_out = kernel.shape[-2:]
+    offsets = kernel.shape[:-2].numel()
+    if offsets == 1:
+        return kernel.reshape(c_out, 1, 1, 1, c_in)
+    if kernel.dim() == 5:
+        return kernel.permute(4, 0, 1, 2, 3)
+    size = round(offsets**(1 / 3))
+    if kernel.dim() != 3 or size**3 != offsets:
+        raise ValueError(f'expected a cubic kernel (K^3, C_in, C_out), found {tuple(kernel.shape)}')
+    cube = kernel.reshape(size, size, size, c_in, c_out)
+    x_fastest = library == MINKOWSKI or size % 2
+    return cube.permute(4, 2, 1, 0, 3) if x_fastest else cube.permute(4, 0, 1, 2, 3)
+
+
+def fit_to_shape(tensor: Tensor, shape: Sequence[int], library: str) -> Optional[Tensor]:
+    """Bring a tensor to the shape that a model has, if a layout explains the difference.
+
+    Args:
+        tensor: From a checkpoint.
+        shape: Of the model's tensor of the same name.
+        library: As of :func:`to_spconv2`.
+
+    Returns:
+        The tensor itself where the shapes agree, a kernel of another library in the layout of
+        spconv 2, or ``None``: another width or another kernel size.
+    """
+    if tensor.shape == tuple(shape):
+        return tensor
+    if len(shape) == 5 and tensor.dim() in (2, 3, 5):
+        volume = shape[1] * shape[2] * shape[3]
+        if tensor.shape[:-2].numel() == volume and tensor.shape[-2:] == (shape[4], shape[0]):
+            kernel = to_spconv2(tensor, library)
+            return kernel if kernel.shape == tuple(shape) else None
+    return None
+
+
+def looks_like_spconv1(kernel: Tensor) -> bool:
+    """Whether a five-dimensional kernel begins with three sizes instead of the output channels.
+
+    For files without a model at hand. Kernels are at most 7 wide and no published network has so
+    few output channels.
+    """
+    return kernel.dim() == 5 and kernel.shape[0] <= 7

@@ -1,0 +1,43 @@
+"""The second convolution of a MinkUNet's stem, for published networks that have one only."""
+from __future__ import annotations
+
+from typing import Dict
+
+import torch
+from torch import Tensor
+
+_FIRST, _SECOND = 'conv_input.0.', 'conv_input.1.'
+_NORMAL = torch.distributions.Normal(0., 1.)
+
+
+def second_stem_layer(state: Dict[str, Tensor], eps: float = 1e-5) -> Dict[str, Tensor]:
+    """Write the layer that leaves the first one's output as it is.
+
+    The published MinkUNet34 of NCLR, BEVContrast and ALSO has one convolution in its stem, mmdet3d
+    has two. A kernel that is 1 at its centre does nothing, and neither does the norm behind it if
+    it undoes its own normalisation: exactly with stored statistics, closely with those of a batch,
+    as the output of the first norm and ReLU is that of a normal distribution cut at 0.
+
+    Args:
+        state: A point backbone in mmdet3d's names.
+        eps: Of the norm.
+
+    Returns:
+        The tensors ``conv_input.1.*``; nothing if there are any, or no first layer.
+    """
+    first = f'{_FIRST}1.weight' in state and f'{_FIRST}1.bias' in state
+    if not first or any(name.startswith(_SECOND) for name in state):
+        return {}
+    std, mean = state[f'{_FIRST}1.weight'].double().abs(), state[f'{_FIRST}1.bias'].double()
+    share = _NORMAL.cdf(mean / std.clamp(min=1e-12))
+    density = _NORMAL.log_prob(mean / std.clamp(min=1e-12)).exp()
+    cut_mean = std * density + mean * share
+    variance = (mean**2 + std**2) * share + mean * std * density - cut_mean**2
+    variance = variance.clamp(min=eps)
+    kernel = torch.zeros(len(mean), 3, 3, 3, len(mean))
+    kernel[:, 1, 1, 1] = torch.eye(len(mean))
+    norm = dict(weight=(variance + eps).sqrt(), bias=cut_mean, running_mean=cut_mean,
+                running_var=variance)
+    return {f'{_SECOND}0.weight': kernel,
+            **{f'{_SECOND}1.{name}': tensor.float() for name, tensor in norm.items()},
+            f'{_SECOND}1.num_batches_tracked': torch.tensor(0)}

@@ -1,0 +1,60 @@
+"""Labels that do not fit are found before training, not in the middle of it."""
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from mmengine.dist import get_dist_info
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+from ...datasets.errors import DataLayoutError
+from ...datasets.segmentation import check_labels
+
+
+@HOOKS.register_module()
+class LabelCheckHook(Hook):
+    """Check the label files of mmdet3d's segmentation data sets before anything runs.
+
+    Every frame of the training and the validation set, or of the test set: is its label file as
+    long as its scan, and is each label in the map? See
+    :func:`~nclr_plugin.datasets.segmentation.check_labels`. It reads every label file once, a small
+    part of what an epoch reads; several processes share the files. Data sets whose pipeline loads
+    no labels are passed over.
+
+    Raises:
+        DataLayoutError: If a data set is empty, or a label file does not fit.
+    """
+
+    def before_train(self, runner: Any) -> None:
+        """Check what is trained and validated on."""
+        self._check(runner, runner.train_dataloader.dataset)
+        if runner.val_loop is not None:
+            self._check(runner, runner.val_dataloader.dataset)
+
+    def before_test(self, runner: Any) -> None:
+        """Check what is tested on."""
+        self._check(runner, runner.test_dataloader.dataset)
+
+    def _check(self, runner: Any, dataset: Any) -> None:
+        if len(dataset) == 0:
+            raise DataLayoutError(f"'{dataset.ann_file}': expected frames, found none; the label "
+                                  'fraction selects nothing, write it by tools/create_infos.py.')
+        transforms = {type(transform).__name__: transform
+                      for transform in dataset.pipeline.transforms}
+        labels = transforms.get('LoadAnnotations3D') or transforms.get('LoadPanopticLabels')
+        if labels is None or not labels.with_seg_3d:
+            return
+        label_map = dataset.metainfo.get('seg_label_mapping')
+        rank, world_size = get_dist_info()
+        start = time.time()
+        infos = map(dataset.get_data_info, range(rank, len(dataset), world_size))
+        checked = check_labels(
+            ((info['lidar_path'], info['pts_semantic_mask_path']) for info in infos),
+            lidar_dim=transforms['LoadPointsFromFile'].load_dim,
+            dtype=labels.seg_3d_dtype,
+            # Maps that are no dict list the indices of a table, which need not be labels.
+            known=list(label_map) if isinstance(label_map, dict) else None,
+            offset=labels.seg_offset)
+        runner.logger.info(f'Labels of {checked} frames fit their scans and the map '
+                           f'({time.time() - start:.1f} s).')

@@ -1,0 +1,176 @@
+"""Predictions in the form that the servers of segmentation benchmarks take."""
+from __future__ import annotations
+
+import json
+import os
+from abc import abstractmethod
+from pathlib import PurePath
+from typing import Any, Dict, List, Sequence, Tuple
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from mmengine.registry import METRICS
+
+from ..datasets.errors import DataLayoutError
+
+FLOAT_BYTES = 4
+# Of mmdet3d's 19 classes of SemanticKITTI, in their order.
+SEMANTICKITTI_IDS = (10, 11, 15, 18, 20, 30, 31, 32, 40, 44, 48, 49, 50, 51, 70, 71, 72, 80, 81)
+NUSCENES_IDS = tuple(range(1, 17))  # of the 16 classes of the challenge; 0 must not be predicted
+NUSCENES_META = dict(use_camera=False, use_lidar=True, use_radar=False, use_map=False,
+                     use_external=False)
+
+
+class SubmissionMetric(BaseMetric):
+    """Write a label file for each scan, then read all of them again and check them.
+
+    It takes the place of a metric where there is no ground truth. Each process writes the files of
+    its scans.
+
+    Args:
+        out_dir: Folder of the submission; files that are there are overwritten.
+        kwargs: As for mmengine's ``BaseMetric``.
+
+    Attributes:
+        ids: The label to be written for each class.
+        dtype: NumPy name of a label's type.
+        lidar_dim: float32 values of a point in the scans, for the check.
+
+    Raises:
+        DataLayoutError: If a file does not fit its scan, or has a label that is not to be written.
+    """
+    ids: Tuple[int, ...] = ()
+    dtype = ''
+    lidar_dim = 0
+
+    def __init__(self, out_dir: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.out_dir = out_dir
+
+    @abstractmethod
+    def file_of(self, lidar_path: str) -> str:
+        """The file for a scan, relative to ``out_dir``."""
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Write the predictions of a batch.
+
+        Args:
+            data_batch: Not used.
+            data_samples: mmdet3d's data samples as dicts, with ``lidar_path`` and
+                ``pred_pts_seg['pts_semantic_mask']`` (N,), a class for each point of the scan.
+        """
+        labels = np.array(self.ids, dtype=self.dtype)
+        for sample in data_samples:
+            path = os.path.join(self.out_dir, self.file_of(sample['lidar_path']))
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            classes = sample['pred_pts_seg']['pts_semantic_mask']
+            labels[np.asarray(classes.cpu())].tofile(path)
+            self.results.append((path, sample['lidar_path']))
+
+    def compute_metrics(self, results: List[Tuple[str, str]]) -> Dict[str, float]:
+        """Check the files of all processes.
+
+        Returns:
+            ``scans``, their number.
+        """
+        check_predictions(results, self.ids, self.dtype, self.lidar_dim)
+        print_log(f'{self.out_dir}: predictions of {len(results)} scans, read again and checked.',
+                  logger='current')
+        return dict(scans=float(len(results)))
+
+
+@METRICS.register_module()
+class SemanticKittiSubmission(SubmissionMetric):
+    """SemanticKITTI: ``sequences/NN/predictions/NNNNNN.label``, uint32, raw labels.
+
+    The server wants a zip of the folder ``sequences`` with all of 11 to 21.
+
+    Args:
+        out_dir: Folder that will hold ``sequences``.
+    """
+    ids = SEMANTICKITTI_IDS
+    dtype = 'uint32'
+    lidar_dim = 4
+
+    def file_of(self, lidar_path: str) -> str:
+        """The file for ``.../sequences/NN/velodyne/NNNNNN.bin``."""
+        path = PurePath(lidar_path)
+        return os.path.join('sequences', path.parts[-3], 'predictions', f'{path.stem}.label')
+
+
+@METRICS.register_module()
+class NuScenesSubmission(SubmissionMetric):
+    """nuScenes-lidarseg: ``lidarseg/test/TOKEN_lidarseg.bin``, uint8, and ``test/submission.json``.
+
+    Args:
+        out_dir: Folder that will hold ``lidarseg`` and ``test``; the server wants a zip of both.
+        data_root: Folder that holds the tables, which tell the token of a scan.
+        version: Folder of the tables.
+        eval_set: ``'test'``, or the split that is predicted for a rehearsal.
+
+    Raises:
+        FileNotFoundError: If there is no table ``sample_data``.
+    """
+    ids = NUSCENES_IDS
+    dtype = 'uint8'
+    lidar_dim = 5
+
+    def __init__(self, out_dir: str, data_root: str, version: str = 'v1.0-test',
+                 eval_set: str = 'test', **kwargs: Any) -> None:
+        super().__init__(out_dir, **kwargs)
+        self.eval_set = eval_set
+        table = os.path.join(data_root, version, 'sample_data.json')
+        if not os.path.isfile(table):
+            raise FileNotFoundError(f"'{table}': expected nuScenes' table of files, which tells "
+                                    'the token of a scan, found none; set data_root and version.')
+        with open(table) as file:
+            self.tokens = {PurePath(row['filename']).name: row['token'] for row in json.load(file)
+                           if row['is_key_frame'] and 'LIDAR_TOP' in row['filename']}
+
+    def file_of(self, lidar_path: str) -> str:
+        """The file for ``.../samples/LIDAR_TOP/NAME.pcd.bin``."""
+        name = PurePath(lidar_path).name
+        if name not in self.tokens:
+            raise DataLayoutError(f"scan '{lidar_path}': expected a key frame of the table "
+                                  'sample_data, found it is none; set version to the one of the '
+                                  'info file.')
+        return os.path.join('lidarseg', self.eval_set, f'{self.tokens[name]}_lidarseg.bin')
+
+    def compute_metrics(self, results: List[Tuple[str, str]]) -> Dict[str, float]:
+        """Write ``submission.json`` and check the files."""
+        folder = os.path.join(self.out_dir, self.eval_set)
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, 'submission.json'), 'w') as file:
+            json.dump(dict(meta=NUSCENES_META), file)
+        return super().compute_metrics(results)
+
+
+def check_predictions(files: Sequence[Tuple[str, str]], ids: Sequence[int], dtype: str,
+                      lidar_dim: int) -> None:
+    """Read label files and compare them with their scans.
+
+    Args:
+        files: Label file and scan.
+        ids: The labels that may occur.
+        dtype: NumPy name of a label's type.
+        lidar_dim: float32 values of a point in a scan.
+
+    Raises:
+        DataLayoutError: Naming the first file that is absent, too short or long, or holds another
+            label.
+    """
+    for path, scan in files:
+        if not os.path.isfile(path):
+            raise DataLayoutError(f"prediction '{path}': expected a file, found none.")
+        labels = np.fromfile(path, dtype=dtype)
+        points = os.path.getsize(scan) // (FLOAT_BYTES * lidar_dim)
+        size = points * np.dtype(dtype).itemsize
+        if os.path.getsize(path) != size:
+            raise DataLayoutError(f"prediction '{path}': expected {points} labels, {size} bytes, "
+                                  f"for the points of '{scan}', found {os.path.getsize(path)} "
+                                  'bytes; is the test pipeline dropping points?')
+        wrong = np.setdiff1d(labels, ids)
+        if len(wrong):
+            raise DataLayoutError(f"prediction '{path}': expected labels of {list(ids)}, found "
+                                  f'{wrong.tolist()}.')

@@ -1,0 +1,154 @@
+"""A detector's sparse encoder in the pretrainers' interface, whichever host it is of."""
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import List, NamedTuple, Sequence
+
+import torch
+from spconv.pytorch import SparseConv3d, SparseConvTensor, SparseSequential
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .sparse_interpolation import interpolate
+
+# Voxels that are left free before a scan's first one, on the ground plane. No coarse voxel is lost
+# at the edge then, and an index j of strides s = 8 and 16, whose positions the pretrainer uses,
+# lies at voxel s j + (s - 1) / 2 to within one half, where VoxelBatch.centres takes it to lie.
+EDGE = 12
+DETECTOR_HEIGHT = 41  # voxels; the detectors' sparse_shape is (41, ...) whatever their voxel size
+TOKEN_STRIDE = 2  # of the tokens, in pixels of the detectors' bird's-eye map
+
+
+class EncoderLevel(NamedTuple):
+    """Features (K, C) of voxels and their ``batch, x, y, z`` indices (K, 4)."""
+    features: Tensor
+    indices: Tensor
+
+
+class SplitEncoder(nn.Module):
+    """Part of a module that has a host's sparse encoder; the module is initialised before it.
+
+    Around the encoder there are the few layers that pretraining needs: ``tokens`` merges 2 x 2 of
+    the map's columns for the fusion, ``lateral`` and ``mix`` make the per-point features. A point
+    gets, from each stride, the features of the voxels around it, interpolated (paper, section
+    3.2), so that points above each other have different features, which a bird's-eye map cannot
+    give them.
+
+    The input is that of the detectors: means of x, y, z and intensity in a voxel. The encoder is
+    a convolution: a range matters to it only at its edges. On the ground plane nothing is cut off
+    here. Upwards, as in the detectors, voxels are counted from the lowest in a grid of 41: crop
+    scans to the detectors' range of height.
+    """
+
+    def add_layers(self, in_channels: int, level_channels: Sequence[int],
+                   down_paddings: Sequence, intensity_scale: float, out_channels: int) -> None:
+        """Add what surrounds the encoder.
+
+        Args:
+            in_channels: Channels of a voxel in the detector. Those beyond the given ones are 0: on
+                nuScenes, detectors have the time since the key frame as the fifth.
+            level_channels: Of the strides 1, 2, ... and of the encoder's output.
+            down_paddings: Padding z, y, x, or one number, of the convolutions that go down.
+            intensity_scale: Factor from intensity 0..1 to what the detector sees: 255 on nuScenes.
+            out_channels: Channels of the per-point features.
+        """
+        self.in_channels = in_channels
+        self.intensity_scale = intensity_scale
+        channels = level_channels[-1]
+        step = (1, TOKEN_STRIDE, TOKEN_STRIDE)
+        self.tokens = SparseSequential(
+            SparseConv3d(channels, channels, step, stride=step, bias=False, indice_key='tokens'),
+            nn.BatchNorm1d(channels, eps=1e-3, momentum=0.01), nn.ReLU(inplace=True))
+        self.level_channels = tuple(level_channels)
+        self.bottleneck_channels = channels
+        self.stride = 2**(len(level_channels) - 1)
+        self.out_channels = out_channels
+        self.lateral = nn.ModuleList(
+            nn.Linear(channels, out_channels, bias=False) for channels in level_channels)
+        self.mix = nn.Sequential(
+            nn.BatchNorm1d(out_channels), nn.ReLU(inplace=True),
+            nn.Linear(out_channels, out_channels, bias=False),
+            nn.BatchNorm1d(out_channels), nn.ReLU(inplace=True))
+        self.first_centres = _first_centres(down_paddings)
+
+    @abstractmethod
+    def encoder_steps(self) -> List[nn.Module]:
+        """The encoder's parts in their order, the last one its output convolution."""
+
+    def encode(self, voxel_feats: Tensor, coors: Tensor) -> List[EncoderLevel]:
+        """Voxels (M, C) and their ``batch, x, y, z`` indices (M, 4) -> levels of the encoder.
+
+        The first level has the input's voxels, each further one twice the stride; the last are
+        the tokens at ``self.stride``. Mixed precision is off here, as in mmdet3d.
+        """
+        with torch.autocast(voxel_feats.device.type, enabled=False):
+            width, length, height = (coors.amax(0)[1:] + 1).tolist()
+            whole = 2 * self.stride
+            shape = [height, *((side + EDGE) // whole * whole + whole for side in (length, width))]
+            # The detectors' steps: 41 -> 21 -> 11 -> 5 -> 2 up; on from there for higher scans.
+            shape[0] = DETECTOR_HEIGHT + max(0, -(-(height - DETECTOR_HEIGHT) // 16) * 16)
+            batch, x, y, z = coors.unbind(1)
+            grid = torch.stack((batch, z, y + EDGE, x + EDGE), 1).contiguous()
+            x = SparseConvTensor(
+                self._detector_inputs(voxel_feats), grid, shape, int(coors[-1, 0]) + 1)
+            *steps, conv_out = self.encoder_steps()
+            levels = []
+            for step in steps:
+                x = step(x)
+                if levels and x.spatial_shape == levels[-1].spatial_shape:
+                    levels.pop()
+                levels.append(x)
+            levels.append(self.tokens(conv_out(x)))
+        return [EncoderLevel(level.features, self._indices(number, level.indices))
+                for number, level in enumerate(levels)]
+
+    def decode(self, levels: List[EncoderLevel], bottleneck_feats: Tensor) -> Tensor:
+        """Levels of :meth:`encode`, the bottleneck's features replaced -> (M, out_channels)."""
+        voxels = levels[0]
+        with torch.autocast(bottleneck_feats.device.type, enabled=False):
+            total = self.lateral[0](voxels.features)
+            for number, (level, project) in enumerate(zip(levels, self.lateral)):
+                if number == 0:
+                    continue
+                last = number == len(levels) - 1
+                feats = project(bottleneck_feats.float() if last else level.features)
+                # In cells of the level, whose index j has its centre where its kernel has it.
+                stride = 2**number
+                first = self.first_centres[number].to(feats)
+                cells = (voxels.indices[:, 1:] - first) / stride + self._shift(number).to(feats)
+                positions = torch.cat((voxels.indices[:, :1].to(cells), cells), 1)
+                total = total + interpolate(feats, level.indices, positions)
+            return self.mix(total)
+
+    def forward(self, voxel_feats: Tensor, coors: Tensor) -> Tensor:
+        """Per-point features without fusion: (M, C), (M, 4) -> (M, out_channels)."""
+        levels = self.encode(voxel_feats, coors)
+        return self.decode(levels, levels[-1].features)
+
+    def _detector_inputs(self, voxel_feats: Tensor) -> Tensor:
+        feats = voxel_feats.float()
+        known = torch.cat((feats[:, :3], feats[:, 3:4] * self.intensity_scale, feats[:, 4:]), 1)
+        return F.pad(known, (0, self.in_channels - known.shape[1]))
+
+    def _shift(self, number: int) -> Tensor:
+        """What brings indices of a level nearest to voxel ``stride j + (stride - 1) / 2``."""
+        stride = 2**number
+        return ((self.first_centres[number] - (stride - 1) / 2) / stride).round()
+
+    def _indices(self, number: int, grid: Tensor) -> Tensor:
+        batch, z, y, x = grid.unbind(1)
+        shift = self._shift(number).to(grid)
+        return torch.stack((batch, x + shift[0], y + shift[1], z + shift[2]), 1)
+
+
+def _first_centres(down_paddings: Sequence) -> List[Tensor]:
+    """Where the voxel of index 0 of each level has its centre, x, y, z in input voxels."""
+    centres, stride = [torch.zeros(3)], 1
+    for padding in down_paddings:  # kernels of 3 in steps of 2
+        z, y, x = (padding, ) * 3 if isinstance(padding, int) else padding
+        centres.append(centres[-1] + stride * (1 - torch.tensor([x, y, z])))
+        stride *= 2
+    # The output: 3 in steps of 2 upwards; tokens: 2 in steps of 2 on the ground.
+    on_the_ground = (TOKEN_STRIDE - 1) / 2
+    centres.append(centres[-1] + stride * torch.tensor([on_the_ground, on_the_ground, 1.]))
+    return [centre - torch.tensor([EDGE, EDGE, 0]) for centre in centres]

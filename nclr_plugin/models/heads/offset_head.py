@@ -1,0 +1,79 @@
+"""Where the centre of the object is that a voxel belongs to."""
+from __future__ import annotations
+
+from typing import Dict, Sequence
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class OffsetHead(BaseModule):
+    """Predicts the offset from a voxel to the centre of its object (paper, section 4.4).
+
+    All points of a voxel share the centre, so that a point's offset is the centre less the point.
+    The centre of an object is the middle of the box around its points.
+
+    Args:
+        channels: Of the backbone's features.
+        thing_classes: The classes that have instances.
+        loss_offset: Distance of predicted and true centres; the host's L1 loss, summed over the
+            axes and averaged over the points of instances.
+        init_cfg: Weight initialisation.
+    """
+
+    def __init__(self,
+                 channels: int,
+                 thing_classes: Sequence[int],
+                 loss_offset: dict = dict(type='mmdet.L1Loss', loss_weight=1.0),
+                 init_cfg: dict = None) -> None:
+        super().__init__(init_cfg)
+        self.layers = nn.Sequential(
+            nn.Linear(channels, channels), nn.BatchNorm1d(channels), nn.ReLU(),
+            nn.Linear(channels, 3))
+        self.thing_classes = list(thing_classes)
+        self.loss_offset = MODELS.build(loss_offset)
+
+    def forward(self, voxel_feats: Tensor) -> Tensor:
+        """Features (M, C) -> offsets (M, 3), metres."""
+        return self.layers(voxel_feats)
+
+    def loss(self, centres: Sequence[Tensor], points: Sequence[Tensor],
+             semantic: Sequence[Tensor], instance: Sequence[Tensor]) -> Dict[str, Tensor]:
+        """Distance of the predicted centres from the true ones.
+
+        Args:
+            centres: B scans (N_b, 3), metres: the predicted centre of each point's object.
+            points: B scans (N_b, 3+), metres.
+            semantic: B scans (N_b,) true classes.
+            instance: B scans (N_b,) true instances; 0 is none.
+        """
+        predicted, true = [], []
+        for centre, point, classes, ids in zip(centres, points, semantic, instance):
+            # An id is one object within its class only.
+            labels = torch.stack((classes.long(), ids.long()), 1)
+            known = torch.isin(labels[:, 0], labels.new_tensor(self.thing_classes)) & (ids > 0)
+            predicted.append(centre[known])
+            true.append(box_centres(point[known, :3], labels[known]))
+        predicted, true = torch.cat(predicted), torch.cat(true)
+        loss = self.loss_offset(predicted, true, avg_factor=max(1, len(true)))
+        return dict(loss_offset=loss)
+
+
+def box_centres(points: Tensor, labels: Tensor) -> Tensor:
+    """The middle of the box around each group of points, for each point.
+
+    Args:
+        points: (N, 3), metres.
+        labels: (N, K) integers; points with the same row are a group.
+
+    Returns:
+        Tensor: (N, 3), metres.
+    """
+    groups, index = torch.unique(labels, dim=0, return_inverse=True)
+    row = index[:, None].expand(-1, 3)
+    extremes = [points.new_zeros(len(groups), 3).scatter_reduce(
+        0, row, points, reduce, include_self=False) for reduce in ('amin', 'amax')]
+    return ((extremes[0] + extremes[1]) / 2)[index]

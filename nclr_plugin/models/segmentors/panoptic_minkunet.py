@@ -1,0 +1,83 @@
+"""Panoptic segmentation: a MinkUNet with a semantic and an instance head."""
+from __future__ import annotations
+
+from typing import Dict, List
+
+import torch
+from mmdet3d.models.segmentors import MinkUNet
+from mmdet3d.registry import MODELS
+from mmdet3d.structures.det3d_data_sample import SampleList
+from torch import Tensor
+
+from .grouping import group_instances
+
+
+class PanopticMinkUNet(MinkUNet):
+    """mmdet3d's ``MinkUNet`` that also tells the objects of thing classes apart.
+
+    Paper, section 4.4: points of thing classes are moved by predicted offsets to the centres of
+    their objects and clustered there by mean shift.
+
+    Args:
+        offset_head: Config of an :class:`~nclr_plugin.models.heads.OffsetHead`.
+        test_cfg: ``bandwidth`` (metres) and ``min_points`` of the clusters, see
+            :func:`~nclr_plugin.models.segmentors.group_instances`.
+        kwargs: As in the host.
+
+    ``data_samples`` need ``gt_pts_seg`` with ``pts_semantic_mask`` and ``pts_instance_mask``
+    (0: no instance) for the loss, and get both in ``pred_pts_seg``.
+    """
+
+    def __init__(self, offset_head: dict, test_cfg: dict, **kwargs) -> None:
+        super().__init__(test_cfg=test_cfg, **kwargs)
+        self.offset_head = MODELS.build(offset_head)
+
+    def loss(self, inputs: dict, data_samples: SampleList) -> Dict[str, Tensor]:
+        """Losses of both heads."""
+        feats = self.extract_feat(inputs)
+        losses = self.decode_head.loss(feats, data_samples, self.train_cfg)
+        truth = [sample.gt_pts_seg for sample in data_samples]
+        losses.update(
+            self.offset_head.loss(
+                self._centres(feats, inputs, data_samples), inputs['points'],
+                [seg.pts_semantic_mask for seg in truth],
+                [seg.pts_instance_mask for seg in truth]))
+        return losses
+
+    def predict(self, inputs: dict, data_samples: SampleList) -> SampleList:
+        """Classes and instances of all points, in ``pred_pts_seg``.
+
+        Raises:
+            FloatingPointError: If the network has diverged.
+        """
+        feats = self.extract_feat(inputs)
+        logits = self.decode_head.predict(feats, data_samples)
+        centres = self._centres(feats, inputs, data_samples)
+        if not all(centre.isfinite().all() for centre in centres):
+            raise FloatingPointError(
+                'PanopticMinkUNet: expected finite centres of objects, found NaN or infinity: the '
+                'network has diverged; train it with a lower learning rate (NCLR_LR=0.02).')
+        data_samples = self.postprocess_result([x.transpose(0, 1) for x in logits], data_samples)
+        for sample, centre in zip(data_samples, centres):
+            found = sample.pred_pts_seg
+            semantic, instance = group_instances(
+                centre.cpu().numpy(), found.pts_semantic_mask.cpu().numpy(),
+                self.offset_head.thing_classes, **self.test_cfg)
+            found.pts_semantic_mask = torch.from_numpy(semantic).to(centre.device)
+            found.pts_instance_mask = torch.from_numpy(instance).to(centre.device)
+        return data_samples
+
+    def _centres(self, feats: Tensor, inputs: dict, data_samples: SampleList) -> List[Tensor]:
+        """Predicted centre of each point's object: B scans (N_b, 3), metres."""
+        voxels = inputs['voxels']['voxels'][:, :3] + self.offset_head(feats)
+        scan = torch.cat([sample.batch_idx for sample in data_samples])
+        centres = []
+        for index, sample in enumerate(data_samples):
+            of_scan = voxels[scan == index]
+            if sample.point2voxel_map.max() >= len(of_scan):
+                raise ValueError(
+                    'data_preprocessor.max_voxels: expected None, since points of dropped voxels '
+                    'have no offset, found a limit that a scan exceeds; thin the points in the '
+                    "pipeline instead, by dict(type='PointSample', num_points=...).")
+            centres.append(of_scan[sample.point2voxel_map])
+        return centres

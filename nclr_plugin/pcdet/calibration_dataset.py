@@ -1,0 +1,135 @@
+"""Scans, images and calibration as a data set of OpenPCDet."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from mmengine.registry import METRICS
+from pcdet.datasets import DatasetTemplate
+from torch.utils.data import get_worker_info
+
+from nclr_plugin.datasets import CalibrationDataset
+from . import nuscenes_reader  # noqa: F401, registers the reader
+from .config import plain
+
+
+class NCLRCalibrationDataset(DatasetTemplate):
+    """:class:`~nclr_plugin.datasets.CalibrationDataset` behind OpenPCDet's interface.
+
+    ``DATA_PATH``, ``POINT_CLOUD_RANGE``, ``POINT_FEATURE_ENCODING`` and the voxel size of
+    ``DATA_PROCESSOR`` are the host's. Its augmentations and processors know boxes, but neither
+    images nor extrinsics, so that here these are this project's:
+
+    - ``CALIBRATION.{train,test}``: arguments of ``CalibrationDataset``, ``reader`` first;
+    - ``TRANSFORMS.{train,test}``: transforms between the crop to ``POINT_CLOUD_RANGE`` (in the
+      frame of the sensor: before the random placement, so that the camera's view survives) and the
+      packing;
+    - ``METRICS``: names or configs of the metrics of :meth:`evaluation`.
+
+    A batch has ``points`` (N, 1 + C), the scan's number first, ``camera_imgs`` (V, 3, H, W) uint8
+    RGB, the views of all scans one after another, ``data_samples`` (a ``CalibrationDataSample``
+    for each scan), ``frame_id`` and ``batch_size``.
+    """
+
+    def __init__(self,
+                 dataset_cfg: Any,
+                 class_names: Sequence[str],
+                 training: bool = True,
+                 root_path: Optional[Path] = None,
+                 logger: Any = None) -> None:
+        super().__init__(dataset_cfg, class_names, training, root_path, logger)
+        encoding = self.point_feature_encoder
+        if list(encoding.used_feature_list) != list(encoding.src_feature_list):
+            raise ValueError(
+                'NCLRCalibrationDataset: expected the same used_feature_list and src_feature_list '
+                f'(the leading columns of a scan), found {encoding.used_feature_list} and '
+                f'{encoding.src_feature_list}.')
+        self.samples = CalibrationDataset(
+            data_root=str(self.root_path),
+            pipeline=[
+                dict(type='LoadScan', use_dim=encoding.num_point_features),
+                dict(type='LoadImages'),
+                dict(type='RangeCrop', point_cloud_range=self.point_cloud_range.tolist()),
+                *plain(dataset_cfg.TRANSFORMS[self.mode]),
+                dict(type='PackCalibrationInputs'),
+            ],
+            test_mode=not training,
+            **plain(dataset_cfg.CALIBRATION[self.mode]))
+        self.metrics = [
+            METRICS.build(dict(type=metric) if isinstance(metric, str) else metric)
+            for metric in plain(dataset_cfg.METRICS)
+        ]
+
+    def __len__(self) -> int:
+        passes = self.total_epochs if self._merge_all_iters_to_one_epoch else 1
+        return len(self.samples) * passes
+
+    def __getitem__(self, index: int) -> dict:
+        if self.training:
+            index += len(self.samples) * _epoch_seed()
+        return self.samples[index]
+
+    @staticmethod
+    def collate_batch(batch_list: List[dict], _unused: bool = False) -> Dict[str, Any]:
+        """Samples as a batch; see the class."""
+        inputs = [sample['inputs'] for sample in batch_list]
+        data_samples = [sample['data_samples'] for sample in batch_list]
+        points = [np.pad(scan['points'].numpy(), ((0, 0), (1, 0)), constant_values=number)
+                  for number, scan in enumerate(inputs)]
+        return dict(
+            points=np.concatenate(points),
+            camera_imgs=torch.cat([scan['imgs'] for scan in inputs]),
+            data_samples=data_samples,
+            frame_id=np.array([sample.frame_id for sample in data_samples]),
+            batch_size=len(batch_list))
+
+    def generate_prediction_dicts(self,
+                                  batch_dict: dict,
+                                  pred_dicts: List[dict],
+                                  class_names: Sequence[str],
+                                  output_path: Optional[Path] = None) -> List[dict]:
+        """What the host's test tool keeps of each scan, and merges over processes.
+
+        Args:
+            batch_dict: The batch.
+            pred_dicts: For each scan ``data_sample``, with predictions.
+            class_names: Not used.
+            output_path: Folder for the predicted ``lidar2cam``, a row of 16 numbers for each view
+                (``--save_to_file``).
+        """
+        annos = []
+        for prediction in pred_dicts:
+            sample = prediction['data_sample']
+            if output_path is not None:
+                name = sample.frame_id.replace('/', '_')
+                np.savetxt(Path(output_path) / f'{name}.txt', sample.pred_lidar2cam.flatten(1))
+            records = []
+            for metric in self.metrics:
+                metric.process(None, [sample.to_dict()])
+                records.append(metric.results.pop())
+            # The host counts the names of detected objects.
+            annos.append(dict(frame_id=sample.frame_id, name=np.zeros(0), records=records))
+        return annos
+
+    def evaluation(self, det_annos: List[dict], class_names: Sequence[str],
+                   **kwargs: Any) -> Tuple[str, Dict[str, float]]:
+        """Figures of the metrics over all scans, as text for the log and by name."""
+        figures = {}
+        for number, metric in enumerate(self.metrics):
+            values = metric.compute_metrics([anno['records'][number] for anno in det_annos])
+            figures.update({f'{metric.prefix}/{name}': value for name, value in values.items()})
+        width = max(map(len, figures), default=0)
+        lines = [f'{name:<{width}}  {value:.4f}' for name, value in figures.items()]
+        return '\n'.join(['', *lines]), figures
+
+
+def _epoch_seed() -> int:
+    """A number that each pass over a ``DataLoader`` has anew, a function of torch's seed.
+
+    The host does not tell its data sets the epoch, and with ``--fix_random_seed`` it gives the
+    workers the same seeds in each; their ``seed`` is still the one drawn for the pass.
+    """
+    worker = get_worker_info()
+    return int(torch.randint(2**31, ())) if worker is None else worker.seed - worker.id

@@ -1,0 +1,71 @@
+"""Where OpenPCDet is, and whether it can be used."""
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+ROOT_VARIABLE = 'OPENPCDET_ROOT'
+HOW_TO_GET = (f'set {ROOT_VARIABLE} to a checkout of https://github.com/open-mmlab/OpenPCDet, or '
+              'install OpenPCDet from its checkout (python setup.py develop)')
+
+
+def find_openpcdet() -> Path:
+    """The checkout of OpenPCDet, whose ``tools`` are not part of its package.
+
+    Returns:
+        The folder that ``OPENPCDET_ROOT`` names, else the one the installed package lies in.
+
+    Raises:
+        FileNotFoundError: If there is no ``tools/train.py`` in it.
+        ImportError: If neither the variable nor the package exists.
+    """
+    named = os.environ.get(ROOT_VARIABLE)
+    if named:
+        root = Path(named).expanduser().resolve()
+        if not (root / 'tools' / 'train.py').is_file():
+            raise FileNotFoundError(f"{ROOT_VARIABLE} is '{named}': expected OpenPCDet's checkout "
+                                    'with tools/train.py there, found none; ' + HOW_TO_GET)
+        return root
+    spec = importlib.util.find_spec('pcdet')
+    if spec is None or spec.origin is None:
+        raise ImportError(f'OpenPCDet is not found: {HOW_TO_GET}')
+    root = Path(spec.origin).resolve().parents[1]
+    if not (root / 'tools' / 'train.py').is_file():
+        raise FileNotFoundError(f"OpenPCDet is installed in '{root}', without its tools: expected "
+                                f'tools/train.py beside the package, found none; {HOW_TO_GET}')
+    return root
+
+
+def import_openpcdet() -> None:
+    """Import OpenPCDet's models and data sets, from ``OPENPCDET_ROOT`` where that is set.
+
+    Raises:
+        FileNotFoundError: See :func:`find_openpcdet`.
+        ImportError: If OpenPCDet is absent, not built, or misses a package; in one sentence.
+    """
+    if os.environ.get(ROOT_VARIABLE):
+        root = str(find_openpcdet())
+        if root not in sys.path:
+            sys.path.insert(0, root)
+    for name in ('pcdet.datasets', 'pcdet.models'):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise ImportError(_explain(error)) from error
+
+
+def _explain(error: ImportError) -> str:
+    """The sentence for a failed import of OpenPCDet."""
+    missing = error.name or ''
+    if missing == 'pcdet':
+        return f'OpenPCDet is not found: {HOW_TO_GET}'
+    # Its setup.py writes pcdet/version.py and compiles pcdet/ops; a library built for another
+    # torch fails while it is loaded, which may leave the error without a name.
+    if missing.startswith('pcdet.') or 'undefined symbol' in str(error):
+        return (f"OpenPCDet in '{find_openpcdet()}' is not built for this environment ({error}): "
+                'run `python setup.py develop` there, which needs nvcc')
+    return (f'OpenPCDet needs {missing or "a package"}, which does not import ({error}): '
+            "pip install 'nclr_plugin[pcdet]'")

@@ -1,0 +1,125 @@
+"""NCLR pretraining as a detector of OpenPCDet."""
+from __future__ import annotations
+
+from typing import Any, Dict, List, Set, Tuple
+
+import torch
+from mmengine.registry import MODELS
+from pcdet.models.detectors import Detector3DTemplate
+from torch import Tensor
+
+from nclr_plugin.engine.hooks import PoseLossScheduleHook
+from nclr_plugin.utils.sparse import set_sparse_algorithm
+from . import image_branch, split_backbone  # noqa: F401, register what YAML names
+from .config import plain
+from .loose_parameters import LooseParameters
+
+
+class NCLRPretrain(Detector3DTemplate):
+    """:class:`~nclr_plugin.models.pretrainers.NCLR` around OpenPCDet's own sparse encoder.
+
+    The encoder is ``BACKBONE_3D``, built and named by the host, so that a checkpoint of
+    pretraining serves as ``--pretrained_model`` of SECOND or PV-RCNN as it is: its keys are
+    ``backbone_3d.*``. All else is ``nclr.*``.
+
+    ``MODEL``:
+
+    - ``BACKBONE_3D.NAME``: ``VoxelBackBone8x``.
+    - ``NCLR``: arguments of ``NCLR``; ``point_backbone`` has those of
+      :class:`~nclr_plugin.pcdet.split_backbone.SplitVoxelBackBone8x`, and the voxel size is that of
+      the data set.
+    - ``POSE_LOSS.BEGIN_EPOCH``, ``END_EPOCH``: the weight of the pose loss rises from 0 to its own
+      between these epochs.
+    """
+
+    def __init__(self, model_cfg: Any, num_class: int, dataset: Any) -> None:
+        super().__init__(model_cfg=model_cfg, num_class=num_class, dataset=dataset)
+        self.module_topology = ['backbone_3d']
+        self.build_networks()
+        config = plain(model_cfg.NCLR)
+        config['point_backbone'] = dict(
+            type='SplitVoxelBackBone8x',
+            encoder=self.backbone_3d,
+            in_channels=dataset.point_feature_encoder.num_point_features,
+            **config.get('point_backbone', {}))
+        config['data_preprocessor'] = dict(
+            type='CalibrationDataPreprocessor',
+            voxel_size=list(dataset.voxel_size),
+            **config.get('data_preprocessor', {}))
+        self.nclr = MODELS.build(dict(type='NCLR', **config))
+        if dataset.training:
+            self.nclr.init_weights()
+        self.loose_parameters = LooseParameters(self.nclr)
+        self._reported: Set[Tuple[str, str]] = set()
+
+    def forward(self, batch_dict: Dict[str, Any]) -> Tuple[Any, ...]:
+        """The host's interface.
+
+        Args:
+            batch_dict: See :class:`~nclr_plugin.pcdet.calibration_dataset.NCLRCalibrationDataset`.
+
+        Returns:
+            tuple: In training ``dict(loss=...)`` and what the host logs; else for each scan
+            ``dict(data_sample=...)`` with the predictions, and the recall of boxes, none.
+
+        Raises:
+            FloatingPointError: In training, if a loss is not finite. The host would take the step,
+                and the weights would be lost.
+        """
+        set_sparse_algorithm(self, batch_dict['points'].device)
+        data = self._preprocess(batch_dict)
+        if not self.training:
+            samples = self.nclr(**data, mode='predict')
+            return [dict(data_sample=sample) for sample in samples], {}
+        self._report_skipped(batch_dict['data_samples'])
+        self.nclr.pose_loss_scale = self._pose_loss_scale(len(batch_dict['data_samples']))
+        losses = self.nclr(**data, mode='loss')
+        loss = sum(losses.values())
+        if not torch.isfinite(loss):
+            bad = [name for name, value in losses.items() if not torch.isfinite(value)]
+            raise FloatingPointError(
+                f'{", ".join(bad) or "the loss"} is not finite, frames '
+                f'{", ".join(batch_dict["frame_id"])}: look at these, lower OPTIMIZATION.LR, and '
+                'start again; the host goes on from its last checkpoint.')
+        return dict(loss=loss), {name: value.item() for name, value in losses.items()}, {}
+
+    def _preprocess(self, batch_dict: Dict[str, Any]) -> Dict[str, Any]:
+        """The host's batch in the pretrainer's form."""
+        points, samples = batch_dict['points'], batch_dict['data_samples']
+        scan = points[:, 0].long()
+        views = [len(sample.cam2img) for sample in samples]
+        inputs = dict(points=[points[scan == number, 1:] for number in range(len(samples))],
+                      imgs=list(batch_dict['camera_imgs'].split(views)))
+        preprocessor = self.nclr.data_preprocessor
+        preprocessor.to(points.device)  # moved by the host, it does not know its device
+        return preprocessor(dict(inputs=inputs, data_samples=samples), self.training)
+
+    def _pose_loss_scale(self, batch_size: int) -> float:
+        """Scale of the pose loss after the scans that were seen so far."""
+        schedule = self.model_cfg.POSE_LOSS
+        world_size = torch.distributed.get_world_size() if _distributed() else 1
+        epoch = int(self.global_step) * batch_size * world_size / len(self.dataset.samples)
+        span = max(schedule.END_EPOCH, 1)
+        return PoseLossScheduleHook(schedule.BEGIN_EPOCH / span, schedule.END_EPOCH / span).scale(
+            epoch / span)
+
+    def _report_skipped(self, samples: List[Any]) -> None:
+        """Name each broken frame once."""
+        for frame in (frame for sample in samples for frame in sample.skipped_frames):
+            if frame not in self._reported:
+                self._reported.add(frame)
+                self.dataset.logger.warning('Skipped frame %s: %s', *frame)
+
+    def _load_state_dict(self, model_state_disk: Dict[str, Tensor], *,
+                         strict: bool = True) -> Tuple[dict, dict]:
+        """The host's, which also "succeeds" when nothing matches."""
+        state_dict, updated = super()._load_state_dict(model_state_disk, strict=strict)
+        if not updated:
+            raise ValueError(
+                'The checkpoint has none of the tensors of NCLRPretrain: expected names such as '
+                f'{next(iter(state_dict))}, found {next(iter(model_state_disk), "an empty file")}.')
+        return state_dict, updated
+
+
+def _distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()

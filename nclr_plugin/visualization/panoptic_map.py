@@ -1,0 +1,161 @@
+"""Classes and instances of a scan, predicted beside true, from above and in the image."""
+from __future__ import annotations
+
+import colorsys
+from typing import NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+from torch import Tensor
+
+from .birds_eye import draw_birds_eye
+from .canvas import TITLE_HEIGHT, Colour, beside, dim, fit, legend, scale_pixels, stack, titled
+from .points import draw_discs, project_visible
+
+NO_CLASS: Colour = (90, 90, 90)
+NO_INSTANCE: Colour = (90, 90, 90)
+GOLDEN = (5**0.5 - 1) / 2  # turns of the colour circle between instances: neighbours differ most
+BIRDS_EYE = 560  # pixels
+IMAGE_WIDTH = 720
+
+
+class Panoptic(NamedTuple):
+    """Labels of a scan.
+
+    Attributes:
+        semantic: (N,) classes; any other number is no class.
+        instance: (N,) instances, 0 none; those of stuff do not matter.
+    """
+    semantic: np.ndarray
+    instance: np.ndarray
+
+
+class Vocabulary(NamedTuple):
+    """What the classes are called.
+
+    Attributes:
+        names: Of the classes.
+        palette: (C, 3) uint8 RGB.
+        thing_classes: The classes that have instances.
+    """
+    names: Sequence[str]
+    palette: np.ndarray
+    thing_classes: Sequence[int]
+
+
+def draw_panoptic_birds_eye(points: Tensor, predicted: Panoptic, true: Optional[Panoptic],
+                            vocabulary: Vocabulary) -> np.ndarray:
+    """A scan from above: classes and instances, predicted and true.
+
+    Args:
+        points: (N, 3+), LiDAR frame, metres.
+        predicted: Of the N points.
+        true: Of the N points, or None where it is not known.
+        vocabulary: Of the classes.
+
+    Returns:
+        RGB picture, uint8. An instance has the colour of the true one that it is matched with (IoU
+        above 0.5); what has no match has a colour of its own.
+    """
+    order = np.argsort(points[:, 2].cpu().numpy(), kind='stable')
+
+    def draw(colours: np.ndarray) -> np.ndarray:
+        return draw_birds_eye(points[order], colours[order], None, None, 0, BIRDS_EYE)
+
+    return _compare(draw, predicted, true, vocabulary)
+
+
+def draw_panoptic_image(image: np.ndarray, lidar2cam: Tensor, cam2img: Tensor, points: Tensor,
+                        predicted: Panoptic, true: Optional[Panoptic],
+                        vocabulary: Vocabulary) -> np.ndarray:
+    """The same on the image of a camera.
+
+    Args:
+        image: RGB, (H, W, 3) uint8.
+        lidar2cam: (4, 4).
+        cam2img: (3, 3).
+        points, predicted, true, vocabulary: See :func:`draw_panoptic_birds_eye`.
+
+    Returns:
+        RGB picture, uint8.
+    """
+    background, factor = fit(image, IMAGE_WIDTH)
+    background = dim(background)
+    seen, pixels, depth = project_visible(points, lidar2cam, cam2img, *image.shape[:2])
+    order = np.argsort(-depth, kind='stable')
+    pixels = scale_pixels(pixels[order], factor)
+
+    def draw(colours: np.ndarray) -> np.ndarray:
+        return draw_discs(background, pixels, colours[seen[order]])
+
+    return _compare(draw, predicted, true, vocabulary)
+
+
+def match_instances(predicted: Panoptic, true: Panoptic,
+                    thing_classes: Sequence[int]) -> Tuple[np.ndarray, np.ndarray]:
+    """Numbers of instances that say which predicted one is which true one.
+
+    Args:
+        predicted, true: Labels of the same N points.
+        thing_classes: The classes that have instances.
+
+    Returns:
+        tuple: (N,) of the predicted and (N,) of the true instances, 0 none. True instances are
+        1..K; a predicted one has the number of the true one of its class with an IoU above 0.5,
+        or a number of its own above K.
+    """
+    true_number, predicted_number = (_number(labels, thing_classes) for labels in (true, predicted))
+    pairs, shared = np.unique(np.stack((predicted_number, true_number)), axis=1,
+                              return_counts=True)
+    same = np.bincount(true_number), np.bincount(predicted_number)
+    renamed = np.arange(len(same[1])) + len(same[0]) - 1
+    renamed[0] = 0
+    for (mine, other), count in zip(pairs.T, shared):
+        if mine and other and count > (same[0][other] + same[1][mine] - count) / 2:
+            agree = true.semantic[true_number == other][0] == predicted.semantic[
+                predicted_number == mine][0]
+            renamed[mine] = other if agree else renamed[mine]
+    return renamed[predicted_number], true_number
+
+
+def _number(labels: Panoptic, thing_classes: Sequence[int]) -> np.ndarray:
+    """Instances (N,) as 1..K in the order of class and id, 0 for none."""
+    thing = np.isin(labels.semantic, list(thing_classes)) & (labels.instance > 0)
+    number = np.zeros(len(thing), np.int64)
+    rows = np.stack((labels.semantic[thing], labels.instance[thing]), axis=1)
+    number[thing] = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1) + 1
+    return number
+
+
+def _compare(draw, predicted: Panoptic, true: Optional[Panoptic],
+             vocabulary: Vocabulary) -> np.ndarray:
+    """Rows of classes and instances, columns of predicted and true, and a legend."""
+    both = [('predicted', predicted)] + ([] if true is None else [('true', true)])
+    if true is None:
+        numbers = [_number(predicted, vocabulary.thing_classes)]
+    else:
+        numbers = match_instances(predicted, true, vocabulary.thing_classes)
+    classes = beside([titled(draw(_class_colours(labels.semantic, vocabulary)), f'classes, {name}')
+                      for name, labels in both], 4)
+    instances = beside([
+        titled(draw(instance_colours(number)), f'instances, {name}: {len(set(number) - {0})}')
+        for (name, _), number in zip(both, numbers)], 4)
+    occurring = np.unique(np.concatenate([labels.semantic for _, labels in both]))
+    entries = [(tuple(int(part) for part in vocabulary.palette[index]), vocabulary.names[index])
+               for index in occurring if 0 <= index < len(vocabulary.names)]
+    if len(entries) < len(occurring):
+        entries.append((NO_CLASS, 'no label'))
+    return stack([classes, legend(entries, classes.shape[1]), instances], TITLE_HEIGHT // 4)
+
+
+def _class_colours(semantic: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+    table = np.concatenate([vocabulary.palette, [NO_CLASS]]).astype(np.uint8)
+    known = (semantic >= 0) & (semantic < len(vocabulary.palette))
+    return table[np.where(known, semantic, len(vocabulary.palette))]
+
+
+def instance_colours(number: np.ndarray) -> np.ndarray:
+    """Colours (N, 3) uint8 of instances (N,), 0 being none."""
+    table = [NO_INSTANCE] + [
+        tuple(255 * part for part in colorsys.hsv_to_rgb(k * GOLDEN % 1, 0.6 + 0.4 * (k % 2), 1))
+        for k in range(1, int(number.max(initial=0)) + 1)]
+    return np.array(table).astype(np.uint8)[number]

@@ -1,0 +1,138 @@
+"""Plain files for the hosts, without the plugin at fine-tuning time."""
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.runner import load_checkpoint
+from torch import nn
+
+from nclr_plugin.checkpoints import PretrainedWeightsError, export_backbone, load_pretrained
+
+TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'export_backbone.py'
+
+
+@pytest.fixture
+def out(tmp_path):
+    return str(tmp_path / 'exported' / 'out.pth')
+
+
+def host(**parts):
+    """A model of a host that has the given networks as its parts."""
+    model = nn.Module()
+    for name, part in parts.items():
+        model.add_module(name, part)
+    return model
+
+
+def test_a_segmentor_loads_the_file_with_the_hosts_loader(minkunet, save, equal, out):
+    source, model = minkunet(), host(backbone=minkunet(seed=1), head=nn.Linear(2, 2))
+    state = {**{f'point_backbone.{k}': v for k, v in source.state_dict().items()},
+             'point_backbone.other.weight': torch.zeros(1),
+             'image_backbone.layer1.0.conv1.weight': torch.zeros(1)}
+    report = export_backbone(save(state), 'mmdet3d', out)
+    assert report.matched == list(source.state_dict())
+    assert report.unexpected == ['other.weight'] and not report.missing + report.reshaped
+    load_checkpoint(model, out, map_location='cpu')
+    assert equal(source, model.backbone)
+    assert set(torch.load(out)['state_dict']) == {f'backbone.{k}' for k in source.state_dict()}
+
+
+def test_a_detector_loads_the_file_with_the_hosts_loader(sparse_encoder, save, equal, out):
+    source, model = sparse_encoder(), host(middle_encoder=sparse_encoder(1))
+    export_backbone(save(source.state_dict(), prefix='point_backbone.'), 'mmdet3d', out)
+    load_checkpoint(model, out, map_location='cpu')
+    assert equal(source, model.middle_encoder)
+
+
+def test_without_the_version_the_host_would_permute(minkunet, save, equal, out):
+    """The metadata is what makes the difference."""
+    source, model = minkunet(), host(backbone=minkunet(seed=1))
+    export_backbone(save(source.state_dict()), 'mmdet3d', out)
+    state = torch.load(out)['state_dict']
+    assert state._metadata['backbone.conv_input.0.0'] == dict(version=2)
+    del state._metadata
+    torch.save(dict(state_dict=state), out)
+    load_checkpoint(model, out, map_location='cpu')
+    assert not equal(source, model.backbone)
+
+
+@pytest.mark.parametrize('minkowski', [False, True], ids=['TorchSparse', 'MinkowskiEngine'])
+def test_published_checkpoints_are_exported(minkunet, published, save, equal, out, minkowski):
+    source, model = minkunet(), host(backbone=minkunet(seed=1))
+    report = export_backbone(save(published(source, minkowski), prefix='encoder.'), 'mmdet3d', out)
+    assert len(report.reshaped) == 49
+    load_checkpoint(model, out, map_location='cpu')
+    assert equal(source, model.backbone)
+
+
+def test_openpcdets_names(sparse_encoder, openpcdet_shapes, save, out):
+    source = sparse_encoder()
+    export_backbone(save(source.state_dict(), prefix='point_backbone.'), 'openpcdet', out)
+    exported = torch.load(out)['model_state']
+    assert {name: tuple(t.shape) for name, t in exported.items()} == {
+        f'backbone_3d.{name}': shape for name, shape in openpcdet_shapes.items()}
+    assert torch.equal(exported['backbone_3d.conv4.2.0.weight'],
+                       source.encoder_layers.encoder_layer4[2][0].weight)
+
+
+def test_a_whole_detector_goes_there_and_back(sparse_encoder, openpcdet_bev_names, save, equal,
+                                              tmp_path):
+    backbones = pytest.importorskip('mmdet3d.models.backbones')
+    necks = pytest.importorskip('mmdet3d.models.necks')
+
+    def detector(seed):
+        torch.manual_seed(seed)
+        return host(middle_encoder=sparse_encoder(seed),
+                    backbone=backbones.SECOND(256, [128, 256], [5, 5], [1, 2]),
+                    neck=necks.SECONDFPN([128, 256], [256, 256], [1, 2]))
+
+    source, target = detector(0), detector(1)
+    there, back = str(tmp_path / 'there.pth'), str(tmp_path / 'back.pth')
+    export_backbone(save(source.state_dict()), 'openpcdet', there)
+    names = torch.load(there)['model_state']
+    assert {n for n in names if n.startswith('backbone_2d.')} == {
+        f'backbone_2d.{name}' for name in openpcdet_bev_names}
+    # the padding of OpenPCDet is a layer of its own
+    assert torch.equal(names['backbone_2d.blocks.1.4.weight'], source.backbone.blocks[1][3].weight)
+    export_backbone(there, 'mmdet3d', back)
+    load_checkpoint(target, back, map_location='cpu')
+    assert equal(source, target)
+
+    # and straight into a part
+    fresh = detector(2)
+    assert load_pretrained(fresh.backbone, there).prefix == 'backbone_2d.'
+    load_pretrained(fresh.neck, there)
+    assert equal(source.backbone, fresh.backbone) and equal(source.neck, fresh.neck)
+
+
+def test_an_incomplete_backbone_is_not_written(minkunet, save, out):
+    state = minkunet().state_dict()
+    del state['decoder.2.1.1.bn2.running_mean']
+    with pytest.raises(PretrainedWeightsError, match='missing 1: decoder.2.1.1.bn2.running_mean'):
+        export_backbone(save(state), 'mmdet3d', out)
+    assert not Path(out).exists()
+    assert export_backbone(save(state), 'mmdet3d', out, min_match=0.9).missing
+
+
+def test_what_is_no_point_backbone(minkunet, save, out):
+    with pytest.raises(PretrainedWeightsError, match='looks like an image ResNet'):
+        export_backbone(save({'layer1.0.conv1.weight': torch.zeros(1)}), 'mmdet3d', out)
+    with pytest.raises(PretrainedWeightsError, match='found a MinkUNet, which OpenPCDet does not'):
+        export_backbone(save(minkunet().state_dict()), 'openpcdet', out)
+
+
+def run_tool(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, 'argv', [str(TOOL), *arguments])
+    runpy.run_path(str(TOOL), run_name='__main__')
+
+
+def test_the_command(minkunet, save, out, monkeypatch, capsys, tmp_path):
+    path = save(minkunet().state_dict(), prefix='point_backbone.')
+    run_tool(monkeypatch, path, '--to', 'mmdet3d', '--out', out)
+    printed = capsys.readouterr().out
+    assert f"{path}: 294 of 294 tensors match under the prefix 'point_backbone.'" in printed
+    assert 'matched 294: conv_input.0.0.weight' in printed and f'written: {out}' in printed
+    with pytest.raises(SystemExit, match='error: .*no.pth'):
+        run_tool(monkeypatch, str(tmp_path / 'no.pth'), '--to', 'mmdet3d', '--out', out)

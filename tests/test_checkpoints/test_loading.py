@@ -1,0 +1,149 @@
+"""Weights arrive whatever file they come from, or an error says why they do not."""
+import pytest
+import torch
+
+from nclr_plugin.checkpoints import (LoadReport, PretrainedWeightsError, load_pretrained,
+                                     read_state_dict)
+from nclr_plugin.engine import BrokenCheckpointError
+
+
+@pytest.mark.parametrize('prefix', ['', 'point_backbone.', 'backbone.', 'module.point_backbone.'])
+def test_a_pretraining_checkpoint(minkunet, save, equal, prefix):
+    source, target = minkunet(), minkunet(seed=1)
+    path = save(source.state_dict(), prefix=prefix, meta={})
+    report = load_pretrained(target, path)
+    assert equal(source, target)
+    assert report.matched == list(target.state_dict()) and report.match_ratio == 1
+    assert not report.missing + report.unexpected + report.reshaped + report.mismatched
+    assert report.prefix == prefix.replace('module.', '')
+
+
+@pytest.mark.parametrize('entry', ['state_dict', 'model_state', 'model', None])
+def test_where_frameworks_keep_the_tensors(minkunet, save, equal, entry):
+    source, target = minkunet(), minkunet(seed=1)
+    load_pretrained(target, save(source.state_dict(), entry))
+    assert equal(source, target)
+
+
+@pytest.mark.parametrize('minkowski', [False, True], ids=['TorchSparse', 'MinkowskiEngine'])
+@pytest.mark.parametrize('prefix', ['encoder.', 'backbone.', 'model_points.', ''])
+def test_published_minkunets(minkunet, published, save, equal, minkowski, prefix):
+    """Of NCLR and BEVContrast (encoder), ALSO (backbone), SegContrast (none)."""
+    source, target = minkunet(), minkunet(seed=1)
+    state = dict(published(source, minkowski), **{'final.0.weight': torch.zeros(19, 8)})
+    report = load_pretrained(target, save(state, prefix=prefix))
+    assert equal(source, target)
+    kernels = [name for name, tensor in target.state_dict().items() if tensor.dim() == 5]
+    assert report.reshaped == kernels and len(kernels) == 49
+    assert report.unexpected == ['final.0.weight']
+
+
+def test_published_spvcnn(published, save, equal, minkunet):
+    """Its point branch has the host's names."""
+    def spvcnn(seed):
+        net = minkunet(seed=seed)
+        net.point_transforms = torch.nn.ModuleList(
+            torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.BatchNorm1d(32)) for _ in range(3))
+        return net
+
+    source, target = spvcnn(0), spvcnn(1)
+    load_pretrained(target, save(published(source), prefix='encoder.'))
+    assert equal(source, target)
+
+
+def test_openpcdets_encoder(sparse_encoder, openpcdet_shapes, save):
+    target = sparse_encoder()
+    state = {name: torch.rand(shape) for name, shape in openpcdet_shapes.items()}
+    others = {'dense_head.conv_cls.weight': torch.zeros(1)}
+    path = save({**{f'backbone_3d.{name}': t for name, t in state.items()}, **others},
+                'model_state')
+    assert load_pretrained(target, path).prefix == 'backbone_3d.'
+    loaded = target.state_dict()
+    assert torch.equal(loaded['conv_out.0.weight'], state['conv_out.0.weight'])
+    assert torch.equal(loaded['encoder_layers.encoder_layer3.1.0.weight'],
+                       state['conv3.1.0.weight'])
+
+
+def test_spconv_1_kernels(sparse_encoder, save, equal):
+    source, target = sparse_encoder(), sparse_encoder(1)
+    state = {name: tensor.permute(1, 2, 3, 4, 0) if tensor.dim() == 5 else tensor
+             for name, tensor in source.state_dict().items()}
+    report = load_pretrained(target, save(state))
+    assert equal(source, target) and len(report.reshaped) == 12
+
+
+def test_a_key_map(minkunet, save, equal):
+    source, target = minkunet(), minkunet(seed=1)
+    state = {name.replace('encoder', 'down'): t for name, t in source.state_dict().items()}
+    load_pretrained(target, save(state, prefix='net.'), 'net', key_map=[(r'^down\.', 'encoder.')])
+    assert equal(source, target)
+
+
+def test_part_of_a_backbone(minkunet, save):
+    source, target = minkunet(), minkunet(seed=1)
+    state = source.state_dict()
+    del state['decoder.3.1.1.conv2.weight']
+    state['conv_input.0.0.weight'] = state['conv_input.0.0.weight'][..., :1]  # intensity only
+    path = save(state)
+    before = target.state_dict()['conv_input.0.0.weight'].clone()
+    with pytest.raises(PretrainedWeightsError) as error:
+        load_pretrained(target, path)
+    for text in ('missing 1: decoder.3.1.1.conv2.weight', 'at least 100%',
+                 'conv_input.0.0.weight (8, 3, 3, 3, 1) in the file, (8, 3, 3, 3, 4) in the model'):
+        assert text in str(error.value)
+    assert torch.equal(target.state_dict()['conv_input.0.1.weight'],
+                       minkunet(seed=1).state_dict()['conv_input.0.1.weight'])  # nothing changed
+    report = load_pretrained(target, path, min_match=0.99)
+    assert len(report.missing) == len(report.mismatched) == 1
+    assert torch.equal(target.state_dict()['conv_input.0.0.weight'], before)
+
+
+@pytest.mark.parametrize('blocks', [1, 2])
+def test_another_width(minkunet, save, blocks):
+    wide = minkunet(width=16, blocks=blocks)
+    with pytest.raises(PretrainedWeightsError) as error:
+        load_pretrained(minkunet(), save(wide.state_dict(), prefix='backbone.'))
+    assert 'conv_input.0.0.weight (16, 3, 3, 3, 4) in the file, (8, 3, 3, 3, 4)' in str(error.value)
+    assert "build the model with the checkpoint's widths" in str(error.value)
+
+
+def test_a_detector_for_a_segmentor_and_the_reverse(minkunet, sparse_encoder, save):
+    detector = save(sparse_encoder().state_dict(), prefix='middle_encoder.', name='detector.pth')
+    segmentor = save(minkunet().state_dict(), prefix='backbone.', name='segmentor.pth')
+    with pytest.raises(PretrainedWeightsError) as error:
+        load_pretrained(minkunet(), detector)
+    assert 'detector.pth' in str(error.value) and 'looks like a SparseEncoder' in str(error.value)
+    assert 'MinkUNetBackbone, which looks like a MinkUNet' in str(error.value)
+    with pytest.raises(PretrainedWeightsError, match='checkpoint looks like a MinkUNet'):
+        load_pretrained(sparse_encoder(), segmentor)
+
+
+def test_a_file_of_something_else(minkunet, save, tmp_path):
+    with pytest.raises(PretrainedWeightsError, match='0 of 294 .*(\n.*)*give the right prefix'):
+        load_pretrained(minkunet(), save(torch.nn.Linear(2, 2).state_dict()), min_match=0)
+    with pytest.raises(PretrainedWeightsError, match='0 of 294'):
+        load_pretrained(minkunet(), save(minkunet().state_dict(), prefix='a.'), prefix='b')
+    with pytest.raises(PretrainedWeightsError, match="found \\['epoch', 'it'\\]"):
+        read_state_dict(save({}, 'it', epoch=3))
+    with pytest.raises(FileNotFoundError, match='no.pth'):
+        load_pretrained(minkunet(), str(tmp_path / 'no.pth'))
+    (tmp_path / 'cut.pth').write_bytes(b'PK')
+    with pytest.raises(BrokenCheckpointError, match='cut.pth.*found 2 bytes'):
+        load_pretrained(minkunet(), str(tmp_path / 'cut.pth'))
+
+
+def test_weights_that_do_not_arrive_are_noticed(save):
+    class Stubborn(torch.nn.Linear):
+        def _load_from_state_dict(self, *args):
+            pass
+
+    path = save(torch.nn.Linear(2, 2).state_dict())
+    with pytest.raises(PretrainedWeightsError, match='2 of 2 tensors of Stubborn do not have'):
+        load_pretrained(Stubborn(2, 2), path)
+
+
+def test_a_report_names_the_first_of_each_kind():
+    report = LoadReport('a.pth', matched=list('abcde'), missing=['f'], unexpected=['g'])
+    assert report.match_ratio == 5 / 6
+    text = report.summary()
+    assert 'a.pth: 5 of 6' in text and 'matched 5: a, b, c, ...' in text and 'missing 1: f' in text

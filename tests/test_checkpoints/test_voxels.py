@@ -1,0 +1,83 @@
+"""A detector's voxels against those of its pretrained encoder."""
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+
+from nclr_plugin.checkpoints.voxels import voxels_of_checkpoint, warn_of_other_voxels
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'nclr'
+KITTI = (0, -40, -3, 70.4, 40, 1)
+
+
+def detector(size, limits):
+    return SimpleNamespace(data_preprocessor=SimpleNamespace(
+        voxel_layer=SimpleNamespace(voxel_size=list(size), point_cloud_range=list(limits))))
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Function: name of a config -> checkpoint with its text, as mmengine's hook writes it."""
+
+    def save(name):
+        config = Config.fromfile(str(CONFIGS / f'{name}.py'), import_custom_modules=False)
+        path = tmp_path / f'{name}.pth'
+        torch.save(dict(meta=dict(cfg=config.pretty_text), state_dict={}), path)
+        return str(path)
+
+    return save
+
+
+@pytest.fixture
+def warnings():
+    """Warnings of mmengine's logger."""
+    logger, found = MMLogger.get_instance('voxels'), []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: found.append(record.getMessage())
+    logger.addHandler(handler)
+    yield found
+    logger.removeHandler(handler)
+
+
+def test_what_a_run_was_trained_on_is_read(checkpoint):
+    voxels = voxels_of_checkpoint(checkpoint('pretrain_skitti_voxelnet'))
+    assert voxels.size == (0.05, 0.05, 0.1)
+    assert voxels.range == (-51.2, -51.2, -3, 51.2, 51.2, 1)
+
+
+def test_voxels_of_the_detectors_agree(checkpoint, warnings):
+    warn_of_other_voxels(detector((0.05, 0.05, 0.1), KITTI),
+                         checkpoint('pretrain_skitti_voxelnet'))
+    warn_of_other_voxels(detector((0.1, 0.1, 0.2), (-51.2, -51.2, -5, 51.2, 51.2, 3)),
+                         checkpoint('pretrain_nuscenes_centerpoint'))
+    assert warnings == []
+
+
+def test_another_size_and_other_heights_are_told_with_both_values(checkpoint, warnings):
+    warn_of_other_voxels(detector((0.1, 0.1, 0.1), (0, -40, -3, 70.4, 40, 2)),
+                         checkpoint('pretrain_skitti_voxelnet'))
+    size, heights = warnings
+    assert '(0.05, 0.05, 0.1)' in size and '(0.1, 0.1, 0.1)' in size
+    assert '-51.2, -3.0, 51.2, 51.2, 1.0)' in heights and '70.4, 40.0, 2.0)' in heights
+
+
+def test_a_detector_of_the_host_tells_its_voxels_too(tmp_path):
+    pytest.importorskip('mmdet3d')
+    config = Config.fromfile(str(CONFIGS.parent / 'detection' / 'second_kitti.py'))
+    path = tmp_path / 'second.pth'
+    torch.save(dict(meta=dict(cfg=config.pretty_text), state_dict={}), path)
+    voxels = voxels_of_checkpoint(str(path))
+    assert voxels.size == (0.05, 0.05, 0.1) and voxels.range == KITTI
+
+
+def test_files_that_do_not_tell_pass(tmp_path, warnings):
+    path = tmp_path / 'exported.pth'
+    torch.save(dict(meta={}, state_dict={}), path)
+    assert voxels_of_checkpoint(str(path)) is None
+    warn_of_other_voxels(detector((1, 1, 1), KITTI), str(path))
+    warn_of_other_voxels(torch.nn.Linear(1, 1), str(path))
+    assert warnings == []

@@ -1,0 +1,212 @@
+"""From pretraining a VoxelNet to KITTI's files, with the host's own scripts and infos."""
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+DETECTION = ROOT / 'configs' / 'detection'
+HOST_CONFIGS = {
+    'second_kitti': 'second/second_hv_secfpn_8xb6-80e_kitti-3d-3class.py',
+    'pv_rcnn_kitti': 'pv_rcnn/pv_rcnn_8xb2-80e_kitti-3d-3class.py',
+    'centerpoint_nuscenes':
+        'centerpoint/centerpoint_voxel01_second_secfpn_8xb4-cyclic-20e_nus-3d.py',
+}
+ENCODERS = {'second_kitti': {}, 'pv_rcnn_kitti': {}, 'centerpoint_nuscenes': dict(
+    in_channels=5, block_type='basicblock',
+    encoder_channels=((16, 16, 32), (32, 32, 64), (64, 64, 128), (128, 128)),
+    encoder_paddings=((0, 0, 1), (0, 0, 1), (0, 0, (0, 1, 1)), (0, 0)))}
+SMALL = {f'model.{key}': value for key, value in {
+    'image_branch.base_channels': 8, 'image_branch.out_channels': 16, 'fusion.embed_dims': 24,
+    'fusion.num_heads': 2, 'fusion.num_layers': 1, 'fusion.ffn_channels': 24,
+    'matching_head.embed_dims': 16, 'num_samples': 64, 'num_outside': 64}.items()}
+SHORT = {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 100, 'train_cfg.val_begin': 100}
+
+
+def host_folder():
+    import mmdet3d
+    return Path(mmdet3d.__file__).parent / '.mim'
+
+
+def run_host(script, *argv):
+    """A script of mmdet3d, as from its own folder."""
+    before, path = sys.argv, sys.path.copy()
+    sys.argv = [str(host_folder() / 'tools' / script), *map(str, argv)]
+    sys.path.insert(0, str(host_folder()))
+    hidden = {name: sys.modules.pop(name) for name in list(sys.modules)
+              if name.split('.')[0] == 'tools'}
+    try:
+        runpy.run_path(sys.argv[0], run_name='__main__')
+    finally:
+        sys.argv, sys.path[:] = before, path
+        sys.modules.update(hidden)
+
+
+@pytest.fixture(scope='module')
+def kitti(make_world, tmp_path_factory):
+    """A demo world in KITTI's layout with the infos of the host's create_data.py."""
+    world = make_world('kitti')
+    root = tmp_path_factory.mktemp('kitti')
+    for part in ('training', 'testing'):
+        (root / part).mkdir()
+        for folder in (world / part).iterdir():
+            if folder.name != 'velodyne_reduced':
+                (root / part / folder.name).symlink_to(folder)
+    (root / 'ImageSets').symlink_to(world / 'ImageSets')
+    run_host('create_data.py', 'kitti', '--root-path', root, '--out-dir', root,
+             '--extra-tag', 'kitti')
+    return root
+
+
+@pytest.fixture(scope='module')
+def pretrained(run, demo, tmp_path_factory):
+    """Checkpoint of two steps of pretraining."""
+    work = tmp_path_factory.mktemp('pretrained')
+    run('train', ROOT / 'configs' / 'nclr' / 'pretrain_demo_voxelnet.py', '--work-dir', work,
+        tiny=False, options={**demo, **SMALL, **SHORT})
+    return work / 'iter_2.pth'
+
+
+@pytest.fixture
+def variables(kitti, monkeypatch):
+    """Function: sets the variables of a fine-tuning config."""
+
+    def set_them(checkpoint='', fraction='100'):
+        monkeypatch.setenv('NCLR_KITTI_ROOT', str(kitti))
+        monkeypatch.setenv('NCLR_CHECKPOINT', str(checkpoint))
+        monkeypatch.setenv('NCLR_FRACTION', fraction)
+
+    return set_them
+
+
+def differences(ours, theirs, name=''):
+    """Names of settings that differ."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key in {*ours, *theirs} - {'_scope_'}:
+            yield from differences(ours.get(key), theirs.get(key), f'{name}.{key}' if name else key)
+    elif isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)) \
+            and len(ours) == len(theirs):
+        for index, (mine, other) in enumerate(zip(ours, theirs)):
+            yield from differences(mine, other, f'{name}.{index}')
+    elif ours != theirs:
+        yield name
+
+
+@pytest.mark.parametrize('name', HOST_CONFIGS)
+def test_configs_are_the_hosts_but_for_data_and_weights(name, monkeypatch):
+    for variable in ('NCLR_KITTI_ROOT', 'NCLR_NUSCENES_ROOT', 'NCLR_CHECKPOINT', 'NCLR_FRACTION'):
+        monkeypatch.delenv(variable, raising=False)
+    host = Config.fromfile(str(host_folder() / 'configs' / HOST_CONFIGS[name])).to_dict()
+    ours = Config.fromfile(str(DETECTION / f'{name}.py')).to_dict()
+    assert {change.split('.')[0] if '.' not in change else change
+            for change in differences(ours, host)} <= {
+        'custom_imports', 'custom_hooks', 'data_root', 'fraction', 'part', 'pretrained',
+        'submission', 'model.init_cfg'}
+
+
+@pytest.mark.parametrize('name', ['second_kitti', 'pv_rcnn_kitti', 'second_demo'])
+def test_a_fraction_has_its_infos_and_its_objects(name, monkeypatch):
+    monkeypatch.setenv('NCLR_FRACTION', '20')
+    config = Config.fromfile(str(DETECTION / f'{name}.py'))
+    dataset = config.train_dataloader.dataset.dataset
+    assert dataset.ann_file == 'kitti_infos_train_20.pkl'
+    paste, = (step for step in dataset.pipeline if step['type'] == 'ObjectSample')
+    assert paste['db_sampler']['info_path'] == 'data/kitti/kitti_dbinfos_train_20.pkl'
+    assert config.val_evaluator.ann_file == 'data/kitti/kitti_infos_val.pkl'
+
+
+def encoder_checkpoint(name, path):
+    from nclr_plugin.models.backbones.voxelnet import SplitSparseEncoder
+    torch.manual_seed(5)
+    state = {f'point_backbone.{key}': value for key, value in SplitSparseEncoder(
+        **ENCODERS[name]).state_dict().items()}
+    torch.save(dict(meta={}, state_dict=state), path)
+    return state
+
+
+def build(name):
+    from mmengine.registry import MODELS, init_default_scope
+    config = Config.fromfile(str(DETECTION / f'{name}.py'))
+    init_default_scope(config.default_scope)
+    model = MODELS.build(config.model)
+    model.init_weights()
+    return model
+
+
+@pytest.mark.parametrize('name', ['second_kitti', 'centerpoint_nuscenes'])
+def test_every_tensor_of_the_encoder_is_loaded(name, monkeypatch, tmp_path):
+    weights = encoder_checkpoint(name, tmp_path / 'nclr.pth')
+    monkeypatch.setenv('NCLR_CHECKPOINT', str(tmp_path / 'nclr.pth'))
+    model = build(name)
+    encoder = getattr(model, 'middle_encoder', None) or model.pts_middle_encoder
+    for key, value in encoder.state_dict().items():
+        assert torch.equal(value, weights[f'point_backbone.{key}']), key
+
+
+@pytest.mark.parametrize('name, says', [
+    ('centerpoint_nuscenes', 'in the file'), ('second_kitti', 'looks like')])
+def test_encoders_of_other_networks_are_refused(name, says, monkeypatch, tmp_path):
+    """Another encoder's shapes; a MinkUNet."""
+    from nclr_plugin.checkpoints import PretrainedWeightsError
+    if name == 'second_kitti':
+        torch.save(dict(state_dict={'point_backbone.conv_input.0.0.weight': torch.zeros(
+            32, 3, 3, 3, 4)}), tmp_path / 'nclr.pth')
+    else:
+        encoder_checkpoint('second_kitti', tmp_path / 'nclr.pth')
+    monkeypatch.setenv('NCLR_CHECKPOINT', str(tmp_path / 'nclr.pth'))
+    with pytest.raises(PretrainedWeightsError, match=says):
+        build(name)
+
+
+def test_pretrain_fine_tune_and_write_kittis_files(run, kitti, pretrained, variables, log,
+                                                   tmp_path, on_cpu):
+    variables(checkpoint=pretrained)
+    options = [f'{key}={value}' for key, value in {
+        **SHORT, 'train_dataloader.num_workers': 0,
+        'train_dataloader.persistent_workers': False, 'default_hooks.logger.interval': 1,
+        'model.backbone.layer_nums': '[1,1]', 'experiment_name': 'detection'}.items()]
+    run_host('train.py', DETECTION / 'second_demo.py', '--work-dir', tmp_path / 'second',
+             '--cfg-options', *options)
+    text = log(tmp_path / 'second')
+    encoder = torch.load(str(pretrained), map_location='cpu')['state_dict']
+    tensors = sum(key.startswith(('point_backbone.conv_', 'point_backbone.encoder_layers'))
+                  for key in encoder)
+    assert tensors > 50
+    assert f'{tensors} of {tensors} tensors' in text
+    assert 'Iter(train) [2/2]' in text and 'nan' not in text.split('Iter(train) [2/2]')[1]
+    assert 'was trained on' not in text  # other voxels or heights
+
+    saved = tmp_path / 'second' / 'iter_2.pth'
+    run('test', DETECTION / 'second_demo.py', saved, '--submission', tmp_path / 'files',
+        '--work-dir', tmp_path / 'test', tiny=False, options={
+            'test_dataloader.num_workers': 0, 'test_dataloader.persistent_workers': False,
+            'model.backbone.layer_nums': '[1,1]', 'model.test_cfg.score_thr': 0.})
+    files = sorted((tmp_path / 'files' / 'pred_instances_3d').iterdir())
+    frames = (kitti / 'ImageSets' / 'test.txt').read_text().split()
+    assert [file.stem for file in files] == frames
+    lines = [line.split() for line in files[0].read_text().splitlines()]
+    assert lines and all(len(line) == 16 for line in lines)
+    for line in lines:
+        assert line[0] in ('Car', 'Pedestrian', 'Cyclist')
+        assert all(abs(float(word)) < 1e4 for word in line[1:])
+
+
+def test_a_checkpoint_of_a_minkunet_ends_in_one_sentence(run, variables, tmp_path, on_cpu):
+    path = tmp_path / 'minkunet.pth'
+    torch.save(dict(state_dict={
+        f'point_backbone.conv_input.{i}.0.weight': torch.zeros(32, 3, 3, 3, c)
+        for i, c in enumerate((4, 32))}), path)
+    variables(checkpoint=path)
+    text = ' '.join(error_of(run, tmp_path).split())
+    assert text.startswith('PretrainedWeightsError: ') and 'minkunet.pth' in text
+    assert 'SparseEncoder' in text and 'looks like a MinkUNet' in text
+
+
+def error_of(run, tmp_path):
+    with pytest.raises(SystemExit) as error:
+        run('train', DETECTION / 'second_demo.py', '--work-dir', tmp_path / 'work', tiny=False,
+            options=SHORT)
+    return error.value.code

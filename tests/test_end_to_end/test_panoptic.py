@@ -1,0 +1,143 @@
+"""Panoptic fine-tuning as a user runs it: train, resume, test, pictures, submission, processes."""
+import pickle
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+CONFIG = 'configs/panoptic/minkunet_demo.py'
+TINY = {
+    'model.data_preprocessor.voxel_layer.voxel_size': '[1.,1.,1.]',
+    'model.backbone.base_channels': 8,
+    'model.backbone.encoder_channels': '(8,8,16)',
+    'model.backbone.decoder_channels': '(16,8,8)',
+    'model.decode_head.channels': 8,
+    'model.offset_head.channels': 8,
+    'train_cfg.max_epochs': 2,
+    'train_cfg.val_interval': 2,
+    'param_scheduler.0.end': 1,
+    'param_scheduler.1.begin': 1,
+    'param_scheduler.1.end': 2,
+    'default_hooks.checkpoint.interval': 1,
+    'default_hooks.checkpoint.max_keep_ckpts': 5,
+}
+FIGURES = ('pq', 'pq_dagger', 'sq_mean', 'rq_mean', 'miou')
+
+
+def losses_of(text):
+    """{(epoch, iteration): [cross-entropy, Lovasz, offset loss]} of a log."""
+    return {(int(epoch), int(step)): [float(loss) for loss in losses] for epoch, step, *losses in
+            re.findall(r'Epoch\(train\) \[(\d)]\[(\d)/2].* loss_ce: (\S+)  loss_lovasz: (\S+)  '
+                       r'loss_offset: (\S+)', text)}
+
+
+@pytest.fixture
+def demo(make_world, tmp_path, monkeypatch, on_cpu):
+    """A small world, the root of the config by its variable."""
+    root = make_world('semantickitti')
+    monkeypatch.setenv('NCLR_DEMO_ROOT', str(root))
+    loaders = {f'{part}_dataloader.{key}': value for part in ('train', 'val', 'test')
+               for key, value in dict(num_workers=0, persistent_workers=False).items()}
+    return root, {**TINY, **loaders}
+
+
+def test_train_resume_and_test(run, demo, tmp_path, log):
+    _, options = demo
+    run('train', CONFIG, '--work-dir', tmp_path / 'whole', tiny=False, options=options)
+    trained = tmp_path / 'whole' / 'epoch_2.pth'
+    text = log(tmp_path / 'whole')
+    for figure in FIGURES:
+        assert re.search(rf' {figure}: \d', text), figure
+    whole = losses_of(text)
+    assert sorted(whole) == [(1, 1), (1, 2), (2, 1), (2, 2)]
+
+    part = tmp_path / 'part'
+    part.mkdir()
+    shutil.copy(tmp_path / 'whole' / 'epoch_1.pth', part)
+    (part / 'last_checkpoint').write_text(str(part / 'epoch_1.pth'))
+    run('train', CONFIG, '--work-dir', part, '--resume', tiny=False, options=options)
+    resumed = losses_of(log(part))
+    assert sorted(resumed) == [(2, 1), (2, 2)]
+    # Weights, optimizer and schedule go on; the host draws other augmentations.
+    for step, losses in resumed.items():
+        assert losses == pytest.approx(whole[step], rel=0.2), step
+
+    assert 'Labels of 4 frames fit' in text
+    run('test', CONFIG, trained, '--work-dir', tmp_path / 'test', '--show-dir',
+        tmp_path / 'pictures', tiny=False,
+        options={**options, 'default_hooks.pictures.max_frames': 1})
+    assert [path.name for path in (tmp_path / 'pictures' / 'birds_eye').iterdir()] == [
+        '08_000000.png']
+    assert [path.name for path in (tmp_path / 'pictures' / 'camera').iterdir()] == [
+        '08_000000_image_2.png']
+
+
+def test_submission(run, demo, tmp_path):
+    root, options = demo
+    with open(root / 'semantickitti_infos_val.pkl', 'rb') as file:
+        infos = pickle.load(file)
+    for info in infos['data_list']:
+        del info['pts_semantic_mask_path']
+    with open(root / 'semantickitti_infos_test.pkl', 'wb') as file:
+        pickle.dump(infos, file)
+    run('test', CONFIG, 'none', '--work-dir', tmp_path / 'test', '--submission', tmp_path / 'out',
+        tiny=False, options=options)
+    written = sorted((tmp_path / 'out').rglob('*.label'))
+    assert [str(path.relative_to(tmp_path / 'out')) for path in written] == [
+        f'sequences/08/predictions/00000{k}.label' for k in range(2)]
+    for path in written:
+        scan = root / 'sequences' / '08' / 'velodyne' / f'{path.stem}.bin'
+        assert np.fromfile(path, np.uint32).size == scan.stat().st_size // 16
+
+
+def test_two_processes(run, demo, tmp_path):
+    root, options = demo
+    result = run.process(
+        'train', CONFIG, '--work-dir', tmp_path / 'two', '--launcher', 'pytorch', tiny=False,
+        options={**options, 'train_dataloader.batch_size': 1},
+        python=('-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2'),
+        variables={'NCLR_DEMO_ROOT': str(root)})
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert (tmp_path / 'two' / 'epoch_2.pth').is_file()
+    assert ' pq_dagger: ' in result.stdout
+
+
+def test_mini_set_of_nuscenes(run, make_world, tmp_path, monkeypatch, on_cpu, log):
+    root = make_world('nuscenes')
+    monkeypatch.setenv('NCLR_NUSCENES_ROOT', str(root))
+    monkeypatch.setenv('NCLR_NUSCENES_MINI_ROOT', str(root))
+    monkeypatch.setenv('NCLR_NUSCENES_VERSION', 'v1.0-mini')
+    monkeypatch.setenv('NCLR_LR', '0.001')
+    loaders = {f'{part}_dataloader.{key}': value for part in ('train', 'val', 'test')
+               for key, value in dict(num_workers=0, persistent_workers=False).items()}
+    run('train', 'configs/panoptic/minkunet34_nuscenes_mini.py', '--work-dir', tmp_path / 'run',
+        tiny=False, options={
+            **loaders, **{name: value for name, value in TINY.items() if 'model' not in name},
+            'model.data_preprocessor.voxel_layer.voxel_size': '[.2,.2,.2]',
+            'model.backbone.encoder_blocks': '[1,1,1,1]', 'train_cfg.val_interval': 1,
+            'train_cfg.max_epochs': 1,
+            'train_dataloader.batch_size': 2, 'optim_wrapper.accumulative_counts': 1,
+            'default_hooks.pictures.type': 'PanopticPictureHook',
+            'default_hooks.pictures.out_dir': tmp_path / 'pictures',
+            'default_hooks.pictures.max_frames': 1})
+    text = log(tmp_path / 'run')
+    assert re.search(r'pedestrian \(thing\)', text) and re.search(r' pq: \d', text)
+    assert len(list((tmp_path / 'pictures' / 'birds_eye').iterdir())) == 1
+    assert len(list((tmp_path / 'pictures' / 'camera').iterdir())) == 6
+
+
+def test_backbone_of_a_pretraining_run(demo, tmp_path, monkeypatch):
+    import torch
+    from mmengine.config import Config
+    from mmengine.registry import MODELS, init_default_scope
+    init_default_scope('mmdet3d')
+    pretrainer = MODELS.build(Config.fromfile('configs/nclr/pretrain_demo.py').model)
+    torch.save(dict(meta={}, state_dict=pretrainer.state_dict()), tmp_path / 'nclr.pth')
+    monkeypatch.setenv('NCLR_CHECKPOINT', str(tmp_path / 'nclr.pth'))
+    model = MODELS.build(Config.fromfile(CONFIG).model)
+    model.init_weights()
+    expected = pretrainer.point_backbone.state_dict()
+    loaded = model.backbone.state_dict()
+    assert loaded.keys() == expected.keys()
+    assert all(torch.equal(loaded[name], expected[name]) for name in expected)

@@ -1,0 +1,50 @@
+"""How much of what the camera sees the range leaves: the figures of pretrain_skitti_voxelnet."""
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from nclr_plugin.datasets.calibration_dataset import CalibrationDataset
+from nclr_plugin.datasets.transforms import RandomPlacement, RangeCrop
+from nclr_plugin.geometry.camera import in_view, project_points
+
+from .test_configs import ROOT
+
+PLACEMENTS = 5
+DETECTOR_RANGE = (0, -40, -3, 70.4, 40, 1)
+
+
+def seen(results):
+    """How many points the camera sees."""
+    height, width = results['imgs'][0].shape[:2]
+    pixels, depth = project_points(
+        torch.from_numpy(results['points'][None, :, :3]).double(),
+        torch.from_numpy(results['lidar2cam']), torch.from_numpy(results['cam2img']))
+    return int(in_view(pixels, depth, height, width).sum())
+
+
+def test_range_before_placement_keeps_the_cameras_view(shared_data):
+    config = Config.fromfile(str(ROOT / 'configs' / 'nclr' / 'pretrain_skitti_voxelnet.py'),
+                             import_custom_modules=False)
+    steps = config.train_dataloader.dataset.pipeline
+    crop = RangeCrop(next(s for s in steps if s['type'] == 'RangeCrop')['point_cloud_range'])
+    place = RandomPlacement(**{key: value for key, value in next(
+        s for s in steps if s['type'] == 'RandomPlacement').items() if key != 'type'})
+    frames = CalibrationDataset(
+        data_root=str(shared_data / 'kitti_object'),
+        reader=dict(type='KittiObjectReader', frame_list=[f'{i:06d}' for i in range(0, 20, 3)]),
+        pipeline=[dict(type='LoadScan'), dict(type='LoadImages')], test_mode=True)
+    before, after = [], []
+    for number in range(len(frames)):
+        frame = frames[number]
+        whole = seen(frame)
+        for seed in range(PLACEMENTS):
+            kept = place(crop(dict(frame, rng=np.random.default_rng([number, seed]))))
+            before.append(seen(kept) / whole)
+            moved = place(dict(frame, rng=np.random.default_rng([number, seed])))
+            inside = RangeCrop(DETECTOR_RANGE)
+            rows = ((moved['points'][:, :3] >= inside.low)
+                    & (moved['points'][:, :3] < inside.high)).all(1)
+            after.append(seen(dict(moved, points=moved['points'][rows])) / whole)
+    assert min(before) > 0.89 and np.mean(before) == pytest.approx(0.95, abs=0.02)
+    assert np.mean(after) == pytest.approx(0.5, abs=0.2) and min(after) < 0.05

@@ -1,0 +1,205 @@
+"""The detectors' encoder against the host's own."""
+import pytest
+import torch
+from torch import nn
+
+pytest.importorskip('mmdet3d')
+pytest.importorskip('spconv')
+from mmdet3d.models.middle_encoders import SparseEncoder  # noqa: E402
+
+from nclr_plugin.models.backbones.split_encoder import EDGE  # noqa: E402
+from nclr_plugin.models.backbones.voxelnet import SplitSparseEncoder  # noqa: E402
+from nclr_plugin.models.voxelization import voxelize  # noqa: E402
+from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
+
+SECOND = dict(in_channels=4)
+CENTERPOINT = dict(
+    in_channels=5, block_type='basicblock',
+    encoder_channels=((16, 16, 32), (32, 32, 64), (64, 64, 128), (128, 128)),
+    encoder_paddings=((0, 0, 1), (0, 0, 1), (0, 0, [0, 1, 1]), (0, 0)))
+ENCODERS = pytest.mark.parametrize('config', [SECOND, CENTERPOINT], ids=['second', 'centerpoint'])
+SHAPE = [41, 128, 160]
+
+
+def _build(config):
+    torch.manual_seed(0)
+    net = SplitSparseEncoder(**config)
+    for module in net.modules():  # statistics that are not the identity
+        if isinstance(module, nn.BatchNorm1d):
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.uniform_(module.running_mean, -0.1, 0.1)
+    set_sparse_algorithm(net, 'cpu')
+    return net
+
+
+@pytest.fixture
+def voxels():
+    torch.manual_seed(0)
+    scans = [torch.rand(n, 4) * torch.tensor([6., 5., 3.9, 1.]) for n in (900, 700)]
+    return voxelize(scans, (0.05, 0.05, 0.1))
+
+
+@ENCODERS
+def test_is_the_hosts_encoder_under_its_names(config, voxels):
+    net = _build(config).eval()
+    host = SparseEncoder(sparse_shape=SHAPE, return_middle_feats=True, **config).eval()
+    set_sparse_algorithm(host, 'cpu')
+    state = net.state_dict()
+    for key in set(state) - set(host.state_dict()):
+        assert key.split('.')[0] in ('tokens', 'lateral', 'mix')
+        state.pop(key)
+    host.load_state_dict(state)
+
+    batch, x, y, z = voxels.coors.unbind(1)
+    grid = torch.stack((batch, z, y + EDGE, x + EDGE), 1)
+    feats = nn.functional.pad(voxels.feats, (0, config['in_channels'] - 4))
+    maps = []
+    net.conv_out.register_forward_hook(lambda module, args, out: maps.append(out.dense()))
+    with torch.no_grad():
+        bev, middle = host(feats, grid, 2)
+        levels = net.encode(voxels.feats, voxels.coors)
+    strides = [1, 2, 4, 8] if config is SECOND else [2, 4, 8, 8]
+    for level, expected in zip(strides, middle):
+        if expected is middle[-2] and config is CENTERPOINT:
+            continue  # another one of this stride follows
+        mine = levels[[1, 2, 4, 8].index(level)]
+        place = dict(zip(map(tuple, mine.indices.tolist()), mine.features))
+        shift = {1: 12, 2: 6, 4: 3, 8: 2}[level]
+        assert len(place) == len(expected.indices)
+        for (b, k, j, i), value in list(zip(expected.indices.tolist(), expected.features))[::7]:
+            torch.testing.assert_close(
+                place[b, i - shift, j - shift, k], value, rtol=1e-5, atol=1e-5)
+    (mine, ) = maps
+    mine = mine.flatten(1, 2)
+    assert mine.abs().sum() > 0 and mine.shape[1] == bev.shape[1] == 256
+    rows, columns = (min(a, b) for a, b in zip(mine.shape[2:], bev.shape[2:]))
+    torch.testing.assert_close(mine[..., :rows, :columns], bev[..., :rows, :columns],
+                               rtol=1e-5, atol=1e-5)
+
+
+def _pass_on(net):
+    """Every convolution passes on the value at its kernel's centre; tokens are means of four."""
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            nn.init.zeros_(module.running_mean), nn.init.ones_(module.running_var)
+            module.eps = 0.
+        elif hasattr(module, 'kernel_size') and hasattr(module, 'weight'):
+            weight = torch.zeros_like(module.weight)
+            centre = [slice(None) if k == 2 else k // 2 for k in module.kernel_size]
+            channels = min(weight.shape[0], weight.shape[-1])
+            for c in range(channels):  # out, z, y, x, in
+                weight[(c, *centre, c)] = 0.25 if 2 in module.kernel_size else 1.
+            module.weight.data = weight
+
+
+def _block():
+    """Every second voxel of a block, dense for coarser strides; features are indices."""
+    cells = [torch.arange(4, 100, 2), torch.arange(2, 90, 2), torch.arange(0, 41, 2)]
+    xyz = torch.stack(torch.meshgrid(*cells, indexing='ij'), -1).view(-1, 3)
+    coors = torch.cat((torch.zeros(len(xyz), 1), xyz), 1).int()
+    return torch.cat((xyz, torch.ones(len(xyz), 1)), 1).float(), coors
+
+
+def _inside(positions, low, high):
+    return ((positions > torch.tensor(low)) & (positions < torch.tensor(high))).all(1)
+
+
+def test_levels_lie_where_their_kernels_look():
+    net = _build(SECOND).eval()
+    _pass_on(net)
+    feats, coors = _block()
+    with torch.no_grad():
+        levels = net.encode(feats, coors)
+    assert len(levels) == 5 and net.stride == 16
+    for number, level in enumerate(levels):
+        stride = 2**number
+        said = level.indices[:, 1:] * stride + (stride - 1) / 2
+        inside = _inside(said, (30., 30, 7), (70., 60, 33))
+        assert inside.any()
+        off = (level.features[:, :3] - said)[inside].abs().amax(0)
+        assert off.max() <= stride / 2
+        if stride >= 8:  # those whose positions the pretrainer uses
+            assert off[:2].max() <= 0.5
+            assert off[2] <= (0.5 if stride == 8 else 4.5)  # conv_out's kernel is the host's
+
+
+def test_points_get_what_lies_around_them_from_each_stride():
+    """Of a field that is linear in space, each stride's interpolation gives the value itself."""
+    net = _build(SECOND).eval()
+    _pass_on(net)
+    net.mix = nn.Identity()
+    feats, coors = _block()
+    inside = _inside(coors[:, 1:].float(), (30., 30, 12), (70., 60, 28))
+    with torch.no_grad():
+        levels = net.encode(feats, coors)
+        for number in range(len(levels)):
+            for other, linear in enumerate(net.lateral):
+                nn.init.zeros_(linear.weight)
+                if other == number:
+                    linear.weight[:3, :3] = torch.eye(3)
+            result = net.decode(levels, levels[-1].features)[:, :3]
+            torch.testing.assert_close(result[inside], coors[inside, 1:].float(), rtol=1e-4,
+                                       atol=1e-3)
+
+
+def test_points_of_one_pillar_have_features_of_their_own(voxels):
+    net = _build(SECOND).eval()
+    with torch.no_grad():
+        features = net(voxels.feats, voxels.coors)
+    pillar, member = torch.unique(
+        torch.div(voxels.coors[:, :3], 8, rounding_mode='floor'), dim=0, return_inverse=True)
+    fullest = member == member.bincount().argmax()
+    assert fullest.sum() > 3
+    assert (torch.cdist(features[fullest], features[fullest]) + torch.eye(int(fullest.sum()))
+            ).min() > 1e-3
+
+
+@ENCODERS
+def test_a_scan_gives_in_a_batch_what_it_gives_alone(config, voxels):
+    net = _build(config).eval()
+    first = voxels.coors[:, 0] == 0
+    with torch.no_grad():
+        both = net(voxels.feats, voxels.coors)
+        alone = net(voxels.feats[first], voxels.coors[first])
+        second = voxels.coors[~first] * torch.tensor([0, 1, 1, 1], dtype=torch.int32)
+        other = net(voxels.feats[~first], second)
+    torch.testing.assert_close(both[first], alone, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(both[~first], other, rtol=1e-4, atol=1e-5)
+
+
+@ENCODERS
+def test_all_parameters_are_trained(config, voxels):
+    net = _build(config)
+    levels = net.encode(voxels.feats, voxels.coors)
+    fused = levels[-1].features * 2
+    fused.retain_grad()
+    net.decode(levels, fused).square().sum().backward()
+    assert fused.grad.abs().sum() > 0
+    without = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+def test_inputs_are_those_of_the_detector(voxels):
+    net = _build(dict(CENTERPOINT, intensity_scale=255.))
+    seen = []
+    net.conv_input.register_forward_pre_hook(lambda module, args: seen.append(args[0].features))
+    net.encode(voxels.feats, voxels.coors)
+    torch.testing.assert_close(seen[0][:, :3], voxels.feats[:, :3])
+    torch.testing.assert_close(seen[0][:, 3], voxels.feats[:, 3] * 255)
+    assert seen[0].shape[1] == 5 and not seen[0][:, 4].any()
+
+
+def test_scans_higher_than_the_detectors_grid_lose_nothing():
+    net = _build(SECOND)
+    coors = torch.tensor([[0, 0, 0, z] for z in (0, 30, 41, 60)], dtype=torch.int32)
+    levels = net.eval().encode(torch.ones(4, 4), coors)
+    top = levels[-1].indices[:, 3].max()
+    assert len(levels[0].features) == 4 and top == 3  # whose centre is voxel 16 * 3 + 12
+
+
+def test_runs_under_bfloat16_autocast_on_the_cpu(voxels):
+    net = _build(SECOND).eval()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        levels = net.encode(voxels.feats.bfloat16(), voxels.coors)
+        result = net.decode(levels, levels[-1].features.bfloat16())
+    assert result.dtype == torch.float32 and result.isfinite().all()

@@ -1,0 +1,99 @@
+"""The pretraining configs of every point backbone: sizes, and a step of small ones."""
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+
+pytest.importorskip('mmdet3d')
+pytest.importorskip('spconv')
+import nclr_plugin  # noqa: E402,F401
+from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
+
+CONFIGS = Path(__file__).resolve().parents[3] / 'configs' / 'nclr'
+# Class, blocks of the encoder and millions of parameters.
+BACKBONES = dict(
+    minkunet18=('SplitMinkUNet', (2, 2, 2, 2), 21.7),
+    spvcnn=('SplitSPVCNN', (2, 2, 2, 2), 21.8),
+    resunet18=('SplitResUNet', (2, 2, 2, 2), 21.7),
+    resunet34=('SplitResUNet', (2, 3, 4, 6), 37.8))
+# What one uses for a step that is to cost a second.
+SMALL = {
+    'model.data_preprocessor.voxel_size': (0.5, 0.5, 0.5),
+    'model.point_backbone.base_channels': 8,
+    'model.point_backbone.encoder_channels': (8, 12, 16, 16),
+    'model.point_backbone.encoder_blocks': (1, 1, 1, 1),
+    'model.point_backbone.decoder_channels': (16, 12, 8, 8),
+    'model.point_backbone.decoder_blocks': (1, 1, 1, 1),
+    'model.image_branch.depth': 18,
+    'model.image_branch.base_channels': 8,
+    'model.image_branch.out_indices': (0, 1, 2),
+    'model.image_branch.out_channels': 16,
+    'model.image_branch.weights': None,
+    'model.fusion.embed_dims': 24,
+    'model.fusion.num_heads': 2,
+    'model.fusion.num_layers': 1,
+    'model.fusion.ffn_channels': 32,
+    'model.pose_head.num_points': 32,
+    'model.num_samples': 64,
+    'model.num_outside': 64,
+}
+
+
+def load(dataset, backbone):
+    return Config.fromfile(str(CONFIGS / f'pretrain_{dataset}_{backbone}.py'))
+
+
+@pytest.mark.parametrize('backbone', BACKBONES)
+def test_configs_differ_from_the_minkunet34_ones_in_the_backbone_alone(backbone):
+    kind, blocks, millions = BACKBONES[backbone]
+    for dataset, edge in (('skitti', 0.05), ('nuscenes', 0.1)):
+        config = load(dataset, backbone)
+        assert set(config.model.data_preprocessor.voxel_size) == {edge}
+        assert config.model.point_backbone.type == kind
+        assert tuple(config.model.point_backbone.encoder_blocks) == blocks
+        plain = Config.fromfile(str(CONFIGS / f'pretrain_{dataset}.py'))
+        config.model.point_backbone = plain.model.point_backbone
+        assert config.to_dict() == plain.to_dict()
+    net = MODELS.build(load('skitti', backbone).model.point_backbone)
+    assert sum(p.numel() for p in net.parameters()) / 1e6 == pytest.approx(millions, abs=0.06)
+
+
+def step(config, batch):
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    model.init_weights()
+    set_sparse_algorithm(model, 'cpu')
+    model.train()
+    before = copy.deepcopy(model.state_dict())
+    losses = model(**model.data_preprocessor(batch, True), mode='loss')
+    sum(losses.values()).backward()
+    assert set(losses) == {
+        'loss_point', 'loss_pixel', 'loss_overlap', 'loss_direction', 'loss_pose'}
+    assert all(value.isfinite() for value in losses.values())
+    return model, before
+
+
+@pytest.mark.parametrize('dataset', ['skitti', 'nuscenes'])
+@pytest.mark.parametrize('backbone', BACKBONES)
+def test_a_step_trains_every_parameter(dataset, backbone, batch):
+    config = load(dataset, backbone)
+    config.merge_from_dict(SMALL)
+    model, _ = step(config, batch)
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize('backbone', BACKBONES)
+def test_a_frozen_image_encoder_is_left_alone_and_nothing_else(backbone, batch):
+    config = load('skitti', backbone)
+    config.merge_from_dict({**SMALL, 'model.image_branch.frozen': True})
+    model, before = step(config, batch)
+    for name, parameter in model.named_parameters():
+        frozen = name.startswith('image_branch.encoder.')
+        assert parameter.requires_grad != frozen, name
+        assert (parameter.grad is None) == frozen, name
+    for name, value in model.image_branch.encoder.state_dict().items():
+        assert torch.equal(value, before[f'image_branch.encoder.{name}']), name

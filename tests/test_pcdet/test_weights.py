@@ -1,0 +1,38 @@
+"""Weights both ways between mmdet3d and the real OpenPCDet."""
+import re
+
+import pytest
+
+pytest.importorskip('mmdet3d')
+
+
+@pytest.fixture(scope='module')
+def report(in_openpcdet, tmp_path_factory):
+    return in_openpcdet('weights.py', tmp_path_factory.mktemp('weights'))
+
+
+@pytest.mark.parametrize('way', ['to_openpcdet', 'to_mmdet3d'])
+def test_same_features_in_both_hosts(report, way):
+    assert report[way]['pairs'] == 5
+    assert report[way]['largest'] > 0.1
+    assert report[way]['difference'] <= 1e-5
+    assert report['to_mmdet3d']['before'] > 0.1  # without the weights they differ
+
+
+def test_same_birds_eye_network(report):
+    assert report['bev']['largest'] > 1e-3
+    assert report['bev']['difference'] <= 1e-5
+
+
+@pytest.mark.parametrize('case', ['second', 'pv_rcnn', 'nclr', 'also'])
+def test_the_hosts_log_says_that_the_backbone_was_updated(report, case):
+    log, tensors = report[case]['log'], report[case]['tensors']
+    assert tensors == 72
+    assert not [line for line in log if 'Not updated weight backbone_3d' in line]
+    loaded = int(re.search(r'Done \(loaded (\d+)/', log[-1])[1])
+    assert loaded >= tensors
+    assert report[case].get('equal', True)
+
+
+def test_configs_for_fine_tuning_are_the_hosts(report):
+    assert report['configs'] == dict(second=True, pv_rcnn=True)
