@@ -85,6 +85,16 @@ class CalibrationModel(BaseModel):
             losses = self.loss_balancer(losses, self)
         return super().parse_losses(losses)
 
+    def sector_columns(self, inputs: dict, pixel_map: Tensor) -> Tensor:
+        """(V, S) columns of a map in which the sectors of azimuth about the optical axis lie."""
+        cam2img, count = inputs['cam2img'], self.direction_head.num_sectors
+        azimuth = torch.arange(count, device=cam2img.device) * (2 * torch.pi / count)
+        behind = azimuth.cos() < 1e-3
+        u = cam2img[:, :1, 2] - cam2img[:, :1, 0] * azimuth.tan()
+        u = u.masked_fill(behind, torch.inf)
+        stride = inputs['imgs'].shape[-1] / pixel_map.shape[-1]
+        return (u + 0.5) / stride - 0.5
+
     @staticmethod
     def column_azimuth(inputs: dict, pixel_map: Tensor) -> Tensor:
         """(V, W') azimuth of a map's columns against the optical axis, radians, left positive."""

@@ -159,16 +159,6 @@ class NCLR(CalibrationModel):
             self.sector_columns(inputs, pixel_map), inputs['view_batch_index'],
             len(voxels.origin))
 
-    def sector_columns(self, inputs: dict, pixel_map: Tensor) -> Tensor:
-        """(V, S) columns of a map in which the sectors of azimuth about the optical axis lie."""
-        cam2img, count = inputs['cam2img'], self.direction_head.num_sectors
-        azimuth = torch.arange(count, device=cam2img.device) * (2 * torch.pi / count)
-        behind = azimuth.cos() < 1e-3
-        u = cam2img[:, :1, 2] - cam2img[:, :1, 0] * azimuth.tan()
-        u = u.masked_fill(behind, torch.inf)
-        stride = inputs['imgs'].shape[-1] / pixel_map.shape[-1]
-        return (u + 0.5) / stride - 0.5
-
     def embed_points(self, inputs: dict, features: Features, row: Tensor) -> Tensor:
         """Normalised features (..., D) of voxels ``row`` (...): of those needed, not of all."""
         return self.matching_head.embed_points(
