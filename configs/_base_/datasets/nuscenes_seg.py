@@ -67,6 +67,9 @@ test_dataloader = dict(**val_dataloader)
 val_evaluator = dict(type='SegMetric')
 test_evaluator = val_evaluator
 
+vis_backends = [dict(type='LocalVisBackend')]
+visualizer = dict(type='Det3DLocalVisualizer', vis_backends=vis_backends, name='visualizer')
+
 # `tools/test.py ... --submission DIR`: the hidden test set, whose predictions are written.
 submission = '{{$NCLR_SUBMISSION:none}}'
 if submission != 'none':

@@ -1,0 +1,214 @@
+"""Fine-tuning, evaluation and submission by the command lines, with small networks."""
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nclr_plugin.datasets.segmentation.command import main as create_infos
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'semseg'
+SMALL = {
+    'model.data_preprocessor.voxel_layer.voxel_size': '[1.,1.,1.]',
+    'model.backbone.base_channels': 8,
+    'model.backbone.encoder_channels': '[8,8,8,16]',
+    'model.backbone.encoder_blocks': '[1,1,1,1]',
+    'model.backbone.decoder_channels': '[16,8,8,8]',
+    'model.backbone.decoder_blocks': '[1,1,1,1]',
+    'model.decode_head.channels': 8,
+}
+SHORT = {'model.data_preprocessor.voxel_layer.voxel_size': '[2.,2.,2.]',
+         'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2,
+         **{f'{part}_dataloader.{option}': value for part in ('train', 'val', 'test')
+            for option, value in (('num_workers', 0), ('persistent_workers', False))}}
+
+
+def by_epoch(epochs):
+    options = {**SHORT, **SMALL, 'train_cfg.max_epochs': epochs, 'train_cfg.val_interval': epochs}
+    del options['train_cfg.max_iters']
+    return options
+
+
+def figures(work_dir, name='miou'):
+    """Values of a figure in the newest log, in order."""
+    path = max(Path(work_dir).glob('*/vis_data/scalars.json'))
+    scalars = [json.loads(line) for line in path.read_text().splitlines()]
+    return [entry[name] for entry in scalars if name in entry]
+
+
+@pytest.fixture
+def world(make_world, tmp_path, monkeypatch):
+    """A demo world of its own: infos, label fractions and files that a test may spoil."""
+    source = make_world('semantickitti')
+    for path in source.glob('sequences/*/*/*'):
+        if path.parent.name in ('velodyne', 'labels'):
+            copy = tmp_path / 'world' / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    create_infos(['semantickitti', str(tmp_path / 'world'), '--fractions', '50'])
+    monkeypatch.setenv('NCLR_DEMO_ROOT', str(tmp_path / 'world'))
+    monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cpu')
+    return tmp_path / 'world'
+
+
+@pytest.fixture
+def train(run, tmp_path):
+    """Function: options -> work directory and final state of the demo config's training."""
+
+    def start(config='minkunet_demo', options=SHORT):
+        work_dir = tmp_path / 'train'
+        # In one process, the host's visualizer writes where that of its name wrote before.
+        run('train', CONFIGS / f'{config}.py', '--work-dir', work_dir, tiny=False,
+            options={**options, 'visualizer.name': str(tmp_path)})
+        name = (work_dir / 'last_checkpoint').read_text()
+        return work_dir, torch.load(name, map_location='cpu')['state_dict']
+
+    return start
+
+
+@pytest.fixture
+def pretrained(tmp_path):
+    """What a pretraining run leaves: the backbone below ``point_backbone.``, other parts beside."""
+    from mmengine.config import Config
+    from mmengine.registry import MODELS
+    torch.manual_seed(7)
+    backbone = dict(Config.fromfile(str(CONFIGS / 'minkunet_demo.py')).model.backbone)
+    backbone.pop('init_cfg')
+    state = MODELS.build(backbone).state_dict()
+    for name, tensor in state.items():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.rand_like(tensor) + 0.5)
+    path = tmp_path / 'pretrained.pth'
+    torch.save(dict(meta={}, state_dict={
+        **{f'point_backbone.{name}': tensor for name, tensor in state.items()},
+        'overlap_head.weight': torch.ones(3)}), path)
+    return path, state
+
+
+def test_linear_probe_of_a_checkpoint(world, train, pretrained, monkeypatch):
+    path, backbone = pretrained
+    monkeypatch.setenv('NCLR_CHECKPOINT', str(path))
+    monkeypatch.setenv('NCLR_LINEAR_PROBE', '1')
+    _, state = train()
+    for name, tensor in backbone.items():
+        if not name.endswith('num_batches_tracked'):
+            assert torch.equal(state[f'backbone.{name}'], tensor), name
+    assert state['decode_head.conv_seg.bias'].abs().max() > 0
+
+
+def test_fine_tuning_moves_the_checkpoint(world, train, pretrained, monkeypatch):
+    path, backbone = pretrained
+    monkeypatch.setenv('NCLR_CHECKPOINT', str(path))
+    _, state = train()
+    for name, tensor in backbone.items():
+        if name.endswith('weight'):
+            change = (state[f'backbone.{name}'] - tensor).abs().max()
+            assert 0 < change < 0.01, name
+
+
+def test_submission(world, run, tmp_path):
+    create_infos(['semantickitti', str(world), '--fractions', '50'])
+    (world / 'semantickitti_infos_val.pkl').rename(world / 'semantickitti_infos_test.pkl')
+    for path in (world / 'sequences/08/labels').iterdir():
+        path.unlink()  # as in the hidden test set
+    run('test', CONFIGS / 'minkunet_demo.py', 'none', '--work-dir', tmp_path / 'test',
+        '--submission', tmp_path / 'out', tiny=False, options=SHORT)
+    for number in range(2):
+        name = f'{number:06d}'
+        labels = np.fromfile(tmp_path / f'out/sequences/08/predictions/{name}.label', np.uint32)
+        scan = world / f'sequences/08/velodyne/{name}.bin'
+        assert len(labels) == scan.stat().st_size // 16
+
+
+def test_submission_of_a_config_that_has_none(run, demo_config, tmp_path):
+    line = run.fails('test', demo_config, 'none', '--submission', tmp_path)
+    assert line.startswith('DataLayoutError') and 'expected a config that writes' in line
+
+
+def test_the_host_trains_on_a_fraction_from_scratch_and_tests(world, run, log, tmp_path,
+                                                              monkeypatch):
+    import mmdet3d
+    monkeypatch.setenv('NCLR_FRACTION', '50')
+    tools = Path(mmdet3d.__file__).parent / '.mim' / 'tools'
+    words = run.words('train', CONFIGS / 'minkunet_demo.py', '--work-dir', tmp_path / 'host',
+                      tiny=False, options={**SHORT, 'visualizer.name': str(tmp_path)})
+    monkeypatch.setattr(sys, 'argv', words)
+    runpy.run_path(str(tools / 'train.py'), run_name='__main__')
+    checkpoint = (tmp_path / 'host' / 'last_checkpoint').read_text()
+    words = run.words('test', CONFIGS / 'minkunet_demo.py', checkpoint, '--work-dir',
+                      tmp_path / 'host_test', tiny=False, options=SHORT)
+    monkeypatch.setattr(sys, 'argv', words)
+    runpy.run_path(str(tools / 'test.py'), run_name='__main__')
+    trained = figures(tmp_path / 'host')[-1]
+    tested = json.loads(next((tmp_path / 'host_test').glob('*/*.json')).read_text())['miou']
+    assert tested == pytest.approx(trained)
+    assert 'training starts from scratch' in log(tmp_path / 'host')
+    assert 'Labels of 2 frames fit' in log(tmp_path / 'host')
+
+
+@pytest.mark.parametrize('sequence, spoil, message', [
+    ('00', lambda path: path.write_bytes(path.read_bytes()[:-400]), 'labels, as many as'),
+    ('08', lambda path: path.write_bytes(np.full_like(np.fromfile(path, np.uint32), 2).tobytes()),
+     'found [2]'),
+], ids=['short', 'unknown label'])
+def test_bad_labels_end_before_training(world, run, tmp_path, sequence, spoil, message):
+    path = world / f'sequences/{sequence}/labels/000001.label'
+    spoil(path)
+    line = run.fails('train', CONFIGS / 'minkunet_demo.py', '--work-dir', tmp_path / 'train',
+                     tiny=False, options=SHORT)
+    assert line.startswith(f"DataLayoutError: label file '{path}'") and message in line
+    assert 'Iter(train)' not in max((tmp_path / 'train').glob('*/*.log')).read_text()
+
+
+def test_a_fraction_that_there_is_not(world, run, monkeypatch):
+    monkeypatch.setenv('NCLR_FRACTION', '1')  # of four frames
+    line = run.fails('train', CONFIGS / 'minkunet_demo.py', tiny=False, options=SHORT)
+    assert line.startswith('FileNotFoundError') and 'semantickitti_infos_train_1.pkl' in line
+    assert 'tools/create_infos.py' in line
+
+
+def test_nuscenes(make_world, train, monkeypatch):
+    root = make_world('nuscenes')
+    monkeypatch.setenv('NCLR_NUSCENES_ROOT', str(root))
+    monkeypatch.setenv('NCLR_NUSCENES_VERSION', 'v1.0-mini')
+    work_dir, _ = train('spvcnn_nuscenes', by_epoch(1))
+    assert figures(work_dir, 'acc')[-1] > 0
+    assert figures(work_dir, 'driveable_surface')
+
+
+def test_semanticposs(tmp_path, train, monkeypatch):
+    rng = np.random.default_rng(0)
+    for sequence in ('00', '03'):
+        folder = tmp_path / 'poss' / 'sequences' / sequence
+        for number in range(2):
+            for name in ('velodyne', 'labels'):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+            points = rng.uniform(-20, 20, (4000, 4)).astype(np.float32)
+            points.tofile(folder / 'velodyne' / f'{number:06d}.bin')
+            labels = np.where(points[:, 2] < 0, 22, 15).astype(np.uint32)
+            labels.tofile(folder / 'labels' / f'{number:06d}.label')
+    create_infos(['semanticposs', str(tmp_path / 'poss')])
+    monkeypatch.setenv('NCLR_POSS_ROOT', str(tmp_path / 'poss'))
+    work_dir, _ = train('resunet18_semanticposs', by_epoch(1))
+    assert figures(work_dir, 'ground') and figures(work_dir, 'cone/stone')
+
+
+def test_overfits_a_real_scan(shared_data, tmp_path, train, monkeypatch):
+    """The full run, 0.1 m voxels and minutes, is in the README; this is a taste of it."""
+    (tmp_path / 'real').mkdir()
+    (tmp_path / 'real/sequences').symlink_to(shared_data / 'semantickitti_scan' / 'sequences')
+    create_infos(['semantickitti', str(tmp_path / 'real'), '--train', '92', '--val', '92'])
+    monkeypatch.setenv('NCLR_DEMO_ROOT', str(tmp_path / 'real'))
+    work_dir, _ = train(options={
+        **SHORT, 'model.data_preprocessor.voxel_layer.voxel_size': '[0.5,0.5,0.5]',
+        'train_cfg.max_iters': 30, 'train_cfg.val_interval': 10,
+        'train_dataloader.batch_size': 1, 'optim_wrapper.optimizer.lr': 5e-3,
+        'train_dataloader.dataset.pipeline.3.flip_ratio_bev_horizontal': 0.,
+        'train_dataloader.dataset.pipeline.3.flip_ratio_bev_vertical': 0.,
+        'train_dataloader.dataset.pipeline.4.rot_range': '[0.,0.]'})
+    miou = figures(work_dir)
+    assert len(miou) == 3 and miou[0] < miou[1] < miou[2]
+    assert figures(work_dir, 'acc')[-1] > 0.65
