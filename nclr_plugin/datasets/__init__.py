@@ -10,8 +10,9 @@ from .transforms import (CropImages, LoadImages, LoadPanopticLabels, LoadScan,
                          RandomSceneFlip, RangeCrop, ResizeImages)
 
 __all__ = [
-    'BrokenFrameError', 'CalibrationDataset', 'ConcatReader', 'CropImages', 'KittiObjectReader',
-    'KittiOdometryReader', 'LoadImages', 'LoadPanopticLabels', 'LoadScan', 'NuScenesReader',
-    'PackCalibrationInputs', 'PhotometricDistortion', 'RandomPlacement', 'RandomSceneFlip',
-    'RangeCrop', 'ResizeImages', 'RigReader', 'SeededInfiniteSampler'
+    'BrokenFrameError', 'CalibrationDataset', 'ConcatReader', 'CropImages', 'ImageOcclusion',
+    'KittiObjectReader', 'KittiOdometryReader', 'LoadImages', 'LoadScan', 'NuScenesReader',
+    'PackCalibrationInputs', 'PhotometricDistortion', 'PointNoise', 'RandomPlacement',
+    'RandomSceneFlip', 'RangeCrop', 'ResizeImages', 'RigReader', 'SamplePoints', 'ScaleImages',
+    'SeededInfiniteSampler', 'TrimImages', 'segmentation'
 ]

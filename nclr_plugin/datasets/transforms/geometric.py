@@ -1,7 +1,7 @@
 """Transforms that move points, pixels and calibration together."""
 from __future__ import annotations
 
-from typing import Sequence, Tuple
+from typing import Callable, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -9,12 +9,14 @@ from mmengine.registry import TRANSFORMS
 
 from nclr_plugin.geometry.camera import (crop_intrinsics, flip_extrinsics, flip_intrinsics,
                                          flip_points, resize_intrinsics)
-from nclr_plugin.geometry.se3 import (invert_transform, make_transform, transform_points,
-                                      yaw_rotation)
+from nclr_plugin.geometry.se3 import (invert_transform, make_transform, so3_exp,
+                                      transform_points, yaw_rotation)
 
 from ...utils.optional import optional_import
 from ..errors import BrokenFrameError
 from .base import BaseTransform
+
+CAMERA_Y = torch.tensor([0., 1., 0.], dtype=torch.float64)  # downwards
 
 
 @TRANSFORMS.register_module()
@@ -64,23 +66,34 @@ class RandomPlacement(BaseTransform):
     Args:
         yaw: The turn is uniform in [-yaw, yaw], radians.
         translation: The shift is uniform in [-x, x], [-y, y], [-z, z], metres.
+        axes: ``'camera'``: shift along the axes of the first camera and turn about its y axis, as
+            image-to-point-cloud registration does. The points stay in LiDAR coordinates, so that
+            nothing of the extrinsics is given away.
     """
 
     def __init__(self,
                  yaw: float = np.pi,
-                 translation: Tuple[float, float, float] = (15.0, 15.0, 0.0)) -> None:
+                 translation: Tuple[float, float, float] = (15.0, 15.0, 0.0),
+                 axes: str = 'lidar') -> None:
+        if axes not in ('lidar', 'camera'):
+            raise ValueError(f'RandomPlacement: expected axes "lidar" or "camera", found "{axes}".')
         self.translation = np.asarray(translation, dtype=np.float64)
         if yaw < 0 or self.translation.shape != (3, ) or (self.translation < 0).any():
             raise ValueError('RandomPlacement: expected yaw >= 0 and three translations >= 0, '
                              f'found yaw={yaw}, translation={translation}.')
         self.yaw = yaw
+        self.axes = axes
 
     def transform(self, results: dict) -> dict:
         """Move ``points`` and ``lidar2cam``; see the class."""
         rng = results['rng']
-        rotation = yaw_rotation(torch.tensor(rng.uniform(-self.yaw, self.yaw), dtype=torch.float64))
+        angle = torch.tensor(rng.uniform(-self.yaw, self.yaw), dtype=torch.float64)
+        rotation = yaw_rotation(angle) if self.axes == 'lidar' else so3_exp(angle * CAMERA_Y)
         shift = torch.from_numpy(rng.uniform(-self.translation, self.translation))
         placement = make_transform(rotation, rotation @ shift)
+        if self.axes == 'camera':
+            lidar2cam = torch.from_numpy(results['lidar2cam'][0])
+            placement = invert_transform(lidar2cam) @ placement @ lidar2cam
         points = torch.from_numpy(results['points'])
         # In the points' own float32: half the time, and 1e-5 m exact.
         moved = transform_points(placement.float(), points[:, :3])
@@ -105,16 +118,7 @@ class ResizeImages(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Resize ``imgs``, adapt ``cam2img``; see the class."""
-        cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
-        imgs, cam2img = [], []
-        for img, matrix in zip(results['imgs'], results['cam2img']):
-            scale_u, scale_v = self.width / img.shape[1], self.height / img.shape[0]
-            # Shrinking by averaging: bilinear taps would skip pixels, and alias.
-            method = cv2.INTER_AREA if max(scale_u, scale_v) < 1 else cv2.INTER_LINEAR
-            imgs.append(cv2.resize(img, (self.width, self.height), interpolation=method))
-            cam2img.append(resize_intrinsics(torch.from_numpy(matrix), scale_u, scale_v).numpy())
-        results['imgs'], results['cam2img'] = imgs, np.stack(cam2img)
-        return results
+        return resize_images(results, lambda img: (self.width, self.height))
 
 
 @TRANSFORMS.register_module()
@@ -180,6 +184,21 @@ class RandomSceneFlip(BaseTransform):
             mirror = np.diag([1.0, -1.0, 1.0, 1.0])
             results['placement'] = mirror @ results['placement'] @ mirror
         return results
+
+
+def resize_images(results: dict, size_of: Callable[[np.ndarray], Tuple[int, int]]) -> dict:
+    """Resize ``imgs`` to (width, height) of their own, adapt ``cam2img``."""
+    cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
+    imgs, cam2img = [], []
+    for img, matrix in zip(results['imgs'], results['cam2img']):
+        width, height = size_of(img)
+        scale_u, scale_v = width / img.shape[1], height / img.shape[0]
+        # Shrinking by averaging: bilinear taps would skip pixels, and alias.
+        method = cv2.INTER_AREA if max(scale_u, scale_v) < 1 else cv2.INTER_LINEAR
+        imgs.append(cv2.resize(img, (width, height), interpolation=method))
+        cam2img.append(resize_intrinsics(torch.from_numpy(matrix), scale_u, scale_v).numpy())
+    results['imgs'], results['cam2img'] = imgs, np.stack(cam2img)
+    return results
 
 
 def _check_size(name: str, size: Sequence[int]) -> Tuple[int, int]:

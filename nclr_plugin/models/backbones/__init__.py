@@ -2,9 +2,10 @@
 from mmengine.registry import MODELS
 
 from nclr_plugin.utils.optional import optional_import
+from .dgcnn import DGCNN
 from .image_branch import ResNetFPN
 
-__all__ = ['ResNetFPN', 'build_split_minkunet', 'build_split_resunet',
+__all__ = ['DGCNN', 'ResNetFPN', 'build_split_minkunet', 'build_split_resunet',
            'build_split_sparse_encoder', 'build_split_spvcnn']
 
 

@@ -2,14 +2,15 @@
 from mmengine.registry import MODELS
 
 from nclr_plugin.utils.optional import optional_import
+from .contrastive_head import ContrastiveHead
 from .direction_head import DirectionHead
 from .matching_head import MatchingHead
 from .offset_head import OffsetHead
 from .overlap_head import OverlapHead
 from .pose_head import PoseHead
 
-__all__ = ['DirectionHead', 'MatchingHead', 'OffsetHead', 'OverlapHead', 'PoseHead',
-           'build_lovasz_minkunet_head']
+__all__ = ['ContrastiveHead', 'DirectionHead', 'MatchingHead', 'OffsetHead', 'OverlapHead',
+           'PoseHead', 'build_lovasz_minkunet_head']
 
 
 @MODELS.register_module(name='LovaszMinkUNetHead')

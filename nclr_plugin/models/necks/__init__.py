@@ -1,4 +1,7 @@
 """Fusion of the two modalities."""
+from .coarse_transformer import CoarseTransformer
 from .cross_modal_fusion import CrossModalFusion
+from .superpixels import SuperpixelPyramid
+from .superpoints import SuperpointPooling
 
-__all__ = ['CrossModalFusion']
+__all__ = ['CoarseTransformer', 'CrossModalFusion', 'SuperpixelPyramid', 'SuperpointPooling']

@@ -1,0 +1,132 @@
+"""DGCNN: edge convolutions on graphs of nearest neighbours (Wang et al., TOG 2019)."""
+from __future__ import annotations
+
+from typing import Optional, Sequence
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from ..ragged import padding_of
+
+DISTANCES_AT_ONCE = 2**25  # entries of a distance matrix
+
+
+class EdgeConv(nn.Module):
+    """``x_i' = act(norm(max_j W [x_i, x_j - x_i]))`` over the neighbours j of i.
+
+    The linear map of an edge is split into a part of each end, so that no edge has a feature of
+    its own; the maximum is then that of the neighbours' part. DGCNN normalises and activates the
+    edges before the maximum, which is the same where the norm's scale is positive. LayerNorm takes
+    the place of BatchNorm, whose statistics would be those of the one scan of a step.
+
+    Args:
+        in_channels, out_channels: Of the points.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.centre = nn.Linear(in_channels, out_channels)
+        self.edge = nn.Linear(in_channels, out_channels, bias=False)
+        self.norm = nn.LayerNorm(out_channels)
+        self.activation = nn.LeakyReLU(0.2)
+
+    def forward(self, feats: Tensor, neighbours: Tensor) -> Tensor:
+        """(N, C) features and (N, k) rows of the neighbours -> (N, C')."""
+        part = self.edge(feats)
+        largest = part[neighbours].amax(1)
+        return self.activation(self.norm(self.centre(feats) + largest - part))
+
+
+@MODELS.register_module()
+class DGCNN(BaseModule):
+    """Per-point features from a graph that is found anew in every layer's feature space.
+
+    Args:
+        in_channels: Channels of the points' values, x, y, z first.
+        channels: Channels of the edge convolutions.
+        out_channels: Channels of the result, from all layers together.
+        k: Neighbours of a point, itself among them.
+        dynamic: Neighbours in feature space from the second layer on, as in DGCNN. ``False``: the
+            graph of the coordinates in every layer, found once, which makes a step on a CPU many
+            times shorter.
+        coordinate_scale: Metres that count as one in the input.
+
+    Raises:
+        ValueError: When there is no layer or no neighbour.
+    """
+
+    def __init__(self,
+                 in_channels: int = 4,
+                 channels: Sequence[int] = (64, 64, 128, 256),
+                 out_channels: int = 128,
+                 k: int = 20,
+                 dynamic: bool = True,
+                 coordinate_scale: float = 10.,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg)
+        if not channels or k < 1:
+            raise ValueError(f'DGCNN: expected at least one layer and one neighbour, found '
+                             f'channels={channels}, k={k}.')
+        widths = [in_channels, *channels]
+        self.layers = nn.ModuleList(
+            EdgeConv(before, after) for before, after in zip(widths[:-1], widths[1:]))
+        self.out = nn.Linear(sum(channels), out_channels)
+        self.norm = nn.LayerNorm(out_channels)
+        self.k = k
+        self.dynamic = dynamic
+        self.coordinate_scale = coordinate_scale
+        self.out_channels = out_channels
+
+    def forward(self, feats: Tensor, batch_index: Tensor, batch_size: int) -> Tensor:
+        """Features of the points of several scans.
+
+        Args:
+            feats: (N, C), x, y, z in metres relative to the centre of the scan, then the rest.
+            batch_index: (N,) the scan of each.
+            batch_size: Number of scans.
+
+        Returns:
+            Tensor: (N, out_channels).
+        """
+        neighbours = nearest_neighbours(feats[:, :3], batch_index, batch_size, self.k)
+        feats = torch.cat((feats[:, :3] / self.coordinate_scale, feats[:, 3:]), 1)
+        outputs = []
+        for number, layer in enumerate(self.layers):
+            if number and self.dynamic:
+                neighbours = nearest_neighbours(feats, batch_index, batch_size, self.k)
+            feats = layer(feats, neighbours)
+            outputs.append(feats)
+        return nn.functional.leaky_relu(self.norm(self.out(torch.cat(outputs, 1))), 0.2)
+
+
+@torch.no_grad()
+def nearest_neighbours(feats: Tensor, batch_index: Tensor, batch_size: int, k: int) -> Tensor:
+    """Rows of the k nearest points of the same scan, each point among its own.
+
+    A scan of fewer than k points repeats them.
+
+    Args:
+        feats: (N, C), in any order.
+        batch_index: (N,) the scan of each.
+        batch_size: Number of scans.
+        k: Neighbours.
+
+    Returns:
+        Tensor: (N, k) int64, nearest first.
+    """
+    padding = padding_of(batch_index, batch_size)
+    rows = padding.pad(torch.arange(len(feats), device=feats.device))
+    padded = padding.pad(feats.float())
+    result = rows.new_zeros(len(feats), k)
+    for scan in range(batch_size):
+        own = rows[scan, :int(padding.mask[scan].sum())]
+        points = padded[scan, :len(own)]
+        step = max(1, DISTANCES_AT_ONCE // max(len(own), 1))
+        for part in own.split(step):
+            distance = torch.cdist(feats[part].float(), points)
+            found = distance.topk(min(k, len(own)), largest=False).indices
+            repeated = torch.arange(k, device=found.device) % found.shape[1]
+            result[part] = own[found[:, repeated]]
+    return result

@@ -1,0 +1,92 @@
+"""Instance discrimination within and across modalities (CrossI2P, Eq. 1, 2, 5 and 6)."""
+from __future__ import annotations
+
+from typing import Optional
+
+import torch
+from torch import Tensor
+
+
+def instance_loss(first: Tensor, second: Tensor, temperature: float,
+                  valid: Optional[Tensor] = None, ignored: Optional[Tensor] = None,
+                  queue: Optional[Tensor] = None) -> Tensor:
+    r"""Eq. 1 both ways and Eq. 2: each instance against all others of both sets.
+
+    :math:`l(i) = -\log \frac{\exp(s(a_i, b_i) / \tau)}{\sum_{k \ne i} \exp(s(a_i, a_k) / \tau)
+    + \sum_k \exp(s(a_i, b_k) / \tau)}`. With one instance there is no negative, and the loss is
+    zero whatever the features: that is what a batch of one leaves of the printed form when the
+    instances are whole scans.
+
+    Args:
+        first, second: (V, N, D) the two views of V sets of N instances; normalised here.
+        temperature: :math:`\tau`.
+        valid: (V, N) bool, instances that are there; all by default.
+        ignored: (V, N, N) bool, symmetric: pairs that are neither positive nor negative.
+        queue: (Q, D) past instances: further negatives of every one.
+
+    Returns:
+        Tensor: scalar, the mean over the valid instances; zero without any.
+    """
+    first, second, valid, ignored = _prepare(first, second, valid, ignored)
+    loss = _one_way(first, second, temperature, ignored, queue) + \
+        _one_way(second, first, temperature, ignored, queue)
+    return _mean(loss, valid)
+
+
+def printed_cross_modal_loss(first: Tensor, second: Tensor, temperature: float,
+                             valid: Optional[Tensor] = None,
+                             ignored: Optional[Tensor] = None) -> Tensor:
+    r"""Eq. 5 and 6 as printed.
+
+    :math:`c(i) = -\log \frac{\exp(s(z_i, h_i) / \tau)}{\sum_k \exp(s(z_i, z_k) / \tau)
+    + \sum_{k \ne i} \exp(s(z_i, h_k) / \tau)}`: the denominator has the similarity of an instance
+    to itself, a constant :math:`e^{1 / \tau}`, in the place of the positive pair's. The loss is no
+    cross-entropy (it can be negative), and of a single instance it is :math:`(1 - s) / \tau`, pure
+    attraction. :func:`instance_loss` is the form with the two sums' exceptions exchanged.
+
+    Args:
+        first, second, temperature, valid, ignored: See :func:`instance_loss`.
+    """
+    first, second, valid, ignored = _prepare(first, second, valid, ignored)
+    loss = 0.
+    for a, b in ((first, second), (second, first)):
+        own = (a @ a.transpose(1, 2) / temperature).masked_fill(ignored, float('-inf'))
+        other = (b @ a.transpose(1, 2)).transpose(1, 2) / temperature
+        positive = other.diagonal(dim1=1, dim2=2)
+        other = other.masked_fill(ignored | _diagonal(ignored), float('-inf'))
+        loss = loss + torch.logsumexp(torch.cat((own, other), -1), -1) - positive
+    return _mean(loss, valid)
+
+
+def _prepare(first: Tensor, second: Tensor, valid: Optional[Tensor], ignored: Optional[Tensor]):
+    first, second = (torch.nn.functional.normalize(x.float(), dim=-1) for x in (first, second))
+    if valid is None:
+        valid = torch.ones(first.shape[:2], dtype=torch.bool, device=first.device)
+    if ignored is None:
+        ignored = torch.zeros_like(valid)[..., None].expand(-1, -1, first.shape[1])
+    # Absent instances are nobody's negative; a row's own entry always stays, so that it is finite.
+    ignored = (ignored | ~valid[:, None]) & ~_diagonal(ignored)
+    return first, second, valid, ignored
+
+
+def _one_way(a: Tensor, b: Tensor, temperature: float, ignored: Tensor,
+             queue: Optional[Tensor]) -> Tensor:
+    """(V, N) values of Eq. 1."""
+    with torch.autocast(a.device.type, enabled=False):
+        own = a @ a.transpose(1, 2) / temperature
+        other = a @ b.transpose(1, 2) / temperature
+        logits = [own.masked_fill(ignored | _diagonal(ignored), float('-inf')),
+                  other.masked_fill(ignored, float('-inf'))]
+        if queue is not None:
+            logits.append(a @ queue.T / temperature)
+    positive = other.diagonal(dim1=1, dim2=2)
+    return torch.logsumexp(torch.cat(logits, -1), -1) - positive
+
+
+def _diagonal(like: Tensor) -> Tensor:
+    return torch.eye(like.shape[-1], dtype=torch.bool, device=like.device)
+
+
+def _mean(loss: Tensor, valid: Tensor) -> Tensor:
+    loss = torch.where(valid, loss, torch.zeros_like(loss))
+    return loss.sum() / (2 * valid.sum().clamp(min=1))

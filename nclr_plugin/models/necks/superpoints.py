@@ -1,0 +1,122 @@
+"""Superpoints: centres spread over a scan and the points around them (CrossI2P, Eq. 8)."""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from ..ragged import padding_of
+
+
+class Superpoints(NamedTuple):
+    """Groups of the points of B scans, G a scan.
+
+    Attributes:
+        centre: (B, G) rows of the points that are centres.
+        mask: (B, G) bool, False where a scan has fewer points than groups.
+        member: (B, G, K) rows of the points nearer to the centre than the radius, nearest first.
+        member_mask: (B, G, K) bool; the centre is always a member.
+        owner: (N,) the group nearest to each point, as ``scan * G + group``.
+    """
+    centre: Tensor
+    mask: Tensor
+    member: Tensor
+    member_mask: Tensor
+    owner: Tensor
+
+
+@torch.no_grad()
+def group_superpoints(points: Tensor, batch_index: Tensor, batch_size: int, num_groups: int,
+                      radius: float, group_size: int) -> Superpoints:
+    r"""Eq. 8: :math:`\tilde P = \{p \in P : \|p - \tilde p_i\| < r\}` around farthest points.
+
+    Args:
+        points: (N, 3), metres, in any order.
+        batch_index: (N,) the scan of each.
+        batch_size: B.
+        num_groups: G, centres of a scan; farthest point sampling chooses them.
+        radius: r, metres.
+        group_size: K, members of a group at most: the nearest ones.
+    """
+    padding = padding_of(batch_index, batch_size)
+    rows = padding.pad(torch.arange(len(points), device=points.device))
+    padded = padding.pad(points)
+    chosen = farthest_points(padded, padding.mask, min(num_groups, padded.shape[1]))
+    mask = torch.arange(chosen.shape[1], device=rows.device) < padding.mask.sum(1)[:, None]
+    centres = padded.gather(1, chosen[..., None].expand(-1, -1, 3))
+
+    distance = torch.cdist(centres, padded)
+    distance = distance.masked_fill(~padding.mask[:, None], float('inf'))
+    # The centre itself, at a distance that rounding may make positive, comes first.
+    distance = distance.scatter(2, chosen[..., None], -1.)
+    near, slot = distance.topk(min(group_size, padded.shape[1]), largest=False)
+    member = rows.gather(1, slot.flatten(1)).view_as(slot)
+    owner = distance.masked_fill(~mask[..., None], float('inf')).argmin(1)
+    owner = owner + torch.arange(batch_size, device=rows.device)[:, None] * chosen.shape[1]
+    return Superpoints(rows.gather(1, chosen), mask, member,
+                       (near < radius) & mask[..., None], padding.unpad(owner))
+
+
+@torch.no_grad()
+def farthest_points(points: Tensor, mask: Tensor, count: int) -> Tensor:
+    """Farthest point sampling, from the first point of each row on.
+
+    Args:
+        points: (B, L, 3).
+        mask: (B, L) bool, points that are there, first in each row.
+        count: Points wanted of each row; of one with fewer, the first is repeated.
+
+    Returns:
+        Tensor: (B, count) columns.
+    """
+    nearest = torch.where(mask, float('inf'), -1.)
+    batch = torch.arange(len(points), device=points.device)
+    current = torch.zeros_like(batch)
+    chosen = []
+    for _ in range(count):
+        chosen.append(current)
+        step = (points - points[batch, current][:, None]).square_().sum(-1)
+        nearest = torch.minimum(nearest, step)
+        current = nearest.argmax(1)
+    chosen = torch.stack(chosen, 1)
+    there = torch.arange(count, device=points.device) < mask.sum(1)[:, None]
+    return torch.where(there, chosen, 0)
+
+
+@MODELS.register_module()
+class SuperpointPooling(BaseModule):
+    """One feature for each group: the largest of its members', seen from the centre.
+
+    Args:
+        in_channels: Of the points.
+        out_channels: Of the superpoints.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, init_cfg: dict = None) -> None:
+        super().__init__(init_cfg)
+        self.mlp = nn.Sequential(
+            nn.Linear(in_channels + 3, out_channels), nn.LayerNorm(out_channels), nn.ReLU(),
+            nn.Linear(out_channels, out_channels))
+        self.norm = nn.LayerNorm(out_channels)
+
+    def forward(self, feats: Tensor, points: Tensor, groups: Superpoints,
+                radius: float) -> Tensor:
+        """Features of the superpoints.
+
+        Args:
+            feats: (N, C).
+            points: (N, 3), metres.
+            groups: Of these points.
+            radius: Their radius, metres.
+
+        Returns:
+            Tensor: (B, G, out_channels), zero where there is no group.
+        """
+        offset = (points[groups.member] - points[groups.centre][:, :, None]) / radius
+        rows = self.mlp(torch.cat((feats[groups.member], offset.to(feats)), -1))
+        rows = rows.masked_fill(~groups.member_mask[..., None], -1e4)
+        pooled = self.norm(rows.amax(2))
+        return pooled.masked_fill(~groups.mask[..., None], 0.)
