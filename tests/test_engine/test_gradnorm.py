@@ -1,0 +1,238 @@
+"""GradNorm against a transcription with autograd and torch's Adam."""
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
+from torch import nn
+
+import nclr_plugin.engine  # noqa: F401
+from nclr_plugin.models.pretrainers.base import CalibrationModel
+
+TASKS = dict(small=['loss_small'], large=['loss_large*'], late=['loss_late'])
+
+
+class Net(CalibrationModel):
+    """A shared layer and three tasks of very different size; the last one begins later."""
+
+    def __init__(self, balancer=None, half=False):
+        super().__init__(loss_balancer=balancer)
+        self.shared = nn.Linear(4, 6)
+        self.heads = nn.ModuleList(nn.Linear(6, 1) for _ in range(3))
+        self.half, self.late = half, False
+
+    def forward(self, x):
+        return self.losses(x)
+
+    def losses(self, x):
+        hidden = torch.tanh(self.shared(x))
+        if self.half:  # as under autocast: gradients of these pass in float16
+            hidden = (hidden * 1e-3).half().float() * 1e3
+        values = [head(hidden).square().mean() for head in self.heads]
+        losses = dict(loss_small=1e-2 * values[0], loss_large_a=30 * values[1],
+                      loss_large_b=[10 * values[1].expand(2)], loss_other=values[0])
+        if self.late:
+            losses['loss_late'] = values[2]
+        return losses
+
+
+def make(half=False, **options):
+    torch.manual_seed(0)
+    settings = dict(type='GradNorm', tasks=TASKS, shared=['shared'], alpha=0.7, lr=0.05)
+    return Net({**settings, **options}, half)
+
+
+def transcription(net, steps, alpha=0.7, lr=0.05):
+    """Chen et al., Algorithm 1, with a second backward pass through the gradients' norms."""
+    weights = [torch.ones((), requires_grad=True) for _ in TASKS]
+    optimizers = [torch.optim.Adam([weight], lr=lr, eps=1e-12) for weight in weights]
+    first, history = {}, []
+    for step, x in enumerate(steps):
+        net.late = step >= 2
+        losses = net.losses(x)
+        totals = [losses['loss_small'], losses['loss_large_a'] + losses['loss_large_b'][0].mean(),
+                  losses.get('loss_late')]
+        history.append([float(weight) for weight in weights])
+        active = [i for i, total in enumerate(totals) if total is not None]
+        for i in active:
+            first.setdefault(i, float(totals[i]))
+        parameters = list(net.shared.parameters())
+        norms = {i: torch.cat([g.flatten() for g in torch.autograd.grad(
+            weights[i] * totals[i], parameters, create_graph=True)]).norm() for i in active}
+        ratio = {i: float(totals[i]) / first[i] for i in active}
+        mean_ratio = sum(ratio.values()) / len(active)
+        mean_norm = float(sum(norms.values())) / len(active)
+        loss = sum((norms[i] - mean_norm * (ratio[i] / mean_ratio)**alpha).abs() for i in active)
+        before = sum(float(weights[i]) for i in active)
+        for i in active:
+            optimizers[i].zero_grad()
+        loss.backward(retain_graph=True)
+        for i in active:
+            optimizers[i].step()
+        after = sum(float(weights[i]) for i in active)
+        with torch.no_grad():
+            for i in active:
+                weights[i] *= before / after
+        _descend(net, sum(torch.tensor(history[-1][i]) * totals[i] for i in active)
+                 + losses['loss_other'])
+    return history
+
+
+def _descend(net, loss):
+    parameters = [p for n, p in net.named_parameters() if 'balancer' not in n]
+    for value, gradient in zip(parameters, torch.autograd.grad(
+            loss, parameters, allow_unused=True)):
+        if gradient is not None:
+            value.data -= 1e-3 * gradient
+
+
+def data(count=6, size=8):
+    torch.manual_seed(5)
+    return list(torch.randn(count, size, 4))
+
+
+def course(net, steps):
+    history = []
+    for step, x in enumerate(steps):
+        net.late = step >= 2
+        total, log = net.parse_losses(net.losses(x))
+        history.append([float(log[f'weight_{task}']) for task in TASKS])
+        _descend(net, total)
+    return history
+
+
+def test_weights_are_those_of_the_algorithm():
+    expected = transcription(make(), data())
+    found = course(make(), data())
+    torch.testing.assert_close(torch.tensor(found), torch.tensor(expected), rtol=1e-4, atol=1e-5)
+    assert abs(found[-1][0] - 1) > 0.1 and sum(found[-1]) == pytest.approx(3)
+
+
+def test_small_gradients_gain_and_large_ones_lose():
+    net = make()
+    history = course(net, data(30))
+    assert history[-1][0] > 1.2 and history[-1][1] < 0.8
+
+
+def test_weights_and_ratios_are_logged_and_not_added():
+    net = make()
+    losses = net.losses(data()[0])
+    total, log = net.parse_losses(losses)
+    assert {'weight_small', 'ratio_large', 'weight_late', 'ratio_late'} <= set(log)
+    plain, _ = BaseModel.parse_losses(net, losses)
+    torch.testing.assert_close(total, plain)  # at the first step all weights are one
+    assert log['ratio_small'] == 1 and log['ratio_late'] == 0
+
+
+def test_switched_off_is_fixed_weights():
+    net = Net()
+    losses = net.losses(data()[0])
+    total, log = net.parse_losses(losses)
+    plain, plain_log = BaseModel.parse_losses(net, losses)
+    assert torch.equal(total, plain) and list(log) == list(plain_log)
+    frozen = make(lr=0.)
+    for x in data():
+        assert torch.equal(frozen.parse_losses(frozen.losses(x))[0],
+                           BaseModel.parse_losses(frozen, frozen.losses(x))[0])
+
+
+def test_no_gradient_is_left_behind_and_the_backward_pass_still_works():
+    net = make()
+    total, _ = net.parse_losses(net.losses(data()[0]))
+    assert all(p.grad is None for p in net.parameters())
+    total.backward()
+    assert net.shared.weight.grad is not None
+
+
+def test_state_resumes_from_a_checkpoint():
+    whole = course(make(), data())
+    net = make()
+    course(net, data()[:3])
+    again = make()
+    again.load_state_dict(copy.deepcopy(net.state_dict()))
+    rest = []
+    for x in data()[3:]:
+        again.late = True
+        total, log = again.parse_losses(again.losses(x))
+        rest.append([float(log[f'weight_{task}']) for task in TASKS])
+        _descend(again, total)
+    assert rest == whole[3:]
+
+
+def test_half_precision_gradients_neither_vanish_nor_overflow():
+    norms = []
+    for half, scale in ((False, 4096.), (True, 4096.), (True, 1.)):
+        net = make(half)
+        net.loss_balancer.scale.fill_(scale)
+        total = 1e-8 * net.losses(data()[0])['loss_small']
+        gradient = net.loss_balancer._gradient(total, list(net.shared.parameters()))
+        norms.append(float(gradient.norm()) / scale)
+    assert norms[1] == pytest.approx(norms[0], rel=0.05)
+    assert norms[2] != pytest.approx(norms[0], rel=0.05)  # what the scale is for
+    net.loss_balancer.scale.fill_(2.**40)  # overflows float16: the step is left out
+    net.parse_losses(net.losses(data()[0]))
+    assert torch.equal(net.loss_balancer.weights, torch.ones(3))
+    assert net.loss_balancer.scale == 2.**39
+
+
+def test_not_a_number_changes_no_weight():
+    net = make()
+    net.parse_losses(net.losses(torch.full((8, 4), float('nan'))))
+    assert torch.equal(net.loss_balancer.weights, torch.ones(3))
+    assert torch.equal(net.loss_balancer.first_losses, torch.zeros(3))
+
+
+def test_evaluation_weighs_nothing():
+    net = make().eval()
+    losses = net.losses(data()[0])
+    assert net.loss_balancer(losses, net) is losses
+
+
+def test_wrong_names_are_told():
+    with pytest.raises(ValueError, match='at least two tasks'):
+        MODELS.build(dict(type='GradNorm', tasks=dict(one=['loss']), shared=['x']))
+    net = make(shared=['nothing'])
+    with pytest.raises(ValueError, match=r"shared=\['nothing'\] names no trainable parameter"):
+        net.parse_losses(net.losses(data()[0]))
+
+
+def test_two_processes_have_the_weights_of_one_with_the_whole_batch(tmp_path):
+    script = tmp_path / 'rank.py'
+    script.write_text('\n'.join([
+        'import sys, torch',
+        f'sys.path.insert(0, {str(Path(__file__).parent)!r})',
+        'import test_gradnorm as t',
+        'torch.distributed.init_process_group("gloo")',
+        'rank = torch.distributed.get_rank()',
+        'net = t.make()',
+        'wrapped = torch.nn.parallel.DistributedDataParallel(net)',
+        'history = []',
+        'for x in t.data():',
+        '    net.late = True',
+        '    net.zero_grad()',
+        '    total, log = net.parse_losses(wrapped(x[rank * 4:rank * 4 + 4]))',
+        '    total.backward()',
+        '    history.append([float(log["weight_" + task]) for task in t.TASKS])',
+        'torch.save((history, net.shared.weight.grad), sys.argv[1] + str(rank))']))
+    subprocess.run(
+        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2',
+         str(script), str(tmp_path / 'weights')], check=True, timeout=120,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(Path(__file__).parents[2])})
+    found = [torch.load(tmp_path / f'weights{rank}') for rank in range(2)]
+    net = make()
+    expected = []
+    for x in data():
+        net.late = True
+        net.zero_grad()
+        total, log = net.parse_losses(net.losses(x))
+        total.backward()
+        expected.append([float(log[f'weight_{task}']) for task in TASKS])
+    (weights, gradient), (of_other, other_gradient) = found
+    assert weights == of_other and torch.equal(gradient, other_gradient)
+    assert weights[-1] == pytest.approx(expected[-1], rel=1e-4) and weights[-1][0] != 1
+    torch.testing.assert_close(gradient, net.shared.weight.grad, rtol=1e-3, atol=1e-5)
