@@ -79,18 +79,23 @@ class DGCNN(BaseModule):
         self.coordinate_scale = coordinate_scale
         self.out_channels = out_channels
 
-    def forward(self, feats: Tensor, batch_index: Tensor, batch_size: int) -> Tensor:
+    def graph(self, points: Tensor, batch_index: Tensor, batch_size: int) -> Tensor:
+        """(N, k) rows of the nearest points: the graph of the first layer."""
+        return nearest_neighbours(points, batch_index, batch_size, self.k)
+
+    def forward(self, feats: Tensor, batch_index: Tensor, batch_size: int,
+                neighbours: Tensor) -> Tensor:
         """Features of the points of several scans.
 
         Args:
             feats: (N, C), x, y, z in metres relative to the centre of the scan, then the rest.
             batch_index: (N,) the scan of each.
             batch_size: Number of scans.
+            neighbours: Of :meth:`graph`; it serves a turned or scaled copy of the points, too.
 
         Returns:
             Tensor: (N, out_channels).
         """
-        neighbours = nearest_neighbours(feats[:, :3], batch_index, batch_size, self.k)
         feats = torch.cat((feats[:, :3] / self.coordinate_scale, feats[:, 3:]), 1)
         outputs = []
         for number, layer in enumerate(self.layers):
@@ -125,7 +130,8 @@ def nearest_neighbours(feats: Tensor, batch_index: Tensor, batch_size: int, k: i
         points = padded[scan, :len(own)]
         step = max(1, DISTANCES_AT_ONCE // max(len(own), 1))
         for part in own.split(step):
-            distance = torch.cdist(feats[part].float(), points)
+            # Squared and without |a|^2, which changes no order.
+            distance = torch.addmm(points.square().sum(1), feats[part].float(), points.T, alpha=-2)
             found = distance.topk(min(k, len(own)), largest=False).indices
             repeated = torch.arange(k, device=found.device) % found.shape[1]
             result[part] = own[found[:, repeated]]

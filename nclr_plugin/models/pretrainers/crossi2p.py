@@ -34,6 +34,7 @@ class Registration(NamedTuple):
     ``points`` ... ``direction`` as in :class:`~nclr_plugin.models.pretrainers.nclr.Features`.
 
     Attributes:
+        graph: (N, k) neighbours of the voxels.
         groups: the superpoints.
         encoded_superpoints: (B, G, E) before the two modalities meet: what contrastive learning
             sees.
@@ -47,6 +48,7 @@ class Registration(NamedTuple):
     pixel_logits: Optional[Tensor]
     seen: ViewPoints
     direction: Optional[Direction]
+    graph: Tensor
     groups: Superpoints
     encoded_superpoints: Tensor
     encoded_superpixels: Tensor
@@ -68,8 +70,7 @@ class CrossI2P(CalibrationModel):
     samples.
 
     Args:
-        point_backbone: Config of a network (points, scans) -> per-point features, such as
-            :class:`~nclr_plugin.models.backbones.DGCNN`.
+        point_backbone: Config of :class:`~nclr_plugin.models.backbones.DGCNN`.
         image_branch: Config of :class:`~nclr_plugin.models.backbones.ResNetFPN`.
         matching_head: Config of the fine level's
             :class:`~nclr_plugin.models.heads.MatchingHead`; channels are filled in here, as in the
@@ -202,7 +203,8 @@ class CrossI2P(CalibrationModel):
         voxels, views = inputs['voxels'], inputs['view_batch_index']
         batch_size = len(voxels.origin)
         points = voxels.relative_points
-        encoded = self.point_backbone(voxels.feats, voxels.batch_index, batch_size)
+        graph = self.point_backbone.graph(points, voxels.batch_index, batch_size)
+        encoded = self.point_backbone(voxels.feats, voxels.batch_index, batch_size, graph)
         maps = self.image_branch.encode(inputs['imgs'])
         direction = self.direction_head and self.direction_head(
             encoded, points, voxels.batch_index, maps[DIRECTION_LEVEL],
@@ -237,7 +239,7 @@ class CrossI2P(CalibrationModel):
         pixels = self.matching_head.embed_pixels(
             pixel_feats, self.column_codes(inputs, pixel_feats, direction))
         return Registration(point_feats, pixels, point_logits, pixel_logits, seen, direction,
-                            groups, encoded_superpoints, encoded_superpixels, coarse_points,
+                            graph, groups, encoded_superpoints, encoded_superpixels, coarse_points,
                             coarse_pixels)
 
     def _placed(self, superpoints: Tensor, centres: Tensor, superpixels: Tensor,
@@ -286,7 +288,7 @@ class CrossI2P(CalibrationModel):
         groups = features.groups
         moved = self.transformed(voxels.relative_points, voxels.batch_index)
         again = self.point_backbone(torch.cat((moved, voxels.feats[:, 3:]), 1),
-                                    voxels.batch_index, len(voxels.origin))
+                                    voxels.batch_index, len(voxels.origin), features.graph)
         second = self.superpoint_pooling(again, moved, groups, self.radius)
 
         pixels, visible = self._of_centres(inputs, features, truth)
