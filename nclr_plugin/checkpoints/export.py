@@ -16,6 +16,7 @@ from .layouts import looks_like_spconv1, to_spconv2
 from .loading import LoadReport, read_state_dict
 from .parts import bev_name, is_point_backbone, is_sparse_encoder, names_of_complete
 from .stem import second_stem_layer
+from .voxels import config_of_checkpoint
 
 
 def export_backbone(checkpoint: str, to: str, out: str, min_match: float = 1.0) -> LoadReport:
@@ -55,7 +56,14 @@ def export_backbone(checkpoint: str, to: str, out: str, min_match: float = 1.0) 
             f"checkpoint '{checkpoint}': expected a SparseEncoder, found {looks_like(points)}, "
             'which OpenPCDet does not have; export it --to mmdet3d')
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    torch.save(_for_openpcdet(points, bev) if to == 'openpcdet' else _for_mmdet3d(points, bev), out)
+    if to == 'openpcdet':
+        content = _for_openpcdet(points, bev)
+    else:
+        content = _for_mmdet3d(points, bev)
+        text = config_of_checkpoint(checkpoint)
+        if text is not None:  # tells a detector which voxels the encoder was trained on
+            content['meta']['cfg'] = text
+    torch.save(content, out)
     return report
 
 

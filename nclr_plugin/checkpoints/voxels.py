@@ -25,7 +25,7 @@ def warn_of_other_voxels(detector: nn.Module, checkpoint: str) -> None:
 
     Args:
         detector: Of mmdet3d, with a voxelising data preprocessor; others are left alone.
-        checkpoint: Of mmengine. Files without a config, such as exported ones, tell no voxels.
+        checkpoint: Of mmengine. Files without a config, such as OpenPCDet's, tell no voxels.
     """
     layer = getattr(getattr(detector, 'data_preprocessor', None), 'voxel_layer', None)
     if layer is None:
@@ -52,10 +52,8 @@ def voxels_of_checkpoint(checkpoint: str) -> Optional[Voxels]:
     Args:
         checkpoint: Of an NCLR run or a voxel-based network of mmdet3d.
     """
-    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
-    meta = content.get('meta') if isinstance(content, dict) else None
-    text = meta.get('cfg') if isinstance(meta, dict) else None
-    if not isinstance(text, str):
+    text = config_of_checkpoint(checkpoint)
+    if text is None:
         return None
     config = Config.fromstring(text, '.py')
     preprocessor = config.get('model', {}).get('data_preprocessor') or {}
@@ -68,6 +66,18 @@ def voxels_of_checkpoint(checkpoint: str) -> Optional[Voxels]:
         if step['type'] == 'RangeCrop':
             limits = step['point_cloud_range']
     return Voxels(_numbers(layer['voxel_size']), limits and _numbers(limits))
+
+
+def config_of_checkpoint(checkpoint: str) -> Optional[str]:
+    """The text of the config that mmengine keeps in a checkpoint; ``None`` where there is none.
+
+    Args:
+        checkpoint: A file or URL that mmengine's loader knows.
+    """
+    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
+    meta = content.get('meta') if isinstance(content, dict) else None
+    text = meta.get('cfg') if isinstance(meta, dict) else None
+    return text if isinstance(text, str) else None
 
 
 def _numbers(values: Sequence[float]) -> Tuple[float, ...]:

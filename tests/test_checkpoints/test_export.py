@@ -9,6 +9,7 @@ from mmengine.runner import load_checkpoint
 from torch import nn
 
 from nclr_plugin.checkpoints import PretrainedWeightsError, export_backbone, load_pretrained
+from nclr_plugin.checkpoints.voxels import voxels_of_checkpoint
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'export_backbone.py'
 
@@ -44,6 +45,14 @@ def test_a_detector_loads_the_file_with_the_hosts_loader(sparse_encoder, save, e
     export_backbone(save(source.state_dict(), prefix='point_backbone.'), 'mmdet3d', out)
     load_checkpoint(model, out, map_location='cpu')
     assert equal(source, model.middle_encoder)
+
+
+def test_the_voxels_of_pretraining_are_still_known(sparse_encoder, tmp_path, out):
+    text = 'model = dict(data_preprocessor=dict(voxel_size=[0.05, 0.05, 0.1]))'
+    state = {f'point_backbone.{k}': v for k, v in sparse_encoder().state_dict().items()}
+    torch.save(dict(meta=dict(cfg=text), state_dict=state), str(tmp_path / 'run.pth'))
+    export_backbone(str(tmp_path / 'run.pth'), 'mmdet3d', out)
+    assert voxels_of_checkpoint(out).size == (0.05, 0.05, 0.1)
 
 
 def test_without_the_version_the_host_would_permute(minkunet, save, equal, out):

@@ -95,7 +95,8 @@ class OverlapHead(BaseModule):
 
 def _histogram(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     """(2, bins): share of the scores of negatives and of positives in each bin of all scores."""
-    index = (logits.float().sigmoid() * NUM_BINS).long().clamp(max=NUM_BINS - 1)
+    score = logits.float().sigmoid().nan_to_num()  # the loss tells that it is not finite
+    index = (score * NUM_BINS).long().clamp(max=NUM_BINS - 1)
     index = index + NUM_BINS * labels.long()
     counts = torch.zeros(2 * NUM_BINS, device=logits.device)
     counts.index_add_(0, index.flatten(), mask.flatten().float())

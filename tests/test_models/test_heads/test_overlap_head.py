@@ -55,3 +55,12 @@ def test_fixed_thresholds():
     head.observe(*[torch.zeros(1, 4)] * 2, torch.ones(1, 4, dtype=torch.bool),
                  torch.zeros(1, 2, 2), torch.zeros(1, 2, 2, dtype=torch.bool))
     torch.testing.assert_close(head.thresholds, torch.tensor([0.3, 0.7]))
+
+
+def test_scores_that_are_not_finite_are_survived():
+    """The step that they come from is skipped and named elsewhere."""
+    head = OverlapHead(6, 5)
+    logits = torch.tensor([[float('nan'), float('inf'), -float('inf'), 0.]])
+    labels = torch.tensor([[True, True, False, False]])
+    head.observe(logits, labels, torch.ones_like(labels), logits[..., None], labels[..., None])
+    assert head.thresholds.isfinite().all()
