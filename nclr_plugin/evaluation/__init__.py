@@ -8,12 +8,15 @@ from .confidence import auroc
 from .matching_metric import MatchingMetric
 from .overlap_metric import OverlapMetric
 from .panoptic_submission import SemanticKittiPanopticSubmission
+from .protocols import PROTOCOLS, Protocol
 from .recall import recall_curve
+from .registration_metric import RegistrationMetric
 from .submission import NuScenesSubmission, SemanticKittiSubmission
 
 __all__ = [
     'AlignmentMetric', 'CalibrationMetric', 'MatchingMetric', 'NuScenesSubmission',
-    'OverlapMetric', 'SemanticKittiPanopticSubmission', 'SemanticKittiSubmission', 'auroc',
+    'OverlapMetric', 'PROTOCOLS', 'Protocol', 'RegistrationMetric',
+    'SemanticKittiPanopticSubmission', 'SemanticKittiSubmission', 'auroc',
     'build_panoptic_metric', 'recall_curve'
 ]
 

@@ -1,0 +1,123 @@
+"""Protocols by which image-to-point-cloud registration is published, by name.
+
+They differ in what an error is, in which frames a mean is over, and in what becomes of a frame
+without a pose; a figure says nothing without the name of its protocol.
+"""
+from __future__ import annotations
+
+from typing import Dict, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+RRE_KINDS = ('euler_xzy', 'euler_XYZ', 'geodesic')
+
+
+class Protocol(NamedTuple):
+    """How errors of single views become the figures of a table.
+
+    Attributes:
+        rotation: What the rotation error is: ``'euler_xzy'``, ``'euler_XYZ'`` (the sum of the
+            absolute Euler angles of ``R_pred^-1 R_gt``) or ``'geodesic'`` (its angle).
+        mean_over: Views that mean and deviation are over: ``'all'``, ``'solved'`` (those with a
+            pose) or ``'recalled'`` (those within the first of ``thresholds``).
+        thresholds: Pairs (degrees, metres): share of all views below both.
+        failures: For the user: what becomes of a view without a pose.
+        zero_translation: Whether placements may only turn the scan.
+        origin: For the user: who publishes by it, and what is different here.
+    """
+    rotation: str
+    mean_over: str
+    thresholds: Tuple[Tuple[float, float], ...]
+    failures: str
+    zero_translation: bool = False
+    origin: str = ''
+
+
+_AS_IDENTITY = ('has the errors of the identity placement in mean and deviation, and misses every '
+                'recall')
+_LEFT_OUT = 'is left out of mean and deviation, and misses every recall'
+
+PROTOCOLS: Dict[str, Protocol] = {
+    'all_frames': Protocol(
+        'geodesic', 'all', ((10., 5.), (5., 2.), (2., 1.)), _AS_IDENTITY,
+        origin='no view is left out and the error is an angle: the one to compare methods by'),
+    'deepi2p_5_2': Protocol(
+        'euler_xzy', 'all', ((5., 2.), ), _AS_IDENTITY,
+        origin='DeepI2P; its code also turns a pose farther than 14.14 m into the identity, and '
+               'leaves frames of zero cost out of the mean, neither of which is done here'),
+    'corri2p_5_2': Protocol(
+        'euler_xzy', 'all', ((5., 2.), ), _AS_IDENTITY,
+        origin='the code of CorrI2P and VP2P-Match, whose mean has whatever OpenCV left of a '
+               'failed PnP, and which drop the last incomplete batch'),
+    'corri2p_10_5': Protocol(
+        'euler_xzy', 'recalled', ((10., 5.), ), _LEFT_OUT,
+        origin='tables that reject frames beyond 10 deg or 5 m, of CorrI2P and later; CrossI2P'),
+    'cofii2p': Protocol(
+        'euler_xzy', 'solved', ((45., 10.), (10., 5.)), _LEFT_OUT,
+        origin='CoFiI2P since 2026-01: translations in training and evaluation, seeded placements'),
+    'zero_translation': Protocol(
+        'euler_xzy', 'solved', ((45., 10.), (10., 5.)), _LEFT_OUT, zero_translation=True,
+        origin='LEGACY: CoFiI2P as released in 2024-10, whose placements only turn the scan; not '
+               'to be compared with any of the others'),
+}
+
+
+def get_protocol(name: str) -> Protocol:
+    """The protocol of a name.
+
+    Raises:
+        ValueError: When there is none.
+    """
+    if name not in PROTOCOLS:
+        raise ValueError(f'protocol "{name}" is unknown: expected one of {sorted(PROTOCOLS)}.')
+    return PROTOCOLS[name]
+
+
+def protocol_figures(protocol: Protocol, rotation_errors: Dict[str, np.ndarray],
+                     translation_errors: np.ndarray, solved: np.ndarray) -> Dict[str, float]:
+    """The figures of a protocol.
+
+    Args:
+        protocol: The protocol.
+        rotation_errors: For each of ``RRE_KINDS`` (N,) degrees; of a view without a pose that of
+            the identity placement.
+        translation_errors: (N,) metres, likewise.
+        solved: (N,) bool, views with a pose.
+
+    Returns:
+        ``rre_deg_mean``, ``rre_deg_std``, ``rte_m_mean``, ``rte_m_std`` (of the population; not
+        numbers when no view is left), ``num_averaged``, and ``recall_<a>deg_<b>m``.
+    """
+    rotation = rotation_errors[protocol.rotation]
+    within = [solved & (rotation < degrees) & (translation_errors < metres)
+              for degrees, metres in protocol.thresholds]
+    chosen = dict(all=np.ones_like(solved), solved=solved, recalled=within[0])[protocol.mean_over]
+    figures = dict(num_averaged=float(chosen.sum()))
+    for name, errors in (('rre_deg', rotation), ('rte_m', translation_errors)):
+        for statistic in ('mean', 'std'):
+            figures[f'{name}_{statistic}'] = _statistic(errors[chosen], statistic)
+    for (degrees, metres), inside in zip(protocol.thresholds, within):
+        figures[f'recall_{degrees:g}deg_{metres:g}m'] = float(inside.mean())
+    return figures
+
+
+def is_translation_free(placement: np.ndarray, lidar2cam: Optional[np.ndarray] = None,
+                        tolerance: float = 1e-3) -> bool:
+    """Whether a placement only turns the scan, about the origin of the LiDAR or of a camera.
+
+    Args:
+        placement: (4, 4), ``p' = placement @ p``.
+        lidar2cam: (V, 4, 4) extrinsics after the placement.
+        tolerance: Metres.
+    """
+    if np.abs(placement[:3, 3]).max() < tolerance:
+        return True
+    if lidar2cam is None:
+        return False
+    before = lidar2cam @ placement
+    in_camera = before @ np.linalg.inv(lidar2cam)  # the placement in camera coordinates
+    return bool((np.abs(in_camera[:, :3, 3]).max(1) < tolerance).any())
+
+
+def _statistic(values: np.ndarray, statistic: str) -> float:
+    return float(getattr(np, statistic)(values)) if len(values) else float('nan')
