@@ -1,0 +1,97 @@
+"""Eq. 1, 2, 5 and 6 of CrossI2P against loops over instances."""
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from nclr_plugin.models.losses import instance_loss, printed_cross_modal_loss
+
+TAU = 0.2
+
+
+def cosine(a, b):
+    return float(np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def eq_1(a, b, i, skip, queue=()):
+    n = len(a)
+    below = sum(math.exp(cosine(a[i], a[k]) / TAU) for k in range(n) if k != i and k not in skip)
+    below += sum(math.exp(cosine(a[i], b[k]) / TAU) for k in range(n) if k not in skip)
+    below += sum(math.exp(cosine(a[i], q) / TAU) for q in queue)
+    return -math.log(math.exp(cosine(a[i], b[i]) / TAU) / below)
+
+
+def eq_5(z, h, i):
+    n = len(z)
+    below = sum(math.exp(cosine(z[i], z[k]) / TAU) for k in range(n))
+    below += sum(math.exp(cosine(z[i], h[k]) / TAU) for k in range(n) if k != i)
+    return -math.log(math.exp(cosine(z[i], h[i]) / TAU) / below)
+
+
+@pytest.fixture
+def pair():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(7, 5)), rng.normal(size=(7, 5))
+
+
+def call(loss, a, b, **kwargs):
+    return float(loss(torch.tensor(a)[None], torch.tensor(b)[None], TAU, **kwargs))
+
+
+def test_eq_1_and_2(pair):
+    a, b = pair
+    expected = sum(eq_1(a, b, i, ()) + eq_1(b, a, i, ()) for i in range(7)) / 14
+    assert call(instance_loss, a, b) == pytest.approx(expected, rel=1e-5)
+
+
+def test_eq_5_and_6_as_printed(pair):
+    z, h = pair
+    expected = sum(eq_5(z, h, i) + eq_5(h, z, i) for i in range(7)) / 14
+    assert call(printed_cross_modal_loss, z, h) == pytest.approx(expected, rel=1e-5)
+
+
+def test_one_instance_leaves_nothing_but_attraction(pair):
+    a, b = pair[0][:1], pair[1][:1]
+    assert call(instance_loss, a, b) == pytest.approx(0, abs=1e-6)
+    assert call(printed_cross_modal_loss, a, b) == pytest.approx(
+        (1 - cosine(a[0], b[0])) / TAU, rel=1e-5)
+
+
+def test_absent_and_ignored_instances_are_no_negatives(pair):
+    a, b = pair
+    valid = torch.tensor([[True] * 5 + [False] * 2])
+    ignored = torch.zeros(1, 7, 7, dtype=torch.bool)
+    ignored[0, 0, 1] = ignored[0, 1, 0] = True
+    near = {0: {1, 5, 6}, 1: {0, 5, 6}}
+    skip = {i: near.get(i, {5, 6}) for i in range(5)}
+    expected = sum(eq_1(a, b, i, skip[i]) + eq_1(b, a, i, skip[i]) for i in range(5)) / 10
+    assert call(instance_loss, a, b, valid=valid, ignored=ignored) == pytest.approx(
+        expected, rel=1e-5)
+
+
+def test_queue_adds_negatives(pair):
+    a, b = pair
+    queue = np.random.default_rng(1).normal(size=(3, 5))
+    queue /= np.linalg.norm(queue, axis=1, keepdims=True)
+    expected = sum(eq_1(a, b, i, (), queue) + eq_1(b, a, i, (), queue) for i in range(7)) / 14
+    assert call(instance_loss, a, b, queue=torch.tensor(queue).float()) == pytest.approx(
+        expected, rel=1e-5)
+
+
+@pytest.mark.parametrize('loss', [instance_loss, printed_cross_modal_loss])
+def test_gradients_are_finite_where_nobody_is_there(loss, pair):
+    a, b = (torch.tensor(x)[None].requires_grad_() for x in pair)
+    value = loss(a, b, TAU, valid=torch.zeros(1, 7, dtype=torch.bool))
+    value.backward()
+    assert value == 0 and a.grad.abs().sum() == 0
+
+
+def test_gradients_match_differences(pair):
+    a = torch.tensor(pair[0][:4])[None].float().requires_grad_()
+    b = torch.tensor(pair[1][:4])[None].float()
+    instance_loss(a, b, TAU).backward()
+    step = torch.zeros_like(a)
+    step[0, 2, 3] = 1e-2
+    difference = (instance_loss(a + step, b, TAU) - instance_loss(a - step, b, TAU)) / 2e-2
+    assert float(a.grad[0, 2, 3]) == pytest.approx(float(difference), rel=1e-2)
