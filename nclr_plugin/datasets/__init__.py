@@ -5,14 +5,15 @@ from .errors import BrokenFrameError
 from .readers import (ConcatReader, KittiObjectReader, KittiOdometryReader, NuScenesReader,
                       RigReader)
 from .samplers import SeededInfiniteSampler
-from .transforms import (CropImages, LoadImages, LoadPanopticLabels, LoadScan,
-                         PackCalibrationInputs, PhotometricDistortion, RandomPlacement,
-                         RandomSceneFlip, RangeCrop, ResizeImages)
+from .transforms import (CropImages, ImageOcclusion, LoadImages, LoadPanopticLabels, LoadScan,
+                         PackCalibrationInputs, PhotometricDistortion, PointNoise,
+                         RandomPlacement, RandomSceneFlip, RangeCrop, ResizeImages, SamplePoints,
+                         ScaleImages, TrimImages)
 
 __all__ = [
     'BrokenFrameError', 'CalibrationDataset', 'ConcatReader', 'CropImages', 'ImageOcclusion',
-    'KittiObjectReader', 'KittiOdometryReader', 'LoadImages', 'LoadScan', 'NuScenesReader',
-    'PackCalibrationInputs', 'PhotometricDistortion', 'PointNoise', 'RandomPlacement',
-    'RandomSceneFlip', 'RangeCrop', 'ResizeImages', 'RigReader', 'SamplePoints', 'ScaleImages',
-    'SeededInfiniteSampler', 'TrimImages', 'segmentation'
+    'KittiObjectReader', 'KittiOdometryReader', 'LoadImages', 'LoadPanopticLabels', 'LoadScan',
+    'NuScenesReader', 'PackCalibrationInputs', 'PhotometricDistortion', 'PointNoise',
+    'RandomPlacement', 'RandomSceneFlip', 'RangeCrop', 'ResizeImages', 'RigReader',
+    'SamplePoints', 'ScaleImages', 'SeededInfiniteSampler', 'TrimImages'
 ]

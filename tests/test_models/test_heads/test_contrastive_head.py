@@ -1,0 +1,66 @@
+"""Projection, prototype, printed and default form, memory queue."""
+import pytest
+import torch
+
+from nclr_plugin.models.heads import ContrastiveHead
+from nclr_plugin.models.heads.contrastive_head import Instances
+from nclr_plugin.models.losses import instance_loss, printed_cross_modal_loss
+
+
+def instances(views=2, count=6):
+    torch.manual_seed(0)
+    valid = torch.ones(views, count, dtype=torch.bool)
+    visible = valid.clone()
+    visible[:, 4:] = False
+    near = torch.eye(count, dtype=torch.bool).expand(views, -1, -1)
+    same = torch.zeros(views, count, count, dtype=torch.bool)
+    same[0, 0, 1] = same[0, 1, 0] = True
+    return Instances(torch.randn(views, count, 8), torch.randn(views, count, 8),
+                     torch.randn(views, count, 5), valid, visible, near, same)
+
+
+def test_default_form():
+    head, found = ContrastiveHead(8, 5, 16, imid_weight=2., cmid_weight=3.), instances()
+    losses = head.loss(found)
+    z1, z2, h = head.point_proj(found.first), head.point_proj(found.second), \
+        head.pixel_proj(found.image)
+    assert z1.shape[-1] == 16
+    torch.testing.assert_close(
+        losses['loss_imid'], 2 * instance_loss(z1, z2, 0.1, found.valid, found.near))
+    torch.testing.assert_close(losses['loss_cmid'], 3 * instance_loss(
+        (z1 + z2) / 2, h, 0.1, found.visible, found.near | found.same_pixel))
+
+
+def test_printed_form_tells_whole_pairs_apart():
+    head, found = ContrastiveHead(8, 5, 16, literal=True), instances(views=3)
+    losses = head.loss(found)
+    z1, z2 = (head.point_proj(x.amax(1))[None] for x in (found.first, found.second))
+    h = head.pixel_proj(found.image[:, :4].mean(1))[None]
+    torch.testing.assert_close(losses['loss_imid'], instance_loss(z1, z2, 0.1))
+    torch.testing.assert_close(
+        losses['loss_cmid'], printed_cross_modal_loss((z1 + z2) / 2, h, 0.1))
+    one = ContrastiveHead(8, 5, 16, literal=True).loss(instances(views=1))
+    assert float(one['loss_imid']) == pytest.approx(0, abs=1e-5)  # a batch of one
+
+
+def test_queue_keeps_the_last_ones_in_the_checkpoint():
+    head = ContrastiveHead(8, 5, 16, queue_size=20)
+    found = instances()
+    plain = ContrastiveHead(8, 5, 16)
+    plain.load_state_dict({k: v for k, v in head.state_dict().items() if 'queue' not in k})
+    first = head.loss(found)
+    torch.testing.assert_close(first['loss_cmid'], plain.loss(found)['loss_cmid'])  # empty
+    assert head.num_queued == 16  # prototypes and images of 4 visible instances of 2 views
+    second = head.loss(found)
+    assert second['loss_cmid'] > first['loss_cmid']
+    assert head.num_queued == 32 and 'queue' in head.state_dict()
+    assert head.queue.norm(dim=1) == pytest.approx(torch.ones(20), abs=1e-5)
+    head.eval()
+    head.loss(found)
+    assert head.num_queued == 32
+    (second['loss_cmid'] + second['loss_imid']).backward()
+
+
+def test_printed_form_has_no_queue():
+    with pytest.raises(ValueError, match='the printed losses have no queue'):
+        ContrastiveHead(8, 5, literal=True, queue_size=8)

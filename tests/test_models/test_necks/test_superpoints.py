@@ -1,0 +1,72 @@
+"""Eq. 8 of CrossI2P against loops over points."""
+import torch
+
+from nclr_plugin.models.necks.superpoints import (SuperpointPooling, farthest_points,
+                                                  group_superpoints)
+
+
+def scene():
+    torch.manual_seed(0)
+    points = torch.rand(110, 3) * torch.tensor([20., 20, 2])
+    batch = torch.tensor([0] * 60 + [1] * 45 + [2] * 5)
+    return points, batch
+
+
+def test_farthest_points_are_those_of_the_definition():
+    points, batch = scene()
+    own = points[:60]
+    found = farthest_points(own[None], torch.ones(1, 60, dtype=torch.bool), 10)[0].tolist()
+    expected = [0]
+    while len(expected) < 10:
+        distance = [min(float((own[i] - own[j]).norm()) for j in expected) for i in range(60)]
+        expected.append(max(range(60), key=lambda i: distance[i]))
+    assert found == expected
+
+
+def test_groups_are_the_points_within_the_radius():
+    points, batch = scene()
+    groups = group_superpoints(points, batch, 3, 8, radius=4., group_size=200)
+    assert groups.centre.shape == (3, 8)
+    assert groups.mask.sum(1).tolist() == [8, 8, 5]
+    for scan in range(3):
+        own = (batch == scan).nonzero()[:, 0]
+        for group in range(int(groups.mask[scan].sum())):
+            centre = groups.centre[scan, group]
+            assert batch[centre] == scan
+            near = {int(i) for i in own if (points[i] - points[centre]).norm() < 4}
+            member = groups.member[scan, group][groups.member_mask[scan, group]]
+            assert set(member.tolist()) == near and int(centre) in near
+
+
+def test_the_nearest_members_stay_when_there_are_too_many():
+    points, batch = scene()
+    groups = group_superpoints(points, batch, 3, 4, radius=50., group_size=7)
+    for group in range(4):
+        distance = (points[:60] - points[groups.centre[0, group]]).norm(dim=1)
+        assert set(groups.member[0, group].tolist()) == set(
+            distance.topk(7, largest=False).indices.tolist())
+
+
+def test_every_point_is_owned_by_the_nearest_centre():
+    points, batch = scene()
+    groups = group_superpoints(points, batch, 3, 8, radius=4., group_size=16)
+    for i in range(len(points)):
+        scan = int(batch[i])
+        centres = groups.centre[scan][groups.mask[scan]]
+        nearest = int((points[centres] - points[i]).norm(dim=1).argmin())
+        assert int(groups.owner[i]) == scan * 8 + nearest
+
+
+def test_pooling_is_the_largest_over_members_alone():
+    points, batch = scene()
+    torch.manual_seed(1)
+    pooling, feats = SuperpointPooling(5, 6), torch.randn(110, 5)
+    groups = group_superpoints(points, batch, 3, 8, radius=4., group_size=16)
+    found = pooling(feats, points, groups, 4.)
+    assert (found[2, 5:] == 0).all()
+    for scan in range(3):
+        for group in range(int(groups.mask[scan].sum())):
+            rows = groups.member[scan, group][groups.member_mask[scan, group]]
+            offset = (points[rows] - points[groups.centre[scan, group]]) / 4
+            expected = pooling.norm(pooling.mlp(torch.cat((feats[rows], offset), 1)).amax(0))
+            torch.testing.assert_close(found[scan, group], expected)
