@@ -73,3 +73,10 @@ test_dataloader = val_dataloader
 # One sample a step.
 train_cfg = dict(max_iters=8000, val_interval=8000)
 optim_wrapper = dict(optimizer=dict(lr=7e-4))
+test_evaluator = [
+    dict(type='CalibrationMetric'),
+    dict(type='RegistrationMetric', protocols=['all_frames', 'corri2p_10_5']),
+    dict(type='MatchingMetric'),
+    dict(type='AlignmentMetric'),
+    dict(type='OverlapMetric'),
+]

@@ -1,0 +1,6 @@
+"""The CorrI2P recipe from NCLR's parts: overlap, cosine, hard match, RANSAC with EPnP."""
+_base_ = ['./nclr_demo.py']
+model = dict(
+    matching_head=dict(alignment=False, match='hard'),
+    pose_head=dict(solver='ransac_epnp', iterations=500),
+    loss_weights=dict(pose=0.))

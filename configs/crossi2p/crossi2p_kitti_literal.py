@@ -1,0 +1,8 @@
+"""CrossI2P with the losses as printed: whole pairs are the instances, Eq. 5 has its denominator,
+Eq. 15 the matched pixels, and no part is added to the paper's (direction, overlap)."""
+_base_ = ['./crossi2p_kitti.py']
+model = dict(
+    contrastive_head=dict(literal=True),
+    reprojection_target='matched',
+    overlap_head=None,
+    direction_head=None)
