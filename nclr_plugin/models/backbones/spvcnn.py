@@ -7,6 +7,7 @@ import torch
 from spconv.pytorch import SparseConvTensor
 from torch import Tensor, nn
 
+from ..voxelization import containing_rows
 from .minkunet import SplitMinkUNet, full_precision_on_cpu
 from .sparse_interpolation import interpolate
 
@@ -85,17 +86,9 @@ def point_to_voxel(point_feats: Tensor, coors: Tensor, voxels: SparseConvTensor,
     Returns:
         Tensor: (K, C), summed in single precision.
     """
-    size = voxels.spatial_shape
-
-    def number(batch: Tensor, cell: Tensor) -> Tensor:
-        x, y, z = cell.long().unbind(1)
-        return ((batch * size[0] + x) * size[1] + y) * size[2] + z
-
-    known, row = number(voxels.indices[:, 0], voxels.indices[:, 1:]).sort()
-    parents = torch.div(coors[:, 1:], stride, rounding_mode='floor')
-    parent = row[torch.searchsorted(known, number(coors[:, 0], parents))]
+    parent = containing_rows(coors, voxels.indices, stride)
     ones = torch.ones_like(point_feats[:, :1], dtype=torch.float32)
-    total = ones.new_zeros(len(row), point_feats.shape[1])
+    total = ones.new_zeros(len(voxels.indices), point_feats.shape[1])
     total = total.index_add(0, parent, point_feats.float())
-    count = ones.new_zeros(len(row), 1).index_add_(0, parent, ones)
+    count = ones.new_zeros(len(voxels.indices), 1).index_add_(0, parent, ones)
     return (total / count).to(point_feats.dtype)
