@@ -34,8 +34,8 @@ class RegistrationMetric(BaseMetric):
       ``inlier_px`` ("when 90% of the points are correctly matched");
     - ``failure_rate``, ``num_views``.
 
-    A point behind the true camera has no projection: its match is wrong. Frames with
-    ``wrong_image`` set count nowhere.
+    A point behind the true camera has no projection: its match is wrong, the RMSE of its view is
+    infinite, misses, and is in no mean. Frames with ``wrong_image`` set count nowhere.
 
     Args:
         protocols: Names.

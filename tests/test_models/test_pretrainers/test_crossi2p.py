@@ -90,6 +90,21 @@ def test_balancer_weighs_the_three_tasks(small, batch):
     assert 'loss_balancer.weights' in model.state_dict()
 
 
+def test_nclr_has_the_same_switch(config, batch):
+    from nclr_plugin.utils.sparse import set_sparse_algorithm
+    balancer = dict(
+        type='GradNorm', shared=['image_branch.decoder'],
+        tasks=dict(matching=['loss_point', 'loss_pixel'], overlap=['loss_overlap'],
+                   pose=['loss_pose']))
+    model = build({**config, 'loss_balancer': balancer})
+    set_sparse_algorithm(model, 'cpu')
+    for _ in range(2):
+        total, log = model.parse_losses(run(model, batch, 'loss')[0])
+    total.backward()
+    assert float(log['weight_matching']) != 1
+    assert sum(float(log[f'weight_{task}']) for task in balancer['tasks']) == pytest.approx(3)
+
+
 @pytest.mark.parametrize('name', ['loss_pose', 'loss_reprojection'])
 @pytest.mark.parametrize('target', ['true', 'matched'])
 def test_gradients_of_the_pose_reach_both_encoders(small, batch, name, target):
