@@ -20,7 +20,7 @@ class Attention(nn.Module):
 
     In self-attention q, k and v are of the same tokens (Eq. 10). In cross-attention k **and v** are
     of the other modality: Eq. 11 prints :math:`v_{\tilde P}` beside :math:`k_{\tilde I}`, whose
-    product exists only for equally many superpoints and superpixels, and would carry nothing across.
+    product exists for equally many superpoints and superpixels only, and carries nothing across.
 
     Args:
         channels: Token width.
@@ -145,7 +145,8 @@ class CoarseTransformer(BaseModule):
 
 def _views_of_scans(view_batch_index: Tensor, batch_size: int) -> Tuple[Tensor, Tensor]:
     """(B, W) the views of each scan (0 where there are fewer than W), and (B, W) bool."""
-    own = view_batch_index[None] == torch.arange(batch_size, device=view_batch_index.device)[:, None]
+    scans = torch.arange(batch_size, device=view_batch_index.device)
+    own = view_batch_index[None] == scans[:, None]
     count = max(int(own.sum(1).max()), 1)
     there, slot = own.int().topk(count, 1)
     return slot, there > 0

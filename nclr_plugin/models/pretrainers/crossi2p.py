@@ -298,7 +298,8 @@ class CrossI2P(CalibrationModel):
         centres = voxels.relative_points[groups.centre]
         near = torch.cdist(centres, centres) < self.radius
         return Instances(features.encoded_superpoints[views], second[views], image,
-                         groups.mask[views], visible, near[views], cell[:, :, None] == cell[:, None])
+                         groups.mask[views], visible, near[views],
+                         cell[:, :, None] == cell[:, None])
 
     @torch.no_grad()
     def transformed(self, points: Tensor, batch_index: Tensor) -> Tensor:

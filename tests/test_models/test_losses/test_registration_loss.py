@@ -29,7 +29,8 @@ def solution(R, t, valid):
 def test_pose_loss_is_the_formula():
     *_, target, _ = scene(3)
     *_, pose, _ = scene(3)
-    pose = make_transform(so3_exp(torch.full((3, 3), 0.1).double()), torch.ones(3, 3).double()) @ pose
+    turn = so3_exp(torch.full((3, 3), 0.1).double())
+    pose = make_transform(turn, torch.ones(3, 3).double()) @ pose
     found = squared_pose_loss(solution(pose[:, :3, :3], pose[:, :3, 3], [True, True, False]),
                               target, 0.5)
     a, b = pose.numpy(), target.numpy()
