@@ -1,7 +1,7 @@
 """Scans, images and calibration, from any reader."""
 from __future__ import annotations
 
-from typing import Any, Callable, Iterator, List, Tuple, Union
+from typing import Any, Callable, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -99,6 +99,11 @@ class CalibrationDataset(BaseDataset):
         super().full_init()
         if self.wrong_image_control:
             self._other_frame(0)
+
+    def _copy_without_annotation(self, memo: Optional[dict] = None) -> 'CalibrationDataset':
+        # mmengine's default memo outlives the call: an object that lives where one of an earlier
+        # copy lived would be replaced by that one's copy.
+        return super()._copy_without_annotation({} if memo is None else memo)
 
     @property
     def num_frames(self) -> int:

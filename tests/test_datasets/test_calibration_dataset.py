@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader
 
@@ -280,6 +280,15 @@ def test_control_of_subsets_copies_and_workers(kitti_odometry, serialize):
     loader = DataLoader(dataset, num_workers=2, collate_fn=pseudo_collate)
     flags = [batch['data_samples'][0].wrong_image for batch in loader]
     assert flags == [False] * 6 + [True] * 6
+
+
+def test_a_subset_knows_nothing_of_earlier_copies(kitti_odometry, monkeypatch):
+    """An object that happens to live where one of an earlier copy lived is not mistaken for it."""
+    dataset = control(kitti_odometry.root)
+    stale = {id(dataset.pipeline.transforms[0]): dataset}
+    monkeypatch.setattr(BaseDataset._copy_without_annotation, '__defaults__', (stale, ))
+    transforms = dataset.get_subset([0, 3]).pipeline.transforms
+    assert [type(t) for t in transforms] == [type(t) for t in dataset.pipeline.transforms]
 
 
 def test_control_of_an_odd_number_of_frames_has_no_own_image(kitti_odometry):

@@ -72,7 +72,7 @@ class CommandLine:
                        **(variables or {})}
         return subprocess.run(
             [sys.executable, *python, *self.words(name, *argv, **options)], cwd=str(ROOT),
-            env=environment, capture_output=True, text=True, timeout=300)
+            env=environment, capture_output=True, text=True, timeout=1200)
 
     def fails(self, name, *argv, **options):
         """The last line that a user sees of a command that ends with an error."""

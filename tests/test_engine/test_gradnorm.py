@@ -221,7 +221,7 @@ def test_two_processes_have_the_weights_of_one_with_the_whole_batch(tmp_path):
         'torch.save((history, net.shared.weight.grad), sys.argv[1] + str(rank))']))
     subprocess.run(
         [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2',
-         str(script), str(tmp_path / 'weights')], check=True, timeout=120,
+         str(script), str(tmp_path / 'weights')], check=True, timeout=900,
         env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(Path(__file__).parents[2])})
     found = [torch.load(tmp_path / f'weights{rank}') for rank in range(2)]
     net = make()

@@ -170,7 +170,7 @@ def test_two_processes_skip_alike_and_equal_one_with_twice_the_batch(toy, tmp_pa
     result = subprocess.run(
         [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2',
          str(toy_script), str(tmp_path), 'equal', 'skip', 'budget'],
-        env=environment, capture_output=True, text=True, timeout=180)
+        env=environment, capture_output=True, text=True, timeout=900)
     assert result.returncode == 0, result.stderr[-2000:]
     saved = {(case, rank): torch.load(tmp_path / f'{case}_{rank}.pth')
              for case in ('equal', 'skip', 'budget') for rank in (0, 1)}
