@@ -11,7 +11,7 @@ set -euo pipefail
 
 CONFIG=configs/nclr/pretrain_demo.py
 SCENES=${SCENES:-600}          # of the demo world, for training
-TOWNS=${TOWNS:-8}              # that they lie in
+TOWNS=8                       # that they lie in: the sequences of the configuration
 VAL_SCENES=${VAL_SCENES:-60}   # held out, in another town
 SEED=${SEED:-0}                # of the demo world
 ITERATIONS=${ITERATIONS:-4000} # of the training; the configuration says 8000
