@@ -1,6 +1,7 @@
 """What the calibration networks have in common: ground truth, overlap, poses, balanced losses."""
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
@@ -151,6 +152,7 @@ class CalibrationModel(BaseModel):
         centres = cell_centres(height, width, self.image_branch.stride)
         return centres.to(inputs['imgs'].device, torch.float32).view(-1, 2)
 
+    @abstractmethod
     def match_points(self, inputs: dict, features: Any, drawn: Tensor,
                      permitted: Tensor) -> Tuple[Matches, Tensor]:
         """Matches of some voxels of each view.
@@ -163,7 +165,6 @@ class CalibrationModel(BaseModel):
         Returns:
             tuple: the matches (V, K) and (V, K) bool, False where there is none.
         """
-        raise NotImplementedError
 
     @torch.no_grad()
     def predict(self, inputs: dict, features: Any, data_samples: list) -> list:
