@@ -4,7 +4,8 @@ import pickle
 
 import pytest
 
-from nclr_plugin.datasets.detection_infos import check_infos, main, select_objects, split_kitti
+from nclr_plugin.datasets.detection_hosts import Mmdet3DKitti
+from nclr_plugin.datasets.detection_infos import main, select_objects, split_kitti
 from nclr_plugin.datasets.errors import DataLayoutError
 
 CLASSES = ('Pedestrian', 'Cyclist', 'Car')
@@ -27,13 +28,15 @@ def root(tmp_path):
     for frame in FRAMES:
         (tmp_path / 'training' / 'image_2' / f'{frame:06d}.png').touch()
         (tmp_path / 'training' / 'velodyne_reduced' / f'{frame:06d}.bin').touch()
-    objects = {name: [dict(path=f'kitti_gt_database/{frame}_{name}_0.bin', image_idx=frame,
-                           difficulty=0, num_points_in_gt=50)
-                      for frame in FRAMES] for name in CLASSES}
     dump(tmp_path / 'kitti_infos_train.pkl', dict(
         metainfo=dict(categories={'Car': 2}), data_list=make_infos(FRAMES)))
-    dump(tmp_path / 'kitti_dbinfos_train.pkl', objects)
+    dump(tmp_path / 'kitti_dbinfos_train.pkl', make_objects('kitti_gt_database/{}_{}_0.bin', int))
     return tmp_path
+
+
+def make_objects(path, number):
+    return {name: [dict(path=path.format(frame, name), image_idx=number(frame), difficulty=0,
+                        num_points_in_gt=50) for frame in FRAMES] for name in CLASSES}
 
 
 def dump(path, content):
@@ -72,7 +75,7 @@ def test_no_object_of_another_frame_is_left_to_paste(root):
 
 
 def test_objects_are_told_by_frame_not_by_place():
-    objects = select_objects({'Car': [dict(image_idx=0), dict(image_idx=6)]}, make_infos([6]))
+    objects = select_objects({'Car': [dict(image_idx=0), dict(image_idx=6)]}, ['000006'])
     assert objects == {'Car': [dict(image_idx=6)]}
 
 
@@ -111,7 +114,7 @@ def test_infos_without_images_of_the_camera(root):
     infos = make_infos([3])
     del infos[0]['images']
     with pytest.raises(DataLayoutError, match='images.CAM2 with cam2img'):
-        check_infos(str(root), 'infos.pkl', infos)
+        Mmdet3DKitti(str(root), dict(metainfo={}, data_list=infos)).check()
 
 
 def test_missing_scan_stops_and_missing_image_is_told(root, capsys):
@@ -129,3 +132,85 @@ def test_errors_of_the_command_are_one_line(root, tmp_path):
         with pytest.raises(SystemExit) as error:
             main(words)
         assert expected in str(error.value) and '\n' not in str(error.value)
+
+
+@pytest.fixture
+def openpcdet_root(tmp_path):
+    root = tmp_path / 'openpcdet'
+    for folder, suffix in (('image_2', 'png'), ('velodyne', 'bin'), ('calib', 'txt')):
+        (root / 'training' / folder).mkdir(parents=True)
+        for frame in FRAMES:
+            (root / 'training' / folder / f'{frame:06d}.{suffix}').touch()
+    (root / 'gt_database').mkdir()
+    (root / 'ImageSets').mkdir()
+    for name in ('val', 'trainval'):
+        dump(root / f'kitti_infos_{name}.pkl', [])
+    dump(root / 'kitti_infos_train.pkl', [dict(
+        point_cloud=dict(num_features=4, lidar_idx=f'{frame:06d}'),
+        image=dict(image_idx=f'{frame:06d}', image_shape=[1, 1]),
+        calib=dict(P2=[[1]], R0_rect=[[1]], Tr_velo_to_cam=[[1]])) for frame in FRAMES])
+    dump(root / 'kitti_dbinfos_train.pkl', make_objects('gt_database/{:06d}_{}_0.bin',
+                                                        '{:06d}'.format))
+    return root
+
+
+def test_openpcdet_gets_a_data_path_for_each_fraction(openpcdet_root):
+    assert split_kitti(str(openpcdet_root), (10, 50)) == {10: 4, 50: 20}
+    chosen = {}
+    for percent in (10, 50):
+        folder = openpcdet_root / f'labels_{percent}'
+        infos, objects = (load(folder / f'kitti_{name}_train.pkl') for name in ('infos', 'dbinfos'))
+        chosen[percent] = [info['point_cloud']['lidar_idx'] for info in infos]
+        assert [entry['image_idx'] for entry in objects['Cyclist']] == chosen[percent]
+        assert set(objects) == set(CLASSES)
+        # All else that the host opens below its data path is there, and labels of all frames not.
+        assert (folder / 'training' / 'velodyne' / '000003.bin').is_file()
+        assert (folder / 'gt_database').is_dir() and (folder / 'ImageSets').is_dir()
+        assert load(folder / 'kitti_infos_val.pkl') == []
+        assert not (folder / 'kitti_infos_trainval.pkl').exists()
+    assert set(chosen[10]) < set(chosen[50]) and chosen[10] == sorted(chosen[10])
+    assert len(load(openpcdet_root / 'kitti_infos_train.pkl')) == 40  # the host's stay as they are
+    split_kitti(str(openpcdet_root), (10, 50))  # again, over what is there
+
+
+def test_both_hosts_train_on_the_same_frames(root, openpcdet_root):
+    for folder in (root, openpcdet_root):
+        split_kitti(str(folder), (20, ), seed=3)
+    theirs = load(openpcdet_root / 'labels_20' / 'kitti_infos_train.pkl')
+    assert [int(info['image']['image_idx']) for info in theirs] == frames_of(root, 20)
+
+
+@pytest.mark.parametrize('key', ['P2', 'Tr_velo_to_cam'])
+def test_openpcdet_infos_without_calibration(openpcdet_root, key):
+    infos = load(openpcdet_root / 'kitti_infos_train.pkl')
+    del infos[1]['calib'][key]
+    dump(openpcdet_root / 'kitti_infos_train.pkl', infos)
+    with pytest.raises(DataLayoutError, match=f'{key} in 1 .000006.*create_kitti_infos'):
+        split_kitti(str(openpcdet_root), (10, ))
+
+
+def test_openpcdet_infos_without_files(openpcdet_root, capsys):
+    training = openpcdet_root / 'training'
+    (training / 'image_2' / '000006.png').unlink()
+    split_kitti(str(openpcdet_root), (10, ))
+    assert '000006.png' in capsys.readouterr().out
+    (training / 'calib' / '000009.txt').unlink()
+    with pytest.raises(FileNotFoundError, match='calib of every frame.*000009.txt'):
+        split_kitti(str(openpcdet_root), (10, ))
+
+
+def test_openpcdet_class_without_objects_is_told(openpcdet_root, capsys):
+    objects = load(openpcdet_root / 'kitti_dbinfos_train.pkl')
+    objects['Cyclist'] = [dict(entry, difficulty=-1) for entry in objects['Cyclist']]
+    objects['Car'] = [dict(entry, num_points_in_gt=5) for entry in objects['Car']]
+    dump(openpcdet_root / 'kitti_dbinfos_train.pkl', objects)
+    split_kitti(str(openpcdet_root), (10, ))
+    printed = capsys.readouterr().out
+    assert 'no Cyclist' in printed and 'gt_sampling' in printed
+    assert 'no Car' not in printed
+
+
+def test_infos_of_neither_host(root):
+    dump(root / 'kitti_infos_train.pkl', dict(infos=[]))
+    with pytest.raises(DataLayoutError, match="data_list.*OpenPCDet.*found a dict"):
+        split_kitti(str(root), (10, ))

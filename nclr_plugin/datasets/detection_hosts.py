@@ -1,0 +1,173 @@
+"""KITTI's info files as each host's preparation writes them, and how a label fraction is kept."""
+from __future__ import annotations
+
+import os
+import pickle
+from typing import Any, Dict, List, Sequence, Union
+
+from .errors import DataLayoutError
+from .readers.pairing import require_file, require_folder, shorten
+from .segmentation.infos import write_infos
+
+INFOS = 'kitti_infos_train.pkl'
+OBJECTS = 'kitti_dbinfos_train.pkl'
+
+
+class Mmdet3DKitti:
+    """Infos of mmdet3d's ``tools/create_data.py kitti``, version 2.
+
+    A fraction P is ``kitti_infos_train_P.pkl`` and ``kitti_dbinfos_train_P.pkl`` beside them.
+
+    Args:
+        root: Folder of the data set.
+        content: Of the info file.
+    """
+    camera = 'CAM2'
+    calibration = ('cam2img', 'lidar2cam', 'height', 'width')
+    min_points = 10  # of an object that the host's configs paste, at most
+    without_class = ('train with --cfg-options '
+                     'train_dataloader.dataset.dataset.pipeline.2.db_sampler.sample_groups.{}=0')
+
+    def __init__(self, root: str, content: Any) -> None:
+        self.root = root
+        self.path = os.path.join(root, INFOS)
+        if not isinstance(content, dict) or 'data_list' not in content:
+            raise DataLayoutError(
+                f"info file '{self.path}': expected a dict with 'data_list' (mmdet3d, version 2) "
+                f'or a list (OpenPCDet), found a {type(content).__name__}; write it again.')
+        self.infos: List[dict] = content['data_list']
+        self.metainfo = content['metainfo']
+
+    @staticmethod
+    def frame_id(info: dict) -> str:
+        """``'NNNNNN'``, by the name of the scan."""
+        return os.path.splitext(os.path.basename(info['lidar_points']['lidar_path']))[0]
+
+    def check(self) -> List[str]:
+        """Check that the frames have what training and evaluation read.
+
+        Returns:
+            Images that are not there: detectors of scans alone do without.
+
+        Raises:
+            DataLayoutError: If a frame has no calibration of the camera whose images are labelled.
+            FileNotFoundError: If scans are not there.
+        """
+        calibrations = {self.frame_id(info): info.get('images', {}).get(self.camera, {})
+                        for info in self.infos}
+        _require_keys(calibrations, self.calibration, f'images.{self.camera}', self.path,
+                      "mmdet3d's tools/create_data.py kitti, with calib/ and image_2/ there")
+        _require_files(self.root, 'velodyne_reduced', '.bin', calibrations, self.path,
+                       "write them by mmdet3d's tools/create_data.py kitti")
+        return _absent(self.root, 'image_2', '.png', calibrations)
+
+    def write(self, percent: float, infos: List[dict], objects: Dict[str, List[dict]]) -> None:
+        """Write the files of a label fraction."""
+        write_infos(_numbered(self.path, percent), infos, self.metainfo)
+        _dump(_numbered(os.path.join(self.root, OBJECTS), percent), objects)
+
+
+class OpenPCDetKitti:
+    """Infos of OpenPCDet's ``kitti_dataset create_kitti_infos``.
+
+    Its YAML names the object database inside a list, which ``--set`` cannot reach. A fraction P is
+    therefore a folder ``labels_P`` with infos and database under the names that all its YAML has,
+    and links to the rest: a ``DATA_CONFIG.DATA_PATH`` of the host alone.
+
+    Args:
+        root: Folder of the data set.
+        content: Of the info file.
+    """
+    calibration = ('P2', 'R0_rect', 'Tr_velo_to_cam')
+    min_points = 5
+    shared = ('ImageSets', 'training', 'testing', 'gt_database', 'kitti_infos_val.pkl',
+              'kitti_infos_test.pkl')
+    without_class = ('train without pasted objects (--set '
+                     'DATA_CONFIG.DATA_AUGMENTOR.DISABLE_AUG_LIST "[\'gt_sampling\']"), or without '
+                     '{} in SAMPLE_GROUPS')
+
+    def __init__(self, root: str, content: List[dict]) -> None:
+        self.root = root
+        self.path = os.path.join(root, INFOS)
+        self.infos = content
+
+    @staticmethod
+    def frame_id(info: dict) -> str:
+        """``'NNNNNN'``."""
+        return info['point_cloud']['lidar_idx']
+
+    def check(self) -> List[str]:
+        """Check as :meth:`Mmdet3DKitti.check` does; training reads ``calib/`` here, too."""
+        calibrations = {self.frame_id(info): info.get('calib', {}) for info in self.infos}
+        _require_keys(calibrations, self.calibration, 'calib', self.path,
+                      "OpenPCDet's kitti_dataset create_kitti_infos")
+        for folder, suffix in (('velodyne', '.bin'), ('calib', '.txt')):
+            _require_files(self.root, folder, suffix, calibrations, self.path,
+                           "add them, of KITTI's own archives")
+        return _absent(self.root, 'image_2', '.png', calibrations)
+
+    def write(self, percent: float, infos: List[dict], objects: Dict[str, List[dict]]) -> None:
+        """Write the folder of a label fraction."""
+        folder = os.path.join(self.root, f'labels_{percent:g}')
+        os.makedirs(folder, exist_ok=True)
+        for name in self.shared:
+            link = os.path.join(folder, name)
+            if os.path.exists(os.path.join(self.root, name)) and not os.path.lexists(link):
+                os.symlink(os.path.join('..', name), link)
+        _dump(os.path.join(folder, INFOS), infos)
+        _dump(os.path.join(folder, OBJECTS), objects)
+
+
+def open_kitti(root: str) -> Union[Mmdet3DKitti, OpenPCDetKitti]:
+    """The training infos of whichever host has prepared a folder.
+
+    Raises:
+        FileNotFoundError: If there is no folder, or no infos in it.
+        DataLayoutError: If they are neither host's.
+    """
+    require_folder(root, 'Expected the KITTI folder in which mmdet3d\'s tools/create_data.py kitti '
+                   "or OpenPCDet's kitti_dataset create_kitti_infos has written its info files.")
+    content = load(os.path.join(root, INFOS))
+    return (OpenPCDetKitti if isinstance(content, list) else Mmdet3DKitti)(root, content)
+
+
+def load(path: str) -> Any:
+    """Content of a pickle of a host's preparation."""
+    require_file(path, "Expected what mmdet3d's tools/create_data.py kitti or OpenPCDet's "
+                 'kitti_dataset create_kitti_infos writes.')
+    with open(path, 'rb') as file:
+        return pickle.load(file)
+
+
+def _numbered(path: str, percent: float) -> str:
+    return f'{os.path.splitext(path)[0]}_{percent:g}.pkl'
+
+
+def _dump(path: str, content: Any) -> None:
+    with open(path, 'wb') as file:
+        pickle.dump(content, file)
+
+
+def _require_keys(calibrations: Dict[str, dict], keys: Sequence[str], where: str, path: str,
+                  writer: str) -> None:
+    absent = {frame: [key for key in keys if entry.get(key) is None]
+              for frame, entry in calibrations.items()}
+    bad = [frame for frame, missing in absent.items() if missing]
+    if bad:
+        raise DataLayoutError(
+            f"info file '{path}': expected {where} with {', '.join(keys)} for every frame, found "
+            f"none of {', '.join(absent[bad[0]])} in {shorten(bad)}; write the infos again by "
+            f'{writer}.')
+
+
+def _require_files(root: str, folder: str, suffix: str, frames: Sequence[str], path: str,
+                   cure: str) -> None:
+    lost = _absent(root, folder, suffix, frames)
+    if lost:
+        raise FileNotFoundError(f"info file '{path}': expected {folder} of every frame, without "
+                                f'{shorten(lost)}; {cure}.')
+
+
+def _absent(root: str, folder: str, suffix: str, frames: Sequence[str]) -> List[str]:
+    paths = [os.path.join(root, 'training', folder, frame + suffix) for frame in frames]
+    return [path for path in paths if not os.path.isfile(path)]
