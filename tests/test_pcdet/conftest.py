@@ -1,14 +1,18 @@
 """OpenPCDet, real or as far as finding and importing it goes."""
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from nclr_plugin.checkpoints import export_backbone
 from nclr_plugin.datasets.demo.generate import generate
 from nclr_plugin.datasets.demo.options import DemoOptions
+from nclr_plugin.datasets.detection_infos import split_kitti
 
 REPO = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -75,8 +79,9 @@ def in_openpcdet(host_environment):
     A process of its own, because the stand-ins change torch and spconv for good.
     """
 
-    def run(script, *arguments):
-        done = _python(host_environment, [str(HERE / script), *map(str, arguments)])
+    def run(script, *arguments, **variables):
+        done = _python({**host_environment, **variables},
+                       [str(HERE / script), *map(str, arguments)])
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
         return json.loads(done.stdout.splitlines()[-1])
 
@@ -85,13 +90,22 @@ def in_openpcdet(host_environment):
 
 @pytest.fixture(scope='session')
 def run_module(host_environment):
-    """Runs ``python -m`` of a module in a process with OpenPCDet."""
+    """Runs ``python -m`` of a module in a process with OpenPCDet; variables may be added."""
 
-    def run(module, *arguments, cwd):
-        return _python(host_environment, [str(HERE / 'preload.py'), module, *map(str, arguments)],
-                       cwd)
+    def run(module, *arguments, cwd, **variables):
+        return _python({**host_environment, **variables},
+                       [str(HERE / 'preload.py'), module, *map(str, arguments)], cwd)
 
     return run
+
+
+@pytest.fixture(scope='session')
+def with_operations(host_environment):
+    """Variables under which PV-RCNN's operations run without CUDA; none where they are built."""
+    if 'NCLR_TEST_PCDET_PRELOAD' not in host_environment:
+        return {}
+    pytest.importorskip('mmcv.ops', reason='stand-ins for rotated boxes are of mmcv')
+    return dict(NCLR_TEST_PCDET_PRELOAD='pv_rcnn_operations')
 
 
 @pytest.fixture(scope='session')
@@ -104,3 +118,43 @@ def kitti_root(tmp_path_factory):
         (root / 'ImageSets' / f'{split}.txt').parent.mkdir(exist_ok=True)
         (root / 'ImageSets' / f'{split}.txt').write_text('\n'.join(stems) + '\n')
     return root
+
+
+@pytest.fixture(scope='session')
+def fraction_root(in_openpcdet, kitti_root):
+    """The ``DATA_PATH`` of half of the labels, of infos by OpenPCDet's own preparation."""
+    in_openpcdet('kitti_infos.py', kitti_root)
+    assert split_kitti(str(kitti_root), (50, )) == {50: 2}
+    return kitti_root / 'labels_50'
+
+
+@pytest.fixture(scope='session')
+def exported(tmp_path_factory):
+    """A ``--pretrained_model`` of ``tools/export_backbone.py``, of an encoder of mmdet3d."""
+    pytest.importorskip('mmdet3d')
+    from nclr_plugin.models.backbones.voxelnet import SplitSparseEncoder
+    folder = tmp_path_factory.mktemp('exported')
+    torch.manual_seed(3)
+    torch.save(dict(meta={}, state_dict={
+        f'point_backbone.{key}': value for key, value in SplitSparseEncoder().state_dict().items()
+    }), folder / 'nclr.pth')
+    export_backbone(str(folder / 'nclr.pth'), 'openpcdet', str(folder / 'openpcdet.pth'))
+    return folder / 'openpcdet.pth'
+
+
+@pytest.fixture(scope='session')
+def pretrained_in_openpcdet(run_module, kitti_root, tmp_path_factory):
+    """One epoch by the host's tools/train.py: its log, its results' folder, where it was run."""
+    folder = tmp_path_factory.mktemp('openpcdet')
+    config = REPO / 'configs' / 'pcdet' / 'nclr_pretrain_kitti.yaml'
+    (folder / 'mine.yaml').write_text(
+        f'_BASE_CONFIG_: {config}\n'
+        'MODEL: {NCLR: {image_branch: {depth: 18, weights: ""}}}\n'
+        'OPTIMIZATION: {PCT_START: 0.5}\n')
+    done = run_module(
+        'nclr_plugin.pcdet.train', '--cfg_file', 'mine.yaml', '--batch_size', '2', '--epochs', '1',
+        '--workers', '0', '--wo_gpu_stat', '--logger_iter_interval', '1', '--fix_random_seed',
+        '--set', 'DATA_CONFIG.DATA_PATH', kitti_root, cwd=folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    log = done.stdout + done.stderr
+    return log, Path(re.search(r'Result is saved to (\S+)/eval/', log)[1]), folder

@@ -60,26 +60,16 @@ def test_a_checkpoint_of_another_network_is_refused(report):
     assert 'foreign.weight' in report['foreign']
 
 
-def test_command_line_trains_and_evaluates(run_module, kitti_root, tmp_path):
+def test_command_line_trains_and_evaluates(pretrained_in_openpcdet, run_module, kitti_root):
     """The host's tools/train.py to its end, evaluation included, from another directory."""
-    (tmp_path / 'mine.yaml').write_text(
-        f'_BASE_CONFIG_: {CONFIGS / "nclr_pretrain_kitti.yaml"}\n'
-        'MODEL: {NCLR: {image_branch: {depth: 18, weights: ""}}}\n'
-        'OPTIMIZATION: {PCT_START: 0.5}\n')
-    done = run_module(
-        'nclr_plugin.pcdet.train', '--cfg_file', 'mine.yaml', '--batch_size', '2', '--epochs', '1',
-        '--workers', '0', '--wo_gpu_stat', '--logger_iter_interval', '1', '--fix_random_seed',
-        '--set', 'DATA_CONFIG.DATA_PATH', kitti_root, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
-    log = done.stdout + done.stderr
+    log, output, folder = pretrained_in_openpcdet
     assert re.search(r'Train:.*Loss: \d', log)
     assert re.search(r'calibration/rre_geodesic_deg_median +\d', log)
-    output = Path(re.search(r'Result is saved to (\S+)/eval/', log)[1])
     assert list(output.glob('ckpt/checkpoint_epoch_1.pth'))
     test = run_module(
         'nclr_plugin.pcdet.test', '--cfg_file', 'mine.yaml', '--batch_size', '2', '--workers', '0',
         '--ckpt', output / 'ckpt' / 'checkpoint_epoch_1.pth', '--set', 'DATA_CONFIG.DATA_PATH',
-        kitti_root, cwd=tmp_path)
+        kitti_root, cwd=folder)
     assert test.returncode == 0, test.stderr[-3000:]
     figure = r'calibration/rre_geodesic_deg_median +(\S+)'
     assert re.search(figure, test.stderr)[1] == re.search(figure, log)[1]
