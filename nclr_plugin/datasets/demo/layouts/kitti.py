@@ -79,7 +79,8 @@ def label_lines(frame: Frame, rectify: np.ndarray, lidar2ref: np.ndarray) -> Lis
 
     Returns:
         A line for each: type, truncation, occlusion, alpha, 2D box, h, w, l, bottom centre x, y, z
-        in the rectified reference camera, rotation_y. Nearly hidden ones are DontCare.
+        in the rectified reference camera, rotation_y. Nearly hidden ones are DontCare and come
+        last, as in KITTI: the hosts take the first rows for the objects.
     """
     lidar2rect = homogeneous(rectify) @ homogeneous(lidar2ref)
     seen = visibility(frame, 'image_2')
@@ -102,7 +103,7 @@ def label_lines(frame: Frame, rectify: np.ndarray, lidar2ref: np.ndarray) -> Lis
         lines.append(f'{category} {seen.truncation[k]:.2f} {occlusion} {alpha:.2f} {box} '
                      f'{height:.2f} {width:.2f} {length:.2f} {x:.2f} {y:.2f} {z:.2f} '
                      f'{rotation:.2f}')
-    return lines
+    return sorted(lines, key=lambda line: line.startswith('DontCare'))
 
 
 def kitti_category(thing: Object) -> Optional[str]:

@@ -68,6 +68,16 @@ def test_occlusion_and_truncation_vary(root):
     assert (boxes[:, 2:] >= boxes[:, :2]).all()
 
 
+def test_ignored_regions_come_last(root):
+    """Both hosts take the rows of a label file up to the number of objects for the objects."""
+    mixed = 0
+    for path in (root / 'training' / 'label_2').iterdir():
+        ignored = [fields[0] == 'DontCare' for fields in read_labels(path)]
+        assert ignored == sorted(ignored)
+        mixed += any(ignored)
+    assert mixed > 0
+
+
 def test_images_and_scans(root):
     for number in range(5):
         image = cv2.imread(str(root / 'training' / 'image_2' / f'{number:06d}.png'))
