@@ -32,25 +32,41 @@ class LoadScan(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Load ``lidar_path``; see the class."""
-        frame_id, path, lidar_dim = (results[key] for key in
-                                     ('frame_id', 'lidar_path', 'lidar_dim'))
-        if self.use_dim > lidar_dim:
-            raise ValueError(f"LoadScan: use_dim is {self.use_dim}, but a point of '{path}' has "
-                             f'{lidar_dim} columns; lower use_dim.')
-        read = _read_npy if path.endswith('.npy') else _read_bin
-        points = read(frame_id, path, lidar_dim)[:, :self.use_dim]
-        if len(points) == 0:
-            raise BrokenFrameError(frame_id, f"scan '{path}': expected points, found none.")
-        if not np.isfinite(points).all():
-            broken = np.count_nonzero(~np.isfinite(points).all(axis=1))
-            raise BrokenFrameError(
-                frame_id, f"scan '{path}': expected finite numbers, found NaN or infinity in "
-                f'{broken} of {len(points)} points; export the scan without them.')
-        points = np.ascontiguousarray(points, dtype=np.float32)
-        if self.use_dim > 3:
-            points[:, 3] *= results.get('intensity_scale', 1.0)
-        results['points'] = points
+        results['points'] = read_scan(results, self.use_dim)
         return results
+
+
+def read_scan(results: dict, use_dim: int) -> np.ndarray:
+    """The checked points of a scan, see :class:`LoadScan`.
+
+    Args:
+        results: With ``frame_id``, ``lidar_path``, ``lidar_dim`` and perhaps ``intensity_scale``.
+        use_dim: Leading columns that are kept.
+
+    Returns:
+        (N, use_dim) float32, the intensity scaled.
+
+    Raises:
+        BrokenFrameError: See the class.
+        ValueError: If the scan has fewer columns.
+    """
+    frame_id, path, lidar_dim = (results[key] for key in ('frame_id', 'lidar_path', 'lidar_dim'))
+    if use_dim > lidar_dim:
+        raise ValueError(f"LoadScan: use_dim is {use_dim}, but a point of '{path}' has "
+                         f'{lidar_dim} columns; lower use_dim.')
+    read = _read_npy if path.endswith('.npy') else _read_bin
+    points = read(frame_id, path, lidar_dim)[:, :use_dim]
+    if len(points) == 0:
+        raise BrokenFrameError(frame_id, f"scan '{path}': expected points, found none.")
+    if not np.isfinite(points).all():
+        broken = np.count_nonzero(~np.isfinite(points).all(axis=1))
+        raise BrokenFrameError(
+            frame_id, f"scan '{path}': expected finite numbers, found NaN or infinity in "
+            f'{broken} of {len(points)} points; export the scan without them.')
+    points = np.ascontiguousarray(points, dtype=np.float32)
+    if use_dim > 3:
+        points[:, 3] *= results.get('intensity_scale', 1.0)
+    return points
 
 
 def _read_bin(frame_id: str, path: str, lidar_dim: int) -> np.ndarray:
