@@ -34,9 +34,13 @@ class Calibration(NamedTuple):
         lidar2cam: (4, 4) float64, ``p_cam = lidar2cam @ p_lidar``, metres; the identity without a
             pose.
         valid: Whether a pose was found at all.
-        reliable: Whether it is to be used: a pose was found, and ``inlier_ratio`` is not below the
-            least one of the calibrator. An image and a scan of different places are not.
-        inlier_ratio: Share of the matches that agree with the pose; 0 without one. The confidence.
+        reliable: Whether it is to be used: a pose was found, and neither ``inlier_ratio`` nor
+            ``agreement`` is below the least one of the calibrator. Those of an image and a scan of
+            different places are not.
+        inlier_ratio: Share of the matches that agree with the pose; 0 without one. It tells wrong
+            matches, not a wrong image: a network's matches of different places can agree, too.
+        agreement: How well the image changes where the scan does under the pose, see
+            :func:`~nclr_plugin.evaluation.appearance_agreement`; 0 without one.
         reprojection_error: RMS over the agreeing matches, pixels of the image as given; not a
             number without a pose.
         covariance: (6, 6) of a small turn about the camera's axes (radians) and of the translation
@@ -53,6 +57,7 @@ class Calibration(NamedTuple):
     valid: bool
     reliable: bool
     inlier_ratio: float
+    agreement: float
     reprojection_error: float
     covariance: np.ndarray
     matches: Matches
@@ -75,7 +80,8 @@ class Calibration(NamedTuple):
         if self.valid:
             kind = 'calibrated' if self.reliable else 'NOT RELIABLE'
             title = (f'{kind}: {100 * self.inlier_ratio:.0f}% of {len(self.matches.points)} '
-                     f'matches agree, {self.reprojection_error:.1f} px')
+                     f'matches agree, {self.reprojection_error:.1f} px; appearance '
+                     f'{self.agreement:.2f}')
             if truth is not None:
                 turn, shift = pose_difference(self.lidar2cam, truth)
                 title += f'; RRE {turn:.2f} deg, RTE {shift:.2f} m'

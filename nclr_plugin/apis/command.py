@@ -17,7 +17,7 @@ from ..engine.checkpoint_loading import BrokenCheckpointError
 from ..engine.hooks import CheckpointMismatchError
 from ..engine.hooks.picture_hook import write_png
 from .calibration import Calibration, pose_difference
-from .calibrator import Calibrator
+from .calibrator import MIN_AGREEMENT, MIN_INLIER_RATIO, Calibrator
 from .errors import CalibrationInputError
 from .intrinsics import read_intrinsics
 from .rig_estimate import RigEstimate, fuse
@@ -63,8 +63,12 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
                         f'{EXTRINSICS}; needed when the LiDAR is not mounted upright')
     parser.add_argument('--lidar-dim', type=int, default=4,
                         help='columns of .bin and .npy scans (default: 4; nuScenes: 5)')
-    parser.add_argument('--min-inlier-ratio', type=float,
-                        help='share of agreeing matches below which a pose is not reliable')
+    parser.add_argument('--min-inlier-ratio', type=float, default=MIN_INLIER_RATIO,
+                        help='share of agreeing matches below which a pose is not reliable '
+                        '(default: %(default)s)')
+    parser.add_argument('--min-agreement', type=float, default=MIN_AGREEMENT,
+                        help='agreement of the appearance below which it is not either '
+                        '(default: %(default)s)')
     parser.add_argument('--device', help='default: a GPU if there is one')
     return parser.parse_args(argv)
 
@@ -78,7 +82,8 @@ def run(args: argparse.Namespace) -> bool:
     pairs = _pairs(args.image, args.scan)
     intrinsics = read_intrinsics(args.intrinsics)
     initial = None if args.initial is None else _read_initial(args.initial)
-    calibrator = Calibrator(args.checkpoint, args.config, args.device, args.min_inlier_ratio)
+    calibrator = Calibrator(args.checkpoint, args.config, args.device, args.min_inlier_ratio,
+                            args.min_agreement)
     out = Path(args.out)
     found: List[Calibration] = []
     for stem, (image, scan) in pairs.items():
@@ -105,7 +110,7 @@ def describe(found: Calibration) -> str:
     if not found.valid:
         return 'no pose was found: image and scan may be of different places'
     line = (f'{100 * found.inlier_ratio:.0f}% of the matches agree, to '
-            f'{found.reprojection_error:.1f} px')
+            f'{found.reprojection_error:.1f} px; appearance {found.agreement:.2f}')
     if found.initial is not None:
         turn, shift = pose_difference(found.lidar2cam, found.initial)
         line += f', {turn:.2f} deg and {shift:.2f} m from the initial guess'
@@ -162,7 +167,8 @@ def _record(found: Calibration) -> dict:
     return dict(
         lidar2cam=found.lidar2cam.tolist(), cam2img=found.cam2img.tolist(),
         reliable=bool(found.reliable), valid=bool(found.valid), num_pairs=1,
-        inlier_ratio=float(found.inlier_ratio), num_matches=len(found.matches.points),
+        inlier_ratio=float(found.inlier_ratio), agreement=float(found.agreement),
+        num_matches=len(found.matches.points),
         reprojection_error_px=float(found.reprojection_error),
         rotation_deviation_deg=np.degrees(deviation[:3]).tolist(),
         translation_deviation_m=deviation[3:].tolist())

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 from mmengine.structures import BaseDataElement
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from nclr_plugin.geometry.camera import in_view, project_points
@@ -76,10 +77,18 @@ def scene():
     lidar2cam = np.eye(4)
     lidar2cam[:3, :3] = Rotation.from_euler('xyz', [2, 40, -1], degrees=True).as_matrix() @ AXES
     lidar2cam[:3, 3] = [0.2, -0.3, -0.4]
+    cam2img = np.array([[180., 0, 152], [0, 170, 66], [0, 0, 1]])
+    # Every pixel is as bright as the point that projects next to it.
+    in_camera = points[:, :3] @ lidar2cam[:3, :3].T + lidar2cam[:3, 3]
+    ahead = in_camera[:, 2] > 1
+    pixels = (in_camera[ahead] @ cam2img.T)[:, :2] / in_camera[ahead, 2:]
+    grid = np.stack(np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT)), -1).reshape(-1, 2)
+    brightness = points[ahead, 3][cKDTree(pixels).query(grid)[1]] * 255
+    image = np.repeat(brightness.reshape(HEIGHT, WIDTH, 1), 3, axis=2).astype(np.uint8)
     return SimpleNamespace(
         points=points, lidar2cam=lidar2cam, axes=AXES, width=WIDTH, height=HEIGHT,
-        cam2img=np.array([[180., 0, 152], [0, 170, 66], [0, 0, 1]]),
-        image=rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8))
+        cam2img=cam2img, image=image,
+        other_image=rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8))
 
 
 @pytest.fixture

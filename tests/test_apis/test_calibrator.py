@@ -2,7 +2,6 @@
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from scipy.spatial.transform import Rotation
 
 from nclr_plugin.apis import CalibrationInputError, Calibrator, Intrinsics, calibrate
@@ -46,11 +45,20 @@ def test_it_says_when_it_does_not_know(scene, save_network, wrong):
     assert title_row.dtype == np.uint8 and title_row.ndim == 3
 
 
-def test_least_ratio_of_a_reliable_pose(scene, save_network, config_text):
+def test_matches_that_agree_on_an_image_of_another_place(scene, save_network):
+    calibrator = Calibrator(save_network())
+    own = calibrator(scene.image, scene.points, scene.cam2img)
+    other = calibrator(scene.other_image, scene.points, scene.cam2img)
+    assert own.inlier_ratio == other.inlier_ratio > 0.99
+    assert own.reliable and own.agreement > 0.5
+    assert not other.reliable and abs(other.agreement) < 0.1
+
+
+def test_least_values_of_a_reliable_pose(scene, save_network):
     path = save_network(wrong=0.3)
-    config = Config.fromstring(config_text + 'min_inlier_ratio = 0.8', '.py')
-    for strict in (Calibrator(path, min_inlier_ratio=0.8), Calibrator(path, config)):
-        assert not strict(scene.image, scene.points, scene.cam2img).reliable
+    for limits in (dict(min_inlier_ratio=0.8), dict(min_agreement=2.)):
+        assert not Calibrator(path, **limits)(
+            scene.image, scene.points, scene.cam2img).reliable
 
 
 def test_without_any_pose(scene, save_network):

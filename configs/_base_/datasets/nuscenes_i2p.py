@@ -5,37 +5,14 @@
 # many; of the default 10, two are found. reader.num_sweeps=0: the key frame alone.
 _base_ = ['./kitti_i2p.py']
 data_root = '{{$NCLR_NUSCENES_ROOT:data/nuscenes}}'
-point_cloud_range = [-80., -80., -10., 80., 80., 20.]
-placement = dict(
-    type='RandomPlacement', yaw=6.283185307179586, translation=(10., 0., 10.), axes='camera')
-sample_points = dict(type='SamplePoints', num_points=20480, voxel_size=0.1)
 crop = [dict(type='TrimImages', top=100), dict(type='ScaleImages', factor=0.4)]
 
-train_pipeline = [
-    dict(type='LoadScan'),
-    dict(type='AccumulateSweeps'),
-    dict(type='LoadImages'),
-    dict(type='RangeCrop', point_cloud_range=point_cloud_range),
-    placement,
-    sample_points,
-    *crop,
-    dict(type='CropImages', size=(320, 160), random=True),
-    dict(type='PhotometricDistortion'),
-    dict(type='PackCalibrationInputs'),
-]
-test_pipeline = [
-    dict(type='LoadScan'),
-    dict(type='AccumulateSweeps'),
-    dict(type='LoadImages'),
-    dict(type='RangeCrop', point_cloud_range=point_cloud_range),
-    placement,
-    sample_points,
-    dict(type='PointNoise', deviation=0.),
-    *crop,
-    dict(type='CropImages', size=(320, 160)),
-    dict(type='ImageOcclusion', size=0),
-    dict(type='PackCalibrationInputs'),
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline[5:8] = [*crop, dict(type='CropImages', size=(320, 160), random=True)]
+train_pipeline.insert(1, dict(type='AccumulateSweeps'))
+test_pipeline = _base_.test_pipeline
+test_pipeline[6:9] = [*crop, dict(type='CropImages', size=(320, 160))]
+test_pipeline.insert(1, dict(type='AccumulateSweeps'))
 train_dataloader = dict(
     dataset=dict(
         data_root=data_root,

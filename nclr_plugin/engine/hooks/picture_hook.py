@@ -49,22 +49,15 @@ class PictureHook(Hook):
     def _before_epoch(self, runner: Any, mode: str = 'train') -> None:
         self._drawn = 0
 
-    def after_val_iter(self,
-                       runner: Any,
-                       batch_idx: int,
-                       data_batch: Any = None,
-                       outputs: Optional[Sequence[Any]] = None) -> None:
-        """Draw the frames of a validation batch."""
-        self._draw_batch(runner, data_batch, outputs, step=runner.iter)
-
-    def after_test_iter(self,
-                        runner: Any,
-                        batch_idx: int,
-                        data_batch: Any = None,
-                        outputs: Optional[Sequence[Any]] = None) -> None:
-        """Draw the frames of a test batch."""
-        # runner.iter would build the training data, which a test need not have.
-        self._draw_batch(runner, data_batch, outputs, step=0)
+    def _after_iter(self,
+                    runner: Any,
+                    batch_idx: int,
+                    data_batch: Any = None,
+                    outputs: Any = None,
+                    mode: str = 'train') -> None:
+        if mode != 'train':
+            # runner.iter would build the training data, which a test need not have.
+            self._draw_batch(runner, data_batch, outputs, 0 if mode == 'test' else runner.iter)
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
         """Draw the recall curves of a validation."""
