@@ -49,12 +49,8 @@ class PictureHook(Hook):
     def _before_epoch(self, runner: Any, mode: str = 'train') -> None:
         self._drawn = 0
 
-    def _after_iter(self,
-                    runner: Any,
-                    batch_idx: int,
-                    data_batch: Any = None,
-                    outputs: Any = None,
-                    mode: str = 'train') -> None:
+    def _after_iter(self, runner: Any, batch_idx: int, data_batch: Any = None,
+                    outputs: Any = None, mode: str = 'train') -> None:
         if mode != 'train':
             # runner.iter would build the training data, which a test need not have.
             self._draw_batch(runner, data_batch, outputs, 0 if mode == 'test' else runner.iter)
