@@ -25,7 +25,7 @@ SMALL = {
 
 @pytest.mark.parametrize('name', list(SMALL))
 def test_the_answer_is_that_of_an_evaluation(name, shared_data, tmp_path):
-    """The same pose as through data set, reader and pipeline, where nothing is displaced."""
+    """The same pose as through data set, reader and pipeline."""
     config = Config.fromfile(str(CONFIGS / name))
     config.merge_from_dict({
         **SMALL[name], 'model.image_branch.base_channels': 8,
@@ -45,10 +45,9 @@ def test_the_answer_is_that_of_an_evaluation(name, shared_data, tmp_path):
     calibrator = Calibrator(str(path), device='cpu')
 
     root = shared_data / 'kitti_object'
-    pipeline = config.test_dataloader.dataset.pipeline
-    for step in pipeline:
-        if step['type'] == 'RandomPlacement':
-            step.update(yaw=0., translation=(0., 0., 0.))
+    # Even a placement that displaces nothing moves points by a rounding error, into other voxels.
+    pipeline = [step for step in config.test_dataloader.dataset.pipeline
+                if step['type'] != 'RandomPlacement']
     data = CalibrationDataset(
         str(root), KittiObjectReader(), pipeline, test_mode=True, indices=1)
     frame = data.get_data_info(0)
