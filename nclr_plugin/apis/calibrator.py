@@ -43,9 +43,9 @@ class Calibrator:
         checkpoint: Of a training by ``tools/train.py``.
         config: File or ``Config`` of it; ``None``: the one that the checkpoint holds.
         device: ``'cpu'``, ``'cuda:0'``, ...; ``None``: a GPU if there is one.
-        min_inlier_ratio, min_agreement: Poses with less of one are not reliable. For images unlike
-            those of a car, evaluate with ``MismatchMetric`` and ``--wrong-image-control``: its
-            ``agreement_threshold`` passes 9 in 10 pairs of the test set.
+        min_inlier_ratio, min_agreement: Poses with less of one are not reliable. How well such
+            scores tell wrong images on a test set, ``MismatchMetric`` says (of the smaller image
+            that the network sees, in which the agreement is a little lower).
 
     Raises:
         FileNotFoundError: No such file.
