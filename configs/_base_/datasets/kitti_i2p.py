@@ -64,4 +64,5 @@ test_evaluator = [
     dict(type='MatchingMetric'),
     dict(type='AlignmentMetric'),
     dict(type='OverlapMetric'),
+    dict(type='MismatchMetric'),
 ]

@@ -40,12 +40,8 @@ class PanopticPictureHook(Hook):
     def _before_epoch(self, runner: Any, mode: str = 'train') -> None:
         self._drawn = 0
 
-    def _after_iter(self,
-                    runner: Any,
-                    batch_idx: int,
-                    data_batch: Any = None,
-                    outputs: Any = None,
-                    mode: str = 'train') -> None:
+    def _after_iter(self, runner: Any, batch_idx: int, data_batch: Any = None,
+                    outputs: Any = None, mode: str = 'train') -> None:
         if mode != 'train':
             loader = runner.val_dataloader if mode == 'val' else runner.test_dataloader
             self._draw_batch(runner, loader.dataset, data_batch, outputs)
