@@ -1,4 +1,7 @@
-"""Training losses in one plot: ``python tools/plot_losses.py NAME=WORK_DIR ... --out FILE``."""
+"""Training losses in one plot: ``python tools/plot_losses.py NAME=WORK_DIR ... --out FILE``.
+
+``--key "weight_*"`` and ``--key "ratio_*"`` draw those of GradNorm.
+"""
 import sys
 from pathlib import Path
 

@@ -6,7 +6,7 @@
 # Sets up the environment, generates the demo data, evaluates the untrained network, pretrains,
 # evaluates again and draws pictures. A stage that is done is skipped in the next call; an
 # interrupted training goes on where it stopped. NCLR_TORCH=2.13.0 chooses the other environment.
-# The numbers below can be given before the command: SCENES=40 ITERATIONS=50 bash tools/quickstart.sh
+# The numbers below can be given before the command: SCENES=40 SAMPLES=50 bash tools/quickstart.sh
 set -euo pipefail
 
 CONFIG=configs/nclr/pretrain_demo.py
@@ -14,11 +14,12 @@ SCENES=${SCENES:-600}          # of the demo world, for training
 TOWNS=8                       # that they lie in: the sequences of the configuration
 VAL_SCENES=${VAL_SCENES:-60}   # held out, in another town
 SEED=${SEED:-0}                # of the demo world
-ITERATIONS=${ITERATIONS:-4000} # of the training; the configuration says 8000
+SAMPLES=${SAMPLES:-4000}       # seen in training; the configuration says 8000
 PICTURES=4                     # frames drawn
 DATA=data/demo
 OUT=work_dirs/quickstart
 WORKERS=$(env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)
+PROCESSES=$((WORKERS < 2 ? 1 : 2)) # of the training, with one sample each a step
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 TORCH=${NCLR_TORCH:-2.1.2}
@@ -88,9 +89,16 @@ train() {
         rm -rf "$OUT/train"
         printf '%s\n' "$TRAIN_KEY" >"$OUT/train.key"
     fi
-    concise "$OUT/train.log" "$PYTHON" tools/train.py "$CONFIG" --work-dir "$OUT/train" --resume \
-        --cfg-options train_cfg.max_iters="$ITERATIONS" \
-        val_cfg=None val_dataloader=None val_evaluator=None  # the next stage evaluates
+    local options=(train_cfg.max_iters=$((SAMPLES / PROCESSES))
+        val_cfg=None val_dataloader=None val_evaluator=None) # the next stage evaluates
+    local start=("$PYTHON") launcher=none
+    if [ "$PROCESSES" -eq 2 ]; then
+        start+=(-m torch.distributed.run --standalone --nproc_per_node 2)
+        launcher=pytorch
+        options+=(optim_wrapper.optimizer.lr=1e-3) # 7e-4 for one sample a step, times sqrt(2)
+    fi
+    concise "$OUT/train.log" "${start[@]}" tools/train.py "$CONFIG" --launcher "$launcher" \
+        --work-dir "$OUT/train" --resume --cfg-options "${options[@]}"
 }
 
 evaluate_trained() {
@@ -107,7 +115,7 @@ DATA_KEY="$SCENES $TOWNS $VAL_SCENES $SEED $(find nclr_plugin/datasets/demo -nam
 [ -d "$DATA" ] || rm -f "$OUT/data.done"
 stage data "Demo world: $SCENES + $VAL_SCENES scenes in $DATA" "$DATA_KEY" create_data
 
-TRAIN_KEY="$DATA_KEY $ITERATIONS $(find configs -name '*.py' -exec cat {} + | cksum)"
+TRAIN_KEY="$DATA_KEY $SAMPLES $PROCESSES $(find configs -name '*.py' -exec cat {} + | cksum)"
 stage before "Calibration of held-out scenes before training" "$TRAIN_KEY" \
     evaluate none "$OUT/before"
 

@@ -6,9 +6,6 @@ fifth channel: 0 here, where only key frames are seen.
 """
 _base_ = ['./pretrain_nuscenes_voxelnet.py']
 point_cloud_range = [-51.2, -51.2, -5, 51.2, 51.2, 3]
-image_size = (320, 160)
-yaw = 3.141592653589793
-translation = (15., 15., 0.)
 
 model = dict(
     data_preprocessor=dict(voxel_size=(0.1, 0.1, 0.2)),
@@ -19,24 +16,10 @@ model = dict(
         encoder_paddings=((0, 0, 1), (0, 0, 1), (0, 0, (0, 1, 1)), (0, 0)),
         block_type='basicblock'))
 
-train_pipeline = [
-    dict(type='LoadScan'),
-    dict(type='LoadImages'),
-    dict(type='RangeCrop', point_cloud_range=point_cloud_range),
-    dict(type='RandomPlacement', yaw=yaw, translation=translation),
-    dict(type='ResizeImages', size=image_size),
-    dict(type='RandomSceneFlip', prob=0.5),
-    dict(type='PhotometricDistortion'),
-    dict(type='PackCalibrationInputs'),
-]
-test_pipeline = [
-    dict(type='LoadScan'),
-    dict(type='LoadImages'),
-    dict(type='RangeCrop', point_cloud_range=point_cloud_range),
-    dict(type='RandomPlacement', yaw=yaw, translation=translation),
-    dict(type='ResizeImages', size=image_size),
-    dict(type='PackCalibrationInputs'),
-]
+train_pipeline = _base_.train_pipeline
+test_pipeline = _base_.test_pipeline
+train_pipeline[2] = test_pipeline[2] = dict(
+    type='RangeCrop', point_cloud_range=point_cloud_range)
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

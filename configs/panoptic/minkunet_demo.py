@@ -2,20 +2,14 @@
 
 NCLR_FRACTION, NCLR_CHECKPOINT as in the others; NCLR_DEMO_ROOT.
 """
-_base_ = ['./minkunet34_semantickitti.py']
+_base_ = ['./minkunet34_semantickitti.py', '../_base_/models/demo_backbone.py']
 data_root = '{{$NCLR_DEMO_ROOT:data/demo}}'
 
 model = dict(
     data_preprocessor=dict(voxel_layer=dict(voxel_size=[0.5, 0.5, 0.5])),
     backbone=dict(
         _delete_=True,
-        type='SplitMinkUNet',
-        base_channels=16,
-        encoder_channels=(32, 48, 64),
-        encoder_blocks=(1, 1, 1),
-        decoder_channels=(64, 48, 32),
-        decoder_blocks=(1, 1, 1),
-        scan_statistics=True,
+        **_base_.pop('demo_backbone'),
         init_cfg=_base_.model.backbone.init_cfg),
     decode_head=dict(channels=32),
     offset_head=dict(channels=32))

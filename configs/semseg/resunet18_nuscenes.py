@@ -2,7 +2,5 @@
 _base_ = ['./minkunet34_nuscenes.py']
 model = dict(
     backbone=dict(
-        _delete_=True,
-        type='SplitResUNet',
-        encoder_blocks=(2, 2, 2, 2),
+        _delete_=True, type='SplitResUNet', encoder_blocks=(2, 2, 2, 2),
         init_cfg=_base_.model.backbone.init_cfg))

@@ -1,8 +1,3 @@
 """ResUNet-34 on nuScenes-lidarseg, 0.1 m voxels; see minkunet34_nuscenes.py."""
-_base_ = ['./minkunet34_nuscenes.py']
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='SplitResUNet',
-        encoder_blocks=(2, 3, 4, 6),
-        init_cfg=_base_.model.backbone.init_cfg))
+_base_ = ['./resunet18_nuscenes.py']
+model = dict(backbone=dict(encoder_blocks=(2, 3, 4, 6)))

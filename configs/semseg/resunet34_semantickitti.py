@@ -1,8 +1,3 @@
 """ResUNet-34 on SemanticKITTI, 0.05 m voxels; see minkunet34_semantickitti.py."""
-_base_ = ['./minkunet34_semantickitti.py']
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='SplitResUNet',
-        encoder_blocks=(2, 3, 4, 6),
-        init_cfg=_base_.model.backbone.init_cfg))
+_base_ = ['./resunet18_semantickitti.py']
+model = dict(backbone=dict(encoder_blocks=(2, 3, 4, 6)))

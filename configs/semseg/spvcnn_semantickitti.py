@@ -1,8 +1,3 @@
 """SPVCNN on SemanticKITTI, 0.05 m voxels; see minkunet34_semantickitti.py."""
-_base_ = ['./minkunet34_semantickitti.py']
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='SplitSPVCNN',
-        encoder_blocks=(2, 2, 2, 2),
-        init_cfg=_base_.model.backbone.init_cfg))
+_base_ = ['./resunet18_semantickitti.py']
+model = dict(backbone=dict(type='SplitSPVCNN'))

@@ -162,7 +162,8 @@ def _outlier_free_row(problems: SyntheticProblems, repeats: int) -> Dict[str, ob
         bound=_median_errors(solve_opencv(problems, 'bound'), problems),
         gradient=largest if all(g.isfinite().all() for g in gradients) else math.inf,
         milliseconds=1e3 * torch.tensor(times[1:]).median().item(),
-        opencv_milliseconds=1e3 * torch.tensor(peer_times[1:]).median().item())
+        opencv_milliseconds=1e3 * torch.tensor(peer_times[1:]).median().item(),
+        time_ratio=torch.tensor([a / b for a, b in zip(times[1:], peer_times[1:])]).median().item())
 
 
 def _outlier_row(problems: SyntheticProblems, unspoiled: SyntheticProblems,
@@ -178,7 +179,7 @@ def _outlier_row(problems: SyntheticProblems, unspoiled: SyntheticProblems,
         sqpnp=_median_errors(solve_opencv(problems, 'sqpnp'), problems),
         bound=_median_errors(solve_opencv(problems, 'bound'), problems),
         outlier_free=_median_errors(solve_opencv(unspoiled, 'bound'), unspoiled),
-        gradient=None, milliseconds=1e3 * elapsed, opencv_milliseconds=None)
+        gradient=None, milliseconds=1e3 * elapsed, opencv_milliseconds=None, time_ratio=None)
 
 
 def run_pnp_benchmark(num_problems: int = 256,
@@ -189,8 +190,9 @@ def run_pnp_benchmark(num_problems: int = 256,
 
     Rows with outliers compare with solvers that see the inliers only: ``solve_robust`` has to
     find them; and with the bound of the same problems before a share s of their matches was
-    spoiled, which nobody reaches: fewer matches cost a factor of ``1 / sqrt(1 - s)``. A row's
-    time is that of all problems, forward and backward (robust: forward).
+    spoiled, which nobody reaches: fewer matches cost a factor of about ``1 / sqrt(1 - s)``. What
+    they cost on these very problems, the bound of the inliers over that of all matches, is the
+    limit beside it. A row's time is that of all problems, forward and backward (robust: forward).
 
     Args:
         num_problems: Problems per row; ``OUTLIER_FACTOR`` times as many in rows with outliers,
@@ -201,8 +203,8 @@ def run_pnp_benchmark(num_problems: int = 256,
 
     Returns:
         list[dict]: One per row: problem, ours, epnp, sqpnp, bound, outlier_free (median
-            degrees, metres),
-        valid, gradient (largest entry), milliseconds, opencv_milliseconds.
+            degrees, metres), valid, gradient (largest entry), milliseconds,
+            opencv_milliseconds, time_ratio (median over rounds).
     """
     rows = []
     for name, noise, planar, outliers in (
@@ -246,11 +248,14 @@ def format_table(rows: List[Dict[str, object]]) -> str:
         'ours / bound': pair([a / b for a, b in zip(row['ours'], row['bound'])]),
         'ours / outlier-free bound': pair(
             [a / b for a, b in zip(row['ours'], row.get('outlier_free', row['bound']))]),
+        'its limit': pair(
+            [a / b for a, b in zip(row['bound'], row.get('outlier_free', row['bound']))]),
         'cv2 EPnP': pair(row['epnp']),
         'cv2 SQPNP': pair(row['sqpnp']),
         'largest gradient': number(row['gradient']),
         'ours, ms': f'{row["milliseconds"]:.0f}',
         'cv2 EPnP forward, ms': number(row['opencv_milliseconds']),
+        'time ratio': number(row['time_ratio']),
     } for row in rows])
 
 

@@ -5,15 +5,16 @@ from .errors import BrokenFrameError
 from .readers import (ConcatReader, KittiObjectReader, KittiOdometryReader, NuScenesReader,
                       RigReader)
 from .samplers import SeededInfiniteSampler
-from .transforms import (CropImages, ImageOcclusion, LoadImages, LoadPanopticLabels, LoadScan,
-                         PackCalibrationInputs, PhotometricDistortion, PointNoise,
-                         RandomPlacement, RandomSceneFlip, RangeCrop, ResizeImages, SamplePoints,
-                         ScaleImages, TrimImages)
+from .transforms import (AccumulateSweeps, CropImages, ImageOcclusion, LoadImages,
+                         LoadPanopticLabels, LoadScan, PackCalibrationInputs,
+                         PhotometricDistortion, PointNoise, RandomPlacement, RandomSceneFlip,
+                         RangeCrop, ResizeImages, SamplePoints, ScaleImages, TrimImages)
 
 __all__ = [
-    'BrokenFrameError', 'CalibrationDataset', 'ConcatReader', 'CropImages', 'ImageOcclusion',
-    'KittiObjectReader', 'KittiOdometryReader', 'LoadImages', 'LoadPanopticLabels', 'LoadScan',
-    'NuScenesReader', 'PackCalibrationInputs', 'PhotometricDistortion', 'PointNoise',
-    'RandomPlacement', 'RandomSceneFlip', 'RangeCrop', 'ResizeImages', 'RigReader',
-    'SamplePoints', 'ScaleImages', 'SeededInfiniteSampler', 'TrimImages'
+    'AccumulateSweeps', 'BrokenFrameError', 'CalibrationDataset', 'ConcatReader', 'CropImages',
+    'ImageOcclusion', 'KittiObjectReader', 'KittiOdometryReader', 'LoadImages',
+    'LoadPanopticLabels', 'LoadScan', 'NuScenesReader', 'PackCalibrationInputs',
+    'PhotometricDistortion', 'PointNoise', 'RandomPlacement', 'RandomSceneFlip', 'RangeCrop',
+    'ResizeImages', 'RigReader', 'SamplePoints', 'ScaleImages', 'SeededInfiniteSampler',
+    'TrimImages'
 ]

@@ -20,8 +20,9 @@ class CalibrationDataset(BaseDataset):
         dict(frame_id='00/000012', lidar_path=..., lidar_dim=4,
              images=[dict(name='image_2', img_path=..., cam2img=(3, 3), lidar2cam=(4, 4))])
 
-    optionally with ``intensity_scale`` (what turns the scan's fourth column into 0..1) and, in an
-    image, ``image_size`` (width, height in pixels).
+    optionally with ``intensity_scale`` (what turns the scan's fourth column into 0..1), ``sweeps``
+    (dicts of ``lidar_path`` and ``sweep2lidar``, for :class:`AccumulateSweeps`) and, in an image,
+    ``image_size`` (width, height in pixels).
 
     A sample is a pure function of (seed, index): all randomness of the pipeline comes from
     ``results['rng']``, a generator seeded by ``(seed, epoch, i)`` with

@@ -3,9 +3,11 @@ from mmengine.registry import METRICS
 
 from nclr_plugin.utils.optional import optional_import
 from .alignment_metric import AlignmentMetric
+from .appearance import appearance_agreement
 from .calibration_metric import CalibrationMetric
-from .confidence import auroc
+from .confidence import auroc, rejection
 from .matching_metric import MatchingMetric
+from .mismatch_metric import MismatchMetric
 from .overlap_metric import OverlapMetric
 from .panoptic_submission import SemanticKittiPanopticSubmission
 from .protocols import PROTOCOLS, Protocol
@@ -14,10 +16,10 @@ from .registration_metric import RegistrationMetric
 from .submission import NuScenesSubmission, SemanticKittiSubmission
 
 __all__ = [
-    'AlignmentMetric', 'CalibrationMetric', 'MatchingMetric', 'NuScenesSubmission',
-    'OverlapMetric', 'PROTOCOLS', 'Protocol', 'RegistrationMetric',
-    'SemanticKittiPanopticSubmission', 'SemanticKittiSubmission', 'auroc',
-    'build_panoptic_metric', 'recall_curve'
+    'AlignmentMetric', 'CalibrationMetric', 'MatchingMetric', 'MismatchMetric',
+    'NuScenesSubmission', 'OverlapMetric', 'PROTOCOLS', 'Protocol', 'RegistrationMetric',
+    'SemanticKittiPanopticSubmission', 'SemanticKittiSubmission', 'appearance_agreement', 'auroc',
+    'build_panoptic_metric', 'recall_curve', 'rejection'
 ]
 
 

@@ -11,22 +11,21 @@ from typing import Tuple
 import torch
 from torch import Tensor
 
-from .reprojection import MIN_DEPTH, PnPProblem, second_moments
+from .reprojection import PnPProblem, second_moments
 
 # Thinner than this (third over first standard deviation), points are taken as a plane for the
 # start: the third axis is then noise, and its control point would be free.
 _PLANAR_RATIO = 0.02
 # Products of betas b_k b_l, and which of them each assumed kernel dimension takes as unknowns
 # (six equations allow no more than six).
-_PRODUCTS = ((0, 0), (0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (2, 2))
-_UNKNOWNS = ((1, 0, 0, 0, 0, 0, 0), (1, 1, 0, 0, 1, 0, 0), (1, 1, 1, 0, 1, 1, 1),
-             (1, 1, 1, 1, 0, 0, 0))
+_PRODUCTS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+_UNKNOWNS = ((1, 0, 0, 0, 0, 0), (1, 1, 0, 1, 0, 0), (1, 1, 1, 1, 1, 1))
 _BETA_STEPS = 2
 
 
 def closed_form_pose(problem: PnPProblem, axes: Tensor,
                      deviations: Tensor) -> Tuple[Tensor, Tensor]:
-    """The EPnP pose with the least reprojection error among those of the four kernel sizes.
+    """The EPnP pose with the least algebraic error among those of three kernel sizes.
 
     Args:
         problem: B problems, their weights summing to one.
@@ -36,7 +35,7 @@ def closed_form_pose(problem: PnPProblem, axes: Tensor,
     Returns:
         tuple: R (B, 3, 3) and t (B, 3), normalised units.
     """
-    kernel, deviations = _kernel(problem, axes, deviations)
+    kernel, deviations, moments = _kernel(problem, axes, deviations)
     betas = _betas(kernel[..., 1:], deviations)
     control = (betas @ kernel.flatten(2)).unflatten(2, (3, 4))
     control = torch.where(control[:, :, 2:, :1] < 0, -control, control)
@@ -44,21 +43,22 @@ def closed_form_pose(problem: PnPProblem, axes: Tensor,
     second = control[..., 2] - (control[..., 2] * first).sum(-1, keepdim=True) * first
     second = torch.nn.functional.normalize(second, dim=-1)
     third = torch.linalg.cross(first, second)
-    R = torch.stack([first, second, third], dim=-1) @ axes[:, None].transpose(-1, -2)
-    t = control[..., 0]
-    best = _reprojection_cost(problem, R, t).argmin(1)
+    directions = torch.stack([first, second, third], dim=-1)
+    pose = torch.cat([control[..., :1], directions * deviations[:, None, None]], dim=-1)
+    best = _algebraic_error(moments, problem.focal[:, None] @ pose).argmin(1)
     row = torch.arange(len(best), device=best.device)
-    return R[row, best], t[row, best]
+    return directions[row, best] @ axes.transpose(1, 2), control[row, best, :, 0]
 
 
-def _kernel(problem: PnPProblem, axes: Tensor, deviations: Tensor) -> Tuple[Tensor, Tensor]:
-    """The four candidates for the control points in the camera, (B, 4, 3, 4): column 0 the
-    centroid, the others the axes; most likely first. Planar samples get a third deviation of
-    zero."""
+def _kernel(problem: PnPProblem, axes: Tensor,
+            deviations: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    """The four kernel vectors, control points in the camera (B, 4, 3, 4): column 0 the centroid,
+    the others the axes; most likely first. Then the deviations, the third zero for planar
+    samples, and the moments of u, v and u^2 + v^2 in the control points' basis, (B, 3, 4, 4)."""
     planar = deviations[:, 2] < _PLANAR_RATIO * deviations[:, 0]
     flat = torch.stack([torch.zeros_like(planar), torch.zeros_like(planar), planar], dim=1)
     inverse = torch.where(flat, torch.zeros_like(deviations), 1 / deviations)
-    change = torch.zeros_like(problem.focal[:, :1, :1]).expand(-1, 4, 4).clone()  # to that basis
+    change = axes.new_zeros(len(axes), 4, 4)  # to that basis
     change[:, 0, 0] = 1
     change[:, 1:, 1:] = (axes * inverse[:, None]).transpose(1, 2)
 
@@ -74,7 +74,8 @@ def _kernel(problem: PnPProblem, axes: Tensor, deviations: Tensor) -> Tuple[Tens
     depths = torch.linalg.eigh(cost)[1]
     control = torch.stack([Mu @ depths, Mv @ depths, depths], dim=1)  # (B, 3, 4 control, 4 kernel)
     control = (torch.inverse(problem.focal) @ control.flatten(2)).view_as(control)
-    return control.permute(0, 3, 1, 2), torch.where(flat, torch.zeros_like(deviations), deviations)
+    deviations = torch.where(flat, torch.zeros_like(deviations), deviations)
+    return control.permute(0, 3, 1, 2), deviations, moments
 
 
 def _betas(vectors: Tensor, deviations: Tensor) -> Tensor:
@@ -85,7 +86,7 @@ def _betas(vectors: Tensor, deviations: Tensor) -> Tensor:
         deviations: (B, 3).
 
     Returns:
-        Tensor: (B, 4, 4): one row for each assumed kernel dimension 1 to 4.
+        Tensor: (B, 3, 4): one row for each assumed kernel dimension 1 to 3.
     """
     batch = len(vectors)
     # Six equations beta' form beta = target: the Gram matrix of the three axes.
@@ -99,13 +100,14 @@ def _betas(vectors: Tensor, deviations: Tensor) -> Tensor:
     k, l = torch.tensor(_PRODUCTS, device=vectors.device).T
     unknown = torch.tensor(_UNKNOWNS, dtype=form.dtype, device=vectors.device)
     linear = form[:, :, k, l] * torch.where(k == l, 1., 2.).to(form)
-    products = _least_squares(linear[:, None] * unknown[:, None], target[:, None].expand(-1, 4, -1))
+    products = _least_squares(linear[:, None] * unknown[:, None], target[:, None])
     first = products[..., :1]
-    betas = products[..., :4] * first.sign() / first.abs().clamp(min=1e-12).sqrt()
+    betas = products[..., :3] * first.sign() / first.abs().clamp(min=1e-12).sqrt()
+    betas = torch.nn.functional.pad(betas, (0, 1))  # the refinement finds the last
 
     form = form.flatten(1, 2)
     for _ in range(_BETA_STEPS):
-        applied = (form @ betas.transpose(1, 2)).view(batch, 6, 4, 4).permute(0, 3, 1, 2)
+        applied = (form @ betas.transpose(1, 2)).unflatten(1, (6, 4)).permute(0, 3, 1, 2)
         miss = (applied @ betas[..., None])[..., 0] - target[:, None]
         betas = betas - _least_squares(2 * applied, miss)
     return betas
@@ -120,17 +122,11 @@ def _least_squares(A: Tensor, b: Tensor) -> Tensor:
     return torch.cholesky_solve(A.transpose(-1, -2) @ b[..., None], factor)[..., 0]
 
 
-def _reprojection_cost(problem: PnPProblem, R: Tensor, t: Tensor) -> Tensor:
-    """Weighted squared pixels (B, C) of candidate poses R (B, C, 3, 3), t (B, C, 3); infinite
-    where a point lies behind the camera."""
-    # A choice among four does not need float64.
-    rows, offsets = (problem.focal[:, None] @ part for part in (R, t[..., None]))
-    points, pixels, weights = (
-        value.float() for value in (problem.points, problem.pixels, problem.weights))
-    h = torch.baddbmm(offsets.flatten(1, 2).float(), rows.flatten(1, 2).float(), points)
-    h = h.unflatten(1, (-1, 3))
-    depth = h[:, :, 2]
-    nearest = torch.where((weights > 0)[:, None], depth, torch.inf).amin(-1)
-    error = h[:, :, :2].mul_((1 / depth)[:, :, None]).sub_(pixels[:, None]).square_()
-    cost = (error.sum(2) @ weights[..., None])[..., 0]
-    return torch.where((nearest > MIN_DEPTH) & cost.isfinite(), cost, torch.inf)
+def _algebraic_error(moments: Tensor, pose: Tensor) -> Tensor:
+    """Mean squares (B, C) of the reprojection errors of candidates (B, C, 3, 4), weighted with
+    the squared depths, for which the moments suffice: ``sum w |h_xy - u h_z|^2 / sum w h_z^2``.
+    Infinite where the centroid lies behind the camera."""
+    x, y, z = pose.unbind(2)
+    Mu, Mv, Mr = moments.unbind(1)
+    square = (x * x + y * y + ((z @ Mr) - 2 * (x @ Mu) - 2 * (y @ Mv)) * z).sum(-1)
+    return torch.where(z[..., 0] > 0, square / (z * z).sum(-1), torch.inf)

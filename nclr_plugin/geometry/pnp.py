@@ -2,7 +2,8 @@
 
 All of them find the maximum-likelihood pose, the one with the least weighted squared
 reprojection error ``sum_i w_i |project(R p_i + t) - u_i|^2``. Inputs of any floating type are
-solved in float64, outside autocast, and poses come back in float64.
+solved in float64, outside autocast, and poses come back in float64; only the way there, the start
+and the first steps, sums over points in float32.
 """
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from nclr_plugin.utils.optional import optional_import
 from .epnp import closed_form_pose
-from .reprojection import make_problem, minimise
+from .reprojection import SINGLE_STEPS, SINGLE_TOLERANCE, make_problem, minimise
 from .se3 import skew
 
 MIN_POINTS = 4
@@ -78,7 +79,7 @@ def solve_epnp(points: Tensor,
         cam2img: (B, 3, 3), upper triangular with last row (0, 0, 1).
         weights: (B, N), non-negative; a zero weight is an absent point, whose values do not
             matter and which receives no gradient. One each if None.
-        iterations: Largest number of steps of the refinement.
+        iterations: Largest number of float64 steps of the refinement.
 
     Returns:
         PnPSolution: Poses.
@@ -107,7 +108,7 @@ def refine_pose(R: Tensor,
         pixels: (B, N, 2).
         cam2img: (B, 3, 3).
         weights: (B, N), non-negative.
-        iterations: Largest number of steps.
+        iterations: Largest number of float64 steps.
 
     Returns:
         PnPSolution: Poses.
@@ -129,6 +130,9 @@ def _solve(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Optional[Te
                                   ('weights', weights, (batch, count))):
         if value.shape != expected:
             raise ValueError(f'{name}: expected shape {expected}, found {tuple(value.shape)}')
+    if not count:  # one absent point, so that there is a least depth
+        points, pixels, weights = (
+            value.new_zeros(batch, 1, *value.shape[2:]) for value in (points, pixels, weights))
     last_row = cam2img[:, 2].detach().double()
     if (last_row - last_row.new_tensor([0., 0., 1.])).abs().gt(1e-6).any():
         raise ValueError(f'cam2img: expected a last row (0, 0, 1), found {last_row.tolist()}; '
@@ -136,41 +140,65 @@ def _solve(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Optional[Te
 
     with torch.autocast(points.device.type, enabled=False):
         args = [value.double() for value in (points, pixels, cam2img, weights)]
-        # Clones, because what inference mode made cannot take part in autograd.
-        R, t, valid, error, keep, *linearisation = (
-            value.clone() for value in _minimum(*args, start, iterations))
+        R, t, valid, error, keep, minimum = _minimum(*args, start, iterations)
         if torch.is_grad_enabled() and any(value.requires_grad for value in args):
-            whole = len(keep) == batch
-            kept = args if whole else [value[keep] for value in args]
-            R_kept, t_kept = _ImplicitPose.apply(
-                *kept, *((R, t) if whole else (R[keep], t[keep])), *linearisation)
-            if whole:
-                R, t = R_kept, t_kept
+            if len(keep) == batch:
+                R, t = _ImplicitPose.apply(*args, R, t, *minimum)
             else:
+                R_kept, t_kept = _ImplicitPose.apply(*(value[keep] for value in args), R[keep],
+                                                     t[keep], *minimum)
                 R, t = R.index_put((keep,), R_kept), t.index_put((keep,), t_kept)
     return PnPSolution(R, t, valid, error)
 
 
-@torch.inference_mode()
+class _Minimum(NamedTuple):
+    """K solved problems in normalised units, linearised for the backward pass.
+
+    Attributes:
+        points: (K, 4, N), (1, x): about their centre, in units of their extent.
+        pixels: (K, 2, N), from the principal point.
+        focal: (K, 3, 3), cam2img without its principal point.
+        weights: (K, N), of sum one.
+        total: (K,), the sum of the weights given.
+        pose: (K, 3, 4), t and R between these points and the camera.
+        centre: (K, 3), about which the pose turns.
+        extent: (K,), the unit of length.
+        factor: (K, 6, 6), the factored Hessian.
+    """
+    points: Tensor
+    pixels: Tensor
+    focal: Tensor
+    weights: Tensor
+    total: Tensor
+    pose: Tensor
+    centre: Tensor
+    extent: Tensor
+    factor: Tensor
+
+
+@torch.no_grad()
 def _minimum(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor,
-             start: Optional[Tuple[Tensor, Tensor]], iterations: int) -> Tuple[Tensor, ...]:
+             start: Optional[Tuple[Tensor, Tensor]],
+             iterations: int) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor, _Minimum]:
     """Solves.
 
     Returns:
         tuple: R (B, 3, 3), t (B, 3), validity (B,), errors (B,), the indices of the K valid
-        samples (K,), and of these: the points' centre, about which the pose turns, (K, 3), their
-        extent, the unit of length, (K,), and the factored Hessian (K, 6, 6).
+        samples (K,), and their minima.
     """
     used = ~(weights <= 0)  # NaN counts as used, and refuses the sample as other NaN do
-    if not used.all():
-        points = torch.where(used[..., None], points, torch.zeros_like(points))
-        pixels = torch.where(used[..., None], pixels, torch.zeros_like(pixels))
-        weights = torch.where(used, weights, torch.zeros_like(weights))
-    weights = weights / weights.sum(1, keepdim=True).clamp(min=1e-300)
-    pixels = pixels.transpose(1, 2).contiguous() - cam2img[:, :2, 2:]
-    points = points.transpose(1, 2).contiguous()
+    absent = None if used.all() else ~used[:, None]
+    points, pixels = points.transpose(1, 2).contiguous(), pixels.transpose(1, 2).contiguous()
+    if absent is not None:
+        points, pixels = points.masked_fill(absent, 0), pixels.masked_fill(absent, 0)
+        weights = weights.masked_fill(absent[:, 0], 0)
+    total = weights.sum(1)
+    weights = weights / total[:, None].clamp(min=1e-300)
+    pixels = pixels - cam2img[:, :2, 2:]
     centre = points @ weights[..., None]
-    points = torch.where(used[:, None], points - centre, torch.zeros_like(points))
+    points = points - centre
+    if absent is not None:
+        points = points.masked_fill(absent, 0)
     centre = centre[..., 0]
     covariance = (points * weights[:, None]) @ points.transpose(1, 2)
     valid = (covariance.isfinite().flatten(1).all(1) & cam2img.isfinite().flatten(1).all(1)
@@ -185,45 +213,48 @@ def _minimum(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor,
     planar = (valid & (deviations[:, 2] < MIN_SPREAD * deviations[:, 0])).nonzero()[:, 0]
     for some in (slice(16), slice(None)):  # points that span a space are four or more
         if len(planar):
-            count = _count_distinct(points[planar][..., some], used[planar][:, some])
+            count = _count_distinct(points[..., some][planar], used[:, some][planar])
             planar = planar[count < MIN_POINTS]
     valid[planar] = False
 
     R = torch.eye(3, dtype=points.dtype, device=points.device).repeat(len(points), 1, 1)
     t, error = R.new_zeros(len(R), 3), R.new_zeros(len(R))
     keep = valid.nonzero()[:, 0]
-    if not len(keep):
-        return R, t, valid, error, keep, centre[keep], extent[keep], R.new_zeros(0, 6, 6)
     if len(keep) < len(points):
-        points, pixels, cam2img, weights, centre, extent, axes, deviations = (
-            value[keep] for value in (points, pixels, cam2img, weights, centre, extent, axes,
-                                      deviations))
+        points, pixels, cam2img, weights, total, centre, extent, axes, deviations = (
+            value[keep] for value in (points, pixels, cam2img, weights, total, centre, extent,
+                                      axes, deviations))
     problem = make_problem(points / extent[:, None, None], pixels, cam2img, weights)
+    single = problem.single()
     if start is None:
         axes = axes.flip(-1)
         axes = torch.cat(
             [axes[..., :2], torch.linalg.cross(axes[..., 0], axes[..., 1])[..., None]], dim=-1)
-        R_kept, t_kept = closed_form_pose(problem, axes, deviations / extent[:, None])
+        R_kept, t_kept = closed_form_pose(single, axes, deviations / extent[:, None])
     else:
         R_kept, t_kept = (value.double()[keep] for value in start)
         t_kept = (t_kept + (R_kept @ centre[..., None])[..., 0]) / extent[:, None]
+    R_kept, t_kept, *_ = minimise(single, R_kept, t_kept, min(iterations, SINGLE_STEPS),
+                                  SINGLE_TOLERANCE)
     R_kept, t_kept, cost, factor, converged = minimise(problem, R_kept, t_kept, iterations)
+    minimum = _Minimum(problem.products[:, :4], pixels, problem.focal, weights, total,
+                       torch.cat([t_kept[..., None], R_kept], dim=2), centre, extent, factor)
     t_kept = t_kept * extent[:, None] - (R_kept @ centre[..., None])[..., 0]
 
     if not converged.all():
         valid[keep] = converged
-        keep, R_kept, t_kept, cost, centre, extent, factor = (
-            value[converged] for value in (keep, R_kept, t_kept, cost, centre, extent, factor))
+        keep, R_kept, t_kept, cost = (
+            value[converged] for value in (keep, R_kept, t_kept, cost))
+        minimum = _Minimum(*(value[converged] for value in minimum))
     R[keep], t[keep], error[keep] = R_kept, t_kept, (2 * cost).sqrt()
-    return R, t, valid, error, keep, centre, extent, factor
+    return R, t, valid, error, keep, minimum
 
 
 def _pixels_differ(pixels: Tensor, weights: Tensor) -> Tensor:
     """Whether the pixels of positive weight are finite and not all the same, (B,)."""
-    mean = (pixels * weights[:, None]).sum(-1, keepdim=True)
-    offset = pixels - mean
-    variance = (offset * offset * weights[:, None]).sum((1, 2))
-    return variance > 1e-12 * (1 + (mean**2).sum((1, 2)))  # False for NaN
+    mean, square = pixels @ weights[..., None], (pixels * pixels) @ weights[..., None]
+    variance = (square - mean * mean).sum((1, 2))
+    return variance > 1e-12 * (1 + square.sum((1, 2)))  # False for NaN
 
 
 def _count_distinct(points: Tensor, used: Tensor) -> Tensor:
@@ -248,61 +279,52 @@ class _ImplicitPose(torch.autograd.Function):
     At the minimum the cost's gradient g with respect to the pose's parameters vanishes, so a
     change of the inputs moves the pose by ``-H^-1 dg``. For a pose gradient G, the inputs'
     gradient is that of ``lambda . g`` with ``lambda = -H^-1 G``: the derivative of the cost
-    along one motion of the pose.
+    ``sum w e.e / 2`` along one motion of the pose, ``sum w e.m`` with the pixels' motions m.
     """
 
     @staticmethod
-    def forward(ctx, points, pixels, cam2img, weights, R, t, centre, extent, factor):
-        ctx.save_for_backward(points, pixels, cam2img, weights, R, t, centre, extent, factor)
+    def forward(ctx, points, pixels, cam2img, weights, R, t, *minimum):
+        ctx.save_for_backward(*minimum)
         return R.clone(), t.clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_R, grad_t):
-        *inputs, R, t, centre, extent, factor = ctx.saved_tensors
+        points, pixels, focal, weights, total, pose, centre, extent, factor = ctx.saved_tensors
+        R = pose[..., 1:]
         # t = extent * t' - R centre, in the parameters of the normalised pose R, t'.
         grad_R = grad_R - grad_t[..., None] * centre[:, None]
         product = grad_R @ R.transpose(1, 2)
         product = product - product.transpose(1, 2)
         grad_omega = torch.stack([product[:, 2, 1], product[:, 0, 2], product[:, 1, 0]], dim=1)
         grad_pose = torch.cat([grad_omega, grad_t * extent[:, None]], dim=1)
-        motion = -torch.cholesky_solve(grad_pose[..., None], factor)[..., 0]
+        motion = -torch.cholesky_solve(grad_pose[..., None], factor)
+        poses = torch.stack([pose, torch.cat([motion[:, 3:], skew(motion[:, :3, 0]) @ R], dim=2)],
+                            dim=1)
+        maps = (focal[:, None] @ poses).flatten(1, 2)  # of points, to h and its motion
 
-        needed = [i for i in range(4) if ctx.needs_input_grad[i]]
-        with torch.enable_grad():
-            inputs = [value.detach().requires_grad_(i in needed) for i, value in enumerate(inputs)]
-            cost = _cost_along(*inputs, R, t, motion[:, :3], motion[:, 3:] * extent[:, None],
-                               centre)
-            grads = torch.autograd.grad(cost, [inputs[i] for i in needed])
-        result = [None] * 9
-        for i, grad in zip(needed, grads):
-            result[i] = grad
-        return tuple(result)
+        h = maps @ points
+        inverse_depth = 1 / h[:, 2:3]
+        pixel, approach = h[:, :2] * inverse_depth, h[:, 5:] * inverse_depth
+        flow = (h[:, 3:5] - pixel * h[:, 5:]) * inverse_depth
+        error = pixel - pixels
+        product = (error * flow).sum(1, keepdim=True)
+        scale = weights[:, None] * inverse_depth
+        grad_h = (flow - error * approach) * scale
+        grad_motion = error * scale
+        grad_h = torch.cat([
+            grad_h, -(pixel * grad_h).sum(1, keepdim=True) - product * scale,
+            grad_motion, -(pixel * grad_motion).sum(1, keepdim=True)], dim=1)
 
-
-def _cost_along(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor, R: Tensor,
-                t: Tensor, omega: Tensor, velocity: Tensor, centre: Tensor) -> Tensor:
-    """The derivative of the costs, summed over the batch, along a motion of the poses: a turn
-    omega (B, 3) about the points' centres and a shift (B, 3)."""
-    bottom = cam2img.new_tensor([0., 0., 1.]).expand(len(cam2img), 1, 3)
-    cam2img = torch.cat([cam2img[:, :2], bottom], dim=1)  # the last row is no parameter
-    turn = skew(omega) @ R
-    rows = torch.cat([cam2img @ R, cam2img @ turn], dim=1)
-    shift = velocity - (turn @ centre[..., None])[..., 0]
-    offsets = torch.cat([cam2img @ t[..., None], cam2img @ shift[..., None]], dim=1)
-    used = weights > 0
-    if not used.all():
-        points = torch.where(used[..., None], points, centre[:, None])
-        pixels = torch.where(used[..., None], pixels, torch.zeros_like(pixels))
-        weights = torch.where(used, weights, torch.zeros_like(weights))
-    weights = weights / weights.detach().sum(1, keepdim=True)
-
-    h = torch.baddbmm(offsets, rows, points.transpose(1, 2))
-    inverse_depth = 1 / h[:, 2:3]
-    projected = h[:, :2] * inverse_depth
-    moved = (h[:, 3:5] - projected * h[:, 5:]) * inverse_depth
-    error = projected - pixels.transpose(1, 2).contiguous()
-    return ((error * moved).sum(1) * weights).sum()
+        grad_points = (maps[..., 1:].transpose(1, 2) @ grad_h) / extent[:, None, None]
+        grad_pixels = -weights[:, None] * flow
+        grad_cam2img = torch.zeros_like(focal)  # the last row is no parameter
+        sums = (grad_h @ points.transpose(1, 2)).unflatten(1, (2, 3))
+        grad_cam2img[:, :2] = (sums @ poses.transpose(2, 3)).sum(1)[:, :2]
+        grad_cam2img[:, :2, 2] = -grad_pixels.sum(2)
+        grad_weights = torch.where(weights > 0, product[:, 0], 0.) / total[:, None]
+        return (grad_points.transpose(1, 2), grad_pixels.transpose(1, 2), grad_cam2img,
+                grad_weights, *[None] * 11)
 
 
 @torch.no_grad()

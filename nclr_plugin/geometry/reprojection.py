@@ -13,41 +13,50 @@ from typing import NamedTuple, Tuple
 import torch
 from torch import Tensor
 
-from .se3 import so3_exp
+from .se3 import skew
 
 MIN_DEPTH = 1e-3  # in units of the points' extent; a pose with a nearer point is never accepted
 STEP_TOLERANCE = 1e-6  # radians and extents; a Newton step that short leaves its square
+# The first steps have their points in float32, until all are this short or there were so many.
+SINGLE_TOLERANCE = 1e-3
+SINGLE_STEPS = 5
 
 
 class PnPProblem(NamedTuple):
-    """B pose problems in normalised units, float64.
+    """B pose problems in normalised units.
 
     Attributes:
-        points: (B, 3, N), about their centroid, in units of their extent.
-        products: (B, 10, N), the different products of two entries of (1, x).
+        products: (B, 10, N), the different products of two entries of ``x~ = (1, x)``, the first
+            four of them ``x~``; ``x`` about its centroid, in units of its extent.
         pixels: (B, 2, N), from the principal point.
-        focal: (B, 3, 3), ``F``: cam2img without its principal point.
-        weights: (B, N), non-negative, of sum one.
+        focal: (B, 3, 3), ``F``: cam2img without its principal point, float64.
+        weights: (B, N), non-negative, of sum one. Absent points lie at the centroid.
     """
-    points: Tensor
     products: Tensor
     pixels: Tensor
     focal: Tensor
     weights: Tensor
 
+    def single(self) -> PnPProblem:
+        """The problem with its points in float32: their sums cost half as much."""
+        return PnPProblem(self.products.float(), self.pixels.float(), self.focal,
+                          self.weights.float())
+
 
 class Derivatives(NamedTuple):
-    """Half the weighted squared reprojection error and its derivatives at a pose.
+    """Half the weighted squared reprojection error and its derivatives at a pose, float64.
 
     Attributes:
         cost: (B,), square pixels.
         gradient: (B, 6), with respect to (omega, v).
         hessian: (B, 6, 6); where it is not positive definite, its Gauss-Newton part.
+        factor: (B, 6, 6), the Hessian's Cholesky factor, lower triangular.
         nearest: (B,), the least depth of a point.
     """
     cost: Tensor
     gradient: Tensor
     hessian: Tensor
+    factor: Tensor
     nearest: Tensor
 
 
@@ -63,12 +72,14 @@ def make_problem(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tenso
     Returns:
         PnPProblem: The problems.
     """
-    x, y, z = points.unbind(1)
-    products = torch.stack([torch.ones_like(x), x, y, z, x * x, x * y, x * z, y * y, y * z, z * z],
-                           dim=1)
+    products = points.new_ones(len(points), 10, points.shape[2])
+    products[:, 1:4] = points
+    torch.mul(points[:, :1], points, out=products[:, 4:7])
+    torch.mul(points[:, 1:2], points[:, 1:], out=products[:, 7:9])
+    torch.mul(points[:, 2], points[:, 2], out=products[:, 9])
     focal = cam2img.clone()
     focal[:, :2, 2] = 0
-    return PnPProblem(points, products, pixels, focal, weights)
+    return PnPProblem(products, pixels, focal, weights)
 
 
 def second_moments(scalars: Tensor, problem: PnPProblem) -> Tensor:
@@ -79,9 +90,9 @@ def second_moments(scalars: Tensor, problem: PnPProblem) -> Tensor:
         problem: B problems.
 
     Returns:
-        Tensor: (B, K, 4, 4).
+        Tensor: (B, K, 4, 4), float64.
     """
-    sums = scalars @ problem.products.transpose(1, 2)
+    sums = (scalars @ problem.products.transpose(1, 2)).double()
     index = torch.tensor([0, 1, 2, 3, 1, 4, 5, 6, 2, 5, 7, 8, 3, 6, 8, 9], device=sums.device)
     return sums[..., index].unflatten(-1, (4, 4))
 
@@ -98,18 +109,15 @@ def derivatives(problem: PnPProblem, R: Tensor, t: Tensor) -> Derivatives:
         Derivatives: At ``(R, t)``.
     """
     F = problem.focal
-    h = torch.baddbmm(F @ t[..., None], F @ R, problem.points)
-    depth = h[:, 2:]
-    pixel = h[:, :2] / depth
+    pose = torch.cat([t[..., None], R], dim=2)
+    h = (F @ pose).to(problem.pixels) @ problem.products[:, :4]
+    inverse_depth = 1 / h[:, 2:]
+    pixel = h[:, :2] * inverse_depth
     error = pixel - problem.pixels
-    cost = 0.5 * ((error * error).sum(1) * problem.weights).sum(1)
-    nearest = torch.where(problem.weights > 0, depth[:, 0], torch.inf).amin(1)
-
+    cost = 0.5 * ((error * error).sum(1) * problem.weights).sum(1).double()
+    moments = _moments(problem, pixel, error, inverse_depth)
     # The cost's gradient with respect to h is (e, -e.u) w / z for a pixel u with error e.
-    first = problem.weights[:, None] / depth
-    second = first / depth
-    pull = torch.cat([error, -(error * pixel).sum(1, keepdim=True)], dim=1) * first
-    force = pull @ problem.products[:, :4].transpose(1, 2)  # (B, 3, 4), summed against x~
+    force = moments[:, :3, 0]  # (B, 3, 4), summed against x~
 
     # How h moves with the six parameters, as linear maps of x~.
     r0, r1, r2 = R.unbind(1)
@@ -124,60 +132,70 @@ def derivatives(problem: PnPProblem, R: Tensor, t: Tensor) -> Derivatives:
     # The exponential map's own curvature, and then the projection's.
     torque = F.transpose(1, 2) @ force[..., 1:] @ R.transpose(1, 2)
     torque = 0.5 * (torque + torque.transpose(1, 2))
-    hessian = motion @ _curvature(problem, pixel, error, second) @ motion.transpose(1, 2)
+    hessian = motion @ _curvature(moments) @ motion.transpose(1, 2)
     hessian[:, :3, :3] += torque
     hessian[:, :3, :3].diagonal(dim1=1, dim2=2).sub_(
         torque.diagonal(dim1=1, dim2=2).sum(-1, keepdim=True))
-    definite = torch.linalg.cholesky_ex(hessian)[1] == 0
-    if not definite.all():
-        no_error = torch.zeros_like(error)
-        gauss_newton = (motion @ _curvature(problem, pixel, no_error, second)
-                        @ motion.transpose(1, 2))
-        hessian = torch.where(definite[:, None, None], hessian, gauss_newton)
-    return Derivatives(cost, gradient, hessian, nearest)
+    factor, indefinite = torch.linalg.cholesky_ex(hessian)
+    if indefinite.any():
+        moments = _moments(problem, pixel, torch.zeros_like(error), inverse_depth)
+        gauss_newton = motion @ _curvature(moments) @ motion.transpose(1, 2)
+        hessian = torch.where(indefinite[:, None, None] > 0, gauss_newton, hessian)
+        factor = _damped_factor(hessian, torch.zeros_like(cost))
+    return Derivatives(cost, gradient, hessian, factor, h[:, 2].amin(1).double())
 
 
-def _curvature(problem: PnPProblem, pixel: Tensor, error: Tensor, scale: Tensor) -> Tensor:
-    """The Hessian with respect to h, summed against ``x~ x~'``, (B, 12, 12).
+def _moments(problem: PnPProblem, pixel: Tensor, error: Tensor, inverse_depth: Tensor) -> Tensor:
+    """First derivatives with respect to h, and the four different entries of the second ones,
+    each summed against ``x~ x~'``, (B, 7, 4, 4).
 
-    For one point it is ``[I, -u - e; ., u.u + 2 e.u] w / z^2``, where the terms with the error e
-    are those that Gauss-Newton leaves out.
+    For one point the first are ``(e, -e.u) w / z``, the second
+    ``[I, -u - e; ., u.u + 2 e.u] w / z^2``, where the terms with the error e are those that
+    Gauss-Newton leaves out.
     """
-    corner = (pixel * (pixel + 2 * error)).sum(1, keepdim=True) * scale
-    scalars = torch.cat([scale, (pixel + error) * scale, corner], dim=1)
-    moments = second_moments(scalars, problem)
-    unit, u, v, corner = moments.unbind(1)
+    first = problem.weights[:, None] * inverse_depth
+    scalars = pixel.new_empty(len(pixel), 7, pixel.shape[2])
+    pull, second = scalars[:, :3], scalars[:, 3:4]
+    torch.mul(error, first, out=pull[:, :2])
+    torch.sum(pixel * pull[:, :2], dim=1, out=pull[:, 2]).neg_()
+    torch.mul(first, inverse_depth, out=second)
+    torch.mul(pixel + error, second, out=scalars[:, 4:6])
+    corner = scalars[:, 6:]
+    torch.sum(pixel * scalars[:, 4:6], dim=1, keepdim=True, out=corner)
+    corner.addcmul_(pull[:, 2:], inverse_depth, value=-1)
+    return second_moments(scalars, problem)
+
+
+def _curvature(moments: Tensor) -> Tensor:
+    """The Hessian with respect to h, summed against ``x~ x~'``, (B, 12, 12)."""
+    unit, u, v, corner = moments[:, 3:].unbind(1)
     zero = torch.zeros_like(unit)
     return torch.cat([torch.cat([unit, zero, -u], dim=2), torch.cat([zero, unit, -v], dim=2),
                       torch.cat([-u, -v, corner], dim=2)], dim=1)
 
 
-def newton_step(at: Derivatives, damping: Tensor) -> Tuple[Tensor, Tensor]:
-    """The step that the damped quadratic model asks for.
-
-    Args:
-        at: Derivatives of B problems.
-        damping: (B,), added relative to the Hessian's diagonal.
-
-    Returns:
-        tuple: the step (B, 6) and the factored Hessian (B, 6, 6), lower triangular.
-    """
-    diagonal = at.hessian.diagonal(dim1=1, dim2=2)
+def _damped_factor(hessian: Tensor, damping: Tensor) -> Tensor:
+    """The Cholesky factor of the Hessian with its diagonal raised by ``damping`` (B,)."""
+    diagonal = hessian.diagonal(dim1=1, dim2=2)
     floor = 1e-13 * diagonal.amax(1, keepdim=True) + 1e-300
-    factor, _ = torch.linalg.cholesky_ex(
-        at.hessian + torch.diag_embed(damping[:, None] * diagonal + floor))
-    return -torch.cholesky_solve(at.gradient[..., None], factor)[..., 0], factor
+    raised = hessian + torch.diag_embed(damping[:, None] * diagonal + floor)
+    return torch.linalg.cholesky_ex(raised)[0]
 
 
-def minimise(problem: PnPProblem, R: Tensor, t: Tensor,
-             iterations: int) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _newton_step(at: Derivatives, factor: Tensor) -> Tensor:
+    return -torch.cholesky_solve(at.gradient[..., None], factor)[..., 0]
+
+
+def minimise(problem: PnPProblem, R: Tensor, t: Tensor, iterations: int,
+             tolerance: float = STEP_TOLERANCE) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Levenberg-Marquardt with the whole Hessian, from a given pose to the nearest minimum.
 
     Args:
         problem: B problems.
         R: (B, 3, 3), where to start.
         t: (B, 3).
-        iterations: Largest number of steps; it ends early once no pose moves.
+        iterations: Largest number of steps.
+        tolerance: It ends early once all steps are shorter, in radians and extents.
 
     Returns:
         tuple: R (B, 3, 3), t (B, 3), cost (B,), the factored Hessian (B, 6, 6), and which poses
@@ -189,29 +207,39 @@ def minimise(problem: PnPProblem, R: Tensor, t: Tensor,
         push = torch.where(behind, 1 - at.nearest, torch.zeros_like(at.nearest))
         t = torch.cat([t[:, :2], t[:, 2:] + push[:, None]], dim=1)
         at = derivatives(problem, R, t)
-    damping = torch.full_like(at.cost, 1e-6)
+    damping = torch.zeros_like(at.cost)  # until a step fails
+    factor = at.factor
     for _ in range(iterations):
-        step, _ = newton_step(at, damping)
-        if (step.abs().amax(1) < STEP_TOLERANCE).all():
+        step = _newton_step(at, factor)
+        if (step.abs().amax(1) < tolerance).all():
             break
         R_new, t_new = move(R, t, step)
         new = derivatives(problem, R_new, t_new)
         accept = (new.nearest > MIN_DEPTH) & (new.cost <= at.cost * (1 + 1e-12))
         if accept.all():
             R, t, at = R_new, t_new, new
+            damping, factor = torch.zeros_like(damping), at.factor
         else:
             R = torch.where(accept[:, None, None], R_new, R)
             t = torch.where(accept[:, None], t_new, t)
             at = Derivatives(*(torch.where(accept.view(-1, *[1] * (old.dim() - 1)), fresh, old)
                                for fresh, old in zip(new, at)))
-        damping = torch.where(accept, damping * 0.01, damping.clamp(min=1e-5) * 10)
+            damping = torch.where(accept, damping * 0.01, damping.clamp(min=1e-5) * 10)
+            factor = _damped_factor(at.hessian, damping)
     # The last step, undamped: for a converged pose too short to need another evaluation.
-    step, factor = newton_step(at, torch.zeros_like(damping))
-    converged = step.abs().amax(1) < 10 * STEP_TOLERANCE
-    R, t = move(R, t, torch.where(converged[:, None], step, torch.zeros_like(step)))
-    return R, t, at.cost, factor, converged
+    step = _newton_step(at, at.factor)
+    converged = step.abs().amax(1) < 10 * tolerance
+    step = torch.where(converged[:, None], step, torch.zeros_like(step))
+    R, t = move(R, t, step)
+    cost = (at.cost + 0.5 * (at.gradient * step).sum(1)).clamp(min=0)  # what the model says
+    return R, t, cost, at.factor, converged
 
 
 def move(R: Tensor, t: Tensor, step: Tensor) -> Tuple[Tensor, Tensor]:
-    """The pose (R, t) after a step (B, 6) in its local parameters."""
-    return so3_exp(step[:, :3]) @ R, t + step[:, 3:]
+    """The pose (R, t) after a step (B, 6) in its local parameters.
+
+    The rotation is Cayley's, which differs from the exponential map only in third order.
+    """
+    half = skew(0.5 * step[:, :3])
+    scale = 2 / (1 + 0.25 * (step[:, :3]**2).sum(1))[:, None, None]
+    return R + scale * (half @ (R + half @ R)), t + step[:, 3:]

@@ -1,4 +1,4 @@
-"""Registration recall over the error that is allowed (paper, Fig. 9)."""
+"""Registration recall over the error that is allowed (paper, Fig. 9), and wrong images told."""
 from __future__ import annotations
 
 from typing import Any, Dict
@@ -38,4 +38,32 @@ def plot_recall(curves: Dict[str, Dict[str, Any]]) -> np.ndarray:
         axis.grid(alpha=0.3)
     axes[0].legend(fontsize=13)
     figure.suptitle('Registration recall: views whose error is below the threshold', fontsize=16)
+    return render(figure)
+
+
+def plot_roc(roc: Dict[str, Any]) -> np.ndarray:
+    """Share of true pairs that pass over that of wrong ones, a curve for each score.
+
+    Args:
+        roc: :class:`~nclr_plugin.evaluation.confidence.Rejection` by the name of the score.
+
+    Returns:
+        RGB picture, uint8.
+    """
+    figure, (axis, ) = new_figure(720, 600, 1)
+    for name, found in roc.items():
+        line, = axis.step(100 * np.concatenate([[0], found.accepted_other]),
+                          100 * np.concatenate([[0], found.accepted_true]), where='post',
+                          label=f'{name}: {100 * found.rejected:.0f}% of the wrong pairs refused',
+                          linewidth=2)
+        place = np.flatnonzero(found.thresholds == found.threshold)
+        axis.plot(100 * found.accepted_other[place], 100 * found.accepted_true[place], 'o',
+                  color=line.get_color())
+    axis.plot([0, 100], [0, 100], color='#555555', linestyle='--', linewidth=1)
+    axis.set_xlabel('wrong pairs accepted [%]', fontsize=14)
+    axis.set_ylabel('true pairs accepted [%]', fontsize=14)
+    axis.set_xlim(-2, 102)
+    axis.set_ylim(-2, 102)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=12, loc='lower right')
     return render(figure)

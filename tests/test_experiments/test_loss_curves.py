@@ -4,7 +4,7 @@ import json
 import pytest
 
 from nclr_plugin.experiments import loss_curves
-from nclr_plugin.experiments.loss_curves import main, read_losses
+from nclr_plugin.experiments.loss_curves import main, read_curves
 
 
 @pytest.fixture
@@ -13,14 +13,15 @@ def work_dir(tmp_path):
     for time, steps in (('20260101_000000', (1, 2, 3)), ('20260102_000000', (3, 4))):
         folder = tmp_path / 'work' / time / 'vis_data'
         folder.mkdir(parents=True)
-        lines = [dict(loss=10. / step + len(steps), loss_cls=1., step=step) for step in steps]
+        lines = [dict(loss=10. / step + len(steps), loss_cls=1., step=step, time=2.,
+                      ratio_pose=step / 2, ratio_fine=1. - step / 10) for step in steps]
         lines.append(dict(AP=3., step=9))
         (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, lines)))
     return tmp_path / 'work'
 
 
 def test_later_runs_count(work_dir):
-    steps, values = read_losses(str(work_dir))
+    (steps, values), = read_curves(str(work_dir)).values()
     assert steps == [1, 2, 3, 4]
     assert values == pytest.approx([13., 8., 10 / 3 + 2, 4.5])
 
@@ -39,9 +40,22 @@ def test_picture_has_a_line_for_each_run(work_dir, tmp_path, monkeypatch, capsys
     assert 'scratch: loss_cls 1.000 at step 1, 1.000 at step 4' in capsys.readouterr().out
 
 
+def test_balanced_tasks_side_by_side(work_dir, tmp_path, monkeypatch, capsys):
+    seen = []
+    new_figure = loss_curves.new_figure
+    monkeypatch.setattr(loss_curves, 'new_figure',
+                        lambda *size: seen.append(new_figure(*size)) or seen[-1])
+    main([f'run={work_dir}', '--out', str(tmp_path / 'ratios.png'), '--key', 'ratio_*', 'loss'])
+    (_, (axis, )), = seen
+    assert {line.get_label(): line.get_ydata().tolist() for line in axis.lines} == {
+        'run: ratio_fine': [0.9, 0.8, 0.7, 0.6], 'run: ratio_pose': [0.5, 1., 1.5, 2.],
+        'run: loss': pytest.approx([13., 8., 10 / 3 + 2, 4.5])}
+    assert 'run: ratio_pose 0.500 at step 1, 2.000 at step 4' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('words, expected', [
     (['a={}/nowhere'], 'nowhere: expected TIME/vis_data/scalars.json'),
-    (['a={}', '--key', 'loss_x'], "['loss', 'loss_cls']"),
+    (['a={}', '--key', 'loss_x'], "['loss', 'loss_cls', 'ratio_fine', 'ratio_pose']"),
 ])
 def test_errors_are_one_line(work_dir, tmp_path, words, expected):
     with pytest.raises(SystemExit) as error:

@@ -25,46 +25,35 @@ train_pipeline = [
 ]
 # Noise and occlusion are off; Table 2 switches them on.
 test_pipeline = [
-    dict(type='LoadScan'),
-    dict(type='LoadImages'),
-    dict(type='RangeCrop', point_cloud_range=point_cloud_range),
-    placement,
-    sample_points,
+    *train_pipeline[:5],
     dict(type='PointNoise', deviation=0.),
     *crop,
     dict(type='CropImages', size=(512, 160)),
     dict(type='ImageOcclusion', size=0),
     dict(type='PackCalibrationInputs'),
 ]
+
+
+def both_cameras(sequences):
+    """Reader of the sequences' frames, once with each camera."""
+    return dict(
+        _delete_=True,
+        type='ConcatReader',
+        parts=[
+            dict(
+                data_root='',
+                reader=dict(type='KittiOdometryReader', sequences=sequences, cameras=[camera]))
+            for camera in ('image_2', 'image_3')
+        ])
+
+
 train_dataloader = dict(
     batch_size=1,
     dataset=dict(
-        data_root=data_root,
-        reader=dict(
-            _delete_=True,
-            type='ConcatReader',
-            parts=[
-                dict(
-                    data_root='',
-                    reader=dict(
-                        type='KittiOdometryReader', sequences=train_sequences, cameras=[camera]))
-                for camera in ('image_2', 'image_3')
-            ]),
-        pipeline=train_pipeline))
+        data_root=data_root, reader=both_cameras(train_sequences), pipeline=train_pipeline))
 val_dataloader = dict(
     dataset=dict(
-        data_root=data_root,
-        reader=dict(
-            _delete_=True,
-            type='ConcatReader',
-            parts=[
-                dict(
-                    data_root='',
-                    reader=dict(
-                        type='KittiOdometryReader', sequences=test_sequences, cameras=[camera]))
-                for camera in ('image_2', 'image_3')
-            ]),
-        pipeline=test_pipeline))
+        data_root=data_root, reader=both_cameras(test_sequences), pipeline=test_pipeline))
 test_dataloader = val_dataloader
 val_evaluator = [dict(type='CalibrationMetric'), dict(type='OverlapMetric')]
 test_evaluator = [
@@ -75,4 +64,5 @@ test_evaluator = [
     dict(type='MatchingMetric'),
     dict(type='AlignmentMetric'),
     dict(type='OverlapMetric'),
+    dict(type='MismatchMetric'),
 ]

@@ -2,29 +2,11 @@
 # a scan has six views.
 _base_ = ['./skitti.py']
 data_root = '{{$NCLR_NUSCENES_ROOT:data/nuscenes}}'
-point_cloud_range = [-51.2, -51.2, -3, 51.2, 51.2, 1]
 image_size = (320, 160)  # width, height
-yaw = 3.141592653589793
-translation = (15., 15., 0.)
 
-train_pipeline = [
-    dict(type='LoadScan'),
-    dict(type='LoadImages'),
-    dict(type='RangeCrop', point_cloud_range=point_cloud_range),
-    dict(type='RandomPlacement', yaw=yaw, translation=translation),
-    dict(type='ResizeImages', size=image_size),
-    dict(type='RandomSceneFlip', prob=0.5),
-    dict(type='PhotometricDistortion'),
-    dict(type='PackCalibrationInputs'),
-]
-test_pipeline = [
-    dict(type='LoadScan'),
-    dict(type='LoadImages'),
-    dict(type='RangeCrop', point_cloud_range=point_cloud_range),
-    dict(type='RandomPlacement', yaw=yaw, translation=translation),
-    dict(type='ResizeImages', size=image_size),
-    dict(type='PackCalibrationInputs'),
-]
+train_pipeline = _base_.train_pipeline
+test_pipeline = _base_.test_pipeline
+train_pipeline[4] = test_pipeline[4] = dict(type='ResizeImages', size=image_size)
 train_dataloader = dict(
     dataset=dict(
         data_root=data_root,

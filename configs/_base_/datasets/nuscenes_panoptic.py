@@ -10,11 +10,7 @@ pack = dict(
     type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask', 'pts_instance_mask'])
 train_pipeline = _base_.points + annotations + [
     dict(type='PointsRangeFilter', point_cloud_range=[-50., -50., -5., 50., 50., 3.]),
-    dict(
-        type='RandomFlip3D',
-        sync_2d=False,
-        flip_ratio_bev_horizontal=0.5,
-        flip_ratio_bev_vertical=0.5),
+    _base_.train_pipeline[4],  # flips
     dict(
         type='GlobalRotScaleTrans',
         rot_range=[-3.141592653589793, 3.141592653589793],

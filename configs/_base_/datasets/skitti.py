@@ -15,14 +15,7 @@ train_pipeline = [
     dict(type='PhotometricDistortion'),
     dict(type='PackCalibrationInputs'),
 ]
-test_pipeline = [
-    dict(type='LoadScan'),
-    dict(type='LoadImages'),
-    dict(type='RangeCrop', point_cloud_range=point_cloud_range),
-    dict(type='RandomPlacement', yaw=yaw, translation=translation),
-    dict(type='ResizeImages', size=image_size),
-    dict(type='PackCalibrationInputs'),
-]
+test_pipeline = train_pipeline[:5] + train_pipeline[-1:]  # nothing random but the placement
 train_dataloader = dict(
     batch_size=4,
     num_workers=2,
@@ -56,4 +49,5 @@ test_evaluator = [
     dict(type='MatchingMetric'),
     dict(type='AlignmentMetric'),
     dict(type='OverlapMetric'),
+    dict(type='MismatchMetric'),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 from typing import Dict, List, Optional, Sequence, Set
 
+import numpy as np
 from mmengine import fileio
 from mmengine.registry import TASK_UTILS
 
@@ -29,15 +30,30 @@ class NuScenesReader:
         cameras: The cameras, in the order of the views.
         frame_list: List of sample tokens, one a line; absolute or relative to the data root. All
             frames of the info file when None.
+        num_sweeps: Earlier sweeps of a frame, at most, for
+            :class:`~nclr_plugin.datasets.AccumulateSweeps`; the first frames of a scene have
+            fewer. The info file lists the sweeps of 20 Hz before each key frame, 10 by default
+            (``--max-sweeps`` of mmdet3d's create_data.py), and none after it.
+        sweep_step: Every so many-th of them: with 4, those 0.2, 0.4, ... s before the frame.
+
+    Raises:
+        ValueError: If ``num_sweeps`` is negative or ``sweep_step`` less than 1.
     """
 
     def __init__(self,
                  info_file: str,
                  cameras: Sequence[str] = CAMERAS,
-                 frame_list: Optional[str] = None) -> None:
+                 frame_list: Optional[str] = None,
+                 num_sweeps: int = 0,
+                 sweep_step: int = 1) -> None:
+        if num_sweeps < 0 or sweep_step < 1:
+            raise ValueError('NuScenesReader: expected num_sweeps >= 0 and sweep_step >= 1, found '
+                             f'{num_sweeps} and {sweep_step}.')
         self.info_file = info_file
         self.cameras = list(cameras)
         self.frame_list = frame_list
+        self.num_sweeps = num_sweeps
+        self.sweep_step = sweep_step
 
     def read(self, data_root: str, keep_unpaired: bool = False) -> List[dict]:
         """List the frames, with their calibration.
@@ -64,6 +80,10 @@ class NuScenesReader:
             found = sorted(infos) if isinstance(infos, dict) else type(infos).__name__
             raise ValueError(f"info file '{path}': expected a dict with 'data_list' (version 2), "
                              f'found {found}; convert it with mmdet3d\'s update_infos_to_v2.py.')
+        if self.num_sweeps and not any('lidar_sweeps' in info for info in infos['data_list']):
+            raise ValueError(f"info file '{path}': expected lidar_sweeps in it (num_sweeps is "
+                             f"{self.num_sweeps}), found none; write it by mmdet3d's "
+                             'tools/create_data.py nuscenes --max-sweeps 10.')
         frames = [self._frame(data_root, path, info) for info in infos['data_list']]
         frames = self._select(frames, data_root, path)
         check_files(frames, path, keep_unpaired)
@@ -77,6 +97,7 @@ class NuScenesReader:
                 lidar_path=_sample_path(data_root, LIDAR, lidar['lidar_path']),
                 lidar_dim=int(lidar['num_pts_feats']),
                 intensity_scale=INTENSITY_SCALE,
+                sweeps=self._sweeps(data_root, info, f"info file '{path}', frame {token}"),
                 images=[
                     dict(
                         name=camera,
@@ -93,6 +114,21 @@ class NuScenesReader:
                 '(lidar_path, num_pts_feats) and images with img_path, cam2img, lidar2cam of '
                 f"{self.cameras}; found no {error} (cameras: {sorted(info.get('images', {}))})."
             ) from None
+
+    def _sweeps(self, data_root: str, info: dict, where: str) -> List[dict]:
+        """File and pose of the sweeps that are asked for, the latest first."""
+        chosen = info.get('lidar_sweeps', [])[self.sweep_step - 1::self.sweep_step]
+        return [
+            dict(
+                # Sweeps of earlier key frames lie in samples, the others in sweeps.
+                lidar_path=os.path.join(data_root, *sweep['lidar_points']['lidar_path'].replace(
+                    os.sep, '/').split('/')[-3:]),
+                # Inverted as a whole: mmdet3d's own loader turns the shift by the sweep's
+                # rotation, too.
+                sweep2lidar=np.linalg.inv(check_lidar2cam(
+                    sweep['lidar_points']['lidar2sensor'], f'{where}, sweep {number}')))
+            for number, sweep in enumerate(chosen[:self.num_sweeps])
+        ]
 
     def _select(self, frames: List[dict], data_root: str, path: str) -> List[dict]:
         """The frames of the list file."""
@@ -117,7 +153,9 @@ def check_files(frames: List[dict], info_file: str, keep: bool) -> None:
     listings: Dict[str, Set[str]] = {}
     missing = []
     for frame in frames:
-        for path in [frame['lidar_path']] + [image['img_path'] for image in frame['images']]:
+        for path in [part[key] for key, parts in (
+                ('lidar_path', [frame, *frame.get('sweeps', ())]), ('img_path', frame['images']))
+                     for part in parts]:
             folder, name = os.path.split(path)
             if folder not in listings:
                 listings[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()

@@ -6,9 +6,11 @@ from .packing import PackCalibrationInputs
 from .panoptic_labels import LoadPanopticLabels
 from .photometric import PhotometricDistortion
 from .registration import SamplePoints, ScaleImages, TrimImages
+from .sweeps import AccumulateSweeps
 
 __all__ = [
-    'CropImages', 'ImageOcclusion', 'LoadImages', 'LoadPanopticLabels', 'LoadScan',
-    'PackCalibrationInputs', 'PhotometricDistortion', 'PointNoise', 'RandomPlacement',
-    'RandomSceneFlip', 'RangeCrop', 'ResizeImages', 'SamplePoints', 'ScaleImages', 'TrimImages'
+    'AccumulateSweeps', 'CropImages', 'ImageOcclusion', 'LoadImages', 'LoadPanopticLabels',
+    'LoadScan', 'PackCalibrationInputs', 'PhotometricDistortion', 'PointNoise',
+    'RandomPlacement', 'RandomSceneFlip', 'RangeCrop', 'ResizeImages', 'SamplePoints',
+    'ScaleImages', 'TrimImages'
 ]

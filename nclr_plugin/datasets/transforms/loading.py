@@ -32,25 +32,42 @@ class LoadScan(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Load ``lidar_path``; see the class."""
-        frame_id, path, lidar_dim = (results[key] for key in
-                                     ('frame_id', 'lidar_path', 'lidar_dim'))
-        if self.use_dim > lidar_dim:
-            raise ValueError(f"LoadScan: use_dim is {self.use_dim}, but a point of '{path}' has "
-                             f'{lidar_dim} columns; lower use_dim.')
-        read = _read_npy if path.endswith('.npy') else _read_bin
-        points = read(frame_id, path, lidar_dim)[:, :self.use_dim]
-        if len(points) == 0:
-            raise BrokenFrameError(frame_id, f"scan '{path}': expected points, found none.")
-        if not np.isfinite(points).all():
-            broken = np.count_nonzero(~np.isfinite(points).all(axis=1))
-            raise BrokenFrameError(
-                frame_id, f"scan '{path}': expected finite numbers, found NaN or infinity in "
-                f'{broken} of {len(points)} points; export the scan without them.')
-        points = np.ascontiguousarray(points, dtype=np.float32)
-        if self.use_dim > 3:
-            points[:, 3] *= results.get('intensity_scale', 1.0)
-        results['points'] = points
+        results['points'] = read_scan(results, self.use_dim)
         return results
+
+
+def read_scan(results: dict, use_dim: int, finite: bool = True) -> np.ndarray:
+    """The checked points of a scan, see :class:`LoadScan`.
+
+    Args:
+        results: With ``frame_id``, ``lidar_path``, ``lidar_dim`` and perhaps ``intensity_scale``.
+        use_dim: Leading columns that are kept.
+        finite: Refuse NaN and infinity.
+
+    Returns:
+        (N, use_dim) float32, the intensity scaled.
+
+    Raises:
+        BrokenFrameError: See the class.
+        ValueError: If the scan has fewer columns.
+    """
+    frame_id, path, lidar_dim = (results[key] for key in ('frame_id', 'lidar_path', 'lidar_dim'))
+    if use_dim > lidar_dim:
+        raise ValueError(f"LoadScan: use_dim is {use_dim}, but a point of '{path}' has "
+                         f'{lidar_dim} columns; lower use_dim.')
+    read = _read_npy if path.endswith('.npy') else _read_bin
+    points = read(frame_id, path, lidar_dim)[:, :use_dim]
+    if len(points) == 0:
+        raise BrokenFrameError(frame_id, f"scan '{path}': expected points, found none.")
+    if finite and not np.isfinite(points).all():
+        broken = np.count_nonzero(~np.isfinite(points).all(axis=1))
+        raise BrokenFrameError(
+            frame_id, f"scan '{path}': expected finite numbers, found NaN or infinity in "
+            f'{broken} of {len(points)} points; export the scan without them.')
+    points = np.ascontiguousarray(points, dtype=np.float32)
+    if use_dim > 3:
+        points[:, 3] *= results.get('intensity_scale', 1.0)
+    return points
 
 
 def _read_bin(frame_id: str, path: str, lidar_dim: int) -> np.ndarray:
@@ -103,41 +120,54 @@ class LoadImages(BaseTransform):
         return results
 
     def _load_view(self, frame_id: str, image: dict) -> np.ndarray:
-        pixels = self._load(frame_id, image)
+        pixels = read_image(frame_id, image)
         if 'replaced_by' not in image:
             return pixels
         # The own image was loaded for its size, which the calibration holds for.
-        other = self._load(frame_id, image['replaced_by'])
+        other = read_image(frame_id, image['replaced_by'])
         if other.shape == pixels.shape:
             return other
         cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
         return cv2.resize(other, pixels.shape[1::-1], interpolation=cv2.INTER_AREA)
 
-    def _load(self, frame_id: str, image: dict) -> np.ndarray:
-        cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
-        path = image['img_path']
-        _require_file(frame_id, path, 'image')
-        raw = np.fromfile(path, dtype=np.uint8)
-        # Unchanged: no turning by EXIF (the calibration is of the raw sensor), no silent colour.
-        pixels = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if len(raw) else None
-        if pixels is None:
-            raise BrokenFrameError(
-                frame_id, f"image '{path}': expected a complete PNG or JPEG, found {len(raw)} "
-                'bytes that cannot be decoded: it is corrupt or cut off.')
-        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
-            channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-            kind = {1: 'grey', 4: 'RGBA'}.get(channels, 'other')
-            raise BrokenFrameError(
-                frame_id, f"image '{path}': expected 8-bit RGB (3 channels), found {kind} "
-                f'({channels} channels, {pixels.dtype}); convert it to RGB.')
-        height, width = pixels.shape[:2]
-        expected = tuple(image.get('image_size', (width, height)))
-        if (width, height) != expected:
-            raise BrokenFrameError(
-                frame_id, f"image '{path}': expected width x height {expected[0]} x {expected[1]} "
-                f"(image_size of camera '{image['name']}'), found {width} x {height}; the "
-                'calibration holds for one size only.')
-        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+def read_image(frame_id: str, image: dict) -> np.ndarray:
+    """The checked pixels of an image, see :class:`LoadImages`.
+
+    Args:
+        frame_id: For the message.
+        image: With ``img_path`` and perhaps ``image_size`` and ``name``.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        BrokenFrameError: See the class.
+    """
+    cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
+    path = image['img_path']
+    _require_file(frame_id, path, 'image')
+    raw = np.fromfile(path, dtype=np.uint8)
+    # Unchanged: no turning by EXIF (the calibration is of the raw sensor), no silent colour.
+    pixels = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if len(raw) else None
+    if pixels is None:
+        raise BrokenFrameError(
+            frame_id, f"image '{path}': expected a complete PNG or JPEG, found {len(raw)} "
+            'bytes that cannot be decoded: it is corrupt or cut off.')
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+        kind = {1: 'grey', 4: 'RGBA'}.get(channels, 'other')
+        raise BrokenFrameError(
+            frame_id, f"image '{path}': expected 8-bit RGB (3 channels), found {kind} "
+            f'({channels} channels, {pixels.dtype}); convert it to RGB.')
+    height, width = pixels.shape[:2]
+    expected = tuple(image.get('image_size', (width, height)))
+    if (width, height) != expected:
+        raise BrokenFrameError(
+            frame_id, f"image '{path}': expected width x height {expected[0]} x {expected[1]} "
+            f"(image_size of camera '{image['name']}'), found {width} x {height}; the "
+            'calibration holds for one size only.')
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
 def _require_file(frame_id: str, path: str, kind: str) -> None:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePath
-from typing import Any, List, Optional, Sequence
+from typing import Any, List
 
 import numpy as np
 import torch
@@ -40,21 +40,11 @@ class PanopticPictureHook(Hook):
     def _before_epoch(self, runner: Any, mode: str = 'train') -> None:
         self._drawn = 0
 
-    def after_val_iter(self,
-                       runner: Any,
-                       batch_idx: int,
-                       data_batch: Any = None,
-                       outputs: Optional[Sequence[Any]] = None) -> None:
-        """Draw the scans of a validation batch."""
-        self._draw_batch(runner, runner.val_dataloader.dataset, data_batch, outputs)
-
-    def after_test_iter(self,
-                        runner: Any,
-                        batch_idx: int,
-                        data_batch: Any = None,
-                        outputs: Optional[Sequence[Any]] = None) -> None:
-        """Draw the scans of a test batch."""
-        self._draw_batch(runner, runner.test_dataloader.dataset, data_batch, outputs)
+    def _after_iter(self, runner: Any, batch_idx: int, data_batch: Any = None,
+                    outputs: Any = None, mode: str = 'train') -> None:
+        if mode != 'train':
+            loader = runner.val_dataloader if mode == 'val' else runner.test_dataloader
+            self._draw_batch(runner, loader.dataset, data_batch, outputs)
 
     def _draw_batch(self, runner: Any, dataset: Any, data_batch: Any, outputs: Any) -> None:
         model = getattr(runner.model, 'module', runner.model)

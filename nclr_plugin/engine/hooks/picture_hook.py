@@ -9,14 +9,15 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from ...visualization import PICTURES, plot_recall
+from ...visualization import PICTURES, plot_recall, plot_roc
 
-CURVES = 'recall_curves'
+# Kind and function by the attribute of the metric that has them.
+CURVES = dict(curves=('recall_curves', plot_recall), roc=('roc_curves', plot_roc))
 
 
 @HOOKS.register_module()
 class PictureHook(Hook):
-    """Draw the frames of a test, and the recall curves after it.
+    """Draw the frames of a test, and the curves of its metrics after it.
 
     The pictures go to the runner's visual back ends, and as ``<kind>/<frame>_<camera>.png`` to a
     folder if one is given. A kind for which the network has nothing to show is left out, and so
@@ -25,8 +26,8 @@ class PictureHook(Hook):
     Args:
         out_dir: Folder for the PNG files; made if it does not exist.
         max_frames: Frames to draw of each pass over the test or validation set, by each process.
-        kinds: Which pictures, of ``nclr_plugin.visualization.PICTURES`` and ``'recall_curves'``;
-            None draws all.
+        kinds: Which pictures, of ``nclr_plugin.visualization.PICTURES``, ``'recall_curves'`` and
+            ``'roc_curves'``; None draws all.
 
     Raises:
         ValueError: When there is no such kind.
@@ -37,7 +38,7 @@ class PictureHook(Hook):
                  out_dir: Optional[str] = None,
                  max_frames: int = 20,
                  kinds: Optional[Sequence[str]] = None) -> None:
-        known = [*PICTURES, CURVES]
+        known = [*PICTURES, *(kind for kind, _ in CURVES.values())]
         unknown = sorted(set(kinds or ()) - set(known))
         if unknown:
             raise ValueError(f'PictureHook: kinds: expected some of {known}, found {unknown}.')
@@ -49,29 +50,18 @@ class PictureHook(Hook):
     def _before_epoch(self, runner: Any, mode: str = 'train') -> None:
         self._drawn = 0
 
-    def after_val_iter(self,
-                       runner: Any,
-                       batch_idx: int,
-                       data_batch: Any = None,
-                       outputs: Optional[Sequence[Any]] = None) -> None:
-        """Draw the frames of a validation batch."""
-        self._draw_batch(runner, data_batch, outputs, step=runner.iter)
-
-    def after_test_iter(self,
-                        runner: Any,
-                        batch_idx: int,
-                        data_batch: Any = None,
-                        outputs: Optional[Sequence[Any]] = None) -> None:
-        """Draw the frames of a test batch."""
-        # runner.iter would build the training data, which a test need not have.
-        self._draw_batch(runner, data_batch, outputs, step=0)
+    def _after_iter(self, runner: Any, batch_idx: int, data_batch: Any = None,
+                    outputs: Any = None, mode: str = 'train') -> None:
+        if mode != 'train':
+            # runner.iter would build the training data, which a test need not have.
+            self._draw_batch(runner, data_batch, outputs, 0 if mode == 'test' else runner.iter)
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
-        """Draw the recall curves of a validation."""
+        """Draw the curves of a validation."""
         self._draw_curves(runner, runner.val_loop.evaluator, step=runner.iter)
 
     def after_test_epoch(self, runner: Any, metrics: Any = None) -> None:
-        """Draw the recall curves of a test."""
+        """Draw the curves of a test."""
         self._draw_curves(runner, runner.test_loop.evaluator, step=0)
 
     def _draw_batch(self, runner: Any, data_batch: Any, outputs: Any, step: int) -> None:
@@ -90,12 +80,13 @@ class PictureHook(Hook):
                         self._add(runner, kind, name, picture, step)
 
     def _draw_curves(self, runner: Any, evaluator: Any, step: int) -> None:
-        if CURVES not in self.kinds or not is_main_process():
+        if not is_main_process():
             return
         for metric in evaluator.metrics:
-            curves = getattr(metric, 'curves', None)
-            if curves:
-                self._add(runner, CURVES, metric.prefix, plot_recall(curves), step)
+            for attribute, (kind, draw) in CURVES.items():
+                curves = getattr(metric, attribute, None)
+                if curves and kind in self.kinds:
+                    self._add(runner, kind, metric.prefix, draw(curves), step)
 
     def _add(self, runner: Any, kind: str, name: str, picture: np.ndarray, step: int) -> None:
         # No slash: a visual back end may take it for a folder, which is not there.

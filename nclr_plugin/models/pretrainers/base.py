@@ -11,14 +11,35 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from nclr_plugin.geometry.camera import cell_centres, in_view, project_points
-from nclr_plugin.geometry.correspondence import pixel_overlap
+from nclr_plugin.geometry.correspondence import nearest_cell, pixel_overlap
 from nclr_plugin.geometry.se3 import make_transform
 from ..heads.direction_head import Direction
 from ..heads.matching_head import Matches
+from ..losses.overlap_loss import overlap_loss
 from ..position_encoding import azimuth_code, turn_code
-from ..ragged import ViewPoints
+from ..ragged import ViewPoints, voxels_of_views
 from ..sampling import spread_columns
 from .inspection import inspect_features
+
+
+class Features(NamedTuple):
+    """What both branches and the heads on top of them say of a batch of V views.
+
+    Attributes:
+        points: (N, C_P) decoded voxel features; ``embed_points`` makes them comparable.
+        pixels: (V, H' W', D) normalised pixel features, to be compared with points.
+        point_logits: (V, L) overlap logits of the voxels each view may see; ``None`` without
+            overlap detection.
+        pixel_logits: (V, H', W'); ``None`` likewise.
+        seen: the voxels each view may see.
+        direction: belief on the directions the views look in; ``None`` without that head.
+    """
+    points: Tensor
+    pixels: Tensor
+    point_logits: Optional[Tensor]
+    pixel_logits: Optional[Tensor]
+    seen: ViewPoints
+    direction: Optional[Direction]
 
 
 class GroundTruth(NamedTuple):
@@ -34,34 +55,82 @@ class GroundTruth(NamedTuple):
     pixel_labels: Tensor
 
 
+class Pairs(NamedTuple):
+    """K sampled points of each view against all cells of the stride-4 map.
+
+    Attributes:
+        logits: (V, K, H' W') similarities over the temperature.
+        distance: (V, K, H' W') pixels from where the points project to the cells' centres.
+        cell: (V, K) the nearest cell.
+        valid: (V, K) bool, there is such a point, and its cell is near enough to be its match.
+    """
+    logits: Tensor
+    distance: Tensor
+    cell: Tensor
+    valid: Tensor
+
+
 class CalibrationModel(BaseModel):
     """Base of the networks that find the pose between a scan and its images.
 
-    A subclass sets ``image_branch``, ``matching_head``, ``overlap_head``, ``direction_head`` (the
-    last two may be ``None``) and ``pose_head``, and implements :meth:`extract_features`,
-    :meth:`embed_points`, :meth:`match_points` and :meth:`loss`. Its features have ``points``,
-    ``pixels``, ``point_logits``, ``pixel_logits`` and ``seen``, as those of
-    :class:`~nclr_plugin.models.pretrainers.nclr.NCLR`.
+    A subclass sets ``image_branch``, ``matching_head`` and ``loss_weights``, calls
+    :meth:`build_heads`, and implements :meth:`extract_features`, :meth:`match_points` and
+    :meth:`loss`. Its features have the fields of :class:`Features`.
 
     Args:
+        num_samples: Points sampled of a view for the losses of matching.
+        positive_margin: r_p, cells of the stride-4 map: a point whose nearest cell centre is
+            farther away has no positive.
+        negative_margin: r_n, cells: nearer pairs are not negatives.
+        overlap_positive_weight: Weight of overlapping points in Eq. 3.
         overlap_dilation: Cells by which projected points are grown into a dense overlap area.
         num_test_points: Points that are matched at test time, at most.
         loss_balancer: Config of what weighs the losses while training, such as
             :class:`~nclr_plugin.engine.gradnorm.GradNorm`; ``None``: they are added up.
         data_preprocessor: Config of the data preprocessor.
+
+    ``pose_loss_scale`` (0..1) multiplies the weight of the pose losses; a schedule sets it, because
+    matches from an untrained similarity all lie near the image's centre and their poses mean
+    nothing.
     """
 
     def __init__(self,
+                 num_samples: int = 1024,
+                 positive_margin: float = 1.,
+                 negative_margin: float = 2.,
+                 overlap_positive_weight: float = 3.,
                  overlap_dilation: int = 1,
                  num_test_points: int = 4096,
                  loss_balancer: Optional[dict] = None,
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(data_preprocessor, init_cfg)
+        self.num_samples = num_samples
+        self.positive_margin = positive_margin
+        self.negative_margin = negative_margin
+        self.overlap_positive_weight = overlap_positive_weight
         self.overlap_dilation = overlap_dilation
         self.num_test_points = num_test_points
         self.loss_balancer = loss_balancer and MODELS.build(loss_balancer)
         self.pose_loss_scale = 1.
+
+    def build_heads(self, channels: Dict[str, int], direction_channels: Dict[str, int],
+                    overlap_head: Optional[dict], direction_head: Optional[dict],
+                    pose_head: Optional[dict]) -> None:
+        """Build all heads but the matching head.
+
+        Args:
+            channels: ``point_channels`` and ``pixel_channels`` of the decoded features.
+            direction_channels: Likewise, of what the direction head sees.
+            overlap_head, direction_head: Configs; ``None``: there is none.
+            pose_head: Config; ``None``: the default one.
+        """
+        self.direction_head = direction_head and MODELS.build(
+            dict(**direction_channels, **direction_head))
+        bearing = 2 * self.direction_head.num_harmonics if direction_head else 0
+        self.overlap_head = overlap_head and MODELS.build(
+            dict(**channels, bearing_channels=bearing, **overlap_head))
+        self.pose_head = MODELS.build(pose_head or dict(type='PoseHead'))
 
     def forward(self, inputs: dict, data_samples: Optional[list] = None,
                 mode: str = 'tensor') -> Any:
@@ -122,6 +191,58 @@ class CalibrationModel(BaseModel):
         code = azimuth_code(torch.atan2(points[:, 1], points[:, 0]),
                             self.direction_head.num_harmonics)
         return turn_code(code[seen.voxel], direction.code[:, None], back=True)
+
+    def compare(self, inputs: dict, points: Tensor, pixel_feats: Tensor,
+                direction: Optional[Direction]) -> Features:
+        """What the heads say of decoded voxel features (N, C_P) and maps (V, C_I, H', W')."""
+        voxels = inputs['voxels']
+        seen = voxels_of_views(voxels.batch_index, inputs['view_batch_index'], len(voxels.origin))
+        point_logits = pixel_logits = None
+        if self.overlap_head is not None:
+            point_logits, pixel_logits = self.overlap_head(
+                points, pixel_feats, seen, self.bearings(inputs, seen, direction))
+        pixels = self.matching_head.embed_pixels(
+            pixel_feats, self.column_codes(inputs, pixel_feats, direction))
+        return Features(points, pixels, point_logits, pixel_logits, seen, direction)
+
+    def embed_points(self, inputs: dict, features: Any, row: Tensor) -> Tensor:
+        """Normalised features (..., D) of voxels ``row`` (...): of those needed, not of all."""
+        return self.matching_head.embed_points(
+            features.points[row], inputs['voxels'].relative_points[row])
+
+    def pairs(self, inputs: dict, features: Any, truth: GroundTruth, drawn: Tensor,
+              valid: Tensor) -> Pairs:
+        """Sampled points of each view against all cells.
+
+        Args:
+            inputs, features, truth: Of the batch.
+            drawn: (V, K), columns of ``features.seen``.
+            valid: (V, K) bool, False where fewer than K were drawn.
+        """
+        stride = self.image_branch.stride
+        projection = truth.pixels.gather(1, drawn[..., None].expand(-1, -1, 2))
+        cell, distance = nearest_cell(projection, *inputs['imgs'].shape[-2:], stride)
+        valid = valid & (distance <= self.positive_margin * stride)
+        centres = self.pixel_centres(inputs)
+        points = self.embed_points(inputs, features, features.seen.voxel.gather(1, drawn))
+        logits = self.matching_head.similarity(points, features.pixels)
+        return Pairs(logits / self.matching_head.temperature,
+                     torch.cdist(projection, centres.expand(len(projection), -1, -1)), cell, valid)
+
+    def overlap_and_direction_losses(self, inputs: dict, features: Any,
+                                     truth: GroundTruth) -> Dict[str, Tensor]:
+        """Weighted losses of those of the two heads that there are; observes the overlap."""
+        losses = {}
+        if self.overlap_head is not None:
+            scores = (features.point_logits, truth.visible, features.seen.mask,
+                      features.pixel_logits, truth.pixel_labels)
+            self.overlap_head.observe(*scores)
+            losses['loss_overlap'] = self.loss_weights['overlap'] * overlap_loss(
+                *scores, self.overlap_positive_weight)
+        if self.direction_head is not None:
+            losses['loss_direction'] = self.loss_weights['direction'] * self.direction_head.loss(
+                features.direction, inputs['lidar2cam'])
+        return losses
 
     @torch.no_grad()
     def ground_truth(self, inputs: dict, features: Any) -> GroundTruth:

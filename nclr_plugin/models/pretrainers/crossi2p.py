@@ -1,7 +1,7 @@
 """CrossI2P: self-supervised cross-modal learning for image-to-point-cloud registration."""
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import torch
 from mmengine.registry import MODELS
@@ -15,11 +15,10 @@ from ..heads.direction_head import Direction
 from ..heads.matching_head import Matches
 from ..heads.patch_matching import patch_cells, refine_matches
 from ..losses.info_nce import pixel_to_point_loss, point_to_pixel_loss
-from ..losses.overlap_loss import overlap_loss
 from ..losses.registration_loss import reprojection_loss, squared_pose_loss
 from ..necks.superpoints import Superpoints, group_superpoints
 from ..position_encoding import scan_encoding, view_encoding
-from ..ragged import ViewPoints, voxels_of_views
+from ..ragged import ViewPoints
 from ..sampling import sample_columns
 from .base import CalibrationModel, GroundTruth, columns_of
 
@@ -31,7 +30,7 @@ PIXEL_WAVELENGTH = (2., 100.)  # superpixels
 class Registration(NamedTuple):
     """What both branches say of a batch of B scans and V views.
 
-    ``points`` ... ``direction`` as in :class:`~nclr_plugin.models.pretrainers.nclr.Features`.
+    ``points`` ... ``direction`` as in :class:`~nclr_plugin.models.pretrainers.base.Features`.
 
     Attributes:
         graph: (N, k) neighbours of the voxels.
@@ -99,11 +98,7 @@ class CrossI2P(CalibrationModel):
         scale, jitter: Of the second geometric transformation (Eq. 1): a yaw of any angle, a scale
             of exp(+-scale), Gaussian noise of the coordinates, metres. The first one is the
             placement that the scan has anyway.
-        num_samples: Points sampled of a view for the fine losses.
-        positive_margin, negative_margin: Cells, as in NCLR.
-        overlap_positive_weight: Weight of overlapping points.
-        overlap_dilation, num_test_points, loss_balancer, data_preprocessor: See
-            :class:`~nclr_plugin.models.pretrainers.base.CalibrationModel`.
+        kwargs: Of :class:`~nclr_plugin.models.pretrainers.base.CalibrationModel`.
 
     Raises:
         ValueError: When ``reprojection_target`` is none of the two.
@@ -131,17 +126,8 @@ class CrossI2P(CalibrationModel):
                  reprojection_target: str = 'true',
                  scale: float = 0.2,
                  jitter: float = 0.02,
-                 num_samples: int = 1024,
-                 positive_margin: float = 1.,
-                 negative_margin: float = 2.,
-                 overlap_positive_weight: float = 3.,
-                 overlap_dilation: int = 1,
-                 num_test_points: int = 4096,
-                 loss_balancer: Optional[dict] = None,
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
-        super().__init__(overlap_dilation, num_test_points, loss_balancer, data_preprocessor,
-                         init_cfg)
+                 **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         if reprojection_target not in ('true', 'matched'):
             raise ValueError('CrossI2P: reprojection_target must be "true" or "matched", found '
                              f'"{reprojection_target}".')
@@ -168,15 +154,12 @@ class CrossI2P(CalibrationModel):
         self.matching_head = MODELS.build(dict(**sides, **matching_head))
         self.contrastive_head = contrastive_head and MODELS.build(
             dict(point_channels=embed_dims, pixel_channels=embed_dims, **contrastive_head))
-        self.direction_head = direction_head and MODELS.build(
+        self.build_heads(
+            sides,
             dict(
                 point_channels=channels,
-                pixel_channels=self.image_branch.level_channels[DIRECTION_LEVEL],
-                **direction_head))
-        bearing = 2 * self.direction_head.num_harmonics if direction_head else 0
-        self.overlap_head = overlap_head and MODELS.build(
-            dict(**sides, bearing_channels=bearing, **overlap_head))
-        self.pose_head = MODELS.build(pose_head or dict(type='PoseHead'))
+                pixel_channels=self.image_branch.level_channels[DIRECTION_LEVEL]),
+            overlap_head, direction_head, pose_head)
         self.embed_dims = embed_dims
         self.num_superpoints = num_superpoints
         self.radius = radius
@@ -192,10 +175,6 @@ class CrossI2P(CalibrationModel):
         self.reprojection_target = reprojection_target
         self.scale = scale
         self.jitter = jitter
-        self.num_samples = num_samples
-        self.positive_margin = positive_margin
-        self.negative_margin = negative_margin
-        self.overlap_positive_weight = overlap_positive_weight
 
     def extract_features(self, inputs: dict) -> Registration:
         """Encode both sides, let superpoints and superpixels meet, bring that back to the points
@@ -231,16 +210,9 @@ class CrossI2P(CalibrationModel):
         pixel_feats = pixel_feats + nn.functional.interpolate(
             self.pixel_out(superpixels), size=pixel_feats.shape[-2:], mode='bilinear',
             align_corners=False)
-        seen = voxels_of_views(voxels.batch_index, views, batch_size)
-        point_logits = pixel_logits = None
-        if self.overlap_head is not None:
-            point_logits, pixel_logits = self.overlap_head(
-                point_feats, pixel_feats, seen, self.bearings(inputs, seen, direction))
-        pixels = self.matching_head.embed_pixels(
-            pixel_feats, self.column_codes(inputs, pixel_feats, direction))
-        return Registration(point_feats, pixels, point_logits, pixel_logits, seen, direction,
-                            graph, groups, encoded_superpoints, encoded_superpixels, coarse_points,
-                            coarse_pixels)
+        features = self.compare(inputs, point_feats, pixel_feats, direction)
+        return Registration(*features, graph, groups, encoded_superpoints, encoded_superpixels,
+                            coarse_points, coarse_pixels)
 
     def _placed(self, superpoints: Tensor, centres: Tensor, superpixels: Tensor,
                 codes: Tensor) -> Tuple[Tensor, Tensor]:
@@ -251,11 +223,6 @@ class CrossI2P(CalibrationModel):
         superpoints = superpoints + scan_encoding(
             centres, self.embed_dims, POINT_WAVELENGTH).to(superpoints)
         return superpoints, superpixels + where.to(superpixels)
-
-    def embed_points(self, inputs: dict, features: Registration, row: Tensor) -> Tensor:
-        """Normalised features (..., D) of voxels ``row`` (...)."""
-        return self.matching_head.embed_points(
-            features.points[row], inputs['voxels'].relative_points[row])
 
     def loss(self, inputs: dict, features: Registration) -> Dict[str, Tensor]:
         """The terms of Eq. 17 with fixed weights, beside overlap and direction."""
@@ -268,15 +235,7 @@ class CrossI2P(CalibrationModel):
         if self.transformer is not None:
             losses.update(_times(weight['matching'], self.coarse_loss(inputs, features, truth)))
         losses.update(_times(weight['matching'], self.fine_loss(inputs, features, truth)))
-        if self.overlap_head is not None:
-            scores = (features.point_logits, truth.visible, features.seen.mask,
-                      features.pixel_logits, truth.pixel_labels)
-            self.overlap_head.observe(*scores)
-            losses['loss_overlap'] = weight['overlap'] * overlap_loss(
-                *scores, self.overlap_positive_weight)
-        if self.direction_head is not None:
-            losses['loss_direction'] = weight['direction'] * self.direction_head.loss(
-                features.direction, inputs['lidar2cam'])
+        losses.update(self.overlap_and_direction_losses(inputs, features, truth))
         if weight['pose'] * self.pose_loss_scale > 0:
             losses.update(_times(weight['pose'] * self.pose_loss_scale,
                                  self.pose_loss(inputs, features, truth)))
@@ -341,20 +300,10 @@ class CrossI2P(CalibrationModel):
 
         The patches are those of the true superpixels. In one stage a patch is the whole map.
         """
-        height, width = inputs['imgs'].shape[-2:]
-        stride = self.image_branch.stride
         drawn, valid, patch = self._true_patches(inputs, features, truth, self.num_samples)
-        projection = truth.pixels.gather(1, drawn[..., None].expand(-1, -1, 2))
-        cell, distance = nearest_cell(projection, height, width, stride)
-        valid = valid & (distance <= self.positive_margin * stride)
+        logits, distance, cell, valid = self.pairs(inputs, features, truth, drawn, valid)
         valid = valid & patch.gather(2, cell[..., None])[..., 0]
-        margin = self.negative_margin * stride
-
-        centres = self.pixel_centres(inputs)
-        distance = torch.cdist(projection, centres.expand(len(projection), -1, -1))
-        points = self.embed_points(inputs, features, features.seen.voxel.gather(1, drawn))
-        logits = self.matching_head.similarity(points, features.pixels)
-        logits = logits / self.matching_head.temperature
+        margin = self.negative_margin * self.image_branch.stride
         of_cells = columns_of(logits, cell)
         in_patch = logits.masked_fill(~patch.scatter(2, cell[..., None], True), -torch.inf)
         nobody = torch.zeros_like(valid)

@@ -1,44 +1,19 @@
 """NCLR: self-supervised pretraining by 2D-3D neural calibration (arXiv 2401.12452)."""
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
-import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from nclr_plugin.geometry.camera import cell_centres
-from nclr_plugin.geometry.correspondence import nearest_cell
 from ..heads.direction_head import Direction
 from ..heads.matching_head import Matches
 from ..losses.info_nce import pixel_to_point_loss, point_to_pixel_loss
-from ..losses.overlap_loss import overlap_loss
-from ..ragged import ViewPoints, voxels_of_views
 from ..sampling import sample_columns
 from ..voxelization import containing_rows
-from .base import CalibrationModel, GroundTruth, columns_of
+from .base import CalibrationModel, Features, GroundTruth, columns_of
 
 DIRECTION_LEVEL = -2  # of both encoders: a step finer than the bottleneck
-
-
-class Features(NamedTuple):
-    """What both branches and the heads on top of them say of a batch of V views.
-
-    Attributes:
-        points: (N, C_P) decoded voxel features; ``NCLR.embed_points`` makes them comparable.
-        pixels: (V, H' W', D) normalised pixel features, to be compared with points.
-        point_logits: (V, L) overlap logits of the voxels each view may see; ``None`` without
-            overlap detection.
-        pixel_logits: (V, H', W'); ``None`` likewise.
-        seen: the voxels each view may see.
-        direction: belief on the directions the views look in; ``None`` without that head.
-    """
-    points: Tensor
-    pixels: Tensor
-    point_logits: Optional[Tensor]
-    pixel_logits: Optional[Tensor]
-    seen: ViewPoints
-    direction: Optional[Direction]
 
 
 @MODELS.register_module()
@@ -57,20 +32,8 @@ class NCLR(CalibrationModel):
         matching_head, overlap_head, direction_head, pose_head: Configs of the heads.
         loss_weights: lambda_f, lambda_o and lambda_p as ``feature``, ``overlap``, ``pose``, and
             the weight of the direction's cross-entropy as ``direction``.
-        num_samples: Points P_S sampled of a view for Eq. 1.
         num_outside: Points outside the view sampled as further negatives of pixels.
-        positive_margin: r_p, cells of the stride-4 map: a point whose nearest cell centre is
-            farther away has no positive.
-        negative_margin: r_n, cells: nearer pairs are not negatives.
-        overlap_positive_weight: Weight of overlapping points in Eq. 3.
-        overlap_dilation: Cells by which projected points are grown into a dense overlap area.
-        num_test_points: Points that are matched at test time, at most.
-        loss_balancer: Config of what weighs the losses, see
-            :class:`~nclr_plugin.models.pretrainers.base.CalibrationModel`.
-        data_preprocessor: Config of the data preprocessor.
-
-    ``pose_loss_scale`` (0..1) multiplies lambda_p; a schedule sets it, because matches from an
-    untrained similarity all lie near the image's centre and their poses mean nothing.
+        kwargs: Of :class:`~nclr_plugin.models.pretrainers.base.CalibrationModel`.
     """
 
     def __init__(self,
@@ -82,18 +45,9 @@ class NCLR(CalibrationModel):
                  direction_head: Optional[dict] = None,
                  pose_head: Optional[dict] = None,
                  loss_weights: Optional[Dict[str, float]] = None,
-                 num_samples: int = 1024,
                  num_outside: int = 1024,
-                 positive_margin: float = 1.,
-                 negative_margin: float = 2.,
-                 overlap_positive_weight: float = 3.,
-                 overlap_dilation: int = 1,
-                 num_test_points: int = 4096,
-                 loss_balancer: Optional[dict] = None,
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
-        super().__init__(overlap_dilation, num_test_points, loss_balancer, data_preprocessor,
-                         init_cfg)
+                 **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.point_backbone = MODELS.build(point_backbone)
         self.image_branch = MODELS.build(image_branch)
         self.fusion = MODELS.build(
@@ -105,22 +59,15 @@ class NCLR(CalibrationModel):
             point_channels=self.point_backbone.out_channels,
             pixel_channels=self.image_branch.out_channels)
         self.matching_head = MODELS.build(dict(**channels, **matching_head))
-        self.direction_head = direction_head and MODELS.build(
+        self.build_heads(
+            channels,
             dict(
                 point_channels=self.point_backbone.level_channels[DIRECTION_LEVEL],
-                pixel_channels=self.image_branch.level_channels[DIRECTION_LEVEL],
-                **direction_head))
-        bearing = 2 * self.direction_head.num_harmonics if direction_head else 0
-        self.overlap_head = overlap_head and MODELS.build(
-            dict(**channels, bearing_channels=bearing, **overlap_head))
-        self.pose_head = MODELS.build(pose_head or dict(type='PoseHead'))
+                pixel_channels=self.image_branch.level_channels[DIRECTION_LEVEL]),
+            overlap_head, direction_head, pose_head)
         self.loss_weights = {
             **dict(feature=1., overlap=.5, pose=.2, direction=.5), **(loss_weights or {})}
-        self.num_samples = num_samples
         self.num_outside = num_outside
-        self.positive_margin = positive_margin
-        self.negative_margin = negative_margin
-        self.overlap_positive_weight = overlap_positive_weight
 
     def extract_features(self, inputs: dict) -> Features:
         """Section 3.2: encode both sides, fuse, decode, and apply the heads."""
@@ -138,14 +85,7 @@ class NCLR(CalibrationModel):
 
         point_feats = self.point_backbone.decode(levels, fused_points)
         pixel_feats = self.image_branch.decode(maps)
-        seen = voxels_of_views(voxels.batch_index, views, batch_size)
-        point_logits = pixel_logits = None
-        if self.overlap_head is not None:
-            point_logits, pixel_logits = self.overlap_head(
-                point_feats, pixel_feats, seen, self.bearings(inputs, seen, direction))
-        pixels = self.matching_head.embed_pixels(
-            pixel_feats, self.column_codes(inputs, pixel_feats, direction))
-        return Features(point_feats, pixels, point_logits, pixel_logits, seen, direction)
+        return self.compare(inputs, point_feats, pixel_feats, direction)
 
     def direction(self, inputs: dict, level: Any, pixel_map: Tensor) -> Optional[Direction]:
         """Which way the views look, from a level of the point encoder and one of the image's."""
@@ -159,26 +99,13 @@ class NCLR(CalibrationModel):
             self.sector_columns(inputs, pixel_map), inputs['view_batch_index'],
             len(voxels.origin))
 
-    def embed_points(self, inputs: dict, features: Features, row: Tensor) -> Tensor:
-        """Normalised features (..., D) of voxels ``row`` (...): of those needed, not of all."""
-        return self.matching_head.embed_points(
-            features.points[row], inputs['voxels'].relative_points[row])
-
     def loss(self, inputs: dict, features: Features) -> Dict[str, Tensor]:
         """Section 3.6: lambda_f L_f + lambda_o L_o + lambda_p L_p, as a dict of weighted terms."""
         truth = self.ground_truth(inputs, features)
         losses = self.feature_loss(inputs, features, truth)
         weight = self.loss_weights
         losses = {name: weight['feature'] * value for name, value in losses.items()}
-        if self.overlap_head is not None:
-            scores = (features.point_logits, truth.visible, features.seen.mask,
-                      features.pixel_logits, truth.pixel_labels)
-            self.overlap_head.observe(*scores)
-            losses['loss_overlap'] = weight['overlap'] * overlap_loss(
-                *scores, self.overlap_positive_weight)
-        if self.direction_head is not None:
-            losses['loss_direction'] = weight['direction'] * self.direction_head.loss(
-                features.direction, inputs['lidar2cam'])
+        losses.update(self.overlap_and_direction_losses(inputs, features, truth))
         if weight['pose'] * self.pose_loss_scale > 0:
             losses['loss_pose'] = weight['pose'] * self.pose_loss_scale * self.pose_loss(
                 inputs, features)
@@ -187,19 +114,9 @@ class NCLR(CalibrationModel):
     def feature_loss(self, inputs: dict, features: Features,
                      truth: GroundTruth) -> Dict[str, Tensor]:
         """Eq. 1 in both directions, on points sampled inside the true overlap."""
-        height, width = inputs['imgs'].shape[-2:]
-        stride = self.image_branch.stride
         drawn, valid = sample_columns(truth.visible, self.num_samples)
-        projection = truth.pixels.gather(1, drawn[..., None].expand(-1, -1, 2))
-        cell, distance = nearest_cell(projection, height, width, stride)
-        valid = valid & (distance <= self.positive_margin * stride)
-        margin = self.negative_margin * stride
-
-        centres = cell_centres(height, width, stride).to(projection).view(-1, 2)
-        distance = torch.cdist(projection, centres.expand(len(projection), -1, -1))
-        points = self.embed_points(inputs, features, features.seen.voxel.gather(1, drawn))
-        temperature = self.matching_head.temperature
-        logits = self.matching_head.similarity(points, features.pixels) / temperature
+        logits, distance, cell, valid = self.pairs(inputs, features, truth, drawn, valid)
+        margin = self.negative_margin * self.image_branch.stride
 
         outside, outside_valid = sample_columns(
             features.seen.mask & ~truth.visible, self.num_outside)
@@ -211,7 +128,7 @@ class NCLR(CalibrationModel):
             loss_point=point_to_pixel_loss(logits, cell, distance, valid, margin),
             loss_pixel=pixel_to_point_loss(
                 columns_of(logits, cell), columns_of(distance, cell), valid,
-                outside_logits / temperature, outside_valid, margin))
+                outside_logits / self.matching_head.temperature, outside_valid, margin))
 
     def pose_loss(self, inputs: dict, features: Features) -> Tensor:
         """Eq. 4-7: soft matches of points in the predicted overlap, EPnP, Huber loss."""

@@ -121,3 +121,22 @@ def test_real_frame_has_six_views_with_the_stated_calibration(shared_data):
         np.testing.assert_allclose(image['cam2img'], camera['cam_intrinsic'])
         np.testing.assert_allclose(image['lidar2cam'], camera['lidar2cam'])
         assert image['img_path'] == str(root / camera['image_path'])
+
+
+def test_infos_without_sweeps_are_refused_when_some_are_asked_for(nuscenes):
+    root, infos = nuscenes
+    with pytest.raises(ValueError, match=r'expected lidar_sweeps in it .*--max-sweeps'):
+        read(root, num_sweeps=2)
+    sweep = dict(lidar_points=dict(lidar_path='x/sweeps/LIDAR_TOP/7.bin',
+                                   lidar2sensor=np.eye(4).tolist()))
+    infos[1]['lidar_sweeps'] = [sweep]  # the first frame of a scene has none
+    write(root, dict(data_list=infos))
+    with pytest.raises(FileNotFoundError, match=r'missing are 1 \(.*sweeps/LIDAR_TOP/7.bin\)'):
+        read(root, num_sweeps=2)
+    assert all(frame['sweeps'] == [] for frame in read(root))
+    sweep['lidar_points']['lidar2sensor'][0][0] = 2.
+    write(root, dict(data_list=infos))
+    with pytest.raises(ValueError, match='frame token1, sweep 0'):
+        read(root, num_sweeps=2)
+    with pytest.raises(ValueError, match='sweep_step >= 1, found 2 and 0'):
+        NuScenesReader('infos.pkl', num_sweeps=2, sweep_step=0)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from nclr_plugin.engine import PictureHook
+from nclr_plugin.evaluation import rejection
 from nclr_plugin.visualization import compare_sample, plot_recall
 
 CURVE = dict(rre=[0., .5, 1.], rte=[0., 1.], rre_thresholds=[0., 5., 10.], rte_thresholds=[0., 5.])
@@ -71,6 +72,17 @@ def test_recall_curves_are_drawn_after_the_test(tmp_path):
     assert runner.visualizer.names == [('recall_curves_calibration', 0)]
     found = cv2.imread(str(tmp_path / 'recall_curves' / 'calibration.png'))[..., ::-1]
     assert (found == plot_recall(curves)).all()
+
+
+def test_roc_curves_are_drawn_after_the_test(tmp_path):
+    roc = dict(agreement=rejection([.1, .5, .7], [False, True, True]))
+    metric = SimpleNamespace(roc=roc, prefix='mismatch')
+    runner = SimpleNamespace(visualizer=Pictures(), test_loop=SimpleNamespace(
+        evaluator=SimpleNamespace(metrics=[metric])))
+    PictureHook(kinds=['roc_curves']).after_test_epoch(runner, {})
+    assert runner.visualizer.names == [('roc_curves_mismatch', 0)]
+    PictureHook(kinds=['recall_curves']).after_test_epoch(runner, {})
+    assert len(runner.visualizer.names) == 1
 
 
 def test_no_curves_no_picture():

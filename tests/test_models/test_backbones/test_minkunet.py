@@ -7,7 +7,6 @@ pytest.importorskip('spconv')
 from mmdet3d.models.backbones import MinkUNetBackbone  # noqa: E402
 
 from nclr_plugin.models.backbones.minkunet import SplitMinkUNet  # noqa: E402
-from nclr_plugin.models.voxelization import voxelize  # noqa: E402
 from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
 
 WIDTHS = dict(
@@ -20,12 +19,6 @@ def _build(**kwargs):
     net = SplitMinkUNet(in_channels=4, **{**WIDTHS, **kwargs})
     set_sparse_algorithm(net, 'cpu')
     return net
-
-
-@pytest.fixture
-def voxels():
-    torch.manual_seed(0)
-    return voxelize([torch.randn(600, 4) * 5, torch.randn(500, 4) * 4], (0.5, 0.5, 0.5))
 
 
 @pytest.mark.parametrize('blocks', [(2, 2, 2, 2), (2, 3, 4, 6)], ids=['18', '34'])
@@ -54,19 +47,6 @@ def test_encode_and_decode_are_the_hosts_forward(voxels, blocks):
     torch.testing.assert_close(net(feats, coors), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_scan_gives_in_a_batch_what_it_gives_alone(voxels):
-    """The edge of the smaller scan included, whatever the size of the other."""
-    net = _build().eval()
-    first = voxels.coors[:, 0] == 0
-    with torch.no_grad():
-        both = net(voxels.feats, voxels.coors)
-        alone = net(voxels.feats[first], voxels.coors[first])
-        second = voxels.coors[~first] * torch.tensor([0, 1, 1, 1], dtype=torch.int32)
-        other = net(voxels.feats[~first], second)
-    torch.testing.assert_close(both[first], alone, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(both[~first], other, rtol=1e-4, atol=1e-5)
-
-
 def test_built_twice_from_one_config_gives_one_network():
     config = dict(WIDTHS, encoder_channels=list(WIDTHS['encoder_channels']))
     first, second = SplitMinkUNet(**config), SplitMinkUNet(**config)
@@ -86,24 +66,6 @@ def test_bottleneck_voxels_lie_where_their_points_are(voxels):
         reach = net.stride * 0.5 / 2 + 0.5
         offset = (mine[:, None] - points[None]).abs().amax(-1).amin(1)
         assert (offset <= reach).all()
-
-
-def test_decode_passes_gradients_to_the_fused_features_and_all_parameters(voxels):
-    net = _build()
-    levels = net.encode(voxels.feats, voxels.coors)
-    fused = levels[-1].features * 2
-    fused.retain_grad()
-    net.decode(levels, fused).square().sum().backward()
-    assert fused.grad.abs().sum() > 0
-    assert [n for n, p in net.named_parameters() if p.grad is None] == []
-
-
-def test_runs_under_bfloat16_autocast_on_the_cpu(voxels):
-    net = _build().eval()
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        levels = net.encode(voxels.feats, voxels.coors)
-        result = net.decode(levels, levels[-1].features.bfloat16())
-    assert result.dtype == torch.float32 and result.isfinite().all()
 
 
 def test_scan_statistics_make_evaluation_equal_training_and_store_nothing(voxels):

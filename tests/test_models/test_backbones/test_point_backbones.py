@@ -10,7 +10,6 @@ from mmdet3d.structures import Det3DDataSample, PointData  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
 
 import nclr_plugin  # noqa: E402,F401
-from nclr_plugin.models.voxelization import voxelize  # noqa: E402
 from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
 
 KINDS = ['SplitMinkUNet', 'SplitSPVCNN', 'SplitResUNet']
@@ -19,16 +18,16 @@ WIDTHS = dict(
     decoder_channels=[18, 14, 10, 6], decoder_blocks=[1, 1, 2, 1])
 
 
-@pytest.fixture
-def voxels():
+def _build(kind):
     torch.manual_seed(0)
-    return voxelize([torch.randn(600, 4) * 5, torch.randn(500, 4) * 4], (0.5, 0.5, 0.5))
+    net = MODELS.build(dict(type=kind, **WIDTHS))
+    set_sparse_algorithm(net, 'cpu')
+    return net
 
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_levels_are_what_the_attributes_say(kind, voxels):
-    net = MODELS.build(dict(type=kind, **WIDTHS))
-    set_sparse_algorithm(net, 'cpu')
+    net = _build(kind)
     levels = net.encode(voxels.feats, voxels.coors)
     assert torch.equal(levels[0].indices, voxels.coors)
     assert [level.features.shape[1] for level in levels] == list(net.level_channels)
@@ -41,14 +40,36 @@ def test_levels_are_what_the_attributes_say(kind, voxels):
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_gradients_reach_every_parameter_and_the_fused_features(kind, voxels):
-    net = MODELS.build(dict(type=kind, **WIDTHS))
-    set_sparse_algorithm(net, 'cpu')
+    net = _build(kind)
     levels = net.encode(voxels.feats, voxels.coors)
     fused = (2 * levels[-1].features).requires_grad_()
     fused.retain_grad()
     net.decode(levels, fused).square().sum().backward()
     assert (fused.grad.abs().sum(1) > 0).all()
     assert [n for n, p in net.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_scan_gives_in_a_batch_what_it_gives_alone(kind, voxels):
+    """The edge of the smaller scan included, whatever the size of the other."""
+    net = _build(kind).eval()
+    first = voxels.coors[:, 0] == 0
+    with torch.no_grad():
+        both = net(voxels.feats, voxels.coors)
+        alone = net(voxels.feats[first], voxels.coors[first])
+        second = voxels.coors[~first] * torch.tensor([0, 1, 1, 1], dtype=torch.int32)
+        other = net(voxels.feats[~first], second)
+    torch.testing.assert_close(both[first], alone, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(both[~first], other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_runs_under_bfloat16_autocast_on_the_cpu(kind, voxels):
+    net = _build(kind).eval()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        levels = net.encode(voxels.feats, voxels.coors)
+        result = net.decode(levels, levels[-1].features.bfloat16())
+    assert result.dtype == torch.float32 and result.isfinite().all()
 
 
 @pytest.mark.parametrize('kind', KINDS)

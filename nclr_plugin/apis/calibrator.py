@@ -1,0 +1,241 @@
+"""A trained network as a function of an image and a scan."""
+from __future__ import annotations
+
+from typing import Any, List, Optional, Sequence, Union
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor
+
+from nclr_plugin.geometry.camera import project_points
+from nclr_plugin.structures import CalibrationDataSample
+
+from ..datasets.errors import BrokenFrameError
+from ..datasets.readers.calibration import check_lidar2cam
+from ..engine.hooks.checkpoint_guard_hook import check_state_dict
+from ..evaluation.appearance import appearance_agreement
+from ..models.pretrainers.base import CalibrationModel
+from ..utils.sparse import set_sparse_algorithm
+from .calibration import Calibration, Matches, pose_covariance
+from .errors import CalibrationInputError
+from .intrinsics import Intrinsics, check_image, make_intrinsics
+from .point_checks import check_in_front, check_points
+
+REPLACED = ('LoadScan', 'AccumulateSweeps', 'LoadImages', 'RandomPlacement',
+            'PackCalibrationInputs')  # steps of a test pipeline that are for data sets
+LIDAR_TO_CAMERA_AXES = np.array([[0., -1., 0.], [0., 0., -1.], [1., 0., 0.]])
+MIN_INLIER_RATIO = 0.5
+MIN_AGREEMENT = 0.225  # passes 9 in 10 pairs of real frames and of the demo world
+INPUT = 'the given scan'
+
+
+class Calibrator:
+    """Calibrates cameras against a LiDAR with a network of this package (NCLR, CrossI2P).
+
+    The network is built and its weights are loaded once; then each call takes one scan. Images and
+    scan go through the test pipeline of the config, without the random placement.
+
+    Args:
+        checkpoint: Of a training by ``tools/train.py``.
+        config: File or ``Config`` of it; ``None``: the one that the checkpoint holds.
+        device: ``'cpu'``, ``'cuda:0'``, ...; ``None``: a GPU if there is one.
+        min_inlier_ratio, min_agreement: Poses with less of one are not reliable. How well such
+            scores tell wrong images on a test set, ``MismatchMetric`` says (of the smaller image
+            that the network sees, in which the agreement is a little lower).
+
+    Raises:
+        FileNotFoundError: No such file.
+        BrokenCheckpointError: torch cannot read the file.
+        CheckpointMismatchError: It holds another network.
+        CalibrationInputError: It holds no config and none is given, or the config is not of a
+            calibration network.
+
+    Example:
+        >>> calibrator = Calibrator('iter_30000.pth')              # doctest: +SKIP
+        >>> result = calibrator(image, points, cam2img)            # doctest: +SKIP
+        >>> result.lidar2cam if result.reliable else None          # doctest: +SKIP
+    """
+
+    def __init__(self,
+                 checkpoint: str,
+                 config: Union[str, Config, None] = None,
+                 device: Optional[str] = None,
+                 min_inlier_ratio: float = MIN_INLIER_RATIO,
+                 min_agreement: float = MIN_AGREEMENT) -> None:
+        content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
+        self.config = _config_of(content, str(checkpoint), config)
+        self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+        scope = self.config.get('default_scope') or 'mmengine'
+        with DefaultScope.overwrite_default_scope(scope):
+            self.model = MODELS.build(self.config.model)
+            if not isinstance(self.model, CalibrationModel):
+                raise CalibrationInputError(
+                    f"checkpoint '{checkpoint}': expected a calibration network (NCLR, CrossI2P), "
+                    f'found {type(self.model).__name__}; take one of configs/nclr or '
+                    'configs/crossi2p.')
+            steps = self.config.test_dataloader.dataset.pipeline
+            self.pipeline = Compose([step for step in steps if step['type'] not in REPLACED])
+        weights = content.get('state_dict', content)
+        check_state_dict(self.model, weights)
+        self.model.load_state_dict(weights, strict=False)
+        self.model.to(self.device).eval()
+        set_sparse_algorithm(self.model, self.device)
+        self.min_inlier_ratio = min_inlier_ratio
+        self.min_agreement = min_agreement
+
+    def __call__(self,
+                 image: Union[np.ndarray, Sequence[np.ndarray]],
+                 points: np.ndarray,
+                 cam2img: Any,
+                 initial: Any = None) -> Union[Calibration, List[Calibration]]:
+        """Find the pose of a camera, or of several that belong to one scan.
+
+        Args:
+            image: RGB, (H, W, 3) uint8; or a list of them, which the network then sees together:
+                for networks that were trained on several cameras a scan.
+            points: (N, 3 or 4): x, y, z, intensity; metres, LiDAR frame (x forward, y left, z up),
+                about the sensor. See :func:`~nclr_plugin.apis.point_checks.check_points`.
+            cam2img: (3, 3), or :class:`~nclr_plugin.apis.Intrinsics`, whose distortion is taken
+                out; a list of them for a list of images.
+            initial: (4, 4) rough ``lidar2cam``. It is needed where the LiDAR is not mounted
+                upright: by its rotation the scan is stood up before the network sees it. Its
+                translation only serves to check that the camera sees the scan. A list for a list.
+
+        Returns:
+            What was found; a list for a list.
+
+        Raises:
+            CalibrationInputError: If there is nothing to calibrate by, see
+                :mod:`~nclr_plugin.apis.point_checks` and :mod:`~nclr_plugin.apis.intrinsics`.
+        """
+        single = isinstance(image, np.ndarray) or not isinstance(image, (list, tuple))
+        images, cameras, guesses = ([image], [cam2img], [initial]) if single else (
+            image, cam2img, [None] * len(image) if initial is None else initial)
+        if not len(images) == len(cameras) == len(guesses) or not images:
+            raise CalibrationInputError(
+                'expected as many images, intrinsics and initial guesses, found '
+                f'{len(images)}, {len(cameras)} and {len(guesses)}.')
+        points = check_points(points)
+        cameras = [camera if isinstance(camera, Intrinsics) else make_intrinsics(camera)
+                   for camera in cameras]
+        for number, (picture, camera) in enumerate(zip(images, cameras)):
+            check_image(picture, camera, 'image' if single else f'image {number}')
+        images = [camera.undistort(picture) for picture, camera in zip(images, cameras)]
+        guesses = [guess if guess is None else _rigid(guess) for guess in guesses]
+        for picture, camera, guess in zip(images, cameras, guesses):
+            if guess is not None:
+                check_in_front(points, guess, camera.cam2img, *picture.shape[:2])
+        upright = _upright(guesses[0])
+        sample, seen_by = self._predict(images, points, cameras, upright)
+        found = [self._result(sample, view, seen_by[view], images[view], points,
+                              cameras[view].cam2img, upright, guesses[view])
+                 for view in range(len(images))]
+        return found[0] if single else found
+
+    @torch.no_grad()
+    def _predict(self, images: List[np.ndarray], points: np.ndarray, cameras: List[Intrinsics],
+                 upright: np.ndarray):
+        """The network's answer, and the intrinsics (V, 3, 3) of the images that it saw."""
+        cam2img = np.stack([camera.cam2img for camera in cameras])
+        turned = points.copy()
+        turned[:, :3] = points[:, :3] @ upright.T
+        results = dict(
+            frame_id='given', lidar_path=INPUT, points=turned, imgs=list(images), cam2img=cam2img,
+            images=[dict(name=str(view)) for view in range(len(images))],
+            rng=np.random.default_rng(0))
+        try:
+            results = self.pipeline(results)
+        except BrokenFrameError as error:
+            raise CalibrationInputError(error.reason) from error
+        imgs = torch.from_numpy(np.stack(results['imgs'])).permute(0, 3, 1, 2).contiguous()
+        sample = CalibrationDataSample()
+        sample.cam2img = torch.from_numpy(results['cam2img'])
+        batch = dict(inputs=dict(points=[torch.from_numpy(results['points'])], imgs=[imgs]),
+                     data_samples=[sample])
+        sample, = self.model.test_step(batch)
+        return sample, results['cam2img']
+
+    def _result(self, sample: CalibrationDataSample, view: int, seen_by: np.ndarray,
+                image: np.ndarray, points: np.ndarray, cam2img: np.ndarray, upright: np.ndarray,
+                initial: Optional[np.ndarray]) -> Calibration:
+        found = sample.pred_matches[view]
+        valid = bool(sample.pred_valid[view])
+        ratio = float(sample.pred_inlier_ratio[view])
+        pose = np.eye(4)
+        covariance = np.diag(np.full(6, np.inf))
+        matched = _array(found.points) @ upright  # back to the frame as given
+        # The image was scaled and cut, and its intrinsics with it.
+        pixels = _affine(cam2img @ np.linalg.inv(seen_by), _array(found.pixels))
+        inliers, error, agreement = np.zeros(len(matched), bool), float('nan'), 0.
+        if valid:
+            pose = sample.pred_lidar2cam[view].double().cpu().numpy().copy()
+            pose[:3, :3] = pose[:3, :3] @ upright
+            projected, depth = _project(matched, pose, seen_by)
+            distance = np.linalg.norm(projected - _array(found.pixels), axis=1)
+            inliers = (depth > 0) & (distance < self.model.pose_head.threshold)
+            residual = _project(matched, pose, cam2img)[0] - pixels
+            error = float(np.sqrt((residual[inliers]**2).sum(1).mean()))
+            covariance = pose_covariance(matched[inliers], pixels[inliers], pose, cam2img)
+            agreement = appearance_agreement(image, points, pose, cam2img)
+        reliable = (valid and ratio >= self.min_inlier_ratio and agreement >= self.min_agreement)
+        return Calibration(
+            pose, valid, reliable, ratio, agreement, error, covariance,
+            Matches(matched, pixels, _array(found.scores), inliers), cam2img, image, points,
+            initial)
+
+
+def calibrate(image: np.ndarray, points: np.ndarray, cam2img: Any,
+              checkpoint: Union[str, Calibrator], initial: Any = None,
+              **options: Any) -> Calibration:
+    """Find the pose of a camera by one image and one scan.
+
+    Args:
+        image, points, cam2img, initial: See :class:`Calibrator`.
+        checkpoint: File; for several pairs a :class:`Calibrator`, which is loaded once.
+        **options: Of :class:`Calibrator`.
+    """
+    calibrator = checkpoint if isinstance(checkpoint, Calibrator) else Calibrator(
+        checkpoint, **options)
+    return calibrator(image, points, cam2img, initial)
+
+
+def _config_of(content: dict, path: str, config: Union[str, Config, None]) -> Config:
+    if config is None:
+        text = content.get('meta', {}).get('cfg')
+        if not text:
+            raise CalibrationInputError(f"checkpoint '{path}': expected the config of its training "
+                                        'in it, found none; give its file (config).')
+        config = Config.fromstring(text, '.py')
+    elif not isinstance(config, Config):
+        config = Config.fromfile(config)
+    return config
+
+
+def _rigid(matrix: Any) -> np.ndarray:
+    try:
+        return check_lidar2cam(matrix, 'initial lidar2cam')
+    except ValueError as error:
+        raise CalibrationInputError(str(error)) from error
+
+
+def _upright(guess: Optional[np.ndarray]) -> np.ndarray:
+    """(3, 3) rotation that stands a scan up as the guess says: x along the optical axis, z up."""
+    return np.eye(3) if guess is None else LIDAR_TO_CAMERA_AXES.T @ guess[:3, :3]
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().double().cpu().numpy()
+
+
+def _affine(matrix: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    return pixels @ matrix[:2, :2].T + matrix[:2, 2]
+
+
+def _project(points: np.ndarray, lidar2cam: np.ndarray, cam2img: np.ndarray):
+    """Pixels (K, 2) and depths (K,)."""
+    pixels, depth = project_points(*map(torch.from_numpy, (points, lidar2cam, cam2img)))
+    return pixels.numpy(), depth.numpy()

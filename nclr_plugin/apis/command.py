@@ -1,0 +1,194 @@
+"""Calibrate a rig from files: ``tools/calibrate.py``."""
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from ..checkpoints.errors import PretrainedWeightsError
+from ..datasets.errors import BrokenFrameError
+from ..datasets.readers.pairing import IMAGE_SUFFIXES, Folder, pair_files
+from ..datasets.transforms.loading import read_image
+from ..engine.checkpoint_loading import BrokenCheckpointError
+from ..engine.hooks import CheckpointMismatchError
+from ..engine.hooks.picture_hook import write_png
+from .calibration import Calibration, pose_difference
+from .calibrator import MIN_AGREEMENT, MIN_INLIER_RATIO, Calibrator
+from .errors import CalibrationInputError
+from .intrinsics import read_intrinsics
+from .rig_estimate import RigEstimate, fuse
+from .scan_files import SUFFIXES, load_scan
+
+BAD_INPUT, NOT_RELIABLE = 2, 1
+INPUT_ERRORS = (CalibrationInputError, BrokenFrameError, BrokenCheckpointError,
+                CheckpointMismatchError, PretrainedWeightsError, OSError, ImportError)
+EXTRINSICS = 'extrinsics.yaml'
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """The command line.
+
+    Ends with status 0, 1 when the pose is not reliable (which the files say, too), or 2 when the
+    input cannot be used.
+
+    Args:
+        argv: Arguments of the command line; default ``sys.argv[1:]``.
+    """
+    args = parse(argv)
+    try:
+        reliable = run(args)
+    except INPUT_ERRORS as error:
+        print(f'{type(error).__name__}: {error}', file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    sys.exit(0 if reliable else NOT_RELIABLE)
+
+
+def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Arguments of the command line."""
+    parser = argparse.ArgumentParser(
+        description='Extrinsics of a camera against a LiDAR from an image and a scan, or from '
+        'folders of them (files of one stem are a pair), whose poses are fused.')
+    parser.add_argument('image', help='PNG or JPEG, or a folder of them')
+    parser.add_argument('scan', help=f'{", ".join(SUFFIXES)}, or a folder of them')
+    parser.add_argument('--intrinsics', required=True,
+                        help='YAML: cam2img, and perhaps dist_coeffs and image_size')
+    parser.add_argument('--checkpoint', required=True, help='of a trained NCLR or CrossI2P')
+    parser.add_argument('--out', required=True, help='folder for the extrinsics and overlays')
+    parser.add_argument('--config', help='default: the config in the checkpoint')
+    parser.add_argument('--initial', help='YAML with a rough lidar2cam, such as an earlier '
+                        f'{EXTRINSICS}; needed when the LiDAR is not mounted upright')
+    parser.add_argument('--lidar-dim', type=int, default=4,
+                        help='columns of .bin and .npy scans (default: 4; nuScenes: 5)')
+    parser.add_argument('--min-inlier-ratio', type=float, default=MIN_INLIER_RATIO,
+                        help='share of agreeing matches below which a pose is not reliable '
+                        '(default: %(default)s)')
+    parser.add_argument('--min-agreement', type=float, default=MIN_AGREEMENT,
+                        help='agreement of the appearance below which it is not either '
+                        '(default: %(default)s)')
+    parser.add_argument('--device', help='default: a GPU if there is one')
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> bool:
+    """Calibrate all pairs, write the files, print the findings.
+
+    Returns:
+        Whether the estimate is reliable.
+    """
+    pairs = _pairs(args.image, args.scan)
+    intrinsics = read_intrinsics(args.intrinsics)
+    initial = None if args.initial is None else _read_initial(args.initial)
+    calibrator = Calibrator(args.checkpoint, args.config, args.device, args.min_inlier_ratio,
+                            args.min_agreement)
+    out = Path(args.out)
+    found: List[Calibration] = []
+    for stem, (image, scan) in pairs.items():
+        result = calibrator(_read_image(image), load_scan(scan, args.lidar_dim), intrinsics,
+                            initial)
+        write_png(out / f'overlay_{stem}.png', result.overlay())
+        print(f'{stem}: {describe(result)}')
+        # A folder of full images would not fit into memory.
+        found.append(result._replace(image=None, scan=None))
+    if len(found) == 1:
+        content, reliable = _record(found[0]), found[0].reliable
+    else:
+        estimate = fuse(found)
+        print(describe_rig(estimate))
+        content, reliable = _rig_record(estimate, dict(zip(pairs, found))), estimate.reliable
+    path = out / EXTRINSICS
+    _write_yaml(path, content)
+    print(f'written: {path}')
+    return reliable
+
+
+def describe(found: Calibration) -> str:
+    """One line on a pair."""
+    if not found.valid:
+        return 'no pose was found: image and scan may be of different places'
+    line = (f'{100 * found.inlier_ratio:.0f}% of the matches agree, to '
+            f'{found.reprojection_error:.1f} px; appearance {found.agreement:.2f}')
+    if found.initial is not None:
+        turn, shift = pose_difference(found.lidar2cam, found.initial)
+        line += f', {turn:.2f} deg and {shift:.2f} m from the initial guess'
+    if not found.reliable:
+        line += '; NOT RELIABLE: image and scan may be of different places, or unlike the training'
+    return line
+
+
+def describe_rig(estimate: RigEstimate) -> str:
+    """One line on a rig."""
+    line = (f'{len(estimate.used)} of {estimate.num_pairs} pairs are reliable and agree '
+            f'({estimate.num_reliable} are reliable)')
+    if len(estimate.used) > 1:
+        turn, shift = (_numbers(values) for values in (
+            estimate.rotation_spread_deg, estimate.translation_spread_m))
+        line += f'; their spread is {turn} deg about and {shift} m along the axes of the camera'
+    return line if estimate.reliable else f'{line}; NOT RELIABLE: too few agree'
+
+
+def _numbers(values: np.ndarray) -> str:
+    return ' / '.join(f'{value:.2f}' for value in values)
+
+
+def _pairs(image: str, scan: str) -> Dict[str, Tuple[str, str]]:
+    if os.path.isdir(image) != os.path.isdir(scan):
+        raise CalibrationInputError(
+            f"expected two files or two folders, found '{image}' and '{scan}'.")
+    if not os.path.isdir(image):
+        return {Path(image).stem: (image, scan)}
+    files = pair_files(dict(image=Folder(image, IMAGE_SUFFIXES), scan=Folder(scan, SUFFIXES)))
+    return {stem: (pair['image'], pair['scan']) for stem, pair in files.items()}
+
+
+def _read_image(path: str) -> np.ndarray:
+    try:
+        return read_image('given', dict(img_path=path))
+    except BrokenFrameError as error:
+        raise CalibrationInputError(error.reason) from error
+
+
+def _read_initial(path: str) -> Any:
+    import yaml  # comes with mmengine
+
+    try:
+        with open(path, encoding='utf-8') as stream:
+            return yaml.safe_load(stream)['lidar2cam']
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise CalibrationInputError(f"initial guess '{path}': expected a YAML file with lidar2cam, "
+                                    f'4 rows of 4 numbers, found a fault: {error}') from error
+
+
+def _record(found: Calibration) -> dict:
+    deviation = np.sqrt(np.diag(found.covariance))
+    return dict(
+        lidar2cam=found.lidar2cam.tolist(), cam2img=found.cam2img.tolist(),
+        reliable=bool(found.reliable), valid=bool(found.valid), num_pairs=1,
+        inlier_ratio=float(found.inlier_ratio), agreement=float(found.agreement),
+        num_matches=len(found.matches.points),
+        reprojection_error_px=float(found.reprojection_error),
+        rotation_deviation_deg=np.degrees(deviation[:3]).tolist(),
+        translation_deviation_m=deviation[3:].tolist())
+
+
+def _rig_record(estimate: RigEstimate, pairs: Dict[str, Calibration]) -> dict:
+    stems = list(pairs)
+    return dict(
+        lidar2cam=estimate.lidar2cam.tolist(),
+        cam2img=next(iter(pairs.values())).cam2img.tolist(), reliable=bool(estimate.reliable),
+        num_pairs=estimate.num_pairs, num_reliable=estimate.num_reliable,
+        num_used=len(estimate.used), used=[stems[place] for place in estimate.used],
+        rotation_spread_deg=estimate.rotation_spread_deg.tolist(),
+        translation_spread_m=estimate.translation_spread_m.tolist(),
+        pairs={stem: _record(found) for stem, found in pairs.items()})
+
+
+def _write_yaml(path: Path, content: dict) -> None:
+    import yaml  # comes with mmengine
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, 'w', encoding='utf-8') as stream:
+        yaml.safe_dump(content, stream, sort_keys=False, default_flow_style=None)

@@ -1,0 +1,93 @@
+"""Whether an image shows what a scan has scanned: evidence that no network takes part in."""
+from __future__ import annotations
+
+import numpy as np
+
+from ..utils.optional import optional_import
+
+WIDTH = 620  # pixels to which wider images are reduced: a scan says nothing of finer detail
+MIN_DEPTH = 1.  # metres
+NEIGHBOURS = 4
+REACH = 8.  # pixels of the reduced image
+MIN_PAIRS = 200
+JUMP = 1.15  # ratio of depths from which on two neighbours are on different surfaces
+MIN_JUMPS = 20
+STEP_WEIGHT = 0.3
+
+
+def appearance_agreement(image: np.ndarray, points: np.ndarray, lidar2cam: np.ndarray,
+                         cam2img: np.ndarray) -> float:
+    """How well the colours of an image change where depth and reflectance of a scan do.
+
+    Of pairs of points that project next to each other: the rank correlation of the difference of
+    their colours with that of their intensities, plus 0.3 times how much larger, in the
+    logarithm, that difference is across jumps of depth than elsewhere. A network can fit one pose
+    to an image and a scan of different places, by the layout that all streets share, and its
+    matches then agree as well as true ones; edges and surfaces do not.
+
+    Args:
+        image: RGB, (H, W, 3) uint8.
+        points: (N, 4), LiDAR frame, metres, intensity of any scale.
+        lidar2cam: (4, 4).
+        cam2img: (3, 3).
+
+    Returns:
+        About 0 without any relation, and where too few points are in view; 0.2 to 0.6 where image
+        and scan are of one place.
+    """
+    cv2 = optional_import('cv2', 'opencv-python-headless', 'Comparing image and scan')
+    scipy_spatial = optional_import('scipy.spatial', 'scipy', 'Comparing image and scan')
+    image, cam2img = _reduced(cv2, image, cam2img)
+    pixels, depth, intensity = _in_view(points, lidar2cam, cam2img, *image.shape[:2])
+    if len(pixels) <= NEIGHBOURS:
+        return 0.
+    smooth = cv2.cvtColor(cv2.GaussianBlur(image, (3, 3), 0), cv2.COLOR_RGB2LAB).astype(np.float64)
+    column, row = np.rint(pixels).astype(int).T
+    colours = smooth[row, column]
+    distance, neighbour = scipy_spatial.cKDTree(pixels).query(pixels, NEIGHBOURS + 1)
+    first = np.repeat(np.arange(len(pixels)), NEIGHBOURS)
+    second = neighbour[:, 1:].ravel()
+    near = distance[:, 1:].ravel() < REACH
+    first, second = first[near], second[near]
+    if len(first) < MIN_PAIRS:
+        return 0.
+    contrast = np.linalg.norm(colours[first] - colours[second], axis=1)
+    agreement = _rank_correlation(np.abs(intensity[first] - intensity[second]), contrast)
+    jump = np.abs(np.log(depth[first] / depth[second])) > np.log(JUMP)
+    if min(jump.sum(), (~jump).sum()) >= MIN_JUMPS:
+        step = np.log1p(contrast[jump]).mean() - np.log1p(contrast[~jump]).mean()
+        agreement += STEP_WEIGHT * float(step)
+    return agreement
+
+
+def _reduced(cv2, image: np.ndarray, cam2img: np.ndarray):
+    """The image at most ``WIDTH`` wide, and its intrinsics."""
+    height, width = image.shape[:2]
+    if width <= WIDTH:
+        return image, cam2img
+    size = WIDTH, max(1, round(height * WIDTH / width))
+    scale = np.array([size[0] / width, size[1] / height])
+    cam2img = cam2img.copy()
+    cam2img[:2] *= scale[:, None]
+    cam2img[:2, 2] += 0.5 * scale - 0.5
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), cam2img
+
+
+def _in_view(points: np.ndarray, lidar2cam: np.ndarray, cam2img: np.ndarray, height: int,
+             width: int):
+    """Pixels (M, 2), depths (M,) and intensities (M,) of the points in view."""
+    in_camera = points[:, :3] @ lidar2cam[:3, :3].T + lidar2cam[:3, 3]
+    ahead = in_camera[:, 2] > MIN_DEPTH
+    in_camera = in_camera[ahead]
+    homogeneous = in_camera @ cam2img.T
+    pixels = homogeneous[:, :2] / homogeneous[:, 2:]
+    inside = ((pixels > -0.5) & (pixels < np.array([width, height]) - 0.5)).all(axis=1)
+    return pixels[inside], in_camera[inside, 2], points[ahead][inside, 3]
+
+
+def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's; 0 where one is constant."""
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.
+    stats = optional_import('scipy.stats', 'scipy', 'Comparing image and scan')
+    return float(stats.spearmanr(first, second)[0])

@@ -1,0 +1,110 @@
+"""A network that knows the answer, and an image and a scan for it."""
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import MODELS
+from mmengine.structures import BaseDataElement
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from nclr_plugin.geometry.camera import in_view, project_points
+from nclr_plugin.models.pretrainers.base import CalibrationModel
+
+WIDTH, HEIGHT = 300, 120
+AXES = np.array([[0., -1., 0.], [0., 0., -1.], [1., 0., 0.]])
+CONFIG = '''
+model = dict(
+    type='KnownPose',
+    data_preprocessor=dict(type='CalibrationDataPreprocessor', voxel_size=(0.1, 0.1, 0.1)),
+    pose_head=dict(type='PoseHead', threshold=3.))
+test_dataloader = dict(dataset=dict(pipeline=[
+    dict(type='LoadScan'),
+    dict(type='LoadImages'),
+    dict(type='RangeCrop', point_cloud_range=[-50., -50., -5., 50., 50., 5.]),
+    dict(type='RandomPlacement'),
+    dict(type='TrimImages', top=20),
+    dict(type='ResizeImages', size=(240, 60)),
+    dict(type='PackCalibrationInputs'),
+]))
+'''
+
+
+@MODELS.register_module()
+class KnownPose(CalibrationModel):
+    """Matches by the pose in its weights; a share of them is random."""
+
+    def __init__(self, data_preprocessor, pose_head):
+        super().__init__(data_preprocessor=data_preprocessor)
+        self.pose_head = MODELS.build(pose_head)
+        self.register_buffer('truth', torch.eye(4, dtype=torch.float64))
+        self.register_buffer('wrong', torch.zeros(()))
+        self.seen = None
+
+    def match_points(self, inputs, features, drawn, permitted):
+        raise AssertionError('forward is overridden')
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        assert mode == 'predict' and 'lidar2cam' not in inputs
+        self.seen = inputs
+        points, (height, width) = inputs['voxels'].points, inputs['imgs'].shape[-2:]
+        predictions = []
+        for cam2img in inputs['cam2img']:
+            pixels, depth = project_points(points.double(), self.truth, cam2img.double())
+            keep = in_view(pixels, depth, height, width)
+            pixels = pixels[keep]
+            count = round(float(self.wrong) * len(pixels))
+            torch.manual_seed(0)
+            pixels[:count] = torch.rand(count, 2).double() * torch.tensor([width, height])
+            found = BaseDataElement(points=points[keep], pixels=pixels.float(),
+                                    scores=torch.linspace(0, 1, len(pixels)))
+            predictions.append((self._solve(found, cam2img), found))
+        self._write(predictions, inputs['view_batch_index'], data_samples)
+        return data_samples
+
+
+@pytest.fixture
+def scene():
+    """Scan, image, intrinsics and the true pose."""
+    rng = np.random.default_rng(0)
+    elevation, azimuth = rng.uniform(-0.25, 0.1, 6000), rng.uniform(-np.pi, np.pi, 6000)
+    distance = rng.uniform(6, 30, 6000)
+    points = np.column_stack([
+        distance * np.cos(elevation) * np.cos(azimuth),
+        distance * np.cos(elevation) * np.sin(azimuth), distance * np.sin(elevation),
+        rng.uniform(0, 1, 6000)]).astype(np.float32)
+    lidar2cam = np.eye(4)
+    lidar2cam[:3, :3] = Rotation.from_euler('xyz', [2, 40, -1], degrees=True).as_matrix() @ AXES
+    lidar2cam[:3, 3] = [0.2, -0.3, -0.4]
+    cam2img = np.array([[180., 0, 152], [0, 170, 66], [0, 0, 1]])
+    # Every pixel is as bright as the point that projects next to it.
+    in_camera = points[:, :3] @ lidar2cam[:3, :3].T + lidar2cam[:3, 3]
+    ahead = in_camera[:, 2] > 1
+    pixels = (in_camera[ahead] @ cam2img.T)[:, :2] / in_camera[ahead, 2:]
+    grid = np.stack(np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT)), -1).reshape(-1, 2)
+    brightness = points[ahead, 3][cKDTree(pixels).query(grid)[1]] * 255
+    image = np.repeat(brightness.reshape(HEIGHT, WIDTH, 1), 3, axis=2).astype(np.uint8)
+    return SimpleNamespace(
+        points=points, lidar2cam=lidar2cam, axes=AXES, width=WIDTH, height=HEIGHT,
+        cam2img=cam2img, image=image,
+        other_image=rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8))
+
+
+@pytest.fixture
+def config_text():
+    return CONFIG
+
+
+@pytest.fixture
+def save_network(tmp_path, scene):
+    """Function: pose that it knows and share of wrong matches -> checkpoint file."""
+
+    def save(truth=None, wrong=0., meta=True):
+        state = dict(truth=torch.as_tensor(scene.lidar2cam if truth is None else truth),
+                     wrong=torch.tensor(wrong))
+        path = tmp_path / 'network.pth'
+        torch.save(dict(meta=dict(cfg=CONFIG) if meta else {}, state_dict=state), path)
+        return str(path)
+
+    return save

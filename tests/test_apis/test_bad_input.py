@@ -1,0 +1,97 @@
+"""Every way in which an image, a scan and intrinsics can be wrong is one sentence."""
+import numpy as np
+import pytest
+
+from nclr_plugin.apis import CalibrationInputError, Calibrator
+from nclr_plugin.apis.point_checks import check_points
+
+
+@pytest.fixture
+def refused(scene, save_network):
+    """Function: what is changed of the input -> the message."""
+    calibrator = Calibrator(save_network())
+
+    def call(**changes):
+        given = dict(image=scene.image, points=scene.points, cam2img=scene.cam2img, initial=None)
+        with pytest.raises(CalibrationInputError) as error:
+            calibrator(**{**given, **changes})
+        message = str(error.value)
+        assert '\n' not in message
+        return message
+
+    return call
+
+
+def test_no_intrinsics(refused):
+    assert 'expected the intrinsics [[fx, 0, cx]' in refused(cam2img=None)
+    assert 'positive focal lengths' in refused(cam2img=np.zeros((3, 3)))
+    assert 'expected a 3x3' in refused(cam2img=[[1., 2.]])
+
+
+def test_an_image_of_another_size(refused, scene):
+    from nclr_plugin.apis.intrinsics import make_intrinsics
+    message = refused(cam2img=make_intrinsics(scene.cam2img, image_size=(600, 240)))
+    assert 'expected 600 x 240 pixels' in message and 'found 300 x 120' in message
+    message = refused(cam2img=scene.cam2img * [[4], [4], [1]])  # of an image four times as large
+    assert 'principal point at (608.0, 264.0)' in message and 'another size' in message
+
+
+def test_no_image(refused, scene):
+    assert 'expected RGB of shape (H, W, 3) uint8' in refused(image=scene.image[..., 0])
+    assert 'found float64' in refused(image=scene.image / 255)
+    assert 'found str' in refused(image='image.png')
+
+
+def test_an_empty_scan(refused, scene):
+    assert 'at least 500 points, found 0' in refused(points=np.zeros((0, 4), np.float32))
+    assert 'found 499' in refused(points=scene.points[:499])
+    assert 'found float32 of shape (6000, 2)' in refused(points=scene.points[:, :2])
+    assert 'found <U1' in refused(points=np.full((600, 3), 'x'))
+
+
+def test_one_ring(refused, scene):
+    ring = scene.points.copy()
+    ring[:, 2] = np.hypot(ring[:, 0], ring[:, 1]) * np.tan(np.radians(-6))
+    message = refused(points=ring)
+    assert 'many rings, found elevations between -6.0 and -6.0 deg' in message
+
+
+def test_points_all_behind_the_camera(refused, scene):
+    ahead = scene.lidar2cam[2, :3] @ scene.points[:, :3].T > 2
+    message = refused(points=scene.points[~ahead], initial=scene.lidar2cam)
+    assert 'expected points of the scan in view, found none' in message
+    assert 'are behind the camera' in message
+
+
+def test_no_initial_guess_but_something_else(refused):
+    assert 'initial lidar2cam' in refused(initial=np.ones((4, 4)))
+    assert 'initial lidar2cam' in refused(initial=np.eye(2))
+
+
+def test_points_that_are_not_numbers(refused, scene):
+    points = scene.points.copy()
+    points[3:10, 1] = np.nan
+    points[20, 3] = np.inf
+    message = refused(points=points)
+    assert 'NaN or infinity in 8 of 6000 points; drop them' in message
+
+
+@pytest.mark.parametrize('scale, hint', [(1000., 'millimetres'), (100., 'centimetres'),
+                                         (0.001, 'kilometres')])
+def test_a_scan_in_other_units(refused, scene, scale, hint):
+    points = scene.points.copy()
+    points[:, :3] *= scale
+    message = refused(points=points)
+    assert 'expected metres' in message and hint in message
+
+
+def test_intensities(refused, scene, caplog):
+    points = scene.points.copy()
+    points[:, 3] *= 255
+    np.testing.assert_allclose(check_points(points), scene.points, atol=1e-6)
+    points[:, 3] *= 16
+    assert '0..1 or 0..255' in refused(points=points)
+    points[:, 3] = -1
+    assert 'found -1 ... -1' in refused(points=points)
+    bare = check_points(scene.points[:, :3])
+    assert bare.shape == (6000, 4) and not bare[:, 3].any()

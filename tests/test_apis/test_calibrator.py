@@ -1,0 +1,155 @@
+"""From image, scan and intrinsics to a pose in the user's own coordinates."""
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from nclr_plugin.apis import CalibrationInputError, Calibrator, Intrinsics, calibrate
+from nclr_plugin.engine.hooks import CheckpointMismatchError
+
+
+def angle(first, second):
+    return np.degrees(Rotation.from_matrix(first[:3, :3].T @ second[:3, :3]).magnitude())
+
+
+def project(points, lidar2cam, cam2img):
+    homogeneous = (points @ lidar2cam[:3, :3].T + lidar2cam[:3, 3]) @ cam2img.T
+    return homogeneous[:, :2] / homogeneous[:, 2:]
+
+
+def test_pose_and_matches_are_of_the_given_image_and_scan(scene, save_network):
+    found = calibrate(scene.image, scene.points, scene.cam2img, save_network())
+    assert found.valid and found.reliable and found.inlier_ratio > 0.99
+    assert angle(found.lidar2cam, scene.lidar2cam) < 1e-3
+    np.testing.assert_allclose(found.lidar2cam[:3, 3], scene.lidar2cam[:3, 3], atol=1e-3)
+    # Through resizing and trimming, and back.
+    pixels = project(found.matches.points, scene.lidar2cam, scene.cam2img)
+    np.testing.assert_allclose(found.matches.pixels, pixels, atol=1e-2)
+    assert (found.matches.pixels[:, 1] >= 19).all() and found.matches.inliers.all()
+    assert found.reprojection_error < 1e-2
+    assert np.sqrt(np.diag(found.covariance))[3:].max() < 1e-3
+
+
+def test_wrong_matches_are_told(scene, save_network):
+    found = calibrate(scene.image, scene.points, scene.cam2img, save_network(wrong=0.3))
+    assert found.inlier_ratio == pytest.approx(0.7, abs=0.03) and found.reliable
+    assert found.matches.inliers.mean() == pytest.approx(found.inlier_ratio, abs=0.02)
+    assert angle(found.lidar2cam, scene.lidar2cam) < 0.05
+
+
+@pytest.mark.parametrize('wrong', [0.7, 1.])
+def test_it_says_when_it_does_not_know(scene, save_network, wrong):
+    found = calibrate(scene.image, scene.points, scene.cam2img, save_network(wrong=wrong))
+    assert not found.reliable
+    title_row = found.overlay()
+    assert title_row.dtype == np.uint8 and title_row.ndim == 3
+
+
+def test_matches_that_agree_on_an_image_of_another_place(scene, save_network):
+    calibrator = Calibrator(save_network())
+    own = calibrator(scene.image, scene.points, scene.cam2img)
+    other = calibrator(scene.other_image, scene.points, scene.cam2img)
+    assert own.inlier_ratio == other.inlier_ratio > 0.99
+    assert own.reliable and own.agreement > 0.5
+    assert not other.reliable and abs(other.agreement) < 0.1
+
+
+def test_least_values_of_a_reliable_pose(scene, save_network):
+    path = save_network(wrong=0.3)
+    for limits in (dict(min_inlier_ratio=0.8), dict(min_agreement=2.)):
+        assert not Calibrator(path, **limits)(
+            scene.image, scene.points, scene.cam2img).reliable
+
+
+def test_without_any_pose(scene, save_network):
+    behind = scene.lidar2cam.copy()
+    behind[:3] = np.diag([1, -1, -1]) @ behind[:3]
+    behind[2, 3] = -100  # sees nothing
+    found = calibrate(scene.image, scene.points, scene.cam2img, save_network(truth=behind))
+    assert not found.valid and not found.reliable and found.inlier_ratio == 0
+    assert np.isnan(found.reprojection_error) and np.isinf(np.diag(found.covariance)).all()
+    assert (found.lidar2cam == np.eye(4)).all() and len(found.matches.points) == 0
+    assert found.overlay().shape[2] == 3
+
+
+def test_a_lidar_on_its_side_is_stood_up_by_the_guess(scene, save_network):
+    tilt = Rotation.from_euler('xy', [95, 20], degrees=True).as_matrix()
+    points = scene.points.copy()
+    points[:, :3] = points[:, :3] @ tilt.T  # as the tilted sensor has them
+    truth = scene.lidar2cam.copy()
+    truth[:3, :3] = truth[:3, :3] @ tilt.T
+    guess = truth.copy()
+    guess[:3, :3] = Rotation.from_euler('y', 4, degrees=True).as_matrix() @ guess[:3, :3]
+    guess[:3, 3] += 0.2
+    # What the network has to see: x along the optical axis of the guess, y to its left, z up.
+    stood_up = scene.axes.T @ guess[:3, :3]
+    known = truth.copy()
+    known[:3, :3] = truth[:3, :3] @ stood_up.T
+    calibrator = Calibrator(save_network(truth=known))
+    found = calibrator(scene.image, points, scene.cam2img, guess)
+    assert angle(found.lidar2cam, truth) < 1e-3
+    np.testing.assert_allclose(found.lidar2cam[:3, 3], truth[:3, 3], atol=1e-3)
+    np.testing.assert_allclose(found.matches.pixels,
+                               project(found.matches.points, truth, scene.cam2img), atol=1e-2)
+    heights = calibrator.model.seen['voxels'].points[:, 2]
+    assert heights.max() - heights.min() < 1.6 * np.ptp(scene.points[:, 2])
+    assert (found.initial == guess).all()
+    assert found.overlay(truth).shape[0] > found.overlay().shape[0]
+
+
+def test_distortion_is_taken_out(scene, save_network):
+    calibrator = Calibrator(save_network())
+    cv2 = pytest.importorskip('cv2')
+    coefficients = np.array([-0.2, 0.05, 0.001, 0.002, 0.])
+    found = calibrator(scene.image, scene.points, Intrinsics(scene.cam2img, coefficients))
+    expected = cv2.undistort(scene.image, scene.cam2img, coefficients)
+    np.testing.assert_array_equal(found.image, expected)
+    assert (expected != scene.image).any()
+    seen = calibrator.model.seen['imgs']
+    plain = calibrator(scene.image, scene.points, scene.cam2img)
+    assert (plain.image == scene.image).all()
+    assert not torch.equal(seen, calibrator.model.seen['imgs'])
+
+
+def test_cameras_of_one_scan_together(scene, save_network):
+    calibrator = Calibrator(save_network())
+    other = scene.cam2img * [[1.1], [1.1], [1]]
+    found = calibrator([scene.image, scene.image], scene.points, [scene.cam2img, other])
+    assert len(found) == 2 and calibrator.model.seen['imgs'].shape[0] == 2
+    for result, cam2img in zip(found, (scene.cam2img, other)):
+        assert angle(result.lidar2cam, scene.lidar2cam) < 1e-3
+        np.testing.assert_allclose(result.matches.pixels, project(
+            result.matches.points, scene.lidar2cam, cam2img), atol=1e-2)
+    with pytest.raises(CalibrationInputError, match='found 2, 1 and 2'):
+        calibrator([scene.image, scene.image], scene.points, [scene.cam2img])
+
+
+def test_a_config_file_for_a_checkpoint_without_one(scene, save_network, config_text,
+                                                    tmp_path):
+    path = save_network(meta=False)
+    with pytest.raises(CalibrationInputError, match=r'network.pth.*found none; give its file'):
+        Calibrator(path)
+    (tmp_path / 'config.py').write_text(config_text)
+    assert Calibrator(path, str(tmp_path / 'config.py'))(
+        scene.image, scene.points, scene.cam2img).reliable
+
+
+def test_checkpoints_of_something_else_are_refused(config_text, tmp_path):
+    torch.save(dict(meta=dict(cfg=config_text), state_dict=dict(truth=torch.eye(3))),
+               tmp_path / 'other.pth')
+    with pytest.raises(CheckpointMismatchError, match='0 of the 2 tensors of KnownPose'):
+        Calibrator(str(tmp_path / 'other.pth'))
+    text = "model = dict(type='ImgDataPreprocessor')\n"
+    torch.save(dict(meta=dict(cfg=text), state_dict={}), tmp_path / 'other.pth')
+    with pytest.raises(CalibrationInputError, match='expected a calibration network'):
+        Calibrator(str(tmp_path / 'other.pth'))
+    with pytest.raises(FileNotFoundError):
+        Calibrator(str(tmp_path / 'none.pth'))
+
+
+def test_a_scan_out_of_the_range_of_the_network(scene, save_network):
+    far = scene.points.copy()
+    far[:, :3] *= 6
+    with pytest.raises(CalibrationInputError, match=r"'the given scan': expected points in \[-50"):
+        calibrate(scene.image, far[np.linalg.norm(far[:, :3], axis=1) > 75], scene.cam2img,
+                  save_network())

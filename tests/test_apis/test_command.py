@@ -1,0 +1,105 @@
+"""``tools/calibrate.py``: files in, extrinsics and overlays out, and its exit status."""
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from nclr_plugin.apis.command import main
+
+
+@pytest.fixture
+def files(scene, tmp_path, save_network):
+    """Words of the command line for a good pair."""
+    assert cv2.imwrite(str(tmp_path / 'a.png'), scene.image[..., ::-1])
+    scene.points.tofile(tmp_path / 'a.bin')
+    (tmp_path / 'K.yaml').write_text(yaml.safe_dump(dict(
+        cam2img=scene.cam2img.tolist(), image_size=[scene.width, scene.height])))
+    return [str(tmp_path / 'a.png'), str(tmp_path / 'a.bin'), '--intrinsics',
+            str(tmp_path / 'K.yaml'), '--checkpoint', save_network(), '--out',
+            str(tmp_path / 'out'), '--device', 'cpu']
+
+
+def status(words):
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    return end.value.code
+
+
+def test_files_re_read_to_the_same_transform(files, scene, tmp_path, capsys):
+    assert status(files) == 0
+    written = yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())
+    np.testing.assert_allclose(written['lidar2cam'], scene.lidar2cam, atol=1e-3)
+    assert written['reliable'] is True and written['inlier_ratio'] > 0.99
+    picture = cv2.imread(str(tmp_path / 'out/overlay_a.png'))
+    assert picture.shape[1] > scene.width
+    assert 'a: 100% of the matches agree, to 0.0 px; appearance ' in capsys.readouterr().out
+    # Its own output is an initial guess, and the answer to the last bit what Python gets.
+    from nclr_plugin.apis import calibrate, load_scan, read_intrinsics
+    found = calibrate(scene.image, load_scan(files[1]), read_intrinsics(files[3]), files[5])
+    assert written['lidar2cam'] == found.lidar2cam.tolist()
+
+
+def test_initial_guess(files, scene, tmp_path, save_network, capsys):
+    (tmp_path / 'guess.yaml').write_text(yaml.safe_dump(dict(lidar2cam=scene.lidar2cam.tolist())))
+    known = scene.lidar2cam.copy()
+    axes = np.array([[0., -1, 0], [0, 0, -1], [1, 0, 0]])
+    known[:3, :3] = axes  # once it is stood up by the guess, the camera looks straight ahead
+    files[5] = save_network(truth=known)
+    assert status([*files, '--initial', str(tmp_path / 'guess.yaml')]) == 0
+    assert ', 0.00 deg and 0.00 m from the initial guess' in capsys.readouterr().out
+
+
+def test_a_pose_that_is_not_reliable(files, tmp_path, save_network, capsys):
+    files[5] = save_network(wrong=0.9)
+    assert status(files) == 1
+    assert yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())['reliable'] is False
+    out = capsys.readouterr().out
+    assert 'NOT RELIABLE' in out or 'no pose was found' in out
+
+
+def test_folders_are_fused(files, scene, tmp_path, capsys):
+    for name in ('images', 'scans'):
+        (tmp_path / name).mkdir()
+    for stem in ('000', '001', '002'):
+        cv2.imwrite(str(tmp_path / f'images/{stem}.jpg'), scene.image[..., ::-1])
+        np.save(tmp_path / f'scans/{stem}.npy', scene.points)
+    words = [str(tmp_path / 'images'), str(tmp_path / 'scans'), *files[2:]]
+    assert status(words) == 0
+    written = yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())
+    np.testing.assert_allclose(written['lidar2cam'], scene.lidar2cam, atol=1e-3)
+    assert written['used'] == ['000', '001', '002'] and set(written['pairs']) == {
+        '000', '001', '002'}
+    assert max(written['translation_spread_m']) < 1e-6
+    assert len(list((tmp_path / 'out').glob('overlay_*.png'))) == 3
+    assert '3 of 3 pairs are reliable and agree' in capsys.readouterr().out
+    (tmp_path / 'scans/002.npy').unlink()
+    assert status(words) == 2
+    assert 'misses 1 (002)' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('place, replace, match', [
+    (0, lambda path, _: path.write_bytes(b'x'), 'cannot be decoded'),
+    (0, lambda path, scene: cv2.imwrite(str(path), scene.image[::2, ::2]),
+     'expected 300 x 120 pixels'),
+    (0, lambda path, _: path.unlink(), 'expected a file, found none'),
+    (1, lambda path, scene: (scene.points * 1000).tofile(path), 'expected metres'),
+    (1, lambda path, _: path.write_bytes(b''), 'expected points, found none'),
+    (1, lambda path, scene: np.full_like(scene.points, np.nan).tofile(path), 'NaN or infinity'),
+    (3, lambda path, _: path.unlink(), 'No such file'),
+    (3, lambda path, _: path.write_text('image_size: [300, 120]'), 'expected cam2img'),
+    (5, lambda path, _: path.write_bytes(b'x'), 'torch cannot read'),
+    (5, lambda path, _: path.unlink(), 'network.pth'),
+])
+def test_bad_input_is_a_sentence_and_status_2(files, scene, capsys, place, replace, match):
+    from pathlib import Path
+    replace(Path(files[place]), scene)
+    assert status(files) == 2
+    message = capsys.readouterr().err
+    assert match in message and len(message.strip().splitlines()) == 1
+
+
+def test_a_file_and_a_folder(files, tmp_path, capsys):
+    assert status([str(tmp_path), *files[1:]]) == 2
+    assert 'two files or two folders' in capsys.readouterr().err
+    assert status([*files, '--initial', files[3]]) == 2
+    assert 'expected a YAML file with lidar2cam' in capsys.readouterr().err

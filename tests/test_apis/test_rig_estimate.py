@@ -1,0 +1,62 @@
+"""Several pairs of one rig in one pose."""
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from nclr_plugin.apis import Calibration, CalibrationInputError, fuse
+
+
+@pytest.fixture
+def make(scene):
+    """Function: turn (degrees), shift, whether reliable -> a calibration off the truth by them."""
+
+    def make_one(turn, shift, reliable=True):
+        pose = scene.lidar2cam.copy()
+        pose[:3, :3] = Rotation.from_rotvec(turn, degrees=True).as_matrix() @ pose[:3, :3]
+        pose[:3, 3] += shift
+        return Calibration(pose, True, reliable, 0.9, 0.5, 1., np.eye(6), None, scene.cam2img, None,
+                           None)
+
+    return make_one
+
+
+def test_mean_and_spread_of_those_that_agree(scene, make):
+    rng = np.random.default_rng(0)
+    turns, shifts = rng.normal(0, [0.3, 0.6, 0.1], (20, 3)), rng.normal(0, 0.2, (20, 3))
+    pairs = [make(*pair) for pair in zip(turns, shifts)]
+    astray = [make([0, 90, 0], [5, 0, 0]), make([0, 0, 0], [3, 0, 0])]
+    unreliable = [make([0, 170, 0], [0, 0, 9], False)] * 30
+    found = fuse([*astray, *pairs, *unreliable])
+    assert found.reliable and found.used == list(range(2, 22))
+    assert (found.num_reliable, found.num_pairs) == (22, 52)
+    rotations = Rotation.from_matrix([pair.lidar2cam[:3, :3] for pair in pairs])
+    expected = rotations.mean()
+    assert (Rotation.from_matrix(found.lidar2cam[:3, :3]) * expected.inv()).magnitude() < 1e-6
+    np.testing.assert_allclose(found.lidar2cam[:3, 3],
+                               np.mean([pair.lidar2cam[:3, 3] for pair in pairs], 0))
+    off = np.degrees((rotations * expected.inv()).as_rotvec())
+    np.testing.assert_allclose(found.rotation_spread_deg, off.std(0, ddof=1), rtol=1e-3)
+    np.testing.assert_allclose(found.translation_spread_m, shifts.std(0, ddof=1))
+
+
+def test_pairs_that_contradict_each_other_are_not_reliable(make):
+    rng = np.random.default_rng(0)
+    found = fuse([make(rng.uniform(-90, 90, 3), rng.uniform(-5, 5, 3)) for _ in range(2)])
+    assert not found.reliable
+    scattered = [make([0, angle, 0], [0, 0, 0]) for angle in (0., 0.1, 40., 80., 120., 160.)]
+    assert not fuse(scattered[:2]).reliable  # two say nothing
+
+
+def test_identical_pairs(make, scene):
+    found = fuse([make([0, 0, 0], [0, 0, 0])] * 3)
+    assert found.reliable and not found.rotation_spread_deg.any()
+    np.testing.assert_allclose(found.lidar2cam, scene.lidar2cam, atol=1e-12)
+
+
+def test_nothing_to_fuse(make):
+    with pytest.raises(CalibrationInputError, match='found none'):
+        fuse([])
+    found = fuse([make([0, 0, 0], [0, 0, 0], False)])
+    assert not found.reliable and not found.used and np.isnan(found.translation_spread_m).all()
+    one = fuse([make([0, 0, 0], [0, 0, 0])])
+    assert not one.reliable and one.used == [0] and np.isnan(one.rotation_spread_deg).all()
