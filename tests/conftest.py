@@ -4,6 +4,18 @@ from pathlib import Path
 
 import pytest
 
+LONG = {'test_end_to_end', 'test_pcdet', 'test_packaging.py', 'test_segmentors'}
+
+
+def pytest_configure(config):
+    """Keep pytest-xdist from handing out files with few tests, the long ones, at last."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    """Files that take minutes come first, so that no process ends long after the others."""
+    items.sort(key=lambda item: LONG.isdisjoint(item.path.parts))
+
 
 @pytest.fixture(scope='session')
 def shared_data() -> Path:

@@ -134,6 +134,9 @@ def test_editable_install_has_every_config_for_openmim(editable, source):
     assert files_below(mim / 'configs', '*.py') == names
     assert (mim / 'model-index.yml').read_text() == (source / 'model-index.yml').read_text()
     for name in names:
+        path = source / 'configs' / name
+        assert (mim / 'configs' / name).read_text() == f"_base_ = '{path}'\n"
+    for name in {Path(name).parent: name for name in names}.values():  # one of each folder
         assert Config.fromfile(str(mim / 'configs' / name))._cfg_dict == Config.fromfile(
             str(source / 'configs' / name))._cfg_dict
 

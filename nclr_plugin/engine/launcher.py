@@ -117,7 +117,25 @@ def _load_host_tool(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f'mmdet3d_tools_{name}', script)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    module.Config = _UnformattedConfig
     return module
+
+
+class _UnformattedConfig(Config):
+    """What the host's script reads its config with: the text of the config is not formatted.
+
+    The Runner writes the config into its logs, its folder and every checkpoint, and each time has
+    yapf format it, for seconds where a config inherits a long one. Without, the text is the same
+    Python with other line breaks. ``Config.fromfile`` takes ``format_python_code`` but passes it
+    on for lazy configs only, hence the attribute; a version that does not know it formats.
+    """
+
+    @staticmethod
+    def fromfile(*args: Any, **kwargs: Any) -> Config:
+        """See mmengine's."""
+        config = Config.fromfile(*args, **kwargs)
+        object.__setattr__(config, '_format_python_code', False)
+        return config
 
 
 def _parse_by_host(host: ModuleType, argv: List[str]) -> argparse.Namespace:

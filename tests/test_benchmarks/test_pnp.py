@@ -32,10 +32,12 @@ def test_problems_are_seeded_and_have_the_noise_and_outliers_asked_for():
     assert offset[~first.inlier].norm(dim=1).median() > 50
 
 
-def test_benchmark_prints_a_table_that_meets_its_targets(capsys):
+def test_benchmark_prints_a_table_that_meets_its_targets(capsys, monkeypatch):
+    # Ours and the bound are of the same problems: their ratio needs fewer than their medians.
+    monkeypatch.setattr(pnp, 'OUTLIER_FACTOR', 2)
     parser = argparse.ArgumentParser()
     pnp.add_arguments(parser)
-    rows = pnp.main(parser.parse_args(['--problems', '48', '--repeats', '1']))
+    rows = pnp.main(parser.parse_args(['--problems', '48', '--repeats', '1', '--threads', '1']))
     table = capsys.readouterr().out.strip().splitlines()
     assert len(table) == len(rows) + 2
     assert all(line.count('|') == table[0].count('|') for line in table)

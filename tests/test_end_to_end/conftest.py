@@ -35,6 +35,9 @@ TINY = {
     'model.num_outside': 64,
     'model.pose_head.iterations': 100,
 }
+# Without workers, which take longer to start than to load such frames.
+IN_PROCESS = {f'{part}_dataloader.{option}': value for part in ('train', 'val', 'test')
+              for option, value in (('num_workers', 0), ('persistent_workers', False))}
 EVERY_ITERATION = {'default_hooks.logger.interval': 1, 'log_processor.window_size': 1}
 
 
@@ -46,6 +49,22 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.skip(reason='runs on mmdet3d, which is not installed'))
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _format_once():
+    """The host's scripts, run as they are, have yapf format the same text again and again."""
+    from mmengine.config import config
+    format_code, formatted = config.FormatCode, {}
+
+    def format_once(text, **options):
+        if text not in formatted:
+            formatted[text] = format_code(text, **options)
+        return formatted[text]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, 'FormatCode', format_once)
+        yield
 
 
 class CommandLine:
@@ -121,6 +140,20 @@ def make_world(run, tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
+def in_process():
+    """Options for loading without workers."""
+    return IN_PROCESS
+
+
+@pytest.fixture(scope='session')
+def quick_pictures():
+    """Option for all pictures but those of t-SNE, seconds each; test_pretraining draws them."""
+    from nclr_plugin.visualization import PICTURES
+    kinds = [kind for kind in (*PICTURES, 'recall_curves') if kind != 'feature_plot']
+    return {'default_hooks.pictures.kinds': f"[{','.join(kinds)}]"}
+
+
+@pytest.fixture(scope='session')
 def demo_config():
     return ROOT / 'configs' / 'nclr' / 'pretrain_demo.py'
 
@@ -129,7 +162,7 @@ def demo_config():
 def demo(make_world):
     """Options that point the demo config at a small world."""
     root = make_world('semantickitti')
-    options = {'train_dataloader.batch_size': 2,
+    options = {**IN_PROCESS, 'train_dataloader.batch_size': 2,
                'train_dataloader.dataset.reader.sequences': '[00]'}
     for part in ('train', 'val', 'test'):
         options[f'{part}_dataloader.dataset.data_root'] = root

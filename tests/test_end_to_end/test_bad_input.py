@@ -49,7 +49,9 @@ def test_truncated_scan_stops_a_strict_run(run, demo_config, truncated, tmp_path
 def test_truncated_scan_is_skipped_and_listed(run, demo_config, truncated, log, tmp_path):
     options, scan = truncated
     run('train', demo_config, '--work-dir', tmp_path / 'work', options={
-        **options, 'train_dataloader.dataset.skip_broken': True})
+        **options, 'train_dataloader.num_workers': 1,
+        'train_dataloader.persistent_workers': True,
+        'train_dataloader.dataset.skip_broken': True})
     text = log(tmp_path / 'work')
     summary = text[text.index('1 broken frames were skipped:'):]
     assert f"00/000002: scan '{scan}'" in summary and 'cut off' in summary

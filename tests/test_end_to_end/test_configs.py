@@ -8,9 +8,12 @@ from mmengine.registry import (DATA_SAMPLERS, DATASETS, HOOKS, LOOPS, METRICS, M
                                OPTIM_WRAPPERS, OPTIMIZERS, PARAM_SCHEDULERS, TASK_UTILS,
                                TRANSFORMS, VISBACKENDS, VISUALIZERS, init_default_scope)
 
+from nclr_plugin.engine import launcher
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py')
                  if '_base_' not in path.parts and 'pcdet' not in path.parts)
+DEMOS = [path for path in CONFIGS if 'demo' in path.stem]
 PRETRAINING = [path for path in CONFIGS if 'nclr' in path.relative_to(ROOT).parts]
 
 
@@ -50,6 +53,13 @@ def all_types(config):
 def test_there_are_configs():
     assert {'pretrain_demo', 'pretrain_skitti', 'pretrain_kitti', 'pretrain_nuscenes'} <= {
         path.stem for path in CONFIGS}
+
+
+@pytest.mark.parametrize('path', DEMOS, ids=lambda path: '-'.join(path.parts[-2:]))
+def test_what_a_run_writes_reads_the_same(path):
+    config = launcher._UnformattedConfig.fromfile(str(path), import_custom_modules=False)
+    again = Config.fromstring(config.pretty_text, '.py')
+    assert again.to_dict() == config.to_dict()
 
 
 @pytest.mark.parametrize('path', PRETRAINING, ids=lambda path: path.stem)

@@ -63,11 +63,12 @@ def kitti(make_world, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def pretrained(run, demo, tmp_path_factory):
-    """Checkpoint of two steps of pretraining."""
+    """Checkpoint of a step of pretraining."""
     work = tmp_path_factory.mktemp('pretrained')
     run('train', ROOT / 'configs' / 'nclr' / 'pretrain_demo_voxelnet.py', '--work-dir', work,
-        tiny=False, options={**demo, **SMALL, **SHORT})
-    return work / 'iter_2.pth'
+        tiny=False, options={**demo, **SMALL, **SHORT, 'train_cfg.max_iters': 1,
+                             'train_dataloader.batch_size': 1})
+    return work / 'iter_1.pth'
 
 
 @pytest.fixture
@@ -165,7 +166,7 @@ def test_pretrain_fine_tune_and_write_kittis_files(run, kitti, pretrained, varia
                                                    tmp_path, on_cpu):
     variables(checkpoint=pretrained)
     options = [f'{key}={value}' for key, value in {
-        **SHORT, 'train_dataloader.num_workers': 0,
+        **SHORT, 'train_dataloader.num_workers': 0, 'train_dataloader.batch_size': 1,
         'train_dataloader.persistent_workers': False, 'default_hooks.logger.interval': 1,
         'model.backbone.layer_nums': '[1,1]', 'experiment_name': 'detection'}.items()]
     run_host('train.py', DETECTION / 'second_demo.py', '--work-dir', tmp_path / 'second',

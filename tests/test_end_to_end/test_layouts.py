@@ -11,11 +11,11 @@ from nclr_plugin.datasets.demo.layouts import LAYOUTS
     ('kitti', 'pretrain_kitti', 1),
     ('nuscenes', 'pretrain_nuscenes', 6),
 ])
-def test_pretraining_and_evaluation(run, make_world, demo_config, curves, log, tmp_path, layout,
-                                    config, views):
+def test_pretraining_and_evaluation(run, make_world, demo_config, in_process, quick_pictures,
+                                    curves, log, tmp_path, layout, config, views):
     config = demo_config.with_name(f'{config}.py')
     options = {'train_dataloader.batch_size': 1, 'train_cfg.max_iters': 2,
-               'train_cfg.val_interval': 2}
+               'train_cfg.val_interval': 2, **in_process}
     for part in ('train', 'val', 'test'):
         options[f'{part}_dataloader.dataset.data_root'] = make_world(layout)
     if layout == 'semantickitti':
@@ -26,7 +26,7 @@ def test_pretraining_and_evaluation(run, make_world, demo_config, curves, log, t
     assert all(math.isfinite(value) for losses in curve.values() for value in losses.values())
     assert f'Calibration of {2 * views} views' in log(tmp_path / 'train')
     run('test', config, tmp_path / 'train' / 'iter_2.pth', '--work-dir', tmp_path / 'test',
-        '--show-dir', tmp_path / 'pictures', options=options)
+        '--show-dir', tmp_path / 'pictures', options={**options, **quick_pictures})
     assert f'Calibration of {2 * views} views' in log(tmp_path / 'test')
     assert len(list((tmp_path / 'pictures' / 'overlay').glob('*.png'))) == 2 * views
     assert 'No broken frame' in log(tmp_path / 'test')

@@ -33,13 +33,11 @@ def losses_of(text):
 
 
 @pytest.fixture
-def demo(make_world, tmp_path, monkeypatch, on_cpu):
+def demo(make_world, in_process, monkeypatch, on_cpu):
     """A small world, the root of the config by its variable."""
     root = make_world('semantickitti')
     monkeypatch.setenv('NCLR_DEMO_ROOT', str(root))
-    loaders = {f'{part}_dataloader.{key}': value for part in ('train', 'val', 'test')
-               for key, value in dict(num_workers=0, persistent_workers=False).items()}
-    return root, {**TINY, **loaders}
+    return root, {**TINY, **in_process}
 
 
 def test_train_resume_and_test(run, demo, tmp_path, log):
@@ -95,25 +93,24 @@ def test_two_processes(run, demo, tmp_path):
     root, options = demo
     result = run.process(
         'train', CONFIG, '--work-dir', tmp_path / 'two', '--launcher', 'pytorch', tiny=False,
-        options={**options, 'train_dataloader.batch_size': 1},
+        options={**options, 'train_dataloader.batch_size': 1, 'train_cfg.max_epochs': 1,
+                 'train_cfg.val_interval': 1},
         python=('-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2'),
         variables={'NCLR_DEMO_ROOT': str(root)})
     assert result.returncode == 0, result.stderr[-3000:]
-    assert (tmp_path / 'two' / 'epoch_2.pth').is_file()
+    assert (tmp_path / 'two' / 'epoch_1.pth').is_file()
     assert ' pq_dagger: ' in result.stdout
 
 
-def test_mini_set_of_nuscenes(run, make_world, tmp_path, monkeypatch, on_cpu, log):
+def test_mini_set_of_nuscenes(run, make_world, in_process, tmp_path, monkeypatch, on_cpu, log):
     root = make_world('nuscenes')
     monkeypatch.setenv('NCLR_NUSCENES_ROOT', str(root))
     monkeypatch.setenv('NCLR_NUSCENES_MINI_ROOT', str(root))
     monkeypatch.setenv('NCLR_NUSCENES_VERSION', 'v1.0-mini')
     monkeypatch.setenv('NCLR_LR', '0.001')
-    loaders = {f'{part}_dataloader.{key}': value for part in ('train', 'val', 'test')
-               for key, value in dict(num_workers=0, persistent_workers=False).items()}
     run('train', 'configs/panoptic/minkunet34_nuscenes_mini.py', '--work-dir', tmp_path / 'run',
         tiny=False, options={
-            **loaders, **{name: value for name, value in TINY.items() if 'model' not in name},
+            **in_process, **{name: value for name, value in TINY.items() if 'model' not in name},
             'model.data_preprocessor.voxel_layer.voxel_size': '[.2,.2,.2]',
             'model.backbone.encoder_blocks': '[1,1,1,1]', 'train_cfg.val_interval': 1,
             'train_cfg.max_epochs': 1,

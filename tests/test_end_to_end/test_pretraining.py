@@ -59,11 +59,18 @@ def test_validation_ends_the_training(trained, log):
     assert 'Calibration of 2 views' in log(trained.work)
 
 
-def test_evaluation_prints_a_table_and_draws(run, trained, demo_config, demo, log, tmp_path):
-    pictures = tmp_path / 'pictures'
-    run('test', demo_config, trained.checkpoint, '--work-dir', tmp_path, '--show-dir', pictures,
-        options=demo)
-    text = log(tmp_path)
+@pytest.fixture(scope='module')
+def evaluated(run, trained, demo_config, demo, tmp_path_factory):
+    """A test of the trained network, with pictures."""
+    work = tmp_path_factory.mktemp('evaluated')
+    run('test', demo_config, trained.checkpoint, '--work-dir', work, '--show-dir',
+        work / 'pictures', options=demo)
+    return work
+
+
+def test_evaluation_prints_a_table_and_draws(evaluated, log):
+    pictures = evaluated / 'pictures'
+    text = log(evaluated)
     for row in ('RRE geodesic [deg] mean', 'RTE [m] median', 'recall < 5 deg, < 2 m',
                 'failure rate'):
         assert row in text
@@ -84,13 +91,12 @@ def test_evaluation_prints_a_table_and_draws(run, trained, demo_config, demo, lo
     assert len(shapes) == 1
 
 
-def test_evaluation_is_repeatable_and_differs_from_random_weights(run, trained, demo_config, demo,
-                                                                  tmp_path):
-    figures = []
-    for number, checkpoint in enumerate((trained.checkpoint, trained.checkpoint, 'none')):
-        work = tmp_path / str(number)
-        run('test', demo_config, checkpoint, '--work-dir', work, options=demo)
-        figures.append(next(work.glob('*/[0-9]*.json')).read_text())
+def test_evaluation_is_repeatable_and_differs_from_random_weights(run, trained, evaluated,
+                                                                  demo_config, demo, tmp_path):
+    for checkpoint, name in ((trained.checkpoint, 'again'), ('none', 'random')):
+        run('test', demo_config, checkpoint, '--work-dir', tmp_path / name, options=demo)
+    figures = [next(work.glob('*/[0-9]*.json')).read_text()
+               for work in (evaluated, tmp_path / 'again', tmp_path / 'random')]
     results = [{k: v for k, v in json.loads(text).items() if 'time' not in k} for text in figures]
     assert results[0] == results[1]
     identity = 'calibration/identity_rte_m_mean'

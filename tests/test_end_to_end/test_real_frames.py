@@ -12,14 +12,14 @@ def every_part(options, parts=('train', 'val', 'test')):
 
 
 @pytest.fixture
-def check(run, demo_config, curves, log, tmp_path):
+def check(run, demo_config, in_process, quick_pictures, curves, log, tmp_path):
     """Function: config, options, views to be evaluated -> runs and checks."""
 
     def run_both(config, options, views):
         config = demo_config.with_name(f'{config}.py')
         options = {'train_dataloader.batch_size': 1, 'train_cfg.max_iters': ITERATIONS,
                    'train_cfg.val_interval': 100, 'train_cfg.val_begin': 100,
-                   'custom_hooks.4.begin': 0, 'custom_hooks.4.end': 0, **options}
+                   'custom_hooks.4.begin': 0, 'custom_hooks.4.end': 0, **in_process, **options}
         run('train', config, '--work-dir', tmp_path / 'train', options=options)
         curve = curves(tmp_path / 'train')
         assert len(curve) == ITERATIONS
@@ -31,7 +31,8 @@ def check(run, demo_config, curves, log, tmp_path):
             assert losses['loss_point'] > 0 and losses['loss_pixel'] > 0
         assert 'No broken frame' in log(tmp_path / 'train')
         run('test', config, tmp_path / 'train' / f'iter_{ITERATIONS}.pth', '--work-dir',
-            tmp_path / 'test', '--show-dir', tmp_path / 'pictures', options=options)
+            tmp_path / 'test', '--show-dir', tmp_path / 'pictures',
+            options={**options, **quick_pictures})
         assert f'Calibration of {views} views' in log(tmp_path / 'test')
         assert len(list((tmp_path / 'pictures' / 'overlay').glob('*.png'))) == views
 

@@ -24,6 +24,7 @@ SHORT = {'model.data_preprocessor.voxel_layer.voxel_size': '[2.,2.,2.]',
          'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2,
          **{f'{part}_dataloader.{option}': value for part in ('train', 'val', 'test')
             for option, value in (('num_workers', 0), ('persistent_workers', False))}}
+UNVALIDATED = {**SHORT, 'train_cfg.val_begin': 100}
 
 
 def by_epoch(epochs):
@@ -92,7 +93,7 @@ def test_linear_probe_of_a_checkpoint(world, train, pretrained, monkeypatch):
     path, backbone = pretrained
     monkeypatch.setenv('NCLR_CHECKPOINT', str(path))
     monkeypatch.setenv('NCLR_LINEAR_PROBE', '1')
-    _, state = train()
+    _, state = train(options=UNVALIDATED)
     for name, tensor in backbone.items():
         if not name.endswith('num_batches_tracked'):
             assert torch.equal(state[f'backbone.{name}'], tensor), name
@@ -102,7 +103,7 @@ def test_linear_probe_of_a_checkpoint(world, train, pretrained, monkeypatch):
 def test_fine_tuning_moves_the_checkpoint(world, train, pretrained, monkeypatch):
     path, backbone = pretrained
     monkeypatch.setenv('NCLR_CHECKPOINT', str(path))
-    _, state = train()
+    _, state = train(options=UNVALIDATED)
     for name, tensor in backbone.items():
         if name.endswith('weight'):
             change = (state[f'backbone.{name}'] - tensor).abs().max()

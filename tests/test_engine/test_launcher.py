@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from nclr_plugin.engine import launcher
 
@@ -39,6 +40,22 @@ def test_train_resume_and_test_a_checkpoint(config, tmp_path, capsys):
                    str(tmp_path / 'pictures'), '--cfg-options', 'experiment_name=tested'])
     assert 'calibration/recall_10deg_5m: 1.0' in log_of(work)
     assert len(list((tmp_path / 'pictures' / 'overlay').glob('toy_*_cam.png'))) == 12
+
+
+@needs_host
+def test_config_is_written_unformatted_and_reads_the_same(config, tmp_path, monkeypatch):
+    def format_code(*args, **kwargs):
+        raise AssertionError('seconds of formatting')
+
+    expected = {**Config.fromfile(config).to_dict(), 'launcher': 'none'}
+    monkeypatch.setattr('mmengine.config.config.FormatCode', format_code)
+    launcher.train([config, '--cfg-options', 'train_cfg.max_iters=3'])
+    expected['train_cfg']['max_iters'] = 3
+    work = tmp_path / 'work'
+    texts = [(work / 'toy.py').read_text(), next(work.glob('*/vis_data/config.py')).read_text(),
+             torch.load(work / 'iter_3.pth', map_location='cpu')['meta']['cfg']]
+    for text in texts:
+        assert Config.fromstring(text, '.py').to_dict() == expected
 
 
 @needs_host

@@ -110,7 +110,8 @@ def toy_config(work_dir, name='toy', **overrides):
         custom_hooks=[dict(type='IterationSeedHook'), dict(type='RecordHook')],
         log_processor=dict(by_epoch=False),
         randomness=dict(seed=3),
-        custom_imports=dict(imports=['nclr_plugin', 'toy'])))
+        custom_imports=dict(imports=['nclr_plugin', 'toy'])),
+        format_python_code=False)  # which takes longer than the training
     config.merge_from_dict(overrides)
     return config
 

@@ -1,24 +1,17 @@
-"""The benchmarks that need data, as processes, on a small world."""
+"""The benchmarks that need data, on a small world."""
 import importlib.util
-import os
 import re
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
 import pytest
 
+from nclr_plugin.datasets.demo import DemoOptions, generate
+
 ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / 'configs' / 'nclr' / 'pretrain_demo.py'
 OPTIONS = ['train_dataloader.dataset.reader.sequences=[00]', 'model.pose_head.iterations=100']
-
-
-def run(name, *argv, **variables):
-    environment = {**os.environ, 'OMP_NUM_THREADS': '1', **variables}
-    result = subprocess.run([sys.executable, str(ROOT / 'tools' / f'{name}.py'), *map(str, argv)],
-                            cwd=str(ROOT), env=environment, capture_output=True, text=True,
-                            timeout=300)
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result.stdout
 
 
 @pytest.fixture(scope='module')
@@ -26,9 +19,25 @@ def world(tmp_path_factory):
     if importlib.util.find_spec('mmdet3d') is None:
         pytest.skip('the models run on mmdet3d, which is not installed')
     root = tmp_path_factory.mktemp('world') / 'demo'
-    run('create_demo_data', root, '--scenes', 2, '--val-scenes', 0, '--towns', 1, '--beams', 32,
-        '--azimuths', 512, '--image-size', 208, 64)
+    generate(str(root), 'semantickitti', DemoOptions(
+        scenes=2, val_scenes=0, towns=1, beams=32, azimuths=512, image_size=(208, 64)))
     return str(root)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Function: script, arguments, variables -> output; in this process, which has the host."""
+
+    def call(name, *argv, **variables):
+        for variable, value in variables.items():
+            monkeypatch.setenv(variable, value)
+        script = str(ROOT / 'tools' / f'{name}.py')
+        monkeypatch.setattr(sys, 'path', sys.path.copy())
+        monkeypatch.setattr(sys, 'argv', [script, *map(str, argv)])
+        runpy.run_path(script, run_name='__main__')
+        return capsys.readouterr().out
+
+    return call
 
 
 def table(text):
@@ -40,10 +49,9 @@ def table(text):
     return rows
 
 
-def test_step(world):
-    rows = table(run('benchmark', 'step', '--config', 'configs/nclr/pretrain_demo.py', '--rounds',
-                     2, '--batch-size', 2, '--device', 'cpu', '--cfg-options', *OPTIONS,
-                     NCLR_DEMO_ROOT=world))
+def test_step(world, run):
+    rows = table(run('benchmark', 'step', '--config', CONFIG, '--rounds', 2, '--batch-size', 2,
+                     '--device', 'cpu', '--cfg-options', *OPTIONS, NCLR_DEMO_ROOT=world))
     names, values = zip(*rows)
     assert [name.split()[0] for name in names] == ['forward', 'point', 'image', 'NCLR', 'ratio']
     assert '2 x (96, 320)' in names[2]
@@ -53,10 +61,10 @@ def test_step(world):
 
 
 @pytest.mark.parametrize('workers', [0, 1])
-def test_data(world, workers):
-    header, row = table(run('benchmark', 'data', '--config', 'configs/nclr/pretrain_demo.py',
-                            '--rounds', 2, '--workers', workers, '--device', 'cpu',
-                            '--cfg-options', *OPTIONS, NCLR_DEMO_ROOT=world))
+def test_data(world, workers, run):
+    header, row = table(run(
+        'benchmark', 'data', '--config', CONFIG, '--rounds', 2, '--workers', workers, '--device',
+        'cpu', '--cfg-options', *OPTIONS, NCLR_DEMO_ROOT=world))
     figures = dict(zip(header, row))
     assert figures['workers'] == str(workers)
     assert float(figures['step, s']) > 0

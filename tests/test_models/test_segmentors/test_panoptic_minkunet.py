@@ -53,11 +53,11 @@ def collate(*scans):
 
 @pytest.fixture(scope='module')
 def real(shared_data):
-    """Points within 18 m of the labelled scan, classes and instances."""
+    """Points within 12 m of the labelled scan, classes and instances."""
     folder = shared_data / 'semantickitti_scan' / 'sequences' / '92'
     points = np.fromfile(next((folder / 'velodyne').iterdir()), np.float32).reshape(-1, 4)
     label = np.fromfile(next((folder / 'labels').iterdir()), np.uint32).astype(np.int64)
-    near = np.abs(points[:, :2]).max(axis=1) < 18
+    near = np.abs(points[:, :2]).max(axis=1) < 12
     points, label = points[near], label[near]
     semantic = np.full(len(points), IGNORED)
     for index, raw in enumerate(CLASSES.values()):
@@ -121,9 +121,9 @@ def test_a_limit_on_voxels_is_refused(model, blobs):
 def test_a_real_scan_is_learned(model, real):
     """Heads, offsets, clustering and metric together."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=45)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=25)
     batch = model.data_preprocessor(collate(real), True)
-    for _ in range(45):
+    for _ in range(25):
         losses = model(**batch, mode='loss')
         optimizer.zero_grad()
         sum(losses.values()).backward()
