@@ -225,17 +225,16 @@ def _minimum(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor,
             value[keep] for value in (points, pixels, cam2img, weights, total, centre, extent,
                                       axes, deviations))
     problem = make_problem(points / extent[:, None, None], pixels, cam2img, weights)
-    single = problem.single()
     if start is None:
+        single = problem.single()
         axes = axes.flip(-1)
         axes = torch.cat(
             [axes[..., :2], torch.linalg.cross(axes[..., 0], axes[..., 1])[..., None]], dim=-1)
         R_kept, t_kept = closed_form_pose(single, axes, deviations / extent[:, None])
+        R_kept, t_kept, *_ = minimise(single, R_kept, t_kept, SINGLE_STEPS, SINGLE_TOLERANCE)
     else:
         R_kept, t_kept = (value.double()[keep] for value in start)
         t_kept = (t_kept + (R_kept @ centre[..., None])[..., 0]) / extent[:, None]
-    R_kept, t_kept, *_ = minimise(single, R_kept, t_kept, min(iterations, SINGLE_STEPS),
-                                  SINGLE_TOLERANCE)
     R_kept, t_kept, cost, factor, converged = minimise(problem, R_kept, t_kept, iterations)
     minimum = _Minimum(problem.products[:, :4], pixels, problem.focal, weights, total,
                        torch.cat([t_kept[..., None], R_kept], dim=2), centre, extent, factor)
