@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import multiprocessing
 import os
 import sys
 import time
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple
 
 from .frame import render_frame
 from .layouts import LAYOUTS, Job, Layout
@@ -46,7 +47,7 @@ def generate(root: str,
                               f'{len(os.listdir(root))} entries; remove it or name another.')
     jobs, records = writer.jobs(), []
     if workers > 1:
-        with multiprocessing.Pool(workers, _use_one_thread) as pool:
+        with _one_thread(), multiprocessing.Pool(workers, _use_one_thread) as pool:
             for record in pool.imap(functools.partial(_make, writer), jobs):
                 records.append(record)
                 report(len(records), len(jobs))
@@ -63,6 +64,18 @@ def _make(writer: Layout, job: Job) -> Tuple[Job, Any]:
     frame = render_frame(cameras, lidar, options.seed, job.split, job.town, job.index,
                          options.heading)
     return job, writer.write(job, frame)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """End OpenCV's threads: a forked process that ends those it was forked beside hangs."""
+    import cv2
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _use_one_thread() -> None:
