@@ -6,6 +6,7 @@ from typing import Any, List
 
 import numpy as np
 import torch
+from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 from mmengine.utils import digit_version
 
@@ -15,12 +16,14 @@ def allow_mmengine_checkpoints() -> None:
 
     From torch 2.6 on, ``torch.load`` refuses classes that it was not told about, and mmengine
     0.10.7 resumes from checkpoints with its log history in them: instances of
-    :class:`mmengine.logging.HistoryBuffer`, numpy arrays inside. They are declared here, in torch's
-    own list; anything else in a checkpoint is still refused. Does nothing for an older torch.
+    :class:`mmengine.logging.HistoryBuffer`, numpy arrays inside; the description of a data set that
+    was given in a config is a :class:`mmengine.config.ConfigDict`. They are declared here, in
+    torch's own list; anything else in a checkpoint is still refused. Does nothing for an older
+    torch.
     """
     if digit_version(torch.__version__) >= digit_version('2.6'):
         torch.serialization.add_safe_globals(
-            [HistoryBuffer, (_statistic, 'builtins.getattr')] + _numpy_globals())
+            [ConfigDict, HistoryBuffer, (_statistic, 'builtins.getattr')] + _numpy_globals())
 
 
 def _statistic(owner: Any, name: str) -> Any:

@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 from mmengine.utils import digit_version
 
@@ -37,6 +38,14 @@ def test_history_and_arrays_load():
     assert loaded['history'].mean() == 1
     assert loaded['ints'].tolist() == [0, 1, 2] and loaded['scalar'] == 2
     assert loaded['names'].tolist() == ['car']
+
+
+@needs_weights_only
+def test_descriptions_of_data_sets_load():
+    allow_mmengine_checkpoints()
+    meta = ConfigDict(classes=['car'], seg_label_mapping={252: 1}, more=dict(ignore_index=0))
+    loaded = reloaded(dict(meta=dict(dataset_meta=meta)))['meta']['dataset_meta']
+    assert type(loaded) is ConfigDict and loaded == meta and loaded.more.ignore_index == 0
 
 
 @needs_weights_only
