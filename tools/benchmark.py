@@ -1,7 +1,12 @@
 """Benchmarks behind the README's tables: python tools/benchmark.py {pnp,step,data,backbones}."""
 import argparse
+import sys
+from pathlib import Path
 
-from nclr_plugin.benchmarks import backbones, pnp, step
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from nclr_plugin.benchmarks import backbones, pnp, step  # noqa: E402
+from nclr_plugin.engine.launcher import one_line_errors  # noqa: E402
 
 
 def main():
@@ -27,7 +32,8 @@ def main():
     command.set_defaults(main=backbones.main)
 
     args = parser.parse_args()
-    args.main(args)
+    with one_line_errors():
+        args.main(args)
 
 
 if __name__ == '__main__':

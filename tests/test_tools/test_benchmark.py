@@ -72,3 +72,9 @@ def test_data(world, workers, run):
     assert 0 <= float(figures['share of time waiting'].rstrip('%')) <= 100
     if workers == 0:
         assert float(figures['wait for a batch, s']) > 0
+
+
+def test_an_unknown_sequence_ends_in_one_sentence(world, run):
+    with pytest.raises(SystemExit, match="sequence '77' is unknown.*found"):
+        run('benchmark', 'step', '--config', CONFIG, '--cfg-options',
+            'train_dataloader.dataset.reader.sequences=[77]', NCLR_DEMO_ROOT=world)

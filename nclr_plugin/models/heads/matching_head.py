@@ -116,6 +116,11 @@ class MatchingHead(BaseModule):
         with torch.autocast(points.device.type, enabled=False):
             return (self.align(points) if aligned else points) @ pixels.transpose(-1, -2)
 
+    def logits(self, points: Tensor, pixels: Tensor) -> Tensor:
+        """(..., K, D), (..., L, D) -> (..., K, L): similarity over temperature, as in Eq. 1."""
+        # Dividing the few features is cheaper than dividing the many products.
+        return self.similarity(points / self.temperature, pixels)
+
     def unified(self, points: Tensor, pixels: Tensor) -> Tuple[Tensor, Tensor]:
         r"""Both modalities in the space in which the similarity is a plain dot product.
 

@@ -80,7 +80,9 @@ class _Branch(nn.Module):
     @staticmethod
     def _attend(attention: nn.MultiheadAttention, query: Tensor, memory: Tensor,
                 memory_pos: Tensor, mask: Tensor) -> Tensor:
-        return attention(query, memory + memory_pos, memory, key_padding_mask=~mask,
+        # A scan alone is not padded, and without a mask torch attends in one fused kernel.
+        padded = ~mask if len(mask) > 1 else None
+        return attention(query, memory + memory_pos, memory, key_padding_mask=padded,
                          need_weights=False)[0]
 
 

@@ -225,8 +225,7 @@ class CalibrationModel(BaseModel):
         valid = valid & (distance <= self.positive_margin * stride)
         centres = self.pixel_centres(inputs)
         points = self.embed_points(inputs, features, features.seen.voxel.gather(1, drawn))
-        logits = self.matching_head.similarity(points, features.pixels)
-        return Pairs(logits / self.matching_head.temperature,
+        return Pairs(self.matching_head.logits(points, features.pixels),
                      torch.cdist(projection, centres.expand(len(projection), -1, -1)), cell, valid)
 
     def overlap_and_direction_losses(self, inputs: dict, features: Any,

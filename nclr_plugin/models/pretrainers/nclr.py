@@ -123,12 +123,12 @@ class NCLR(CalibrationModel):
         outside = self.embed_points(inputs, features, features.seen.voxel.gather(1, outside))
         anchors = features.pixels.gather(
             1, cell[..., None].expand(-1, -1, features.pixels.shape[-1]))
-        outside_logits = self.matching_head.similarity(outside, anchors).transpose(1, 2)
+        outside_logits = self.matching_head.logits(outside, anchors).transpose(1, 2)
         return dict(
             loss_point=point_to_pixel_loss(logits, cell, distance, valid, margin),
             loss_pixel=pixel_to_point_loss(
                 columns_of(logits, cell), columns_of(distance, cell), valid,
-                outside_logits / self.matching_head.temperature, outside_valid, margin))
+                outside_logits, outside_valid, margin))
 
     def pose_loss(self, inputs: dict, features: Features) -> Tensor:
         """Eq. 4-7: soft matches of points in the predicted overlap, EPnP, Huber loss."""
