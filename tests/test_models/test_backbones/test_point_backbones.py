@@ -50,17 +50,9 @@ def test_gradients_reach_every_parameter_and_the_fused_features(kind, voxels):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_a_scan_gives_in_a_batch_what_it_gives_alone(kind, voxels):
+def test_a_scan_gives_in_a_batch_what_it_gives_alone(kind, voxels, check_alone):
     """The edge of the smaller scan included, whatever the size of the other."""
-    net = _build(kind).eval()
-    first = voxels.coors[:, 0] == 0
-    with torch.no_grad():
-        both = net(voxels.feats, voxels.coors)
-        alone = net(voxels.feats[first], voxels.coors[first])
-        second = voxels.coors[~first] * torch.tensor([0, 1, 1, 1], dtype=torch.int32)
-        other = net(voxels.feats[~first], second)
-    torch.testing.assert_close(both[first], alone, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(both[~first], other, rtol=1e-4, atol=1e-5)
+    check_alone(_build(kind).eval(), voxels)
 
 
 @pytest.mark.parametrize('kind', KINDS)
