@@ -2,6 +2,9 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+
+from nclr_plugin.geometry.camera import in_view, project_points, resize_intrinsics
 
 from ..utils.optional import optional_import
 
@@ -66,23 +69,17 @@ def _reduced(cv2, image: np.ndarray, cam2img: np.ndarray):
     if width <= WIDTH:
         return image, cam2img
     size = WIDTH, max(1, round(height * WIDTH / width))
-    scale = np.array([size[0] / width, size[1] / height])
-    cam2img = cam2img.copy()
-    cam2img[:2] *= scale[:, None]
-    cam2img[:2, 2] += 0.5 * scale - 0.5
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), cam2img
+    cam2img = resize_intrinsics(torch.from_numpy(cam2img), size[0] / width, size[1] / height)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), cam2img.numpy()
 
 
 def _in_view(points: np.ndarray, lidar2cam: np.ndarray, cam2img: np.ndarray, height: int,
              width: int):
     """Pixels (M, 2), depths (M,) and intensities (M,) of the points in view."""
-    in_camera = points[:, :3] @ lidar2cam[:3, :3].T + lidar2cam[:3, 3]
-    ahead = in_camera[:, 2] > MIN_DEPTH
-    in_camera = in_camera[ahead]
-    homogeneous = in_camera @ cam2img.T
-    pixels = homogeneous[:, :2] / homogeneous[:, 2:]
-    inside = ((pixels > -0.5) & (pixels < np.array([width, height]) - 0.5)).all(axis=1)
-    return pixels[inside], in_camera[inside, 2], points[ahead][inside, 3]
+    pixels, depth = project_points(
+        *(torch.from_numpy(value).double() for value in (points[:, :3], lidar2cam, cam2img)))
+    seen = in_view(pixels, depth, height, width, MIN_DEPTH)
+    return pixels[seen].numpy(), depth[seen].numpy(), points[seen.numpy(), 3]
 
 
 def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
