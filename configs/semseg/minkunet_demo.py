@@ -22,7 +22,11 @@ train_dataloader = dict(
 val_dataloader = dict(batch_size=2, dataset=dict(data_root=data_root))
 test_dataloader = dict(batch_size=2, dataset=dict(data_root=data_root))
 
-train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=600, val_interval=600)
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=400, val_interval=400)
+# Few steps: with AdamW's 1e-3 for all, a new head can hardly leave its initial weights.
+optim_wrapper = dict(
+    optimizer=dict(lr=2e-3),
+    paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=10.))))
 param_scheduler = [dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False)]
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=200),

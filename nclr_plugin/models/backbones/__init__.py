@@ -4,8 +4,9 @@ from mmengine.registry import MODELS
 from nclr_plugin.utils.optional import optional_import
 from .dgcnn import DGCNN
 from .image_branch import ResNetFPN
+from .input_spread import InputSpread
 
-__all__ = ['DGCNN', 'ResNetFPN', 'build_split_minkunet', 'build_split_resunet',
+__all__ = ['DGCNN', 'InputSpread', 'ResNetFPN', 'build_split_minkunet', 'build_split_resunet',
            'build_split_sparse_encoder', 'build_split_spvcnn']
 
 

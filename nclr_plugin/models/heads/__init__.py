@@ -2,6 +2,7 @@
 from mmengine.registry import MODELS
 
 from nclr_plugin.utils.optional import optional_import
+from .content_head import ContentHead
 from .contrastive_head import ContrastiveHead
 from .direction_head import DirectionHead
 from .matching_head import MatchingHead
@@ -9,8 +10,8 @@ from .offset_head import OffsetHead
 from .overlap_head import OverlapHead
 from .pose_head import PoseHead
 
-__all__ = ['ContrastiveHead', 'DirectionHead', 'MatchingHead', 'OffsetHead', 'OverlapHead',
-           'PoseHead', 'build_lovasz_minkunet_head']
+__all__ = ['ContentHead', 'ContrastiveHead', 'DirectionHead', 'MatchingHead', 'OffsetHead',
+           'OverlapHead', 'PoseHead', 'build_lovasz_minkunet_head']
 
 
 @MODELS.register_module(name='LovaszMinkUNetHead')

@@ -33,6 +33,7 @@ class Features(NamedTuple):
         pixel_logits: (V, H', W'); ``None`` likewise.
         seen: the voxels each view may see.
         direction: belief on the directions the views look in; ``None`` without that head.
+        encoded: both encoders' levels, before fusion; ``None`` where no loss needs them.
     """
     points: Tensor
     pixels: Tensor
@@ -40,6 +41,7 @@ class Features(NamedTuple):
     pixel_logits: Optional[Tensor]
     seen: ViewPoints
     direction: Optional[Direction]
+    encoded: Optional[Tuple[list, List[Tensor]]] = None
 
 
 class GroundTruth(NamedTuple):

@@ -30,8 +30,11 @@ class NCLR(CalibrationModel):
         fusion: Config of :class:`~nclr_plugin.models.necks.CrossModalFusion`; channels are
             filled in here, as in the heads.
         matching_head, overlap_head, direction_head, pose_head: Configs of the heads.
-        loss_weights: lambda_f, lambda_o and lambda_p as ``feature``, ``overlap``, ``pose``, and
-            the weight of the direction's cross-entropy as ``direction``.
+        content_head: Config of :class:`~nclr_plugin.models.heads.ContentHead`, for features that
+            are to be of use without an image; ``None``: as in the paper.
+        loss_weights: lambda_f, lambda_o and lambda_p as ``feature``, ``overlap``, ``pose``, the
+            weight of the direction's cross-entropy as ``direction``, that of the content
+            head's Eq. 1 as ``content``.
         num_outside: Points outside the view sampled as further negatives of pixels.
         kwargs: Of :class:`~nclr_plugin.models.pretrainers.base.CalibrationModel`.
     """
@@ -44,6 +47,7 @@ class NCLR(CalibrationModel):
                  overlap_head: Optional[dict] = None,
                  direction_head: Optional[dict] = None,
                  pose_head: Optional[dict] = None,
+                 content_head: Optional[dict] = None,
                  loss_weights: Optional[Dict[str, float]] = None,
                  num_outside: int = 1024,
                  **kwargs: Any) -> None:
@@ -59,6 +63,7 @@ class NCLR(CalibrationModel):
             point_channels=self.point_backbone.out_channels,
             pixel_channels=self.image_branch.out_channels)
         self.matching_head = MODELS.build(dict(**channels, **matching_head))
+        self.content_head = content_head and MODELS.build(dict(**channels, **content_head))
         self.build_heads(
             channels,
             dict(
@@ -66,7 +71,8 @@ class NCLR(CalibrationModel):
                 pixel_channels=self.image_branch.level_channels[DIRECTION_LEVEL]),
             overlap_head, direction_head, pose_head)
         self.loss_weights = {
-            **dict(feature=1., overlap=.5, pose=.2, direction=.5), **(loss_weights or {})}
+            **dict(feature=1., overlap=.5, pose=.2, direction=.5, content=.5),
+            **(loss_weights or {})}
         self.num_outside = num_outside
 
     def extract_features(self, inputs: dict) -> Features:
@@ -78,14 +84,15 @@ class NCLR(CalibrationModel):
 
         direction = self.direction(inputs, levels[DIRECTION_LEVEL], maps[DIRECTION_LEVEL])
         bottleneck = levels[-1].indices
-        fused_points, maps[-1] = self.fusion(
+        fused_points, fused_map = self.fusion(
             levels[-1].features, voxels.centres(bottleneck, self.point_backbone.stride),
             bottleneck[:, 0].long(), maps[-1], self.column_codes(inputs, maps[-1], direction),
             views, batch_size)
 
         point_feats = self.point_backbone.decode(levels, fused_points)
-        pixel_feats = self.image_branch.decode(maps)
-        return self.compare(inputs, point_feats, pixel_feats, direction)
+        pixel_feats = self.image_branch.decode([*maps[:-1], fused_map])
+        features = self.compare(inputs, point_feats, pixel_feats, direction)
+        return features._replace(encoded=(levels, maps))
 
     def direction(self, inputs: dict, level: Any, pixel_map: Tensor) -> Optional[Direction]:
         """Which way the views look, from a level of the point encoder and one of the image's."""
@@ -102,18 +109,17 @@ class NCLR(CalibrationModel):
     def loss(self, inputs: dict, features: Features) -> Dict[str, Tensor]:
         """Section 3.6: lambda_f L_f + lambda_o L_o + lambda_p L_p, as a dict of weighted terms."""
         truth = self.ground_truth(inputs, features)
-        losses = self.feature_loss(inputs, features, truth)
-        weight = self.loss_weights
-        losses = {name: weight['feature'] * value for name, value in losses.items()}
+        losses = self.feature_losses(inputs, features, truth)
         losses.update(self.overlap_and_direction_losses(inputs, features, truth))
-        if weight['pose'] * self.pose_loss_scale > 0:
-            losses['loss_pose'] = weight['pose'] * self.pose_loss_scale * self.pose_loss(
+        weight = self.loss_weights['pose']
+        if weight * self.pose_loss_scale > 0:
+            losses['loss_pose'] = weight * self.pose_loss_scale * self.pose_loss(
                 inputs, features)
         return losses
 
-    def feature_loss(self, inputs: dict, features: Features,
-                     truth: GroundTruth) -> Dict[str, Tensor]:
-        """Eq. 1 in both directions, on points sampled inside the true overlap."""
+    def feature_losses(self, inputs: dict, features: Features,
+                       truth: GroundTruth) -> Dict[str, Tensor]:
+        """Weighted Eq. 1, both ways, on points sampled inside the true overlap; the content's."""
         drawn, valid = sample_columns(truth.visible, self.num_samples)
         logits, distance, cell, valid = self.pairs(inputs, features, truth, drawn, valid)
         margin = self.negative_margin * self.image_branch.stride
@@ -124,11 +130,23 @@ class NCLR(CalibrationModel):
         anchors = features.pixels.gather(
             1, cell[..., None].expand(-1, -1, features.pixels.shape[-1]))
         outside_logits = self.matching_head.logits(outside, anchors).transpose(1, 2)
-        return dict(
-            loss_point=point_to_pixel_loss(logits, cell, distance, valid, margin),
-            loss_pixel=pixel_to_point_loss(
+        weight = self.loss_weights['feature']
+        losses = dict(
+            loss_point=weight * point_to_pixel_loss(logits, cell, distance, valid, margin),
+            loss_pixel=weight * pixel_to_point_loss(
                 columns_of(logits, cell), columns_of(distance, cell), valid,
                 outside_logits, outside_valid, margin))
+        if self.content_head is not None:
+            levels, maps = features.encoded
+            points = self.point_backbone.decode(levels, levels[-1].features)
+            logits = self.content_head(points[features.seen.voxel.gather(1, drawn)],
+                                       self.image_branch.decode(maps))
+            losses['loss_content'] = self.loss_weights['content'] * (
+                point_to_pixel_loss(logits, cell, distance, valid, margin) +
+                pixel_to_point_loss(
+                    columns_of(logits, cell), columns_of(distance, cell), valid,
+                    outside_logits[:, :, :0], outside_valid[:, :0], margin))
+        return losses
 
     def pose_loss(self, inputs: dict, features: Features) -> Tensor:
         """Eq. 4-7: soft matches of points in the predicted overlap, EPnP, Huber loss."""

@@ -55,6 +55,26 @@ def test_table_6_switches(config, batch):
     sum(run(model, batch, 'loss')[0].values()).backward()
 
 
+def test_content_is_told_without_fusion_and_camera(config, batch):
+    config['content_head'] = dict(type='ContentHead')
+    config['loss_weights'] = dict(feature=0., overlap=0., direction=0., pose=0., content=2.)
+    model = build(config)
+    losses, data = run(model, batch, 'loss')
+    sum(losses.values()).backward()
+    trained = {n.split('.')[0] for n, p in model.named_parameters()
+               if p.grad is not None and p.grad.abs().sum() > 0}
+    assert trained == {'content_head', 'point_backbone', 'image_branch'}
+
+    features = model.extract_features(data['inputs'])
+    truth = model.ground_truth(data['inputs'], features)
+    seen = []
+    for points in (data['inputs']['voxels'].points, 0.):
+        data['inputs']['voxels'].points[:] = points
+        torch.manual_seed(0)
+        seen.append(model.feature_losses(data['inputs'], features, truth)['loss_content'])
+    torch.testing.assert_close(*seen, msg='positions must not tell a point')
+
+
 def test_sectors_lie_where_the_camera_sees_them(config, batch):
     """Points in the middle of each sector, projected by OpenCV's convention."""
     model = build(config)

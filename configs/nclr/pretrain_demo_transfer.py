@@ -1,0 +1,6 @@
+"""pretrain_demo.py for weights that are to be fine-tuned: points are also told by what they are."""
+_base_ = ['./pretrain_demo.py']
+model = dict(
+    point_backbone=dict(
+        init_cfg=dict(type='InputSpread', layer='conv_input.0.0', spread=(float('inf'), float('inf'), 1., 0.3))),
+    content_head=dict(type='ContentHead'))

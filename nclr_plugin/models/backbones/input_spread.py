@@ -1,0 +1,47 @@
+"""First layers that see all of their inputs: ``init_cfg=dict(type='InputSpread', ...)``."""
+from __future__ import annotations
+
+from typing import Sequence
+
+import torch
+from mmengine.model import update_init_info
+from mmengine.registry import WEIGHT_INITIALIZERS
+from torch import nn
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class InputSpread:
+    """Divide a layer's initial weights by how widely its inputs spread.
+
+    Hosts feed metres and reflectance as they are. In a first layer initialised as if its inputs were
+    alike, x and y of some tens of metres drown height and intensity, which BatchNorm then scales
+    down to nothing; and as AdamW moves all weights alike, they drown them again after training.
+    Channels of infinite spread are left out: their weights are zero and have no gradient, so that
+    the pretrained network does not look at them. In a downstream network, whose parameters,
+    names and inputs are the same, they start at zero and are trained as all others.
+
+    Args:
+        layer: Name of the layer, whose weight has the input's channels last, as spconv's have.
+        spread: For each input channel about its standard deviation.
+
+    Raises:
+        AttributeError: The module has no such layer.
+        ValueError: The layer has another number of inputs.
+    """
+
+    def __init__(self, layer: str, spread: Sequence[float]) -> None:
+        self.layer = layer
+        self.spread = tuple(spread)
+
+    def __call__(self, module: nn.Module) -> None:
+        """Scale the weights that a fresh module has."""
+        weight = module.get_submodule(self.layer).weight
+        if weight.shape[-1] != len(self.spread):
+            raise ValueError(f'InputSpread: {type(module).__name__}.{self.layer} has '
+                             f'{weight.shape[-1]} inputs, but spread has {len(self.spread)} values.')
+        factor = 1 / weight.new_tensor(self.spread)
+        with torch.no_grad():
+            weight *= factor
+        weight.register_hook(lambda grad: grad * (factor > 0).to(grad))
+        if hasattr(module, '_params_init_info'):
+            update_init_info(module, init_info=f'InputSpread: {self.layer} over {self.spread}')

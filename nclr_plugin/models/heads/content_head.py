@@ -1,0 +1,45 @@
+"""Contrast of what points and pixels show, without any position (beside the paper's Eq. 1)."""
+from __future__ import annotations
+
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@MODELS.register_module()
+class ContentHead(BaseModule):
+    """Compares features that were decoded without fusion.
+
+    Once fusion knows which way the camera looks, where a point lies tells which pixel shows it, and
+    the matches of Eq. 1 can be right without a look at the surface. A downstream network has
+    neither fusion nor camera. This head sees of a point what the downstream network computes for it,
+    and no position: a point can only be told by what it is.
+
+    Args:
+        point_channels, pixel_channels: Channels of the decoded features.
+        embed_dims: Channels in which they are compared, by cosine.
+        temperature: Of the softmax.
+    """
+
+    def __init__(self,
+                 point_channels: int,
+                 pixel_channels: int,
+                 embed_dims: int = 64,
+                 temperature: float = 0.07,
+                 init_cfg: dict = None) -> None:
+        super().__init__(init_cfg)
+        self.point_proj = _projection(point_channels, embed_dims)
+        self.pixel_proj = _projection(pixel_channels, embed_dims)
+        self.temperature = temperature
+
+    def forward(self, points: Tensor, pixels: Tensor) -> Tensor:
+        """Logits (V, K, H' W') of points (V, K, C_P) and maps (V, C_I, H', W'), float32."""
+        points = F.normalize(self.point_proj(points).float(), dim=-1)
+        pixels = F.normalize(self.pixel_proj(pixels.flatten(2).transpose(1, 2)).float(), dim=-1)
+        return (points / self.temperature) @ pixels.transpose(1, 2)
+
+
+def _projection(in_channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(in_channels, out_channels), nn.ReLU(), nn.Linear(out_channels, out_channels))
