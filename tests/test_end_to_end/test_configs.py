@@ -6,7 +6,8 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import (DATA_SAMPLERS, DATASETS, HOOKS, LOOPS, METRICS, MODELS,
                                OPTIM_WRAPPERS, OPTIMIZERS, PARAM_SCHEDULERS, TASK_UTILS,
-                               TRANSFORMS, VISBACKENDS, VISUALIZERS, init_default_scope)
+                               TRANSFORMS, VISBACKENDS, VISUALIZERS, WEIGHT_INITIALIZERS,
+                               init_default_scope)
 
 from nclr_plugin.engine import launcher
 
@@ -22,8 +23,8 @@ def types(node, registry):
     if isinstance(node, dict):
         if isinstance(node.get('type'), str):
             yield node['type'], registry
-        for value in node.values():
-            yield from types(value, registry)
+        for key, value in node.items():
+            yield from types(value, WEIGHT_INITIALIZERS if key == 'init_cfg' else registry)
     elif isinstance(node, (list, tuple)):
         for value in node:
             yield from types(value, registry)

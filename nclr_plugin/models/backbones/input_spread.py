@@ -1,7 +1,7 @@
 """First layers that see all of their inputs: ``init_cfg=dict(type='InputSpread', ...)``."""
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Optional, Sequence
 
 import torch
 from mmengine.model import update_init_info
@@ -16,20 +16,20 @@ class InputSpread:
     Hosts feed metres and reflectance as they are. In a first layer initialised as if its inputs were
     alike, x and y of some tens of metres drown height and intensity, which BatchNorm then scales
     down to nothing; and as AdamW moves all weights alike, they drown them again after training.
-    Channels of infinite spread are left out: their weights are zero and have no gradient, so that
+    Channels without a spread are left out: their weights are zero and have no gradient, so that
     the pretrained network does not look at them. In a downstream network, whose parameters,
     names and inputs are the same, they start at zero and are trained as all others.
 
     Args:
         layer: Name of the layer, whose weight has the input's channels last, as spconv's have.
-        spread: For each input channel about its standard deviation.
+        spread: For each input channel about its standard deviation; ``None``: it is left out.
 
     Raises:
         AttributeError: The module has no such layer.
         ValueError: The layer has another number of inputs.
     """
 
-    def __init__(self, layer: str, spread: Sequence[float]) -> None:
+    def __init__(self, layer: str, spread: Sequence[Optional[float]]) -> None:
         self.layer = layer
         self.spread = tuple(spread)
 
@@ -39,7 +39,7 @@ class InputSpread:
         if weight.shape[-1] != len(self.spread):
             raise ValueError(f'InputSpread: {type(module).__name__}.{self.layer} has '
                              f'{weight.shape[-1]} inputs, but spread has {len(self.spread)} values.')
-        factor = 1 / weight.new_tensor(self.spread)
+        factor = weight.new_tensor([1 / std if std else 0. for std in self.spread])
         with torch.no_grad():
             weight *= factor
         weight.register_hook(lambda grad: grad * (factor > 0).to(grad))
