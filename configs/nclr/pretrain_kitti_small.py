@@ -3,7 +3,7 @@
 Object frames of NCLR_KITTI_ROOT and a sequence of NCLR_SKITTI_ROOT are trained on together; four
 object frames are left out for the evaluation, each placed 15 times.
 """
-_base_ = ['./pretrain_demo.py', '../_base_/kitti_small.py']
+_base_ = ['./pretrain_demo_transfer.py', '../_base_/kitti_small.py']
 
 train_pipeline = _base_.train_pipeline[:-3] + _base_.pop('window')
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
