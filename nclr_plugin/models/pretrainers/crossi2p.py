@@ -210,6 +210,7 @@ class CrossI2P(CalibrationModel):
         pixel_feats = pixel_feats + nn.functional.interpolate(
             self.pixel_out(superpixels), size=pixel_feats.shape[-2:], mode='bilinear',
             align_corners=False)
+        # All but `encoded`, in whose place are what the encoders say here.
         *features, _ = self.compare(inputs, point_feats, pixel_feats, direction)
         return Registration(*features, graph, groups, encoded_superpoints, encoded_superpixels,
                             coarse_points, coarse_pixels)
