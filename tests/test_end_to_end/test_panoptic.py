@@ -14,21 +14,29 @@ TINY = {
     'model.backbone.decoder_channels': '(16,8,8)',
     'model.decode_head.channels': 8,
     'model.offset_head.channels': 8,
-    'train_cfg.max_epochs': 2,
-    'train_cfg.val_interval': 2,
+    'train_cfg.max_iters': 4,
+    'train_cfg.val_interval': 4,
+    'param_scheduler.0.end': 1,
+    'param_scheduler.1.begin': 1,
+    'default_hooks.logger.interval': 1,
+    'default_hooks.checkpoint.interval': 2,
+    'default_hooks.checkpoint.max_keep_ckpts': 5,
+}
+TINY_EPOCHS = {
+    'train_cfg.max_epochs': 1,
+    'train_cfg.val_interval': 1,
     'param_scheduler.0.end': 1,
     'param_scheduler.1.begin': 1,
     'param_scheduler.1.end': 2,
     'default_hooks.checkpoint.interval': 1,
-    'default_hooks.checkpoint.max_keep_ckpts': 5,
 }
 FIGURES = ('pq', 'pq_dagger', 'sq_mean', 'rq_mean', 'miou')
 
 
 def losses_of(text):
-    """{(epoch, iteration): [cross-entropy, Lovasz, offset loss]} of a log."""
-    return {(int(epoch), int(step)): [float(loss) for loss in losses] for epoch, step, *losses in
-            re.findall(r'Epoch\(train\) \[(\d)]\[(\d)/2].* loss_ce: (\S+)  loss_lovasz: (\S+)  '
+    """{iteration: [cross-entropy, Lovasz, offset loss]} of a log."""
+    return {int(step): [float(loss) for loss in losses] for step, *losses in
+            re.findall(r'Iter\(train\) \[ *(\d)/4].* loss_ce: (\S+)  loss_lovasz: (\S+)  '
                        r'loss_offset: (\S+)', text)}
 
 
@@ -43,20 +51,20 @@ def demo(make_world, in_process, monkeypatch, on_cpu):
 def test_train_resume_and_test(run, demo, tmp_path, log):
     _, options = demo
     run('train', CONFIG, '--work-dir', tmp_path / 'whole', tiny=False, options=options)
-    trained = tmp_path / 'whole' / 'epoch_2.pth'
+    trained = tmp_path / 'whole' / 'iter_4.pth'
     text = log(tmp_path / 'whole')
     for figure in FIGURES:
         assert re.search(rf' {figure}: \d', text), figure
     whole = losses_of(text)
-    assert sorted(whole) == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    assert sorted(whole) == [1, 2, 3, 4]
 
     part = tmp_path / 'part'
     part.mkdir()
-    shutil.copy(tmp_path / 'whole' / 'epoch_1.pth', part)
-    (part / 'last_checkpoint').write_text(str(part / 'epoch_1.pth'))
+    shutil.copy(tmp_path / 'whole' / 'iter_2.pth', part)
+    (part / 'last_checkpoint').write_text(str(part / 'iter_2.pth'))
     run('train', CONFIG, '--work-dir', part, '--resume', tiny=False, options=options)
     resumed = losses_of(log(part))
-    assert sorted(resumed) == [(2, 1), (2, 2)]
+    assert sorted(resumed) == [3, 4]
     # Weights, optimizer and schedule go on; the host draws other augmentations.
     for step, losses in resumed.items():
         assert losses == pytest.approx(whole[step], rel=0.2), step
@@ -93,12 +101,12 @@ def test_two_processes(run, demo, tmp_path):
     root, options = demo
     result = run.process(
         'train', CONFIG, '--work-dir', tmp_path / 'two', '--launcher', 'pytorch', tiny=False,
-        options={**options, 'train_dataloader.batch_size': 1, 'train_cfg.max_epochs': 1,
-                 'train_cfg.val_interval': 1},
+        options={**options, 'train_dataloader.batch_size': 1, 'train_cfg.max_iters': 2,
+                 'train_cfg.val_interval': 2},
         python=('-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2'),
         variables={'NCLR_DEMO_ROOT': str(root)})
     assert result.returncode == 0, result.stderr[-3000:]
-    assert (tmp_path / 'two' / 'epoch_1.pth').is_file()
+    assert (tmp_path / 'two' / 'iter_2.pth').is_file()
     assert ' pq_dagger: ' in result.stdout
 
 
@@ -110,10 +118,9 @@ def test_mini_set_of_nuscenes(run, make_world, in_process, tmp_path, monkeypatch
     monkeypatch.setenv('NCLR_LR', '0.001')
     run('train', 'configs/panoptic/minkunet34_nuscenes_mini.py', '--work-dir', tmp_path / 'run',
         tiny=False, options={
-            **in_process, **{name: value for name, value in TINY.items() if 'model' not in name},
+            **in_process, **TINY_EPOCHS,
             'model.data_preprocessor.voxel_layer.voxel_size': '[.2,.2,.2]',
-            'model.backbone.encoder_blocks': '[1,1,1,1]', 'train_cfg.val_interval': 1,
-            'train_cfg.max_epochs': 1,
+            'model.backbone.encoder_blocks': '[1,1,1,1]',
             'train_dataloader.batch_size': 2, 'optim_wrapper.accumulative_counts': 1,
             'default_hooks.pictures.type': 'PanopticPictureHook',
             'default_hooks.pictures.out_dir': tmp_path / 'pictures',
