@@ -16,7 +16,7 @@ from .layouts import looks_like_spconv1, to_spconv2
 from .loading import LoadReport, read_state_dict
 from .parts import bev_name, is_point_backbone, is_sparse_encoder, names_of_complete
 from .stem import second_stem_layer
-from .voxels import config_of_checkpoint
+from .voxels import config_of_checkpoint, voxels_of_checkpoint
 
 
 def export_backbone(checkpoint: str, to: str, out: str, min_match: float = 1.0) -> LoadReport:
@@ -58,6 +58,8 @@ def export_backbone(checkpoint: str, to: str, out: str, min_match: float = 1.0) 
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     if to == 'openpcdet':
         content = _for_openpcdet(points, bev)
+        voxels = voxels_of_checkpoint(checkpoint)
+        content['model_state'].update(voxels.tensors() if voxels else {})
     else:
         content = _for_mmdet3d(points, bev)
         text = config_of_checkpoint(checkpoint)

@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import logging
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
-from torch import nn
+from torch import Tensor, nn
 
 
 class Voxels(NamedTuple):
@@ -15,23 +16,37 @@ class Voxels(NamedTuple):
     size: Tuple[float, ...]
     range: Optional[Tuple[float, ...]]
 
+    def tensors(self) -> Dict[str, Tensor]:
+        """What a ``model_state`` of OpenPCDet carries, beside what the host's detectors read."""
+        values = dict(voxel_size=self.size, point_cloud_range=self.range)
+        return {name: torch.tensor(_numbers(value)) for name, value in values.items()
+                if value is not None}
+
 
 def warn_of_other_voxels(detector: nn.Module, checkpoint: str) -> None:
     """Warn, with both values, if an encoder was pretrained on other voxels or heights.
+
+    Args:
+        detector: Of mmdet3d, with a voxelising data preprocessor; others are left alone.
+        checkpoint: See :func:`warn_of_difference`.
+    """
+    layer = getattr(getattr(detector, 'data_preprocessor', None), 'voxel_layer', None)
+    if layer is not None:
+        warn_of_difference(checkpoint, Voxels(layer.voxel_size, layer.point_cloud_range))
+
+
+def warn_of_difference(checkpoint: str, own: Voxels) -> None:
+    """Warn, with both values, if a checkpoint's voxels or heights are not a detector's own.
 
     An encoder's weights fit any voxel size and range, but mean something for one size only, and
     its last layers for one range of heights. On the ground plane it is the same everywhere, so
     that the detectors' range ahead and one to all sides do not contradict each other.
 
     Args:
-        detector: Of mmdet3d, with a voxelising data preprocessor; others are left alone.
-        checkpoint: Of mmengine. Files without a config, such as OpenPCDet's, tell no voxels.
+        checkpoint: A file or URL that mmengine's loader knows.
+        own: Of the detector.
     """
-    layer = getattr(getattr(detector, 'data_preprocessor', None), 'voxel_layer', None)
-    if layer is None:
-        return
-    own = Voxels(_numbers(layer.voxel_size), _numbers(layer.point_cloud_range))
-    trained = voxels_of_checkpoint(checkpoint)
+    own, trained = Voxels(*map(_numbers, own)), voxels_of_checkpoint(checkpoint)
     if trained is None:
         print_log(f"{checkpoint} does not tell which voxels it was trained on; this detector's are "
                   f'{own.size} m in the range {own.range}.', 'current')
@@ -39,22 +54,27 @@ def warn_of_other_voxels(detector: nn.Module, checkpoint: str) -> None:
     if not _close(trained.size, own.size):
         print_log(f'{checkpoint} was trained on voxels of {trained.size} m, this detector has '
                   f'voxels of {own.size} m: pretrain with those, by '
-                  'model.data_preprocessor.voxel_size.', 'current', logging.WARNING)
+                  "model.data_preprocessor.voxel_size (OpenPCDet: DATA_PROCESSOR's VOXEL_SIZE).",
+                  'current', logging.WARNING)
     if trained.range and not _close(trained.range[2::3], own.range[2::3]):
         print_log(f'{checkpoint} was trained on the range {trained.range}, this detector has '
                   f'{own.range}, from another height or up to another: pretrain with its heights, '
-                  "by RangeCrop's point_cloud_range.", 'current', logging.WARNING)
+                  "by RangeCrop's point_cloud_range (OpenPCDet: POINT_CLOUD_RANGE).", 'current',
+                  logging.WARNING)
 
 
 def voxels_of_checkpoint(checkpoint: str) -> Optional[Voxels]:
-    """Read from the config in a checkpoint's ``meta`` what it was trained on; ``None``: no word.
+    """Read from a checkpoint what it was trained on; ``None``: no word.
 
     Args:
-        checkpoint: Of an NCLR run or a voxel-based network of mmdet3d.
+        checkpoint: Of an NCLR run in either host, of ``tools/export_backbone.py`` or of a
+            voxel-based network of mmdet3d.
     """
     text = config_of_checkpoint(checkpoint)
     if text is None:
-        return None
+        state = _entry(checkpoint, 'model_state')
+        return Voxels(_numbers(state['voxel_size']), _numbers(state['point_cloud_range'])) \
+            if {'voxel_size', 'point_cloud_range'} <= state.keys() else None
     config = Config.fromstring(text, '.py')
     preprocessor = config.get('model', {}).get('data_preprocessor') or {}
     layer = preprocessor.get('voxel_layer', preprocessor)
@@ -74,14 +94,19 @@ def config_of_checkpoint(checkpoint: str) -> Optional[str]:
     Args:
         checkpoint: A file or URL that mmengine's loader knows.
     """
-    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
-    meta = content.get('meta') if isinstance(content, dict) else None
-    text = meta.get('cfg') if isinstance(meta, dict) else None
+    text = _entry(checkpoint, 'meta').get('cfg')
     return text if isinstance(text, str) else None
 
 
+def _entry(checkpoint: str, name: str) -> dict:
+    """A dictionary of a checkpoint; an empty one where it has none of this name."""
+    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
+    entry = content.get(name) if isinstance(content, dict) else None
+    return entry if isinstance(entry, dict) else {}
+
+
 def _numbers(values: Sequence[float]) -> Tuple[float, ...]:
-    return tuple(round(float(value), 6) for value in values)
+    return tuple(round(float(value), 4) for value in values)  # single precision in OpenPCDet
 
 
 def _close(first: Sequence[float], second: Sequence[float]) -> bool:

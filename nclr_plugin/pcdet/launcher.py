@@ -1,16 +1,20 @@
 """OpenPCDet's command lines, run as they are, with this project's parts registered."""
 from __future__ import annotations
 
+import argparse
+import copy
 import importlib
 import os
 import runpy
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Callable, List, Optional, Sequence
 
 from nclr_plugin.datasets.errors import DataLayoutError
 from nclr_plugin.engine.launcher import one_line_errors
 from .host import find_openpcdet
+from .pretrained_model import check_pretrained_model
 from .registration import register
 
 PATH_FLAGS = ('--cfg_file', '--ckpt', '--pretrained_model', '--ckpt_dir')
@@ -42,7 +46,22 @@ def run_tool(name: str, argv: Optional[Sequence[str]] = None) -> None:
         sys.argv = [str(script), *argv]
         sys.path.insert(0, str(tools))  # its scripts import each other
         os.chdir(tools)
+        if name == 'train':
+            _check_pretrained_model(argv, config)
         runpy.run_path(str(script), run_name='__main__')
+
+
+def _check_pretrained_model(argv: Sequence[str], host_config: ModuleType) -> None:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument('--cfg_file')
+    parser.add_argument('--pretrained_model')
+    parser.add_argument('--set', nargs=argparse.REMAINDER, default=[])
+    args, _ = parser.parse_known_args(argv)
+    if args.cfg_file and args.pretrained_model:
+        config = copy.deepcopy(host_config.cfg)
+        host_config.cfg_from_yaml_file(args.cfg_file, config)
+        host_config.cfg_from_list(args.set, config)
+        check_pretrained_model(args.pretrained_model, config)
 
 
 def absolute_paths(argv: Sequence[str], start: Path) -> List[str]:

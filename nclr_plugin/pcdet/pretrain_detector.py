@@ -8,6 +8,7 @@ from mmengine.registry import MODELS
 from pcdet.models.detectors import Detector3DTemplate
 from torch import Tensor
 
+from nclr_plugin.checkpoints.voxels import Voxels
 from nclr_plugin.engine.hooks import PoseLossScheduleHook
 from nclr_plugin.utils.sparse import set_sparse_algorithm
 from . import image_branch, split_backbone  # noqa: F401, register what YAML names
@@ -20,7 +21,8 @@ class NCLRPretrain(Detector3DTemplate):
 
     The encoder is ``BACKBONE_3D``, built and named by the host, so that a checkpoint of
     pretraining serves as ``--pretrained_model`` of SECOND or PV-RCNN as it is: its keys are
-    ``backbone_3d.*``. All else is ``nclr.*``.
+    ``backbone_3d.*``. All else is ``nclr.*``, but for ``voxel_size`` and ``point_cloud_range``, which
+    a checkpoint tells.
 
     ``MODEL``:
 
@@ -50,6 +52,9 @@ class NCLRPretrain(Detector3DTemplate):
         if dataset.training:
             self.nclr.init_weights()
         self.loose_parameters = LooseParameters(self.nclr)
+        self._voxels = Voxels(dataset.voxel_size, dataset.point_cloud_range).tensors()
+        for name, tensor in self._voxels.items():
+            self.register_buffer(name, tensor)
         self._reported: Set[Tuple[str, str]] = set()
 
     def forward(self, batch_dict: Dict[str, Any]) -> Tuple[Any, ...]:
@@ -112,9 +117,10 @@ class NCLRPretrain(Detector3DTemplate):
 
     def _load_state_dict(self, model_state_disk: Dict[str, Tensor], *,
                          strict: bool = True) -> Tuple[dict, dict]:
-        """The host's, which also "succeeds" when nothing matches."""
-        state_dict, updated = super()._load_state_dict(model_state_disk, strict=strict)
-        if not updated:
+        """The host's, which also "succeeds" when nothing matches; the voxels stay this run's."""
+        state_dict, updated = super()._load_state_dict(
+            {**model_state_disk, **self._voxels}, strict=strict)
+        if not updated.keys() - self._voxels.keys():
             raise ValueError(
                 'The checkpoint has none of the tensors of NCLRPretrain: expected names such as '
                 f'{next(iter(state_dict))}, found {next(iter(model_state_disk), "an empty file")}.')

@@ -8,7 +8,9 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from nclr_plugin.checkpoints.voxels import voxels_of_checkpoint, warn_of_other_voxels
+from nclr_plugin.checkpoints import export_backbone
+from nclr_plugin.checkpoints.voxels import (Voxels, voxels_of_checkpoint,
+                                            warn_of_difference, warn_of_other_voxels)
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'nclr'
 KITTI = (0, -40, -3, 70.4, 40, 1)
@@ -72,6 +74,36 @@ def test_a_detector_of_the_host_tells_its_voxels_too(tmp_path):
     torch.save(dict(meta=dict(cfg=config.pretty_text), state_dict={}), path)
     voxels = voxels_of_checkpoint(str(path))
     assert voxels.size == (0.05, 0.05, 0.1) and voxels.range == KITTI
+
+
+def test_a_built_detector_of_mmdet3d_is_compared(checkpoint, warnings):
+    pytest.importorskip('mmdet3d')
+    from mmengine.registry import MODELS, init_default_scope
+    config = Config.fromfile(str(CONFIGS.parent / 'detection' / 'second_kitti.py'))
+    init_default_scope(config.default_scope)
+    name = checkpoint('pretrain_nuscenes_centerpoint')
+    warn_of_other_voxels(MODELS.build(config.model), name)
+    size, heights = warnings
+    assert '(0.1, 0.1, 0.2) m, this detector has voxels of (0.05, 0.05, 0.1) m' in size
+    assert '51.2, 3.0), this detector has (0.0, -40.0, -3.0, 70.4, 40.0, 1.0)' in heights
+
+
+def test_openpcdets_files_tell(sparse_encoder, tmp_path, warnings):
+    """Of its pretraining; and exported for it, of a run here."""
+    wide = (-51.2, -51.2, -3, 51.2, 51.2, 1)
+    path = str(tmp_path / 'checkpoint_epoch_1.pth')
+    torch.save(dict(model_state=Voxels((0.05, 0.05, 0.1), wide).tensors()), path)
+    assert voxels_of_checkpoint(path) == ((0.05, 0.05, 0.1), wide)
+    text = Config.fromfile(str(CONFIGS / 'pretrain_skitti_voxelnet.py'),
+                           import_custom_modules=False).pretty_text
+    torch.save(dict(meta=dict(cfg=text), state_dict=sparse_encoder().state_dict()), path)
+    exported = str(tmp_path / 'exported.pth')
+    export_backbone(path, 'openpcdet', exported)
+    assert voxels_of_checkpoint(exported) == ((0.05, 0.05, 0.1), wide)
+    warn_of_difference(exported, Voxels((0.05, 0.05, 0.1), KITTI))
+    assert warnings == []
+    warn_of_difference(exported, Voxels((0.1, 0.1, 0.1), KITTI))
+    assert len(warnings) == 1 and '(0.05, 0.05, 0.1) m' in warnings[0]
 
 
 def test_files_that_do_not_tell_pass(tmp_path, warnings):

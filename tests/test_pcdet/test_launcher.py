@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from nclr_plugin.pcdet.launcher import absolute_paths, config_loader
 
@@ -50,12 +51,25 @@ def test_missing_configs_are_named(tmp_path, write_files):
 
 CHECKOUT = {
     'pcdet/__init__.py': '',
-    'pcdet/config.py': 'def merge_new_config(config, new):\n    config.update(new)\n'
-                       'def cfg_from_yaml_file(cfg_file, config):\n    raise AssertionError\n',
+    'pcdet/config.py': 'cfg = {}\n'
+                       'def merge_new_config(config, new):\n    config.update(new)\n'
+                       'def cfg_from_yaml_file(cfg_file, config):\n    raise AssertionError\n'
+                       'def cfg_from_list(pairs, config):\n'
+                       '    config["CLASS_NAMES"] = pairs[1:]\n',
     'pcdet/datasets/__init__.py': 'class DatasetTemplate: pass\n__all__ = {"Host": 1}',
     'pcdet/models/__init__.py': '',
     'pcdet/models/detectors/__init__.py':
-        'from torch import nn\nclass Detector3DTemplate(nn.Module): pass\n__all__ = {"Host": 1}',
+        '''
+from torch import nn
+class Detector3DTemplate(nn.Module):
+    def __init__(self, model_cfg, num_class, dataset):
+        super().__init__()
+        assert num_class == 1 and dataset.grid_size.tolist() == [1408, 1600, 40]
+        self.features = dataset.point_feature_encoder.num_point_features
+    def build_networks(self):
+        self.backbone_3d = nn.Linear(self.features, 2)
+__all__ = {"Host": 1}
+''',
     'tools/test.py': 'WHOSE = "the tool beside it"',
     'tools/train.py': '''
 import os, sys
@@ -97,3 +111,50 @@ def test_ends_with_one_sentence_without_openpcdet(tmp_path):
     assert done.returncode == 1
     assert done.stderr.strip().startswith('FileNotFoundError: OPENPCDET_ROOT is')
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+SECOND = '''
+CLASS_NAMES: []
+DATA_CONFIG:
+    POINT_CLOUD_RANGE: [0, -40, -3, 70.4, 40, 1]
+    POINT_FEATURE_ENCODING: {used_feature_list: [x, y, z, intensity]}
+    DATA_PROCESSOR: [{NAME: shuffle}, {NAME: voxels, VOXEL_SIZE: [0.05, 0.05, 0.1]}]
+MODEL: {BACKBONE_3D: {NAME: VoxelBackBone8x}}
+'''
+
+
+@pytest.fixture
+def train_second(tmp_path, write_files):
+    """Trains a detector of the made-up host from a checkpoint."""
+    pytest.importorskip('spconv')
+    host = write_files(tmp_path / 'host', CHECKOUT)
+    write_files(tmp_path, {'second.yaml': SECOND})
+
+    def run(checkpoint):
+        torch.save(checkpoint, tmp_path / 'w.pth')
+        return _run(tmp_path, '--cfg_file', 'second.yaml', '--pretrained_model', 'w.pth', '--set',
+                    'CLASS_NAMES', 'Car', OPENPCDET_ROOT=str(host))
+
+    return run
+
+
+def test_a_checkpoint_without_the_encoder_ends_with_one_sentence(train_second):
+    done = train_second(dict(meta={}, state_dict={
+        'backbone.conv_input.0.0.weight': torch.zeros(1)}))
+    assert done.returncode == 1 and not done.stdout
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "w.pth: expected 'model_state' with backbone_3d.*" in done.stderr
+    assert 'found a MinkUNet' in done.stderr
+
+
+def test_an_encoder_for_other_voxels_trains_with_a_warning(train_second):
+    state = dict(voxel_size=torch.tensor([.1, .1, .1]),
+                 point_cloud_range=torch.tensor([-51.2, -51.2, -3, 51.2, 51.2, 2]))
+    state.update({f'backbone_3d.{name}': tensor
+                  for name, tensor in torch.nn.Linear(4, 2).state_dict().items()})
+    done = train_second(dict(model_state=state))
+    assert done.returncode == 0, done.stderr
+    log = done.stdout + done.stderr
+    assert log.count('WARNING') == 2 and "'--pretrained_model'" in log
+    assert 'voxels of (0.1, 0.1, 0.1) m, this detector has voxels of (0.05, 0.05, 0.1) m' in log
+    assert '51.2, 2.0), this detector has (0.0, -40.0, -3.0, 70.4, 40.0, 1.0)' in log

@@ -1,0 +1,105 @@
+"""What OpenPCDet is given as ``--pretrained_model``, looked at before it trains."""
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, Dict
+
+import numpy as np
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor
+
+from nclr_plugin.checkpoints import PretrainedWeightsError, read_state_dict
+from nclr_plugin.checkpoints.key_maps import TORCHSPARSE, looks_like
+from nclr_plugin.checkpoints.layouts import fit_to_shape
+from nclr_plugin.checkpoints.voxels import Voxels, warn_of_difference
+
+PREFIX = 'backbone_3d.'
+ENCODERS = ('VoxelBackBone8x', 'VoxelResBackBone8x')
+
+
+def check_pretrained_model(checkpoint: str, config: Any) -> None:
+    """Refuse a file that does not fill the sparse encoder; warn if it is one for other voxels.
+
+    The host loads the tensors whose names and shapes fit, be it none, and trains.
+
+    Args:
+        checkpoint: The file.
+        config: The host's, expanded; detectors with another ``BACKBONE_3D``, or none, are left
+            alone.
+
+    Raises:
+        FileNotFoundError: No such file.
+        BrokenCheckpointError: torch cannot read the file.
+        PretrainedWeightsError: The file lacks tensors of the encoder, or has them in other shapes.
+    """
+    if (config['MODEL'].get('BACKBONE_3D') or {}).get('NAME') not in ENCODERS:
+        return
+    state = read_encoder(checkpoint)
+    data = config['DATA_CONFIG']
+    voxels = Voxels(next(step['VOXEL_SIZE'] for step in data['DATA_PROCESSOR']
+                         if 'VOXEL_SIZE' in step), data['POINT_CLOUD_RANGE'])
+    require_shapes(checkpoint, state, _build_encoder(config, voxels))
+    warn_of_difference(checkpoint, voxels)
+
+
+def read_encoder(checkpoint: str) -> Dict[str, Tensor]:
+    """The tensors of a file that the host would offer to the encoder, ``backbone_3d.*``.
+
+    Raises:
+        PretrainedWeightsError: There are none, or not where the host looks; see also
+            :func:`check_pretrained_model`.
+    """
+    tensors = read_state_dict(checkpoint)  # wherever they are
+    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
+    state = content.get('model_state') or {}
+    found = {name: tensor for name, tensor in state.items() if name.startswith(PREFIX)}
+    if not found:
+        known = looks_like(tensors)
+        advice = ('write one by python tools/export_backbone.py FILE --to openpcdet --out OUT'
+                  if 'detector' in known else 'take a checkpoint of a VoxelNet')
+        raise PretrainedWeightsError(
+            f"--pretrained_model {checkpoint}: expected 'model_state' with {PREFIX}*, the sparse "
+            f'encoder of this detector, found {known}, first names {list(tensors)[:2]}; {advice}')
+    return found
+
+
+def require_shapes(checkpoint: str, found: Dict[str, Tensor], own: Dict[str, Tensor]) -> None:
+    """Refuse an encoder that is not the detector's.
+
+    Args:
+        checkpoint: The file, for the message.
+        found: Tensors of the file; kernels of spconv 1 are permuted by the host.
+        own: Those of the detector.
+
+    Raises:
+        PretrainedWeightsError: Some are missing, or of other shapes.
+    """
+    wrong = [name for name, tensor in own.items() if name not in found or
+             fit_to_shape(found[name], tensor.shape, TORCHSPARSE) is None]
+    if wrong:
+        name = wrong[0]
+        shape = tuple(found[name].shape) if name in found else 'none'
+        raise PretrainedWeightsError(
+            f"--pretrained_model {checkpoint}: expected all {len(own)} tensors of this detector's "
+            f'encoder, found {len(wrong)} missing or of another shape, first {name}, '
+            f'{tuple(own[name].shape)} in the detector, {shape} in the file; pretrain with this '
+            "detector's BACKBONE_3D and used_feature_list")
+
+
+def _build_encoder(config: Any, voxels: Voxels) -> Dict[str, Tensor]:
+    """Tensors of the encoder that the host builds of a config."""
+    from pcdet.models.detectors import Detector3DTemplate
+    data = config['DATA_CONFIG']
+    limits = np.array(voxels.range, np.float32)
+    features = data['POINT_FEATURE_ENCODING']['used_feature_list']
+    detector = Detector3DTemplate(config['MODEL'], len(config['CLASS_NAMES']), SimpleNamespace(
+        class_names=config['CLASS_NAMES'],
+        point_feature_encoder=SimpleNamespace(num_point_features=len(features)),
+        point_cloud_range=limits,
+        voxel_size=voxels.size,
+        grid_size=np.round((limits[3:] - limits[:3]) / np.array(voxels.size)).astype(np.int64),
+        depth_downsample_factor=None))
+    detector.module_topology = ['vfe', 'backbone_3d']
+    detector.build_networks()
+    return {name: tensor for name, tensor in detector.state_dict().items()
+            if name.startswith(PREFIX)}
