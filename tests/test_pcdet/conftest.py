@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -31,6 +32,26 @@ def _write(root, files):
 def write_files():
     """Writes files {path: text} into a folder."""
     return _write
+
+
+def _as_openpcdet(info):
+    """An info as OpenPCDet writes it: cameras by their pose in the frame of the LiDAR."""
+    cams = {}
+    for name, image in info['images'].items():
+        cam2lidar = np.linalg.inv(np.asarray(image['lidar2cam']))
+        cams[name] = dict(
+            data_path=f"samples/{name}/{image['img_path']}",
+            camera_intrinsics=np.asarray(image['cam2img']),
+            sensor2lidar_rotation=cam2lidar[:3, :3],
+            sensor2lidar_translation=cam2lidar[:3, 3][None])
+    path = f"samples/LIDAR_TOP/{info['lidar_points']['lidar_path']}"
+    return dict(token=info['token'], lidar_path=path, cams=cams)
+
+
+@pytest.fixture
+def as_openpcdet():
+    """An info of mmdet3d's nuScenes infos as one of OpenPCDet's."""
+    return _as_openpcdet
 
 
 @pytest.fixture

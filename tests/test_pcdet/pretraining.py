@@ -75,6 +75,20 @@ for epoch in (0, 25, 27.5, 30, 50):
     model.global_step.fill_(int(epoch * len(train_set) / 2))
     report['pose_scales'].append(model._pose_loss_scale(2))
 
+# The pose loss alone, where the loop has left the schedule: at its end.
+weights = dict(model.nclr.loss_weights)
+model.nclr.loss_weights.update({name: 0. for name in weights if name != 'pose'})
+model.nclr.pose_head.max_reprojection_error = 1e3  # an untrained network's matches disagree
+optimizer.zero_grad()
+loss, logged, _ = step(model, dict(batch))
+loss.backward()
+gradient = torch.cat([p.grad.flatten() for p in model.backbone_3d.parameters()])
+report['pose_loss'] = [logged['loss_pose'], loss.item()]
+report['pose_gradient'] = float(gradient.abs().max())
+optimizer.step()
+report['finite_after_pose'] = all(bool(p.isfinite().all()) for p in model.parameters())
+model.nclr.loss_weights.update(weights)
+
 weight = model.nclr.loss_weights['direction']
 model.nclr.loss_weights['direction'] = float('nan')
 try:
@@ -107,4 +121,8 @@ try:
     model._load_state_dict({'foreign.weight': torch.zeros(1)}, strict=False)
 except ValueError as error:
     report['foreign'] = str(error)
+other = dict(model.state_dict(), voxel_size=torch.ones(3))
+model._load_state_dict(other, strict=True)
+report['voxels'] = [*model.state_dict()['voxel_size'].tolist(),
+                    *model.state_dict()['point_cloud_range'].tolist()]
 print(json.dumps(report))

@@ -12,25 +12,11 @@ def nuscenes(shared_data):
     return shared_data / 'nuscenes_frame'
 
 
-def _as_openpcdet(info):
-    """An info as OpenPCDet writes it: cameras by their pose in the frame of the LiDAR."""
-    cams = {}
-    for name, image in info['images'].items():
-        cam2lidar = np.linalg.inv(np.asarray(image['lidar2cam']))
-        cams[name] = dict(
-            data_path=f"samples/{name}/{image['img_path']}",
-            camera_intrinsics=np.asarray(image['cam2img']),
-            sensor2lidar_rotation=cam2lidar[:3, :3],
-            sensor2lidar_translation=cam2lidar[:3, 3][None])
-    path = f"samples/LIDAR_TOP/{info['lidar_points']['lidar_path']}"
-    return dict(token=info['token'], lidar_path=path, cams=cams)
-
-
-def test_same_frames_as_from_mmdet3ds_infos(nuscenes, tmp_path):
+def test_same_frames_as_from_mmdet3ds_infos(nuscenes, as_openpcdet, tmp_path):
     infos = fileio.load(nuscenes / 'info_v2.pkl')
     infos = infos if 'data_list' in infos else dict(data_list=[infos])
     fileio.dump(infos, tmp_path / 'v2.pkl')
-    fileio.dump([_as_openpcdet(info) for info in infos['data_list']], tmp_path / 'pcdet.pkl')
+    fileio.dump([as_openpcdet(info) for info in infos['data_list']], tmp_path / 'pcdet.pkl')
     expected = NuScenesReader(str(tmp_path / 'v2.pkl')).read(str(nuscenes))
     frames = OpenPCDetNuScenesReader(str(tmp_path / 'pcdet.pkl')).read(str(nuscenes))
     assert len(frames) == len(expected) == 1

@@ -40,6 +40,13 @@ def test_the_pose_loss_comes_in_by_epochs(report):
     assert report['pose_scales'] == pytest.approx([0, 0, .5, 1, 1])
 
 
+def test_the_pose_loss_trains_the_encoder(report):
+    loss, total = report['pose_loss']
+    assert 0 < loss < math.inf and total == pytest.approx(loss)
+    assert 0 < report['pose_gradient'] < math.inf
+    assert report['finite_after_pose']
+
+
 def test_a_loss_that_is_not_finite_names_its_frames(report):
     assert report['not_finite'].startswith('loss_direction is not finite')
     assert all(frame in report['not_finite'] for frame in report['frames'])
@@ -58,6 +65,10 @@ def test_figures_are_those_of_the_metrics(report):
 def test_a_checkpoint_of_another_network_is_refused(report):
     assert 'none of the tensors of NCLRPretrain' in report['foreign']
     assert 'foreign.weight' in report['foreign']
+
+
+def test_a_checkpoint_tells_the_voxels_of_its_own_run(report):
+    assert report['voxels'] == pytest.approx([.05, .05, .1, -51.2, -51.2, -3, 51.2, 51.2, 1])
 
 
 def test_command_line_trains_and_evaluates(pretrained_in_openpcdet, run_module, kitti_root):

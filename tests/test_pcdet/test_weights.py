@@ -24,7 +24,7 @@ def test_same_birds_eye_network(report):
     assert report['bev']['difference'] <= 1e-5
 
 
-@pytest.mark.parametrize('case', ['second', 'pv_rcnn', 'nclr', 'also'])
+@pytest.mark.parametrize('case', ['second', 'pv_rcnn', 'nclr', 'also', 'also_converted'])
 def test_the_hosts_log_says_that_the_backbone_was_updated(report, case):
     log, tensors = report[case]['log'], report[case]['tensors']
     assert tensors == 72
@@ -32,6 +32,14 @@ def test_the_hosts_log_says_that_the_backbone_was_updated(report, case):
     loaded = int(re.search(r'Done \(loaded (\d+)/', log[-1])[1])
     assert loaded >= tensors
     assert report[case].get('equal', True)
+
+
+def test_the_launcher_refuses_an_encoder_of_other_shapes(report):
+    wider, residual = report['refused']
+    assert 'found 1 missing or of another shape, first backbone_3d.conv_input.0.weight, ' \
+        '(16, 3, 3, 3, 5) in the detector, (16, 3, 3, 3, 4) in the file' in wider
+    assert 'first backbone_3d.conv1.0.conv1.weight, (16, 3, 3, 3, 16) in the detector, none' \
+        in residual
 
 
 def test_configs_for_fine_tuning_are_the_hosts(report):

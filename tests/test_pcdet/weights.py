@@ -13,10 +13,11 @@ from mmdet3d.models.middle_encoders import SparseEncoder
 from mmengine.config import Config
 from torch import nn
 
-from nclr_plugin.checkpoints import export_backbone, load_pretrained
+from nclr_plugin.checkpoints import PretrainedWeightsError, export_backbone, load_pretrained
 from nclr_plugin.pcdet import find_openpcdet, register
 from nclr_plugin.pcdet.config import plain
 from nclr_plugin.pcdet.launcher import config_loader
+from nclr_plugin.pcdet.pretrained_model import check_pretrained_model
 from nclr_plugin.utils.sparse import set_sparse_algorithm
 
 register()
@@ -40,10 +41,15 @@ def randomise(net):
     return net.eval()
 
 
+def config_of(name):
+    """The host's own."""
+    return config_loader(merge_new_config, [TOOLS])(
+        str(TOOLS / 'cfgs' / 'kitti_models' / f'{name}.yaml'), EasyDict())
+
+
 def detector(name):
     """The host's detector of the host's YAML, on a smaller range."""
-    config = config_loader(merge_new_config, [TOOLS])(
-        str(TOOLS / 'cfgs' / 'kitti_models' / f'{name}.yaml'), EasyDict())
+    config = config_of(name)
     size, low = np.array([0.05, 0.05, 0.1]), np.array([0., -4., -3.])
     grid = np.array([GRID[2], GRID[1], GRID[0] - 1])
     dataset = SimpleNamespace(
@@ -107,6 +113,18 @@ second, report['second'] = log_of('second', FOLDER / 'exported.pth')
 report['to_openpcdet'] = difference(encoder, second.backbone_3d)
 report['pv_rcnn'] = log_of('pv_rcnn', FOLDER / 'exported.pth')[1]
 
+# What the launcher says of the file, for detectors that it fits and that it does not.
+check_pretrained_model(str(FOLDER / 'exported.pth'), config_of('second'))
+report['refused'] = []
+wider, residual = config_of('second'), config_of('second')
+wider.DATA_CONFIG.POINT_FEATURE_ENCODING.used_feature_list.append('timestamp')
+residual.MODEL.BACKBONE_3D.NAME = 'VoxelResBackBone8x'
+for config in (wider, residual):
+    try:
+        check_pretrained_model(str(FOLDER / 'exported.pth'), config)
+    except PretrainedWeightsError as error:
+        report['refused'].append(str(error))
+
 # From OpenPCDet to mmdet3d, the bird's-eye-view network included.
 second = detector('second')
 torch.save(dict(model_state=second.state_dict()), FOLDER / 'openpcdet.pth')
@@ -135,12 +153,15 @@ with torch.no_grad():
     report['bev'] = dict(difference=float((neck(bev(image))[0] - expected).abs().max()),
                          largest=float(expected.abs().max()))
 
-# The names under which NCLR and ALSO publish their VoxelNet.
-for name, prefix in (('nclr', 'encoder.backbone_3d.'), ('also', 'net.encoder.backbone_3d.')):
-    state = {prefix + key: tensor for key, tensor in second.backbone_3d.state_dict().items()}
+# The names under which NCLR and ALSO publish their VoxelNet; ALSO before and after its conversion.
+CASES = dict(nclr='encoder.', also='backbone.model.', also_converted='model.')
+for name, prefix in CASES.items():
+    state = {prefix + key: tensor for key, tensor in second.state_dict().items()
+             if name != 'nclr' or key.startswith('backbone_3d.')}
     state['img_encoder.encoder.conv1.weight'] = torch.rand(64, 3, 7, 7)
     state['final.weight'] = torch.rand(64, 512, 1, 1)
-    torch.save(dict(state_dict=state), FOLDER / f'{name}.pth')
+    torch.save(state if name == 'also_converted' else dict(state_dict=state),
+               FOLDER / f'{name}.pth')
     export_backbone(str(FOLDER / f'{name}.pth'), 'openpcdet', str(FOLDER / f'{name}_out.pth'))
     model, report[name] = log_of('second', FOLDER / f'{name}_out.pth')
     report[name]['equal'] = all(
