@@ -21,8 +21,8 @@ class NCLRPretrain(Detector3DTemplate):
 
     The encoder is ``BACKBONE_3D``, built and named by the host, so that a checkpoint of
     pretraining serves as ``--pretrained_model`` of SECOND or PV-RCNN as it is: its keys are
-    ``backbone_3d.*``. All else is ``nclr.*``, but for ``voxel_size`` and ``point_cloud_range``, which
-    a checkpoint tells.
+    ``backbone_3d.*``. All else is ``nclr.*``, but for ``voxel_size`` and ``point_cloud_range``, by
+    which a checkpoint tells what it was trained on.
 
     ``MODEL``:
 

@@ -105,7 +105,8 @@ def test_reads_its_frames(name, world, dataset_class):
 def test_names_parts_that_can_be_built(name):
     from nclr_plugin.pcdet import image_branch  # noqa: F401, registers
     config = load(name)['MODEL']
-    assert config['NAME'] == 'NCLRPretrain' and config['BACKBONE_3D'] == dict(NAME='VoxelBackBone8x')
+    assert config['NAME'] == 'NCLRPretrain'
+    assert config['BACKBONE_3D'] == dict(NAME='VoxelBackBone8x')
     for part, values in config['NCLR'].items():
         if isinstance(values, dict) and 'type' in values:
             assert MODELS.get(values['type']) is not None, part
