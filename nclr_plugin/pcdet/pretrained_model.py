@@ -43,7 +43,7 @@ def check_pretrained_model(checkpoint: str, config: Any) -> None:
 
 
 def read_encoder(checkpoint: str) -> Dict[str, Tensor]:
-    """The tensors of a file that the host would offer to the encoder, ``backbone_3d.*``.
+    """Read the tensors that the host would offer to the encoder, ``backbone_3d.*``.
 
     Raises:
         PretrainedWeightsError: There are none, or not where the host looks; see also
