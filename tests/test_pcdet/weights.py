@@ -23,6 +23,7 @@ register()
 from easydict import EasyDict  # noqa: E402
 from pcdet.config import cfg_from_yaml_file, merge_new_config  # noqa: E402
 from pcdet.models import build_network  # noqa: E402
+from pcdet.models.backbones_3d.spconv_backbone import VoxelResBackBone8x  # noqa: E402
 
 FOLDER = Path(sys.argv[1])
 REPO = Path(__file__).resolve().parents[2]
@@ -65,14 +66,14 @@ def voxels():
     return torch.rand(len(coors), 4, generator=generator), coors
 
 
-def difference(encoder, backbone):
-    """Largest difference of the dense maps, of all strides and of the output; and their size."""
+def difference(encoder, backbone, stages=(1, 2, 3, 4)):
+    """Largest difference of the dense maps, of stages and of the output; and their size."""
     feats, coors = voxels()
     with torch.no_grad():
         bev, middle = encoder(feats, coors, 2)
         batch = backbone(dict(voxel_features=feats, voxel_coords=coors, batch_size=2))
-    pairs = [(one.dense(), batch['multi_scale_3d_features'][f'x_conv{number}'].dense())
-             for number, one in enumerate(middle, 1)]
+    pairs = [(middle[number - 1].dense(),
+              batch['multi_scale_3d_features'][f'x_conv{number}'].dense()) for number in stages]
     pairs.append((bev, batch['encoded_spconv_tensor'].dense().flatten(1, 2)))
     return dict(difference=max(float((one - two).abs().max()) for one, two in pairs),
                 largest=min(float(one.abs().max()) for one, _ in pairs),
@@ -134,6 +135,33 @@ with torch.no_grad():
     expected = second.backbone_2d(dict(spatial_features=image))['spatial_features_2d']
     report['bev'] = dict(difference=float((neck(bev(image))[0] - expected).abs().max()),
                          largest=float(expected.abs().max()))
+
+# CenterPoint's encoder, of residual blocks, both ways; only the last stages end alike.
+def residual():
+    return randomise(SparseEncoder(
+        4, GRID, return_middle_feats=True, block_type='basicblock',
+        encoder_channels=((16, 16, 32), (32, 32, 64), (64, 64, 128), (128, 128)),
+        encoder_paddings=((0, 0, 1), (0, 0, 1), (0, 0, [0, 1, 1]), (0, 0))))
+
+
+encoder = residual()
+torch.save(dict(state_dict=nn.ModuleDict(dict(middle_encoder=encoder)).state_dict()),
+           FOLDER / 'residual.pth')
+export_backbone(str(FOLDER / 'residual.pth'), 'openpcdet', str(FOLDER / 'residual_out.pth'))
+saved = torch.load(FOLDER / 'residual_out.pth')['model_state']
+backbone = randomise(VoxelResBackBone8x({}, 4, np.array([GRID[2], GRID[1], GRID[0] - 1])))
+before = difference(encoder, backbone, [4])['difference']
+trained = {f'backbone_3d.{key}': tensor.clone() for key, tensor in backbone.state_dict().items()}
+backbone.load_state_dict({key[len('backbone_3d.'):]: tensor for key, tensor in saved.items()},
+                         strict=True)
+report['residual_to_openpcdet'] = dict(difference(encoder, backbone, [4]), before=before)
+
+torch.save(dict(model_state=trained), FOLDER / 'residual.pth')
+backbone.load_state_dict({key[len('backbone_3d.'):]: tensor for key, tensor in trained.items()})
+encoder = residual()
+before = difference(encoder, backbone, [4])['difference']
+load_pretrained(encoder, str(FOLDER / 'residual.pth'))
+report['residual_to_mmdet3d'] = dict(difference(encoder, backbone, [4]), before=before)
 
 # The names under which NCLR and ALSO publish their VoxelNet.
 for name, prefix in (('nclr', 'encoder.backbone_3d.'), ('also', 'net.encoder.backbone_3d.')):
