@@ -10,7 +10,9 @@ from ..utils.optional import optional_import
 from .errors import CalibrationInputError
 
 KEYS = ('cam2img', 'dist_coeffs', 'image_size')
-CENTRAL = 0.2, 0.8  # share of the image in which its principal point has to lie
+# Share of an image, if it is not known which one the intrinsics belong to, in which their principal
+# point has to lie: those of one half or twice as large are outside.
+CENTRAL = 0.3, 0.7
 
 
 class Intrinsics(NamedTuple):
@@ -113,8 +115,9 @@ def check_image(image: np.ndarray, intrinsics: Intrinsics, name: str = 'image') 
             f'(image_size of the intrinsics), found {width} x {height}; intrinsics hold for one '
             'size: scale them, or take the original image.')
     centre = intrinsics.cam2img[:2, 2] / (width, height)
-    if not ((centre > CENTRAL[0]) & (centre < CENTRAL[1])).all():
+    if intrinsics.image_size is None and not ((centre > CENTRAL[0]) & (centre < CENTRAL[1])).all():
         raise CalibrationInputError(
             f'{name}: it has {width} x {height} pixels, but the intrinsics have their principal '
             f'point at ({intrinsics.cam2img[0, 2]:.1f}, {intrinsics.cam2img[1, 2]:.1f}): expected '
-            'it near the centre; they belong to an image of another size.')
+            'it near the centre; they belong to an image of another size (or else state '
+            'image_size).')

@@ -62,6 +62,9 @@ class CalibrationMetric(BaseMetric):
             if there is one, ``'wrong image'`` the recall over thresholds (paper, Fig. 9), each a
             dict of arrays ``rre`` over ``rre_thresholds`` (geodesic, degrees) and ``rte`` over
             ``rte_thresholds`` (metres), from zero to the largest of ``thresholds``.
+        ranked: Likewise, for ``'best'``, ``'median'`` and ``'worst'`` the place of that frame in
+            the test set: by the larger of rotation and translation error, each over the first of
+            ``thresholds``, of the frame's worst view. Control frames are left out.
     """
 
     default_prefix = 'calibration'
@@ -77,6 +80,7 @@ class CalibrationMetric(BaseMetric):
                              'thresholds, found none.')
         self.out_file = None if out_file is None else check_view_file(out_file)
         self.curves: Dict[str, Dict[str, np.ndarray]] = {}
+        self.ranked: Dict[str, int] = {}
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the errors of each view of a batch.
@@ -122,6 +126,7 @@ class CalibrationMetric(BaseMetric):
                 f'CalibrationMetric: no view to evaluate among {len(results)} frames (those with '
                 'wrong_image set are a control and do not count); is the test set empty?')
         self.curves = {column: self._curves(views) for column, views in columns.items()}
+        self.ranked = self._rank(results)
         metrics = {f'{PREFIXES[column]}{name}': value for column, views in columns.items()
                    for name, value in self._summarise(views).items()}
         if 'confidence_auroc' not in metrics:
@@ -149,6 +154,15 @@ class CalibrationMetric(BaseMetric):
                 summary['confidence_auroc'] = auroc(
                     views.confidence, views.within(*CONFIDENT_OF))
         return summary
+
+    def _rank(self, results: List[dict]) -> Dict[str, int]:
+        degrees, metres = self.thresholds[0]
+        errors = {
+            index: max(max(frame['predicted']['rre_geodesic_deg']) / degrees,
+                       max(frame['predicted']['rte_m']) / metres)
+            for index, frame in enumerate(results) if frame['valid'] and not frame['wrong_image']}
+        order = sorted(errors, key=errors.get)
+        return dict(best=order[0], median=order[len(order) // 2], worst=order[-1])
 
     def _curves(self, views: _Views) -> Dict[str, np.ndarray]:
         rre_thresholds, rte_thresholds = (

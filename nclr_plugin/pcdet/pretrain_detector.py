@@ -73,8 +73,8 @@ class NCLRPretrain(Detector3DTemplate):
             return [dict(data_sample=sample) for sample in samples], {}
         self._report_skipped(batch_dict['data_samples'])
         self.nclr.pose_loss_scale = self._pose_loss_scale(len(batch_dict['data_samples']))
-        losses = self.nclr(**data, mode='loss')
-        loss = sum(losses.values())
+        loss, losses = self.nclr.parse_losses(self.nclr(**data, mode='loss'))
+        del losses['loss']  # the host logs it by itself
         if not torch.isfinite(loss):
             bad = [name for name, value in losses.items() if not torch.isfinite(value)]
             raise FloatingPointError(

@@ -32,8 +32,17 @@ def test_an_image_of_another_size(refused, scene):
     from nclr_plugin.apis.intrinsics import make_intrinsics
     message = refused(cam2img=make_intrinsics(scene.cam2img, image_size=(600, 240)))
     assert 'expected 600 x 240 pixels' in message and 'found 300 x 120' in message
-    message = refused(cam2img=scene.cam2img * [[4], [4], [1]])  # of an image four times as large
-    assert 'principal point at (608.0, 264.0)' in message and 'another size' in message
+    for factor in (0.5, 2, 4):  # of an image so many times as large
+        message = refused(cam2img=scene.cam2img * [[factor], [factor], [1]])
+        assert f'principal point at ({152. * factor}, {66. * factor})' in message
+        assert 'another size' in message
+
+
+def test_an_off_centre_camera_whose_image_is_known(scene):
+    from nclr_plugin.apis.intrinsics import check_image, make_intrinsics
+    cropped = scene.cam2img.copy()
+    cropped[1, 2] = 10.
+    check_image(scene.image, make_intrinsics(cropped, image_size=(300, 120)), 'image')
 
 
 def test_no_image(refused, scene):

@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from nclr_plugin.apis.command import main
+from nclr_plugin.datasets import KittiObjectReader
 
 
 @pytest.fixture
@@ -85,6 +86,7 @@ def test_folders_are_fused(files, scene, tmp_path, capsys):
     (1, lambda path, scene: (scene.points * 1000).tofile(path), 'expected metres'),
     (1, lambda path, _: path.write_bytes(b''), 'expected points, found none'),
     (1, lambda path, scene: np.full_like(scene.points, np.nan).tofile(path), 'NaN or infinity'),
+    (1, lambda path, scene: one_ring(scene).tofile(path), 'expected a scan of many rings'),
     (3, lambda path, _: path.unlink(), 'No such file'),
     (3, lambda path, _: path.write_text('image_size: [300, 120]'), 'expected cam2img'),
     (5, lambda path, _: path.write_bytes(b'x'), 'torch cannot read'),
@@ -96,6 +98,36 @@ def test_bad_input_is_a_sentence_and_status_2(files, scene, capsys, place, repla
     assert status(files) == 2
     message = capsys.readouterr().err
     assert match in message and len(message.strip().splitlines()) == 1
+
+
+def one_ring(scene):
+    points = scene.points.copy()
+    points[:, 2] = 0.1 * np.hypot(points[:, 0], points[:, 1])
+    return points
+
+
+def test_points_all_behind_the_camera(files, scene, tmp_path, capsys):
+    (tmp_path / 'guess.yaml').write_text(yaml.safe_dump(dict(lidar2cam=scene.lidar2cam.tolist())))
+    ahead = scene.lidar2cam[2, :3] @ scene.points[:, :3].T > 2
+    scene.points[~ahead].tofile(files[1])
+    assert status([*files, '--initial', str(tmp_path / 'guess.yaml')]) == 2
+    assert 'are behind the camera' in capsys.readouterr().err
+
+
+def test_a_real_pair(files, shared_data, save_network, tmp_path):
+    """True intrinsics, image and scan as KITTI has them; what is written re-reads to the pose."""
+    frame = KittiObjectReader().read(str(shared_data / 'kitti_object'))[0]
+    view = frame['images'][0]
+    truth = np.asarray(view['lidar2cam'])
+    (tmp_path / 'K.yaml').write_text(
+        yaml.safe_dump(dict(cam2img=np.asarray(view['cam2img']).tolist())))
+    files[0], files[1] = str(view['img_path']), str(frame['lidar_path'])
+    files[5] = save_network(truth=truth)
+    assert status(files) in (0, 1)  # whether it is reliable is not what this network is for
+    written = yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())
+    np.testing.assert_allclose(written['lidar2cam'], truth, atol=1e-3)
+    overlay, = (tmp_path / 'out').glob('overlay_*.png')
+    assert cv2.imread(str(overlay)).shape[1] >= cv2.imread(files[0]).shape[1]
 
 
 def test_a_file_and_a_folder(files, tmp_path, capsys):

@@ -103,3 +103,17 @@ def test_rows_of_table_2(run, config, options, trained, tmp_path, on_cpu):
     names = ('registration/all_frames_rre_deg_mean', 'calibration/identity_rte_m_mean')
     error, identity = ([row[name] for row in rows] for name in names)
     assert error[0] != error[1] and identity[0] == identity[1]  # the same placements
+
+
+def test_two_processes(run, config, options, tmp_path):
+    """The pose losses with GradNorm under DDP, as the README trains KITTI."""
+    result = run.process(
+        'train', config, '--work-dir', tmp_path, '--launcher', 'pytorch', tiny=False,
+        options={**options, 'train_cfg.max_iters': 2},
+        python=('-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2'))
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert 'loss_pose: ' in result.stdout and 'weight_pose: ' in result.stdout
+    state = balancer(tmp_path / 'iter_2.pth')
+    assert float(state['loss_balancer.steps'].max()) == 2
+    assert float(state['loss_balancer.weights'].sum()) == pytest.approx(3, rel=1e-4)
+    assert not torch.equal(state['loss_balancer.weights'], torch.ones(3))

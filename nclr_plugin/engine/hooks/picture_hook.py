@@ -5,19 +5,24 @@ from pathlib import Path
 from typing import Any, Optional, Sequence
 
 import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
 from ...visualization import PICTURES, plot_recall, plot_roc
 
 # Kind and function by the attribute of the metric that has them.
 CURVES = dict(curves=('recall_curves', plot_recall), roc=('roc_curves', plot_roc))
+RANKED = 'ranked'  # overlays of the best, the median and the worst frame
 
 
 @HOOKS.register_module()
 class PictureHook(Hook):
-    """Draw the frames of a test, and the curves of its metrics after it.
+    """Draw the frames of a test; after it the curves of its metrics, and the best, the median
+    and the worst frame (of :class:`~nclr_plugin.evaluation.CalibrationMetric`).
 
     The pictures go to the runner's visual back ends, and as ``<kind>/<frame>_<camera>.png`` to a
     folder if one is given. A kind for which the network has nothing to show is left out, and so
@@ -26,8 +31,8 @@ class PictureHook(Hook):
     Args:
         out_dir: Folder for the PNG files; made if it does not exist.
         max_frames: Frames to draw of each pass over the test or validation set, by each process.
-        kinds: Which pictures, of ``nclr_plugin.visualization.PICTURES``, ``'recall_curves'`` and
-            ``'roc_curves'``; None draws all.
+        kinds: Which pictures, of ``nclr_plugin.visualization.PICTURES``, ``'recall_curves'``,
+            ``'roc_curves'`` and ``'ranked'``; None draws all.
 
     Raises:
         ValueError: When there is no such kind.
@@ -38,7 +43,7 @@ class PictureHook(Hook):
                  out_dir: Optional[str] = None,
                  max_frames: int = 20,
                  kinds: Optional[Sequence[str]] = None) -> None:
-        known = [*PICTURES, *(kind for kind, _ in CURVES.values())]
+        known = [*PICTURES, *(kind for kind, _ in CURVES.values()), RANKED]
         unknown = sorted(set(kinds or ()) - set(known))
         if unknown:
             raise ValueError(f'PictureHook: kinds: expected some of {known}, found {unknown}.')
@@ -61,8 +66,9 @@ class PictureHook(Hook):
         self._draw_curves(runner, runner.val_loop.evaluator, step=runner.iter)
 
     def after_test_epoch(self, runner: Any, metrics: Any = None) -> None:
-        """Draw the curves of a test."""
+        """Draw the curves of a test, and its best, median and worst frame."""
         self._draw_curves(runner, runner.test_loop.evaluator, step=0)
+        self._draw_ranked(runner, runner.test_loop)
 
     def _draw_batch(self, runner: Any, data_batch: Any, outputs: Any, step: int) -> None:
         for points, imgs, sample in zip(data_batch['inputs']['points'],
@@ -73,11 +79,27 @@ class PictureHook(Hook):
                 continue
             self._drawn += 1
             for view, image in enumerate(imgs.permute(0, 2, 3, 1).cpu().numpy()):
-                name = f'{sample.frame_id}_{sample.view_names[view]}'.replace('/', '_')
                 for kind, draw in PICTURES.items():
                     picture = draw(image, points, sample, view) if kind in self.kinds else None
                     if picture is not None:
-                        self._add(runner, kind, name, picture, step)
+                        self._add(runner, kind, _view_name(sample, view), picture, step)
+
+    def _draw_ranked(self, runner: Any, loop: Any) -> None:
+        # Which frames these are is known after the test: they are predicted once more.
+        if RANKED not in self.kinds or not is_main_process():
+            return
+        for metric in loop.evaluator.metrics:
+            for rank, index in getattr(metric, 'ranked', {}).items():
+                batch = pseudo_collate([loop.dataloader.dataset[index]])
+                # Not through the wrapper: the other processes are not here.
+                model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+                with torch.no_grad():
+                    sample, = model.test_step(batch)
+                points, = batch['inputs']['points']
+                imgs, = batch['inputs']['imgs']
+                for view, image in enumerate(imgs.permute(0, 2, 3, 1).cpu().numpy()):
+                    self._add(runner, RANKED, f'{rank}_{_view_name(sample, view)}',
+                              PICTURES['overlay'](image, points, sample, view), step=0)
 
     def _draw_curves(self, runner: Any, evaluator: Any, step: int) -> None:
         if not is_main_process():
@@ -93,6 +115,10 @@ class PictureHook(Hook):
         runner.visualizer.add_image(f'{kind}_{name}', picture, step=step)
         if self.out_dir is not None:
             write_png(self.out_dir / kind / f'{name}.png', picture)
+
+
+def _view_name(sample: Any, view: int) -> str:
+    return f'{sample.frame_id}_{sample.view_names[view]}'.replace('/', '_')
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:

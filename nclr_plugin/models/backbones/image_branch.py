@@ -9,8 +9,9 @@ from urllib.error import URLError
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
-from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
+
+from ...checkpoints import PretrainedWeightsError, load_pretrained
 
 
 @MODELS.register_module()
@@ -23,15 +24,17 @@ class ResNetFPN(BaseModule):
         out_indices: Stages handed to the pyramid; the last is the one that is fused.
         out_channels: Channels of the stride-4 map.
         weights: Weights of the encoder: a file, or a name that mmengine's loader knows
-            (``torchvision://resnet50``, ``open-mmlab://...``). ``None``: random.
-            A name that cannot be reached (no network, no torchvision) leaves random weights, which
-            the log says.
+            (``torchvision://resnet50``, ``open-mmlab://...``), of this network or with it as a
+            part; stages and a classifier beyond it are not used. ``None``: random. A name that
+            cannot be reached (no network, no torchvision) leaves random weights, which the log
+            says.
         frozen: The encoder is not trained and its BatchNorm uses its stored statistics.
         norm_cfg: Normalisation of the encoder, BatchNorm by default; GroupNorm suits steps of one
             image.
 
     Raises:
         FileNotFoundError: ``weights`` is a path that does not exist.
+        PretrainedWeightsError: ``weights`` lacks tensors of the encoder, or has others.
     """
 
     stride = 4
@@ -89,11 +92,16 @@ class ResNetFPN(BaseModule):
                 f'Image encoder weights "{self.weights}" not found. Give a file, a name such as '
                 '"torchvision://resnet50", or None for random weights.')
         try:
-            load_checkpoint(self.encoder, self.weights, map_location='cpu', logger='current')
-            print_log(f'Image encoder: weights of {self.weights}.', 'current')
+            report = load_pretrained(self.encoder, self.weights, min_match=0.5)
         except (URLError, ConnectionError, TimeoutError, ImportError) as error:
             print_log(f'Image encoder: RANDOM weights, {self.weights} cannot be reached ({error}).',
                       'current', level=logging.WARNING)
+            return
+        # BatchNorm's counters, which older files lack, have no effect.
+        counters = [name for name in report.missing if name.endswith('num_batches_tracked')]
+        if len(counters) < len(report.missing) or report.mismatched:
+            raise PretrainedWeightsError(f'Image encoder: {report.summary()}\nexpected each of its '
+                                         'tensors; give weights of a ResNet of this depth')
 
     def train(self, mode: bool = True) -> 'ResNetFPN':
         """Training mode for all but a frozen encoder, whose BatchNorm must not drift."""

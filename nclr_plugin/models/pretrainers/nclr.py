@@ -113,8 +113,7 @@ class NCLR(CalibrationModel):
         losses.update(self.overlap_and_direction_losses(inputs, features, truth))
         weight = self.loss_weights['pose']
         if weight * self.pose_loss_scale > 0:
-            losses['loss_pose'] = weight * self.pose_loss_scale * self.pose_loss(
-                inputs, features)
+            losses['loss_pose'] = weight * self.pose_loss(inputs, features)
         return losses
 
     def feature_losses(self, inputs: dict, features: Features,

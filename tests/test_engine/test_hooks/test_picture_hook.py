@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from mmengine.registry import MODELS
 
 from nclr_plugin.engine import PictureHook
 from nclr_plugin.evaluation import rejection
@@ -28,8 +29,32 @@ def test_pictures_by_kind_frame_and_camera(toy, tmp_path):
 def test_what_a_model_does_not_predict_is_left_out(toy, tmp_path):
     hook = PictureHook(out_dir=str(tmp_path / 'pictures'), max_frames=1)
     toy.build_runner(tmp_path, [hook], **toy.test_part()).test()
-    assert {path.name for path in (tmp_path / 'pictures').iterdir()} <= {'overlay',
-                                                                        'recall_curves'}
+    assert {path.name for path in (tmp_path / 'pictures').iterdir()} <= {
+        'overlay', 'recall_curves', 'ranked'}
+
+
+def test_best_median_and_worst_frame(toy, tmp_path):
+    """Each overlay is that of the frame which the file of all views says it is."""
+    @MODELS.register_module(force=True)
+    class Erring(toy.ToyModel):
+        """Frame i is 0.1 * ((5 i) mod 12) m off."""
+
+        def forward(self, inputs, data_samples, mode='loss'):
+            samples = super().forward(inputs, data_samples, mode)
+            for sample in samples if mode == 'predict' else ():
+                frame = int(sample.frame_id[-2:])
+                sample.pred_lidar2cam[:, 0, 3] += 0.1 * (5 * frame % 12)
+            return samples
+
+    hook = PictureHook(out_dir=str(tmp_path / 'pictures'), kinds=['overlay', 'ranked'])
+    part = toy.test_part()
+    toy.build_runner(tmp_path, [hook], **part, **{'model.type': 'Erring'}).test()
+    place = {5 * frame % 12: frame for frame in range(12)}
+    for rank, error in dict(best=0, median=6, worst=11).items():
+        name = f'toy_{place[error]:02d}_cam.png'
+        picture = cv2.imread(str(tmp_path / 'pictures' / 'ranked' / f'{rank}_{name}'))
+        assert (picture == cv2.imread(str(tmp_path / 'pictures' / 'overlay' / name))).all()
+    assert len(list((tmp_path / 'pictures' / 'ranked').iterdir())) == 3
 
 
 def batch_of(toy, wrong_image):

@@ -46,6 +46,33 @@ def test_weights_of_a_local_file_arrive(tmp_path):
         assert torch.equal(value, donor.encoder.state_dict()[key]), key
 
 
+def test_counters_classifier_and_later_stages_do_not_matter(tmp_path):
+    donor = _small()
+    state = {name: tensor for name, tensor in donor.encoder.state_dict().items()
+             if not name.endswith('num_batches_tracked')}
+    torch.save({**state, 'fc.weight': torch.zeros(3, 4)}, tmp_path / 'resnet.pth')
+    branch = _small(weights=str(tmp_path / 'resnet.pth'), out_indices=(0, 1, 2))
+    branch.init_weights()
+    for key, value in branch.encoder.named_parameters():
+        assert torch.equal(value, state[key]), key
+
+
+@pytest.mark.parametrize('spoil, message', [
+    (lambda state: {f'other_{name}': tensor for name, tensor in state.items()}, 'prefix'),
+    (lambda state: {name: tensor.repeat(2) for name, tensor in state.items() if tensor.dim() == 1},
+     'another checkpoint'),
+    (lambda state: {name: tensor for name, tensor in state.items() if 'layer2.1.bn1' not in name},
+     'missing 5: layer2.1.bn1.weight'),
+    (lambda state: {**state, 'conv1.weight': torch.zeros(8, 1, 7, 7)},
+     r'mismatched 1: conv1.weight \(8, 1, 7, 7\) in the file')],
+    ids=['other names', 'other width', 'a layer is missing', 'other images'])
+def test_weights_of_another_network_are_refused(tmp_path, spoil, message):
+    from nclr_plugin.checkpoints import PretrainedWeightsError
+    torch.save(spoil(_small().encoder.state_dict()), tmp_path / 'other.pth')
+    with pytest.raises(PretrainedWeightsError, match=message):
+        _small(weights=str(tmp_path / 'other.pth')).init_weights()
+
+
 def test_missing_file_is_named():
     with pytest.raises(FileNotFoundError, match='nowhere.pth'):
         _small(weights='nowhere.pth').init_weights()
@@ -59,7 +86,7 @@ def test_unreachable_name_leaves_random_weights_and_says_so(monkeypatch, caplog)
         raise URLError('no network')
 
     said = []
-    monkeypatch.setattr(image_branch, 'load_checkpoint', unreachable)
+    monkeypatch.setattr(image_branch, 'load_pretrained', unreachable)
     monkeypatch.setattr(image_branch, 'print_log', lambda text, *a, **k: said.append((text, k)))
     _small(weights='torchvision://resnet18').init_weights()
     assert 'RANDOM' in said[-1][0] and said[-1][1]['level'] == logging.WARNING
