@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from mmdet3d.models.middle_encoders import SparseEncoder
 from mmengine.config import Config
+from spconv.pytorch.conv import SparseConvolution
 from torch import nn
 
 from nclr_plugin.checkpoints import export_backbone, load_pretrained
@@ -54,6 +55,14 @@ def detector(name):
     return randomise(build_network(config.MODEL, 3, dataset))
 
 
+def residual():
+    """CenterPoint's encoder in mmdet3d."""
+    return randomise(SparseEncoder(
+        4, GRID, return_middle_feats=True, block_type='basicblock',
+        encoder_channels=((16, 16, 32), (32, 32, 64), (64, 64, 128), (128, 128)),
+        encoder_paddings=((0, 0, 1), (0, 0, 1), (0, 0, [0, 1, 1]), (0, 0))))
+
+
 def voxels():
     generator = torch.Generator().manual_seed(0)
     cells = torch.randint(0, GRID[0] * GRID[1] * GRID[2], (2, 3000), generator=generator)
@@ -88,6 +97,14 @@ def load(model, path):
         emit=lambda self, record: lines.append(record.getMessage())))())
     model.load_params_from_file(str(path), logger)
     return lines
+
+
+def fill(backbone, tensors):
+    """All that a backbone has and nothing else; mmdet3d's loader asks for the metadata."""
+    state = backbone.state_dict()
+    assert {f'backbone_3d.{key}' for key in state} == set(tensors)
+    state.update({key[len('backbone_3d.'):]: tensor for key, tensor in tensors.items()})
+    backbone.load_state_dict(state)
 
 
 def log_of(name, path):
@@ -137,27 +154,21 @@ with torch.no_grad():
                          largest=float(expected.abs().max()))
 
 # CenterPoint's encoder, of residual blocks, both ways; only the last stages end alike.
-def residual():
-    return randomise(SparseEncoder(
-        4, GRID, return_middle_feats=True, block_type='basicblock',
-        encoder_channels=((16, 16, 32), (32, 32, 64), (64, 64, 128), (128, 128)),
-        encoder_paddings=((0, 0, 1), (0, 0, 1), (0, 0, [0, 1, 1]), (0, 0))))
-
-
 encoder = residual()
 torch.save(dict(state_dict=nn.ModuleDict(dict(middle_encoder=encoder)).state_dict()),
            FOLDER / 'residual.pth')
 export_backbone(str(FOLDER / 'residual.pth'), 'openpcdet', str(FOLDER / 'residual_out.pth'))
 saved = torch.load(FOLDER / 'residual_out.pth')['model_state']
 backbone = randomise(VoxelResBackBone8x({}, 4, np.array([GRID[2], GRID[1], GRID[0] - 1])))
+for module in backbone.modules():  # spconv adds biases on a CPU in training only
+    module.training = isinstance(module, SparseConvolution)
 before = difference(encoder, backbone, [4])['difference']
 trained = {f'backbone_3d.{key}': tensor.clone() for key, tensor in backbone.state_dict().items()}
-backbone.load_state_dict({key[len('backbone_3d.'):]: tensor for key, tensor in saved.items()},
-                         strict=True)
+fill(backbone, saved)
 report['residual_to_openpcdet'] = dict(difference(encoder, backbone, [4]), before=before)
 
 torch.save(dict(model_state=trained), FOLDER / 'residual.pth')
-backbone.load_state_dict({key[len('backbone_3d.'):]: tensor for key, tensor in trained.items()})
+fill(backbone, trained)
 encoder = residual()
 before = difference(encoder, backbone, [4])['difference']
 load_pretrained(encoder, str(FOLDER / 'residual.pth'))
