@@ -1,11 +1,14 @@
-"""Benchmarks behind the README's tables: python tools/benchmark.py {pnp,step,data,backbones}."""
+"""Benchmarks behind the tables of the documentation.
+
+python tools/benchmark.py {pnp,step,data,backbones,meanshift}
+"""
 import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from nclr_plugin.benchmarks import backbones, pnp, step  # noqa: E402
+from nclr_plugin.benchmarks import backbones, mean_shift, pnp, step  # noqa: E402
 from nclr_plugin.engine.launcher import one_line_errors  # noqa: E402
 
 
@@ -30,6 +33,10 @@ def main():
     command = commands.add_parser('backbones', help='point backbones: size, time, memory')
     backbones.add_arguments(command)
     command.set_defaults(main=backbones.main)
+
+    command = commands.add_parser('meanshift', help="clustering: time, beside scikit-learn's")
+    mean_shift.add_arguments(command)
+    command.set_defaults(main=mean_shift.main)
 
     args = parser.parse_args()
     with one_line_errors():

@@ -1,7 +1,7 @@
 """Test with mmdet3d's own tools/test.py: ``python tools/test.py CONFIG CHECKPOINT [--help]``.
 
 The checkpoint ``none`` tests the random initialisation; ``--show-dir DIR`` writes pictures;
-``--submission DIR`` writes what a segmentation benchmark takes.
+``--submission DIR`` writes what a benchmark's server takes: of segmentation, or of KITTI's boxes.
 """
 import os
 import sys

@@ -5,4 +5,8 @@ randomness = dict(seed=0)
 # The last epoch is what a table shows; the best one on the validation set is kept beside it.
 default_hooks = dict(
     checkpoint=dict(interval=10, max_keep_ckpts=1, save_best='miou', rule='greater'))
-custom_hooks = [dict(type='SparseAlgoHook'), dict(type='LabelCheckHook')]
+custom_hooks = [
+    dict(type='SparseAlgoHook'),
+    dict(type='LabelCheckHook'),
+    dict(type='CheckpointGuardHook', prefix='backbone.'),  # load_from may bring other heads
+]

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from typing import Any, Dict, List, Sequence, Union
+from typing import Any, Dict, Iterable, List, Mapping, Sequence, Union
 
 from .errors import DataLayoutError
 from .readers.pairing import require_file, require_folder, shorten
@@ -21,6 +21,8 @@ class Mmdet3DKitti:
     Args:
         root: Folder of the data set.
         content: Of the info file.
+        name: Of the info file.
+        scans: Folder of the scans, in ``root``.
     """
     camera = 'CAM2'
     calibration = ('cam2img', 'lidar2cam', 'height', 'width')
@@ -28,13 +30,15 @@ class Mmdet3DKitti:
     without_class = ('train with --cfg-options '
                      'train_dataloader.dataset.dataset.pipeline.2.db_sampler.sample_groups.{}=0')
 
-    def __init__(self, root: str, content: Any) -> None:
+    def __init__(self, root: str, content: Any, name: str = INFOS,
+                 scans: str = 'training/velodyne_reduced') -> None:
         self.root = root
-        self.path = os.path.join(root, INFOS)
+        self.path = os.path.join(root, name)
+        self.scans = scans
         if not isinstance(content, dict) or 'data_list' not in content:
             raise DataLayoutError(
-                f"info file '{self.path}': expected a dict with 'data_list' (mmdet3d, version 2) "
-                f'or a list (OpenPCDet), found a {type(content).__name__}; write it again.')
+                f"info file '{self.path}': expected a dict with 'data_list' (mmdet3d, version 2; "
+                f"a list is OpenPCDet's), found a {type(content).__name__}; write it again.")
         self.infos: List[dict] = content['data_list']
         self.metainfo = content['metainfo']
 
@@ -43,11 +47,10 @@ class Mmdet3DKitti:
         """``'NNNNNN'``, by the name of the scan."""
         return os.path.splitext(os.path.basename(info['lidar_points']['lidar_path']))[0]
 
-    def check(self) -> List[str]:
+    def check(self) -> None:
         """Check that the frames have what training and evaluation read.
 
-        Returns:
-            Images that are not there: detectors of scans alone do without.
+        Images that are not there are told of: detectors of scans alone do without.
 
         Raises:
             DataLayoutError: If a frame has no calibration of the camera whose images are labelled.
@@ -57,9 +60,9 @@ class Mmdet3DKitti:
                         for info in self.infos}
         _require_keys(calibrations, self.calibration, f'images.{self.camera}', self.path,
                       "mmdet3d's tools/create_data.py kitti, with calib/ and image_2/ there")
-        _require_files(self.root, 'velodyne_reduced', '.bin', calibrations, self.path,
+        _require_files(self.root, self.scans, '.bin', calibrations, self.path,
                        "write them by mmdet3d's tools/create_data.py kitti")
-        return _absent(self.root, 'image_2', '.png', calibrations)
+        _tell_absent_images(self.root, os.path.dirname(self.scans), calibrations)
 
     def write(self, percent: float, infos: List[dict], objects: Dict[str, List[dict]]) -> None:
         """Write the files of a label fraction."""
@@ -96,15 +99,15 @@ class OpenPCDetKitti:
         """``'NNNNNN'``."""
         return info['point_cloud']['lidar_idx']
 
-    def check(self) -> List[str]:
+    def check(self) -> None:
         """Check as :meth:`Mmdet3DKitti.check` does; training reads ``calib/`` here, too."""
         calibrations = {self.frame_id(info): info.get('calib', {}) for info in self.infos}
         _require_keys(calibrations, self.calibration, 'calib', self.path,
                       "OpenPCDet's kitti_dataset create_kitti_infos")
-        for folder, suffix in (('velodyne', '.bin'), ('calib', '.txt')):
+        for folder, suffix in (('training/velodyne', '.bin'), ('training/calib', '.txt')):
             _require_files(self.root, folder, suffix, calibrations, self.path,
                            "add them, of KITTI's own archives")
-        return _absent(self.root, 'image_2', '.png', calibrations)
+        _tell_absent_images(self.root, 'training', calibrations)
 
     def write(self, percent: float, infos: List[dict], objects: Dict[str, List[dict]]) -> None:
         """Write the folder of a label fraction."""
@@ -131,12 +134,36 @@ def open_kitti(root: str) -> Union[Mmdet3DKitti, OpenPCDetKitti]:
     return (OpenPCDetKitti if isinstance(content, list) else Mmdet3DKitti)(root, content)
 
 
+def check_config(dataset: Mapping[str, Any]) -> None:
+    """Check what an mmdet3d ``KittiDataset`` is about to read: infos, scans, objects to paste.
+
+    Args:
+        dataset: Its config.
+
+    Raises:
+        DataLayoutError, FileNotFoundError: See :meth:`Mmdet3DKitti.check`.
+    """
+    root = dataset.get('data_root') or ''
+    infos = load(os.path.join(root, dataset['ann_file']))
+    scans = (dataset.get('data_prefix') or {}).get('pts')
+    if scans:  # a detector in images has none
+        Mmdet3DKitti(root, infos, dataset['ann_file'], scans).check()
+    for step in dataset['pipeline']:
+        if 'db_sampler' in step:
+            _require_prepared(step['db_sampler']['info_path'])
+
+
 def load(path: str) -> Any:
     """Content of a pickle of a host's preparation."""
-    require_file(path, "Expected what mmdet3d's tools/create_data.py kitti or OpenPCDet's "
-                 'kitti_dataset create_kitti_infos writes.')
+    _require_prepared(path)
     with open(path, 'rb') as file:
         return pickle.load(file)
+
+
+def _require_prepared(path: str) -> None:
+    require_file(path, "Expected what mmdet3d's tools/create_data.py kitti or OpenPCDet's "
+                 'kitti_dataset create_kitti_infos writes; for a label fraction (_10, _20, ...), '
+                 'what tools/split_detection_infos.py then writes.')
 
 
 def _numbered(path: str, percent: float) -> str:
@@ -160,7 +187,7 @@ def _require_keys(calibrations: Dict[str, dict], keys: Sequence[str], where: str
             f'{writer}.')
 
 
-def _require_files(root: str, folder: str, suffix: str, frames: Sequence[str], path: str,
+def _require_files(root: str, folder: str, suffix: str, frames: Iterable[str], path: str,
                    cure: str) -> None:
     lost = _absent(root, folder, suffix, frames)
     if lost:
@@ -168,6 +195,12 @@ def _require_files(root: str, folder: str, suffix: str, frames: Sequence[str], p
                                 f'{shorten(lost)}; {cure}.')
 
 
-def _absent(root: str, folder: str, suffix: str, frames: Sequence[str]) -> List[str]:
-    paths = [os.path.join(root, 'training', folder, frame + suffix) for frame in frames]
+def _tell_absent_images(root: str, part: str, frames: Iterable[str]) -> None:
+    lost = _absent(root, os.path.join(part, 'image_2'), '.png', frames)
+    if lost:
+        print(f'warning: images are absent, which detection does without: {shorten(lost)}')
+
+
+def _absent(root: str, folder: str, suffix: str, frames: Iterable[str]) -> List[str]:
+    paths = [os.path.join(root, folder, frame + suffix) for frame in frames]
     return [path for path in paths if not os.path.isfile(path)]

@@ -12,7 +12,6 @@ from typing import Dict, List, Optional, Sequence
 
 from .detection_hosts import OBJECTS, load, open_kitti
 from .errors import DataLayoutError
-from .readers.pairing import shorten
 from .segmentation.fractions import LabelSplit, select_randomly
 
 FRACTIONS = (10, 20, 50)
@@ -54,9 +53,7 @@ def split_kitti(root: str, fractions: Sequence[float] = FRACTIONS, seed: int = 0
     """
     host = open_kitti(root)
     dbinfos = load(os.path.join(root, OBJECTS))
-    images = host.check()
-    if images:
-        print(f'warning: images are absent, which detection does without: {shorten(images)}')
+    host.check()
 
     if split_file:
         split = LabelSplit.load(split_file, 'kitti')

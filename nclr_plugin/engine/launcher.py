@@ -23,6 +23,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import set_random_seed
 
 from ..checkpoints.errors import PretrainedWeightsError
+from ..datasets.detection_hosts import check_config
 from ..datasets.errors import BrokenFrameError, DataLayoutError
 from .checkpoint_loading import BrokenCheckpointError
 from .hooks import CheckpointMismatchError
@@ -44,7 +45,7 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
         ours, argv = _own_parser('train').parse_known_args(argv)
         host = _load_host_tool('train')
         args = _parse_by_host(host, argv)
-        _require_infos(_load_config(args))
+        _require_infos(_load_config(args), 'train_dataloader', 'val_dataloader')
         options = _distributed_on_cpu(args)
         if ours.amp and get_device() == 'cpu':
             options['optim_wrapper.type'] = 'Bfloat16OptimWrapper'
@@ -86,6 +87,7 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
             raise FileNotFoundError(f'{args.checkpoint}: no such checkpoint; give a .pth file, or '
                                     f'{RANDOM} for the random initialisation')
         with _submission(args, ours.submission):
+            _require_infos(_load_config(args), 'test_dataloader')
             _run_host(host, argv, args, options)
 
 
@@ -157,17 +159,22 @@ def _run_host(host: ModuleType, argv: List[str], args: argparse.Namespace,
         host.main()
 
 
-def _require_infos(config: Config) -> None:
-    """Say what to do about an info file that is not there, such as that of a label fraction."""
-    for loader in ('train_dataloader', 'val_dataloader'):
+def _require_infos(config: Config, *loaders: str) -> None:
+    """Say what to do about infos that are not there or not complete, before the host reads them."""
+    for loader in loaders:
         dataset = (config.get(loader) or {}).get('dataset') or {}
-        if dataset.get('ann_file'):
-            path = Path(dataset.get('data_root') or '') / dataset['ann_file']
-            if '://' not in str(path) and not path.is_file():
-                raise FileNotFoundError(
-                    f'{path}: expected the info file of {loader}, found none; write it by '
-                    'tools/create_infos.py, whose --fractions are what NCLR_FRACTION can be (a '
-                    "fraction that selects no frame has none), or by mmdet3d's create_data.py")
+        while dataset.get('dataset'):  # as in RepeatDataset
+            dataset = dataset['dataset']
+        path = os.path.join(dataset.get('data_root') or '', dataset.get('ann_file') or '')
+        if not dataset.get('ann_file') or '://' in path:
+            continue
+        if dataset['type'] == 'KittiDataset':
+            check_config(dataset)
+        elif not os.path.isfile(path):
+            raise FileNotFoundError(
+                f'{path}: expected the info file of {loader}, found none; write it by '
+                'tools/create_infos.py, whose --fractions are what NCLR_FRACTION can be (a '
+                "fraction that selects no frame has none), or by mmdet3d's create_data.py")
 
 
 @contextlib.contextmanager
@@ -183,7 +190,8 @@ def _submission(args: argparse.Namespace, folder: Optional[str]) -> Iterator[Non
                 metric.get('type', '').endswith('Submission') or metric.get('format_only')):
             raise DataLayoutError(
                 f'{args.config}: expected a config that writes submissions (--submission), such '
-                'as configs/semseg/minkunet34_semantickitti.py, found that it does not')
+                'as configs/semseg/minkunet34_semantickitti.py or '
+                'configs/detection/second_kitti.py, found that it does not')
         yield
     finally:
         del os.environ['NCLR_SUBMISSION']

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from nclr_plugin.datasets.detection_hosts import Mmdet3DKitti
+from nclr_plugin.datasets.detection_hosts import Mmdet3DKitti, check_config
 from nclr_plugin.datasets.detection_infos import main, select_objects, split_kitti
 from nclr_plugin.datasets.errors import DataLayoutError
 
@@ -124,6 +124,30 @@ def test_missing_scan_stops_and_missing_image_is_told(root, capsys):
     (root / 'training' / 'velodyne_reduced' / '000009.bin').unlink()
     with pytest.raises(FileNotFoundError, match='000009.bin'):
         split_kitti(str(root), (10, ))
+
+
+@pytest.mark.parametrize('lost, says', [
+    (None, None), ('kitti_infos_train.pkl', 'tools/split_detection_infos.py'),
+    ('kitti_dbinfos_train.pkl', 'tools/split_detection_infos.py'),
+    ('training/velodyne_reduced/000009.bin', 'velodyne_reduced of every frame')])
+def test_what_a_config_reads_is_checked(root, lost, says):
+    dataset = dict(
+        type='KittiDataset', data_root=f'{root}/', ann_file='kitti_infos_train.pkl',
+        data_prefix=dict(pts='training/velodyne_reduced'),
+        pipeline=[dict(type='ObjectSample', db_sampler=dict(
+            info_path=str(root / 'kitti_dbinfos_train.pkl')))])
+    if lost is None:
+        check_config(dataset)
+        return
+    (root / lost).unlink()
+    with pytest.raises(FileNotFoundError, match=lost.split('/')[-1]) as error:
+        check_config(dataset)
+    assert says in str(error.value)
+
+
+def test_infos_of_the_other_host_are_named(root):
+    with pytest.raises(DataLayoutError, match="list is OpenPCDet's.*found a list"):
+        Mmdet3DKitti(str(root), make_infos([3]))
 
 
 def test_errors_of_the_command_are_one_line(root, tmp_path):

@@ -1,6 +1,9 @@
 """From pretraining a VoxelNet to KITTI's files, with the host's own scripts and infos."""
+import json
+import pickle
 import runpy
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -75,7 +78,7 @@ def pretrained(run, demo, tmp_path_factory):
 def variables(kitti, monkeypatch):
     """Function: sets the variables of a fine-tuning config."""
 
-    def set_them(checkpoint='', fraction='100'):
+    def set_them(checkpoint='none', fraction='100'):
         monkeypatch.setenv('NCLR_KITTI_ROOT', str(kitti))
         monkeypatch.setenv('NCLR_CHECKPOINT', str(checkpoint))
         monkeypatch.setenv('NCLR_FRACTION', fraction)
@@ -194,6 +197,25 @@ def test_pretrain_fine_tune_and_write_kittis_files(run, kitti, pretrained, varia
         assert line[0] in ('Car', 'Pedestrian', 'Cyclist')
         assert all(abs(float(word)) < 1e4 for word in line[1:])
 
+    # KITTI's evaluation is a CUDA kernel, which numba simulates if told before it is imported.
+    done = run.process(
+        'test', DETECTION / 'second_demo.py', saved, '--work-dir', tmp_path / 'ap', tiny=False,
+        variables={'NUMBA_ENABLE_CUDASIM': '1'}, options={
+            'test_dataloader.num_workers': 0, 'test_dataloader.persistent_workers': False,
+            'model.backbone.layer_nums': '[1,1]', 'model.test_cfg.score_thr': 0.,
+            'model.test_cfg.max_num': 2})
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert 'Car AP40@0.70, 0.70, 0.70' in done.stdout
+    figures = json.loads(next((tmp_path / 'ap').glob('*/*.json')).read_text())
+    precisions = {name.split('/')[-1]: value for name, value in figures.items()
+                  if fnmatch(name, '*KITTI/*_3D_AP40_*')}
+    assert set(precisions) == {
+        f'{name}_3D_AP40_{level}{overlap}'
+        for name, overlaps in (*((name, ('_strict', '_loose')) for name in (
+            'Car', 'Pedestrian', 'Cyclist')), ('Overall', ('', )))
+        for level in ('easy', 'moderate', 'hard') for overlap in overlaps}
+    assert all(0 <= value <= 100 for value in precisions.values())
+
 
 def test_a_checkpoint_of_a_minkunet_ends_in_one_sentence(run, variables, tmp_path, on_cpu):
     path = tmp_path / 'minkunet.pth'
@@ -206,8 +228,33 @@ def test_a_checkpoint_of_a_minkunet_ends_in_one_sentence(run, variables, tmp_pat
     assert 'SparseEncoder' in text and 'looks like a MinkUNet' in text
 
 
-def error_of(run, tmp_path):
+@pytest.mark.parametrize('tool, infos', [
+    ('train', 'kitti_infos_train.pkl'), ('train', 'kitti_infos_val.pkl'),
+    ('test', 'kitti_infos_val.pkl')])
+def test_infos_without_calibration_end_in_one_sentence(tool, infos, run, kitti, variables,
+                                                       monkeypatch, tmp_path, on_cpu):
+    for path in kitti.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    content = pickle.loads((kitti / infos).read_bytes())
+    del content['data_list'][1]['images']['CAM2']['lidar2cam']
+    (tmp_path / infos).unlink()
+    (tmp_path / infos).write_bytes(pickle.dumps(content))
+    variables()
+    monkeypatch.setenv('NCLR_KITTI_ROOT', str(tmp_path))
+    text = error_of(run, tmp_path, tool)
+    assert text.startswith('DataLayoutError: ') and '\n' not in text
+    assert infos in text and 'none of lidar2cam in 1' in text and 'create_data.py kitti' in text
+
+
+def test_a_fraction_that_was_not_split_names_the_splitter(run, variables, tmp_path, on_cpu):
+    variables(fraction='30')
+    text = error_of(run, tmp_path)
+    assert 'kitti_infos_train_30.pkl' in text and 'tools/split_detection_infos.py' in text
+    assert text.startswith('FileNotFoundError: ') and '\n' not in text
+
+
+def error_of(run, tmp_path, tool='train'):
     with pytest.raises(SystemExit) as error:
-        run('train', DETECTION / 'second_demo.py', '--work-dir', tmp_path / 'work', tiny=False,
-            options=SHORT)
+        run(tool, DETECTION / 'second_demo.py', *['none'] * (tool == 'test'), '--work-dir',
+            tmp_path / 'work', tiny=False, options=SHORT)
     return error.value.code

@@ -1,4 +1,4 @@
-"""How much of what the camera sees the range leaves: the figures of pretrain_skitti_voxelnet."""
+"""How much of what the camera sees the range leaves: the figures of pretrain_*_voxelnet."""
 import numpy as np
 import pytest
 import torch
@@ -14,20 +14,26 @@ PLACEMENTS = 5
 DETECTOR_RANGE = (0, -40, -3, 70.4, 40, 1)
 
 
-def seen(results):
+def seen(results, view=0):
     """How many points the camera sees."""
-    height, width = results['imgs'][0].shape[:2]
+    height, width = results['imgs'][view].shape[:2]
     pixels, depth = project_points(
         torch.from_numpy(results['points'][None, :, :3]).double(),
-        torch.from_numpy(results['lidar2cam']), torch.from_numpy(results['cam2img']))
+        torch.from_numpy(results['lidar2cam'][[view]]),
+        torch.from_numpy(results['cam2img'][[view]]))
     return int(in_view(pixels, depth, height, width).sum())
 
 
-def test_range_before_placement_keeps_the_cameras_view(shared_data):
-    config = Config.fromfile(str(ROOT / 'configs' / 'nclr' / 'pretrain_skitti_voxelnet.py'),
+def steps_of(name):
+    """Steps of a config's training pipeline, and its crop."""
+    config = Config.fromfile(str(ROOT / 'configs' / 'nclr' / f'{name}.py'),
                              import_custom_modules=False)
     steps = config.train_dataloader.dataset.pipeline
-    crop = RangeCrop(next(s for s in steps if s['type'] == 'RangeCrop')['point_cloud_range'])
+    return steps, RangeCrop(next(s for s in steps if s['type'] == 'RangeCrop')['point_cloud_range'])
+
+
+def test_range_before_placement_keeps_the_cameras_view(shared_data):
+    steps, crop = steps_of('pretrain_skitti_voxelnet')
     place = RandomPlacement(**{key: value for key, value in next(
         s for s in steps if s['type'] == 'RandomPlacement').items() if key != 'type'})
     frames = CalibrationDataset(
@@ -48,3 +54,19 @@ def test_range_before_placement_keeps_the_cameras_view(shared_data):
             after.append(seen(dict(moved, points=moved['points'][rows])) / whole)
     assert min(before) > 0.89 and np.mean(before) == pytest.approx(0.95, abs=0.02)
     assert np.mean(after) == pytest.approx(0.5, abs=0.2) and min(after) < 0.05
+
+
+@pytest.mark.parametrize('name, kept, worst', [
+    ('pretrain_nuscenes_voxelnet', 0.753, 0.716), ('pretrain_nuscenes_centerpoint', 0.879, 0.802)])
+def test_heights_of_the_detectors_on_nuscenes(name, kept, worst, shared_data):
+    """The heights are the detectors': they cost a lot here, and how much is told."""
+    frames = CalibrationDataset(
+        data_root=str(shared_data / 'nuscenes_frame'),
+        reader=dict(type='NuScenesReader', info_file='info_v2.pkl'),
+        pipeline=[dict(type='LoadScan'), dict(type='LoadImages')], test_mode=True)
+    frame = frames[0]
+    before = np.array([seen(frame, view) for view in range(6)])
+    _, crop = steps_of(name)
+    after = np.array([seen(crop(dict(frame)), view) for view in range(6)])
+    assert after.sum() / before.sum() == pytest.approx(kept, abs=5e-4)
+    assert (after / before).min() == pytest.approx(worst, abs=5e-4)

@@ -133,6 +133,22 @@ def test_missing_data_root_is_one_sentence(config, tmp_path, workers):
     assert text.split(':')[0].endswith('Error')
 
 
+@pytest.mark.parametrize('wrapped', [False, True])
+def test_missing_infos_name_their_tool(tmp_path, wrapped):
+    dataset = dict(type='NuScenesSegDataset', data_root=str(tmp_path), ann_file='infos_1.pkl')
+    if wrapped:
+        dataset = dict(type='RepeatDataset', times=2, dataset=dataset)
+    config = Config(dict(train_dataloader=dict(dataset=dataset)))
+    with pytest.raises(FileNotFoundError, match='infos_1.pkl: .* of train_dataloader.*create_infos'):
+        launcher._require_infos(config, 'train_dataloader')
+    launcher._require_infos(config, 'val_dataloader')
+
+
+def test_infos_elsewhere_than_on_disk_are_left_to_the_host():
+    launcher._require_infos(Config(dict(train_dataloader=dict(dataset=dict(
+        type='KittiDataset', data_root='s3://kitti/', ann_file='infos.pkl')))), 'train_dataloader')
+
+
 def test_error_of_a_worker_keeps_its_last_line():
     with pytest.raises(SystemExit) as exit_info, launcher.one_line_errors():
         raise FileNotFoundError('Caught FileNotFoundError in DataLoader worker process 0.\n'

@@ -1,4 +1,6 @@
 """The host's panoptic quality, mended, against a brute-force computation."""
+import multiprocessing
+
 import numpy as np
 import pytest
 import torch
@@ -12,21 +14,31 @@ THINGS, IGNORED = (0, 1), 5
 @pytest.fixture
 def evaluate():
     """Function: scans of (true classes, true ids, predicted classes, predicted ids) -> figures."""
-    import nclr_plugin  # noqa: F401
 
     def run(scans, min_num_points=3):
-        metric = METRICS.build(dict(
-            type='PanopticMetric', thing_class_inds=THINGS, min_num_points=min_num_points))
-        metric.dataset_meta = dict(classes=CLASSES, ignore_index=IGNORED)
+        metric = build(min_num_points)
         for scan in scans:
-            semantic, instance, found, ids = map(np.asarray, scan)
-            metric.process({}, [dict(
-                eval_ann_info=dict(pts_semantic_mask=semantic, pts_instance_mask=instance),
-                pred_pts_seg=dict(pts_semantic_mask=torch.as_tensor(found),
-                                  pts_instance_mask=torch.as_tensor(ids)))])
+            process(metric, scan)
         return metric.compute_metrics(metric.results)
 
     return run
+
+
+def build(min_num_points=3):
+    import nclr_plugin  # noqa: F401
+    metric = METRICS.build(dict(
+        type='PanopticMetric', thing_class_inds=THINGS, min_num_points=min_num_points))
+    metric.dataset_meta = dict(classes=CLASSES, ignore_index=IGNORED)
+    return metric
+
+
+def process(metric, scan):
+    """Hand a scan to a metric as the evaluator does."""
+    semantic, instance, found, ids = map(np.asarray, scan)
+    metric.process({}, [dict(
+        eval_ann_info=dict(pts_semantic_mask=semantic, pts_instance_mask=instance),
+        pred_pts_seg=dict(pts_semantic_mask=torch.as_tensor(found),
+                          pts_instance_mask=torch.as_tensor(ids)))])
 
 
 def segments(semantic, instance, labelled):
@@ -178,3 +190,31 @@ def test_labels_without_instances_are_told():
 def test_two_batches_equal_one(evaluate):
     scans = [random_scan(seed) for seed in range(4)]
     assert evaluate(scans) == pytest.approx(evaluate(scans[::-1]))
+
+
+def evaluate_part(rank, folder, scans, queue):
+    """Evaluate every second scan, around the end as mmengine's sampler does it."""
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2)
+    metric = build()
+    for index in range(rank, len(scans) + 1, 2):
+        process(metric, scans[index % len(scans)])
+    queue.put((rank, metric.evaluate(len(scans))))
+
+
+def test_two_processes_find_what_one_finds(evaluate, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where the results are collected
+    scans = [random_scan(seed) for seed in range(3)]
+    context = multiprocessing.get_context('fork')
+    queue = context.Queue()
+    processes = [context.Process(target=evaluate_part, args=(rank, tmp_path, scans, queue))
+                 for rank in range(2)]
+    for each in processes:
+        each.start()
+    found = dict(queue.get(timeout=60) for _ in processes)
+    for each in processes:
+        each.join(10)
+    expected = evaluate(scans)
+    assert expected == pytest.approx(brute_force(scans), nan_ok=True)
+    assert found[0] == pytest.approx(expected, nan_ok=True)
+    assert found[1] == pytest.approx(expected, nan_ok=True)

@@ -26,31 +26,36 @@ class CheckpointGuardHook(Hook):
     Args:
         min_match: Least share of the model's parameters and buffers that the checkpoint must hold
             under the same name and in the same size, 0 to 1.
+        prefix: Only the tensors whose names begin with it are demanded, ``'backbone.'`` where the
+            rest may be new.
 
     Raises:
         CheckpointMismatchError: With the first tensors that are missing, of another size, and not
             of the model.
     """
 
-    def __init__(self, min_match: float = 1.) -> None:
+    def __init__(self, min_match: float = 1., prefix: str = '') -> None:
         if not 0 <= min_match <= 1:
             raise ValueError(f'min_match: expected a share, 0 to 1, found {min_match}')
         self.min_match = min_match
+        self.prefix = prefix
 
     def after_load_checkpoint(self, runner: Any, checkpoint: Dict[str, Any]) -> None:
         """Compare before the host copies anything."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        check_state_dict(model, checkpoint.get('state_dict', checkpoint), self.min_match)
+        check_state_dict(model, checkpoint.get('state_dict', checkpoint), self.min_match,
+                         self.prefix)
 
 
 def check_state_dict(model: nn.Module, state_dict: Mapping[str, Any],
-                     min_match: float = 1.) -> float:
+                     min_match: float = 1., prefix: str = '') -> float:
     """Check that a state dict is one of this model.
 
     Args:
         model: The model.
         state_dict: Tensors by name; a leading ``module.`` is ignored, as the host does.
         min_match: Least share of the model's tensors to be found, 0 to 1.
+        prefix: Of the tensors that are looked for.
 
     Returns:
         The share that was found.
@@ -58,21 +63,23 @@ def check_state_dict(model: nn.Module, state_dict: Mapping[str, Any],
     Raises:
         CheckpointMismatchError: See :class:`CheckpointGuardHook`.
     """
-    wanted = model.state_dict()
+    own = model.state_dict()
+    wanted = {name: value for name, value in own.items() if name.startswith(prefix)}
     found = {re.sub(r'^module\.', '', name): value for name, value in state_dict.items()
              if isinstance(value, Tensor)}
     missing = [name for name in wanted if name not in found]
     resized = [f'{name} {tuple(found[name].shape)} for {tuple(value.shape)}'
                for name, value in wanted.items()
                if name in found and _sizes(found[name]) != _sizes(value)]
-    unexpected = [name for name in found if name not in wanted]
+    unexpected = [name for name in found if name not in own]
     matched = len(wanted) - len(missing) - len(resized)
     share = matched / max(len(wanted), 1)
     if share < min_match:
         raise CheckpointMismatchError(
-            f'The checkpoint holds {matched} of the {len(wanted)} tensors of '
-            f'{type(model).__name__}, at least {min_match:.0%} are expected: it is of another '
-            'model or config (CheckpointGuardHook(min_match=...) accepts a part of a model). '
+            f'The checkpoint holds {matched} of the {len(wanted)} tensors '
+            f'{prefix and prefix + "* "}of {type(model).__name__}, at least {min_match:.0%} are expected: it is of another '
+            'model or config (CheckpointGuardHook(min_match=...) accepts a part of a model; for '
+            'load_from, tools/export_backbone.py extracts a backbone). '
             + '; '.join(_first(*group) for group in (
                 ('missing', missing), ('other size', resized), ('unexpected', unexpected))))
     return share

@@ -23,6 +23,14 @@ def test_share_of_a_part_is_counted():
         check_state_dict(model(), state)
 
 
+def test_a_prefix_demands_a_part():
+    state = {k: v for k, v in model().state_dict().items() if k.startswith('0.')}
+    state['1.weight'] = torch.zeros(9)
+    assert check_state_dict(model(), state, prefix='0.') == 1
+    with pytest.raises(CheckpointMismatchError, match=r'0 of the 5 tensors 1\.\* of Sequential'):
+        check_state_dict(model(), state, prefix='1.')
+
+
 def test_other_sizes_and_names_are_named():
     state = model().state_dict()
     state['0.weight'] = torch.zeros(3, 5)

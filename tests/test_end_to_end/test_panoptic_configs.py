@@ -1,0 +1,91 @@
+"""The panoptic configs are what the paper and the code of its baseline say (section 4.4)."""
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+NAMES = ('minkunet34_semantickitti', 'minkunet34_nuscenes', 'minkunet34_nuscenes_mini')
+VARIABLES = ('NCLR_LR', 'NCLR_FRACTION', 'NCLR_CHECKPOINT', 'NCLR_NUSCENES_ROOT',
+             'NCLR_NUSCENES_MINI_ROOT')
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Function: name, variables -> config."""
+
+    def read(name, **variables):
+        for variable in VARIABLES:
+            monkeypatch.delenv(variable, raising=False)
+        for variable, value in variables.items():
+            monkeypatch.setenv(variable, value)
+        init_default_scope('mmdet3d')
+        return Config.fromfile(str(CONFIGS / f'{name}.py'))
+
+    return read
+
+
+def shapes(backbone):
+    backbone = dict(backbone)
+    backbone.pop('init_cfg', None)
+    with torch.device('meta'):
+        return {name: tensor.shape for name, tensor in MODELS.build(backbone).state_dict().items()}
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_schedule(name, load):
+    config = load(f'panoptic/{name}')
+    assert config.train_cfg.type == 'EpochBasedTrainLoop' and config.train_cfg.max_epochs == 50
+    optimizer = config.optim_wrapper
+    assert optimizer.optimizer.type == 'AdamW' and optimizer.optimizer.lr == 0.2
+    assert optimizer.clip_grad == dict(max_norm=0.5)
+    assert config.train_dataloader.batch_size == 8 and optimizer.accumulative_counts == 4
+    warm_up, decay = config.param_scheduler
+    assert warm_up.type == 'LinearLR' and decay.type == 'CosineAnnealingLR'
+    assert warm_up.begin == 0 < warm_up.end == decay.begin < decay.end == 50
+    assert load(f'panoptic/{name}', NCLR_LR='0.02').optim_wrapper.optimizer.lr == 0.02
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_losses_and_clustering(name, load):
+    model = load(f'panoptic/{name}').model
+    semantic, offset = model.decode_head, model.offset_head.loss_offset
+    assert semantic.loss_decode.type == 'mmdet.CrossEntropyLoss'
+    assert offset.type == 'mmdet.L1Loss'
+    assert [semantic.loss_decode.loss_weight, semantic.lovasz_weight, offset.loss_weight] == [
+        2, 6, 1]
+    assert model.test_cfg == dict(bandwidth=1.2, min_points=50)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_fraction_picks_the_infos(name, load):
+    dataset = 'nuscenes' if 'nuscenes' in name else 'semantickitti'
+    for percent, suffix in (('100', ''), ('10', '_10'), ('0.1', '_0.1')):
+        config = load(f'panoptic/{name}', NCLR_FRACTION=percent, NCLR_NUSCENES_MINI_ROOT='mini',
+                      NCLR_NUSCENES_ROOT='full')
+        train = config.train_dataloader.dataset
+        assert train.ann_file == f'{dataset}_infos_train{suffix}.pkl'
+        assert config.val_dataloader.dataset.ann_file == f'{dataset}_infos_val.pkl'
+        assert config.train_cfg.max_epochs == 50
+        if dataset == 'nuscenes':
+            assert train.data_root == ('mini' if name.endswith('mini') else 'full')
+            assert config.val_dataloader.dataset.data_root == 'full'
+
+
+@pytest.mark.parametrize('name, pretraining', [
+    ('minkunet34_semantickitti', 'pretrain_skitti'), ('minkunet34_nuscenes', 'pretrain_nuscenes'),
+    # Table 5: from one data set to the other.
+    ('minkunet34_nuscenes', 'pretrain_skitti'), ('minkunet34_nuscenes_mini', 'pretrain_skitti')])
+def test_every_tensor_of_the_pretrained_backbone_fits(name, pretraining, load):
+    model = load(f'panoptic/{name}', NCLR_CHECKPOINT='weights.pth').model
+    assert model.backbone.init_cfg.type == 'NCLRPretrained'
+    assert model.backbone.init_cfg.checkpoint == 'weights.pth'
+    assert shapes(model.backbone) == shapes(load(f'nclr/{pretraining}').model.point_backbone)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_load_from_is_guarded(name, load):
+    assert dict(type='CheckpointGuardHook', prefix='backbone.') in load(
+        f'panoptic/{name}').custom_hooks
