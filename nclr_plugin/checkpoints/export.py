@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections import OrderedDict
 from pathlib import Path
 from typing import Dict
@@ -10,13 +11,17 @@ import torch
 from torch import Tensor
 
 from .errors import PretrainedWeightsError
-from .key_maps import (LAYOUTS, TO_OPENPCDET, find_prefix_and_layout, kernel_library, looks_like,
-                       rename)
-from .layouts import looks_like_spconv1, to_spconv2
+from .key_maps import (LAYOUTS, TO_OPENPCDET, TO_OPENPCDET_RESIDUAL, find_prefix_and_layout,
+                       kernel_library, looks_like, rename)
+from .layouts import fold_biases, looks_like_spconv1, to_spconv2
 from .loading import LoadReport, read_state_dict
-from .parts import bev_name, is_point_backbone, is_sparse_encoder, names_of_complete
-from .stem import second_stem_layer
+from .parts import (bev_name, blocks_per_stage, is_point_backbone, is_sparse_encoder,
+                    names_of_complete)
+from .stem import STEM, second_stem_layer, widen_input
 from .voxels import config_of_checkpoint
+
+# OpenPCDet's encoders: layers or residual blocks in each stage, as mmdet3d would count them.
+_OPENPCDET = {'VoxelBackBone8x': [1, 3, 3, 3], 'VoxelResBackBone8x': [3, 3, 3, 2]}
 
 
 def export_backbone(checkpoint: str, to: str, out: str, min_match: float = 1.0) -> LoadReport:
@@ -55,14 +60,14 @@ def export_backbone(checkpoint: str, to: str, out: str, min_match: float = 1.0) 
         raise PretrainedWeightsError(
             f"checkpoint '{checkpoint}': expected a SparseEncoder, found {looks_like(points)}, "
             'which OpenPCDet does not have; export it --to mmdet3d')
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
     if to == 'openpcdet':
-        content = _for_openpcdet(points, bev)
+        content = _for_openpcdet(points, bev, checkpoint)
     else:
         content = _for_mmdet3d(points, bev)
         text = config_of_checkpoint(checkpoint)
         if text is not None:  # tells a detector which voxels the encoder was trained on
             content['meta']['cfg'] = text
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
     torch.save(content, out)
     return report
 
@@ -85,9 +90,17 @@ def _extract(source: Dict[str, Tensor], report: LoadReport) -> 'OrderedDict[str,
             tensor = to_spconv2(tensor, library)
             report.reshaped.append(host_name)
         found[host_name] = tensor.contiguous()
+    fold_biases(found)
     report.matched = list(found)
+    if STEM in found:  # of a sparse U-Net; mmdet3d's see x, y, z and intensity
+        wide, words = widen_input(found[STEM], (*found[STEM].shape[:-1], 4), library)
+        if wide is not None:
+            found[STEM] = wide
+            report.matched.remove(STEM)
+            report.reshaped = [name for name in report.reshaped if name != STEM]
+            report.completed.append(words)
     completed = {} if is_sparse_encoder(found) else second_stem_layer(found)
-    report.completed = list(completed)
+    report.completed += list(completed)
     found.update(completed)
     report.missing = [name for name in names_of_complete(found) if name not in found]
     return found
@@ -113,8 +126,20 @@ def _for_mmdet3d(points: Dict[str, Tensor], bev: Dict[str, Tensor]) -> dict:
     return dict(meta=dict(), state_dict=state)
 
 
-def _for_openpcdet(points: Dict[str, Tensor], bev: Dict[str, Tensor]) -> dict:
-    state = {f'backbone_3d.{rename(name, TO_OPENPCDET)}': t for name, t in points.items()}
+def _for_openpcdet(points: Dict[str, Tensor], bev: Dict[str, Tensor], checkpoint: str) -> dict:
+    residual = any('.conv1.' in name for name in points)
+    host, rules = (('VoxelResBackBone8x', TO_OPENPCDET_RESIDUAL) if residual else
+                   ('VoxelBackBone8x', TO_OPENPCDET))
+    blocks = blocks_per_stage(points)
+    if blocks != _OPENPCDET[host]:
+        raise PretrainedWeightsError(
+            f"checkpoint '{checkpoint}': expected an encoder with {_OPENPCDET[host]} blocks in its "
+            f'stages, those of OpenPCDet\'s {host}, found {blocks}; export it --to mmdet3d')
+    points = dict(points)
+    if residual:  # has biases before its norms, unless USE_BIAS says otherwise
+        points.update({name[:-len('weight')] + 'bias': kernel.new_zeros(len(kernel))
+                       for name, kernel in points.items() if re.search(r'\.conv\d\.weight$', name)})
+    state = {f'backbone_3d.{rename(name, rules)}': t for name, t in points.items()}
     state.update({f'backbone_2d.{rename(name, TO_OPENPCDET)}': t for name, t in bev.items()})
     return dict(model_state=state)
 

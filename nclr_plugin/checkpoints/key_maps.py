@@ -48,7 +48,7 @@ POINT_UNET: List[Rule] = [
 
 # OpenPCDet's VoxelBackBone8x, and its BaseBEVBackbone against SECOND: its padding is a layer.
 OPENPCDET: List[Rule] = [
-    (r'^conv(\d)\.', r'encoder_layers.encoder_layer\1.'),
+    (r'^conv(\d)\.(?=\d\.[01]\.)', r'encoder_layers.encoder_layer\1.'),
     (r'^blocks\.(\d)\.(\d+)\.', lambda match: f'blocks.{match[1]}.{int(match[2]) - 1}.'),
 ]
 TO_OPENPCDET: List[Rule] = [
@@ -56,15 +56,31 @@ TO_OPENPCDET: List[Rule] = [
     (r'^blocks\.(\d)\.(\d+)\.', lambda match: f'blocks.{match[1]}.{int(match[2]) + 1}.'),
 ]
 
+# Its VoxelResBackBone8x: a stage begins with the convolution that ends mmdet3d's stage before it.
+OPENPCDET_RESIDUAL: List[Rule] = [
+    (r'^conv1\.(?=[01]\.(conv|bn))', 'encoder_layers.encoder_layer1.'),
+    (r'^conv([2-4])\.0\.(?=[01]\.)',
+     lambda match: f'encoder_layers.encoder_layer{int(match[1]) - 1}.2.'),
+    (r'^conv([2-4])\.([12])\.(?=conv|bn)',
+     lambda match: f'encoder_layers.encoder_layer{match[1]}.{int(match[2]) - 1}.'),
+]
+TO_OPENPCDET_RESIDUAL: List[Rule] = [
+    (r'^encoder_layers\.encoder_layer1\.(?=[01]\.)', 'conv1.'),
+    (r'^encoder_layers\.encoder_layer(\d)\.2\.', lambda match: f'conv{int(match[1]) + 1}.0.'),
+    (r'^encoder_layers\.encoder_layer(\d)\.([01])\.',
+     lambda match: f'conv{match[1]}.{int(match[2]) + 1}.'),
+]
+
 LAYOUTS: Dict[str, List[Rule]] = {
     'mmdet3d': MMDET3D,
     'MinkUNet/SPVCNN of SPVNAS, NCLR, BEVContrast, ALSO, SegContrast': POINT_UNET,
     'OpenPCDet': OPENPCDET,
+    'OpenPCDet, residual': OPENPCDET_RESIDUAL,
 }
 
 _LOOKS: List[Tuple[str, str]] = [
     (r'(^|\.)encoder_layers\.encoder_layer\d\.', 'a SparseEncoder (mmdet3d detector)'),
-    (r'(^|\.)conv2\.0\.0\.weight$', 'a VoxelBackBone8x (OpenPCDet detector)'),
+    (r'(^|\.)conv2\.0\.0\.weight$', 'a Voxel(Res)BackBone8x (OpenPCDet detector)'),
     (r'(^|\.)point_transforms\.0\.', 'an SPVCNN'),
     (r'(^|\.)(stem\.0\.kernel|conv_input\.0\.(net\.)?0\.(kernel|weight))$', 'a MinkUNet'),
     (r'(^|\.)blocks\.0\.\d\.weight$', 'a bird\'s-eye-view backbone (SECOND)'),

@@ -20,7 +20,8 @@ them as if their memory were ``(C_in, C_out)``, whatever their shape says.
 """
 from __future__ import annotations
 
-from typing import Optional, Sequence
+import re
+from typing import Dict, Optional, Sequence
 
 from torch import Tensor
 
@@ -76,6 +77,20 @@ def fit_to_shape(tensor: Tensor, shape: Sequence[int], library: str) -> Optional
             kernel = to_spconv2(tensor, library)
             return kernel if kernel.shape == tuple(shape) else None
     return None
+
+
+def fold_biases(state: Dict[str, Tensor]) -> None:
+    """Subtract biases from the means of the norms behind them, in place.
+
+    The residual blocks of OpenPCDet have biases before their norms, those of mmdet3d have none.
+
+    Args:
+        state: A point backbone in mmdet3d's names.
+    """
+    for name in list(state):
+        mean = re.sub(r'^(encoder_layers\..*\.)conv(\d)\.bias$', r'\1bn\2.running_mean', name)
+        if mean != name and mean in state:
+            state[mean] = state[mean] - state.pop(name)
 
 
 def looks_like_spconv1(kernel: Tensor) -> bool:

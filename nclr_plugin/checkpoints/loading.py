@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from .errors import PretrainedWeightsError
 from .key_maps import LAYOUTS, Rule, find_prefix_and_layout, kernel_library, looks_like, rename
-from .layouts import fit_to_shape
-from .stem import second_stem_layer
+from .layouts import fit_to_shape, fold_biases
+from .stem import STEM, second_stem_layer, widen_input
 
 
 @dataclass
@@ -29,8 +29,9 @@ class LoadReport:
         unexpected: Tensors of the file, under the prefix, that the backbone does not have.
         reshaped: Of the matched ones, those whose kernel layout was another.
         mismatched: Names that both have, with the two shapes: another width or kernel size.
-        completed: Tensors that the file lacks and that are set to change nothing: the second
-            convolution of a stem which has one only.
+        completed: Tensors whose values, or some of them, the file lacks and that are set to change
+            nothing: a first kernel of fewer input channels, and the second convolution of a stem
+            which has one only.
     """
     checkpoint: str
     prefix: str = ''
@@ -137,10 +138,11 @@ def load_pretrained(module: nn.Module,
              if name.startswith(report.prefix)}
     library = kernel_library(found)
     found = {rename(name, rules): tensor for name, tensor in found.items()}
+    fold_biases(found)
     completed = {name: tensor for name, tensor in second_stem_layer(found).items() if name in own}
     found.update(completed)
     weights = _match(found, own, library, report)
-    report.completed = [name for name in report.matched if name in completed]
+    report.completed += [name for name in report.matched if name in completed]
     report.matched = [name for name in report.matched if name not in completed]
     if not report.matched or report.match_ratio < min_match:
         raise PretrainedWeightsError(_explain(module, source, report, min_match))
@@ -163,6 +165,12 @@ def _match(found: Dict[str, Tensor], own: Dict[str, Tensor], library: str,
             report.missing.append(name)
             continue
         tensor = fit_to_shape(found[name], target.shape, library)
+        if tensor is None and name == STEM:
+            tensor, words = widen_input(found[name], target.shape, library)
+            if tensor is not None:
+                weights[name] = tensor
+                report.completed.append(words)
+                continue
         if tensor is None:
             report.mismatched.append(f'{name} {tuple(found[name].shape)} in the file, '
                                      f'{tuple(target.shape)} in the model')

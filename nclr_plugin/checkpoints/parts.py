@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import re
-from typing import Iterable, List, Optional
+from typing import Dict, Iterable, List, Optional
+
+from torch import Tensor
 
 _NORM = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
 _TENSOR = r'\w+$'
@@ -35,21 +37,30 @@ def is_sparse_encoder(names: Iterable[str]) -> bool:
     return any(name.startswith('encoder_layers.') for name in names)
 
 
-def names_of_complete(names: Iterable[str]) -> List[str]:
+def blocks_per_stage(names: Iterable[str]) -> List[int]:
+    """Count the blocks, residual or single convolutions, in each stage of a SparseEncoder."""
+    names = list(names)
+    stages = _count(names, r'encoder_layers\.encoder_layer(\d)')
+    return [_count(names, rf'encoder_layers\.encoder_layer{stage}\.(\d+)', start=0)
+            for stage in range(1, stages + 1)]
+
+
+def names_of_complete(tensors: Dict[str, Tensor]) -> List[str]:
     """List what a whole point backbone of this depth has at least, to find what is missing.
 
     Args:
-        names: Names in mmdet3d's terms; they tell the number of stages and of blocks in each.
+        tensors: With names in mmdet3d's terms, which tell the number of stages and of blocks in
+            each, and kernels in spconv 2's layout, whose widths tell which blocks need a shortcut.
 
     Returns:
-        Kernels and norms of every layer; the shortcuts of residual blocks are not demanded.
+        Kernels and norms of every layer, and an SPVCNN's point branch if there is any of it.
     """
-    names = list(names)
+    names = list(tensors)
     if is_sparse_encoder(names):
         layers = ['conv_input.{}', 'conv_out.{}']
-        for stage in range(1, _count(names, r'encoder_layers\.encoder_layer(\d)') + 1):
+        for stage, blocks in enumerate(blocks_per_stage(names), 1):
             head = f'encoder_layers.encoder_layer{stage}'
-            for block in range(_count(names, rf'{re.escape(head)}\.(\d+)', start=0)):
+            for block in range(blocks):
                 residual = any(name.startswith(f'{head}.{block}.conv1.') for name in names)
                 layers += _residual(f'{head}.{block}', 2) if residual else [f'{head}.{block}.{{}}']
     else:
@@ -60,8 +71,18 @@ def names_of_complete(names: Iterable[str]) -> List[str]:
                 blocks = max(_count(names, rf'{re.escape(head)}\.(\d+)', start=0), first + 1)
                 for block in range(first, blocks):
                     layers += _residual(f'{head}.{block}', depth)
+                    if _changes_width(tensors, f'{head}.{block}', depth):
+                        layers.append(f'{head}.{block}.downsample.{{}}')
             layers += [f'encoder.{stage}.0.{{}}', f'decoder.{stage}.0.{{}}']
-    return [name for layer in layers for name in _conv_and_norm(layer)]
+    points = range(3) if any(name.startswith('point_transforms.') for name in names) else ()
+    layers += [f'point_transforms.{i}.{{}}' for i in points]
+    return [name for layer in layers for name in _conv_and_norm(layer)] + [
+        f'point_transforms.{i}.0.bias' for i in points]
+
+
+def _changes_width(tensors: Dict[str, Tensor], block: str, depth: int) -> bool:
+    first, last = (tensors.get(f'{block}.conv{i}.weight') for i in (1, depth))
+    return first is not None and last is not None and first.shape[-1] != last.shape[0]
 
 
 def _count(names: List[str], pattern: str, start: int = 1) -> int:

@@ -1,13 +1,43 @@
-"""The second convolution of a MinkUNet's stem, for published networks that have one only."""
+"""The stem of published MinkUNets and SPVCNNs: fewer input channels, one convolution."""
 from __future__ import annotations
 
-from typing import Dict
+from typing import Dict, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
+from .layouts import fit_to_shape
+
+STEM = 'conv_input.0.0.weight'
+_INPUTS = {1: ('intensity', slice(3, 4)), 3: ('x, y, z', slice(0, 3))}
 _FIRST, _SECOND = 'conv_input.0.', 'conv_input.1.'
 _NORMAL = torch.distributions.Normal(0., 1.)
+
+
+def widen_input(kernel: Tensor, shape: Sequence[int],
+                library: str) -> Tuple[Optional[Tensor], str]:
+    """Write the first kernel for x, y, z and intensity, if it is for a part of them.
+
+    The published networks of NCLR, BEVContrast and ALSO see the intensity only, in 0..1, that of
+    SegContrast x, y, z or all four. With zeros for the inputs that it does not know, the wider
+    kernel computes the same.
+
+    Args:
+        kernel: Of the checkpoint, in any layout.
+        shape: (C_out, K, K, K, 4), of spconv 2.
+        library: As of :func:`~nclr_plugin.checkpoints.layouts.to_spconv2`.
+
+    Returns:
+        The kernel of this shape and words for the report; ``None`` if it is for no such part.
+    """
+    if shape[-1] == 4:
+        for channels, (inputs, where) in _INPUTS.items():
+            narrow = fit_to_shape(kernel, (*shape[:-1], channels), library)
+            if narrow is not None:
+                wide = kernel.new_zeros(tuple(shape))
+                wide[..., where] = narrow
+                return wide, f'{STEM} ({channels} of 4 input channels: {inputs}; the others are 0)'
+    return None, ''
 
 
 def second_stem_layer(state: Dict[str, Tensor], eps: float = 1e-5) -> Dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """Backbones and what published code calls their tensors."""
 import pytest
 import torch
+from torch import nn
 
 
 @pytest.fixture
@@ -19,12 +20,39 @@ def minkunet():
 
 
 @pytest.fixture
+def spvcnn(minkunet):
+    """Builds a MinkUNet with the tensors of SPVCNN's point branch."""
+
+    def build(seed=0):
+        net = minkunet(seed=seed)
+        net.point_transforms = nn.ModuleList(
+            nn.Sequential(nn.Linear(8, 32), nn.BatchNorm1d(32)) for _ in range(3))
+        return net
+
+    return build
+
+
+@pytest.fixture
 def sparse_encoder():
     """Builds mmdet3d's SparseEncoder, the one of its SECOND on KITTI."""
     encoders = pytest.importorskip('mmdet3d.models.middle_encoders')
 
-    def build(seed=0):
-        return randomise(encoders.SparseEncoder(4, [41, 1600, 1408]), seed)
+    def build(seed=0, **kwargs):
+        return randomise(encoders.SparseEncoder(4, [41, 1600, 1408], **kwargs), seed)
+
+    return build
+
+
+@pytest.fixture
+def residual_encoder(sparse_encoder):
+    """Builds the one of its CenterPoint."""
+
+    def build(seed=0, first_stage=(16, 16, 32)):
+        return sparse_encoder(
+            seed, block_type='basicblock',
+            encoder_channels=(first_stage, (32, 32, 64), (64, 64, 128), (128, 128)),
+            encoder_paddings=((0, ) * (len(first_stage) - 1) + (1, ), (0, 0, 1), (0, 0, [0, 1, 1]),
+                              (0, 0)))
 
     return build
 
@@ -103,6 +131,19 @@ def _openpcdet_voxel_backbone():
     return shapes
 
 
+def _openpcdet_residual_names():
+    """Names of OpenPCDet's VoxelResBackBone8x, as its source has them, biases by default."""
+    norm = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
+    layers = [(f'{layer}.0', f'{layer}.1')
+              for layer in ('conv_input', 'conv2.0', 'conv3.0', 'conv4.0', 'conv_out')]
+    names = [f'{conv}.weight' for conv, _ in layers]
+    for block in ('1.0', '1.1', '2.1', '2.2', '3.1', '3.2', '4.1', '4.2'):
+        for i in (1, 2):
+            layers.append((f'conv{block}.conv{i}', f'conv{block}.bn{i}'))
+            names += [f'conv{block}.conv{i}.weight', f'conv{block}.conv{i}.bias']
+    return names + [f'{layer}.{tensor}' for _, layer in layers for tensor in norm]
+
+
 def _openpcdet_bev_names():
     """Names of OpenPCDet's BaseBEVBackbone with two blocks of five convolutions.
 
@@ -131,6 +172,11 @@ def equal():
 @pytest.fixture
 def openpcdet_shapes():
     return _openpcdet_voxel_backbone()
+
+
+@pytest.fixture
+def openpcdet_residual_names():
+    return _openpcdet_residual_names()
 
 
 @pytest.fixture

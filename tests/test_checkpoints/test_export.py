@@ -86,6 +86,39 @@ def test_openpcdets_names(sparse_encoder, openpcdet_shapes, save, out):
                        source.encoder_layers.encoder_layer4[2][0].weight)
 
 
+def test_openpcdets_residual_names_and_back(residual_encoder, openpcdet_residual_names, save,
+                                            tmp_path):
+    """OpenPCDet's blocks have biases: zeros there, and on the way back in the norms' means."""
+    source, target = residual_encoder(), residual_encoder(1)
+    there, back = str(tmp_path / 'there.pth'), str(tmp_path / 'back.pth')
+    export_backbone(save(source.state_dict(), prefix='point_backbone.'), 'openpcdet', there)
+    exported = torch.load(there)
+    state = exported['model_state']
+    assert set(state) == {f'backbone_3d.{name}' for name in openpcdet_residual_names}
+    down = source.encoder_layers.encoder_layer2[2][0].weight
+    assert torch.equal(state['backbone_3d.conv3.0.0.weight'], down)
+    assert not state['backbone_3d.conv4.1.conv2.bias'].any()
+
+    state['backbone_3d.conv4.1.conv2.bias'] += 0.5
+    torch.save(exported, there)
+    export_backbone(there, 'mmdet3d', back)
+    load_checkpoint(host(middle_encoder=target), back, map_location='cpu')
+    expected = source.state_dict()
+    expected['encoder_layers.encoder_layer4.0.bn2.running_mean'] -= 0.5
+    fresh = residual_encoder(2)
+    assert load_pretrained(fresh, there).layout == 'OpenPCDet, residual'
+    for loaded in (target.state_dict(), fresh.state_dict()):
+        assert list(loaded) == list(expected)
+        assert all(torch.equal(loaded[name], expected[name]) for name in loaded)
+
+
+def test_an_encoder_that_openpcdet_does_not_have(residual_encoder, save, out):
+    path = save(residual_encoder(first_stage=(16, 32)).state_dict())
+    with pytest.raises(PretrainedWeightsError, match=r'VoxelResBackBone8x, found \[2, 3, 3, 2\]'):
+        export_backbone(path, 'openpcdet', out)
+    assert not Path(out).exists()
+
+
 def test_a_whole_detector_goes_there_and_back(sparse_encoder, openpcdet_bev_names, save, equal,
                                               tmp_path):
     backbones = pytest.importorskip('mmdet3d.models.backbones')
@@ -123,6 +156,20 @@ def test_an_incomplete_backbone_is_not_written(minkunet, save, out):
         export_backbone(save(state), 'mmdet3d', out)
     assert not Path(out).exists()
     assert export_backbone(save(state), 'mmdet3d', out, min_match=0.9).missing
+
+
+def test_an_spvcnn_needs_its_whole_point_branch(spvcnn, save, out):
+    state = spvcnn().state_dict()
+    assert not export_backbone(save(state), 'mmdet3d', out).missing
+    state = {n: t for n, t in state.items() if not n.startswith('point_transforms.2.')}
+    with pytest.raises(PretrainedWeightsError, match='missing 7: point_transforms.2.0.weight'):
+        export_backbone(save(state), 'mmdet3d', out)
+
+
+def test_blocks_that_change_the_width_need_a_shortcut(minkunet, save, out):
+    state = {n: t for n, t in minkunet().state_dict().items() if 'downsample' not in n}
+    with pytest.raises(PretrainedWeightsError, match='missing 42: decoder.0.1.0.downsample.0'):
+        export_backbone(save(state), 'mmdet3d', out)
 
 
 def test_what_is_no_point_backbone(minkunet, save, out):

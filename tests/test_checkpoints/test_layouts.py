@@ -42,27 +42,27 @@ def run_spconv(layers, weights, features, cells):
     return x.features, x.indices[:, 1:].long()
 
 
-def naive(kernel, offsets, features, cells, stride=1, outputs=None):
-    """out[p] = sum_o in[stride p + o] W[o], by a dictionary of cells."""
-    row = {tuple(cell): i for i, cell in enumerate(cells.tolist())}
-    outputs = cells if outputs is None else outputs
-    result = torch.zeros(len(outputs), C_OUT)
-    for i, p in enumerate(outputs.tolist()):
-        for weight, o in zip(kernel, offsets):
-            q = tuple(stride * a + b for a, b in zip(p, o))
-            if q in row:
-                result[i] += features[row[q]] @ weight
-    return result
-
-
 def offsets_of(library, size):
-    """The order that each library documents, written out."""
-    start = -(size // 2) if size % 2 else 0
-    axis = range(start, start + size)
-    x_fastest = [(x, y, z) for z in axis for y in axis for x in axis]
-    z_fastest = [(x, y, z) for x in axis for y in axis for z in axis]
-    # TorchSparse 1.4 follows MinkowskiEngine for odd sizes only
-    return z_fastest if library == TORCHSPARSE and size % 2 == 0 else x_fastest
+    """Where the library puts kernel[0], kernel[1], ...
+
+    TorchSparse 1.4: get_kernel_offsets in torchsparse/nn/utils/kernel.py, which follows
+    MinkowskiEngine for odd sizes only. MinkowskiEngine 0.5: kernel_region in src/kernel_region.hpp;
+    its iterator counts up the first axis first, and set_bounds begins even sizes at 0.
+    """
+    axis = range(-(size // 2), size // 2 + 1) if size % 2 else range(size)
+    if library == TORCHSPARSE and size % 2 == 0:
+        return [(x, y, z) for x in axis for y in axis for z in axis]
+    return [(x, y, z) for z in axis for y in axis for x in axis]
+
+
+def dense_weight(kernel, library):
+    """Scatter (K^3, C_in, C_out) into a dense convolution's (C_out, C_in, K, K, K)."""
+    size = round(len(kernel)**(1 / 3))
+    weight = torch.full((kernel.shape[2], kernel.shape[1], size, size, size), float('nan'))
+    for matrix, offset in zip(kernel, offsets_of(library, size)):
+        x, y, z = (o + size // 2 if size % 2 else o for o in offset)
+        weight[:, :, x, y, z] = matrix.T
+    return weight
 
 
 def test_spconv_2_is_a_dense_convolution(grid):
@@ -104,12 +104,11 @@ def test_spconv_1_kernels(grid, size):
 def test_odd_kernels(grid, library, size):
     features, cells = grid
     kernel = torch.randn(size**3, C_IN, C_OUT)
-    expected = naive(kernel, offsets_of(library, size), features, cells)
     stored = kernel[0] if size == 1 else kernel  # both drop the axis of a single offset
     layer = spconv.SubMConv3d(C_IN, C_OUT, size, padding=size // 2, bias=False)
     out, where = run_spconv([layer], [to_spconv2(stored, library)], features, cells)
-    assert torch.equal(where, cells)
-    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
+    expected = F.conv3d(dense(features, cells), dense_weight(kernel, library), padding=size // 2)
+    torch.testing.assert_close(out, at(expected, where), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize('library', [TORCHSPARSE, MINKOWSKI])
@@ -118,8 +117,8 @@ def test_even_kernels(grid, library):
     kernel = torch.randn(8, C_IN, C_OUT)
     layer = spconv.SparseConv3d(C_IN, C_OUT, 2, 2, bias=False)
     out, where = run_spconv([layer], [to_spconv2(kernel, library)], features, cells)
-    expected = naive(kernel, offsets_of(library, 2), features, cells, stride=2, outputs=where)
-    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
+    expected = F.conv3d(dense(features, cells), dense_weight(kernel, library), stride=2)
+    torch.testing.assert_close(out, at(expected, where), rtol=1e-4, atol=1e-4)
     other = TORCHSPARSE if library == MINKOWSKI else MINKOWSKI
     assert not torch.allclose(to_spconv2(kernel, library), to_spconv2(kernel, other))
 
@@ -133,13 +132,9 @@ def test_transposed_kernels(grid, library):
               spconv.SparseInverseConv3d(C_IN, C_OUT, 2, bias=False, indice_key='a')]
     weights = [to_spconv2(down, library), to_spconv2(up, library)]
     out, where = run_spconv(layers, weights, features, cells)
-    coarse, parents = run_spconv(layers[:1], weights[:1], features, cells)
-    row = {tuple(p): i for i, p in enumerate(parents.tolist())}
-    order = offsets_of(library, 2)
-    expected = torch.stack([
-        coarse[row[tuple(a // 2 for a in q)]] @ up[order.index(tuple(a % 2 for a in q))]
-        for q in where.tolist()])
-    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
+    coarse = F.conv3d(dense(features, cells), dense_weight(down, library), stride=2)
+    fine = F.conv_transpose3d(coarse, dense_weight(up, library).transpose(0, 1), stride=2)
+    torch.testing.assert_close(out, at(fine, where), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize('shape', [(3, 3, 3, 4, 32), (27, 4, 32), (32, 3, 3, 3, 4)])

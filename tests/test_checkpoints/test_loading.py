@@ -38,14 +38,8 @@ def test_published_minkunets(minkunet, published, save, equal, minkowski, prefix
     assert report.unexpected == ['final.0.weight']
 
 
-def test_published_spvcnn(published, save, equal, minkunet):
+def test_published_spvcnn(published, save, equal, spvcnn):
     """Its point branch has the host's names."""
-    def spvcnn(seed):
-        net = minkunet(seed=seed)
-        net.point_transforms = torch.nn.ModuleList(
-            torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.BatchNorm1d(32)) for _ in range(3))
-        return net
-
     source, target = spvcnn(0), spvcnn(1)
     load_pretrained(target, save(published(source), prefix='encoder.'))
     assert equal(source, target)
@@ -83,13 +77,13 @@ def test_part_of_a_backbone(minkunet, save):
     source, target = minkunet(), minkunet(seed=1)
     state = source.state_dict()
     del state['decoder.3.1.1.conv2.weight']
-    state['conv_input.0.0.weight'] = state['conv_input.0.0.weight'][..., :1]  # intensity only
+    state['conv_input.0.0.weight'] = state['conv_input.0.0.weight'][..., :2]  # of what?
     path = save(state)
     before = target.state_dict()['conv_input.0.0.weight'].clone()
     with pytest.raises(PretrainedWeightsError) as error:
         load_pretrained(target, path)
     for text in ('missing 1: decoder.3.1.1.conv2.weight', 'at least 100%',
-                 'conv_input.0.0.weight (8, 3, 3, 3, 1) in the file, (8, 3, 3, 3, 4) in the model'):
+                 'conv_input.0.0.weight (8, 3, 3, 3, 2) in the file, (8, 3, 3, 3, 4) in the model'):
         assert text in str(error.value)
     assert torch.equal(target.state_dict()['conv_input.0.1.weight'],
                        minkunet(seed=1).state_dict()['conv_input.0.1.weight'])  # nothing changed

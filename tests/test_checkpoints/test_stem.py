@@ -1,4 +1,4 @@
-"""Published MinkUNets with one convolution in the stem, in the host's with two."""
+"""Published MinkUNets with fewer inputs or one convolution in the stem, in the host's."""
 import pytest
 import torch
 from torch import nn
@@ -48,12 +48,43 @@ def test_the_network_computes_the_same(minkunet, published, save, tmp_path, expo
     assert report.match_ratio == 1
 
     source.conv_input[1] = nn.Identity()
+    torch.testing.assert_close(*outputs_of(source, target), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize('channels, where, words', [
+    (1, slice(3, 4), '(1 of 4 input channels: intensity; the others are 0)'),
+    (3, slice(0, 3), '(3 of 4 input channels: x, y, z; the others are 0)')])
+@pytest.mark.parametrize('minkowski', [False, True], ids=['TorchSparse', 'MinkowskiEngine'])
+@pytest.mark.parametrize('exported', [False, True])
+def test_a_network_that_sees_a_part_of_the_inputs(minkunet, published, save, tmp_path, channels,
+                                                  where, words, minkowski, exported):
+    """Of NCLR, BEVContrast and ALSO: intensity; of SegContrast without it: x, y, z."""
+    source, target = minkunet(in_channels=channels), minkunet(seed=1)
+    state = published(source, minkowski)
+    assert state['stem.0.kernel'].shape == (27, channels, 8)
+    path = save(state, prefix='encoder.')
+    if exported:
+        out = str(tmp_path / 'out.pth')
+        report = export_backbone(path, 'mmdet3d', out)
+        host = nn.Module()
+        host.backbone = target
+        host.load_state_dict(torch.load(out)['state_dict'], strict=True)
+    else:
+        report = load_pretrained(target, path)
+    assert report.completed == [f'conv_input.0.0.weight {words}']
+    assert '293 of 294 tensors match' in report.summary() and words in report.summary()
+    assert not report.missing + report.mismatched and report.match_ratio == 1
+    torch.testing.assert_close(*outputs_of(source, target, where), rtol=1e-4, atol=1e-4)
+
+
+def outputs_of(source, target, where=slice(None)):
+    """Of a network that sees a part of the inputs, and of one that sees all."""
     coors = torch.cat([torch.zeros(500, 1), torch.randint(0, 16, (500, 3))], 1).int().unique(dim=0)
     coors[-1, 1:] = 15
     feats = torch.rand(len(coors), 4)
     outputs = []
-    for net in (source, target):
+    for net, inputs in ((source, feats[:, where]), (target, feats)):
         set_sparse_algorithm(net.eval(), 'cpu')
         with torch.no_grad():
-            outputs.append(net(feats, coors))
-    torch.testing.assert_close(*outputs, rtol=1e-3, atol=1e-3)
+            outputs.append(net(inputs, coors))
+    return outputs

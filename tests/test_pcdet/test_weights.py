@@ -19,6 +19,14 @@ def test_same_features_in_both_hosts(report, way):
     assert report['to_mmdet3d']['before'] > 0.1  # without the weights they differ
 
 
+@pytest.mark.parametrize('way', ['residual_to_openpcdet', 'residual_to_mmdet3d'])
+def test_same_features_of_centerpoints_encoder(report, way):
+    largest = report[way]['largest']
+    assert largest > 0.1
+    assert report[way]['difference'] <= 1e-5 * max(largest, 1)
+    assert report[way]['before'] > 0.1  # without the weights they differ
+
+
 def test_same_birds_eye_network(report):
     assert report['bev']['largest'] > 1e-3
     assert report['bev']['difference'] <= 1e-5

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from mmdet3d.models.middle_encoders import SparseEncoder
 from mmengine.config import Config
+from spconv.pytorch.conv import SparseConvolution
 from torch import nn
 
 from nclr_plugin.checkpoints import export_backbone, load_pretrained
@@ -23,6 +24,7 @@ register()
 from easydict import EasyDict  # noqa: E402
 from pcdet.config import cfg_from_yaml_file, merge_new_config  # noqa: E402
 from pcdet.models import build_network  # noqa: E402
+from pcdet.models.backbones_3d.spconv_backbone import VoxelResBackBone8x  # noqa: E402
 
 FOLDER = Path(sys.argv[1])
 REPO = Path(__file__).resolve().parents[2]
@@ -53,6 +55,14 @@ def detector(name):
     return randomise(build_network(config.MODEL, 3, dataset))
 
 
+def residual():
+    """CenterPoint's encoder in mmdet3d."""
+    return randomise(SparseEncoder(
+        4, GRID, return_middle_feats=True, block_type='basicblock',
+        encoder_channels=((16, 16, 32), (32, 32, 64), (64, 64, 128), (128, 128)),
+        encoder_paddings=((0, 0, 1), (0, 0, 1), (0, 0, [0, 1, 1]), (0, 0))))
+
+
 def voxels():
     generator = torch.Generator().manual_seed(0)
     cells = torch.randint(0, GRID[0] * GRID[1] * GRID[2], (2, 3000), generator=generator)
@@ -65,14 +75,14 @@ def voxels():
     return torch.rand(len(coors), 4, generator=generator), coors
 
 
-def difference(encoder, backbone):
-    """Largest difference of the dense maps, of all strides and of the output; and their size."""
+def difference(encoder, backbone, stages=(1, 2, 3, 4)):
+    """Largest difference of the dense maps, of stages and of the output; and their size."""
     feats, coors = voxels()
     with torch.no_grad():
         bev, middle = encoder(feats, coors, 2)
         batch = backbone(dict(voxel_features=feats, voxel_coords=coors, batch_size=2))
-    pairs = [(one.dense(), batch['multi_scale_3d_features'][f'x_conv{number}'].dense())
-             for number, one in enumerate(middle, 1)]
+    pairs = [(middle[number - 1].dense(),
+              batch['multi_scale_3d_features'][f'x_conv{number}'].dense()) for number in stages]
     pairs.append((bev, batch['encoded_spconv_tensor'].dense().flatten(1, 2)))
     return dict(difference=max(float((one - two).abs().max()) for one, two in pairs),
                 largest=min(float(one.abs().max()) for one, _ in pairs),
@@ -87,6 +97,14 @@ def load(model, path):
         emit=lambda self, record: lines.append(record.getMessage())))())
     model.load_params_from_file(str(path), logger)
     return lines
+
+
+def fill(backbone, tensors):
+    """All that a backbone has and nothing else; mmdet3d's loader asks for the metadata."""
+    state = backbone.state_dict()
+    assert {f'backbone_3d.{key}' for key in state} == set(tensors)
+    state.update({key[len('backbone_3d.'):]: tensor for key, tensor in tensors.items()})
+    backbone.load_state_dict(state)
 
 
 def log_of(name, path):
@@ -134,6 +152,27 @@ with torch.no_grad():
     expected = second.backbone_2d(dict(spatial_features=image))['spatial_features_2d']
     report['bev'] = dict(difference=float((neck(bev(image))[0] - expected).abs().max()),
                          largest=float(expected.abs().max()))
+
+# CenterPoint's encoder, of residual blocks, both ways; only the last stages end alike.
+encoder = residual()
+torch.save(dict(state_dict=nn.ModuleDict(dict(middle_encoder=encoder)).state_dict()),
+           FOLDER / 'residual.pth')
+export_backbone(str(FOLDER / 'residual.pth'), 'openpcdet', str(FOLDER / 'residual_out.pth'))
+saved = torch.load(FOLDER / 'residual_out.pth')['model_state']
+backbone = randomise(VoxelResBackBone8x({}, 4, np.array([GRID[2], GRID[1], GRID[0] - 1])))
+for module in backbone.modules():  # spconv adds biases on a CPU in training only
+    module.training = isinstance(module, SparseConvolution)
+before = difference(encoder, backbone, [4])['difference']
+trained = {f'backbone_3d.{key}': tensor.clone() for key, tensor in backbone.state_dict().items()}
+fill(backbone, saved)
+report['residual_to_openpcdet'] = dict(difference(encoder, backbone, [4]), before=before)
+
+torch.save(dict(model_state=trained), FOLDER / 'residual.pth')
+fill(backbone, trained)
+encoder = residual()
+before = difference(encoder, backbone, [4])['difference']
+load_pretrained(encoder, str(FOLDER / 'residual.pth'))
+report['residual_to_mmdet3d'] = dict(difference(encoder, backbone, [4]), before=before)
 
 # The names under which NCLR and ALSO publish their VoxelNet.
 for name, prefix in (('nclr', 'encoder.backbone_3d.'), ('also', 'net.encoder.backbone_3d.')):
