@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 CONFIG = 'configs/panoptic/minkunet_demo.py'
 TINY = {
@@ -68,6 +69,14 @@ def test_train_resume_and_test(run, demo, tmp_path, log):
     # Weights, optimizer and schedule go on; the host draws other augmentations.
     for step, losses in resumed.items():
         assert losses == pytest.approx(whole[step], rel=0.2), step
+    states = [torch.load(work_dir / 'iter_4.pth') for work_dir in (trained.parent, part)]
+    # AdamW has made four steps, the schedule has counted on from the second.
+    for state in states:
+        assert {int(moments['step']) for moments in state['optimizer']['state'].values()} == {4}
+    assert states[0]['param_schedulers'] == states[1]['param_schedulers']
+    rates = [[group['lr'] for group in state['optimizer']['param_groups']] for state in states]
+    assert rates[0] == rates[1]
+    assert [state['meta']['iter'] for state in states] == [4, 4]
 
     assert 'Labels of 4 frames fit' in text
     run('test', CONFIG, trained, '--work-dir', tmp_path / 'test', '--show-dir',
@@ -132,7 +141,6 @@ def test_mini_set_of_nuscenes(run, make_world, in_process, tmp_path, monkeypatch
 
 
 def test_backbone_of_a_pretraining_run(demo, tmp_path, monkeypatch):
-    import torch
     from mmengine.config import Config
     from mmengine.registry import MODELS, init_default_scope
     init_default_scope('mmdet3d')

@@ -1,5 +1,6 @@
 """Fine-tuning, evaluation and submission by the command lines, with small networks."""
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from nclr_plugin.checkpoints import export_backbone
 from nclr_plugin.datasets.segmentation.command import main as create_infos
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'semseg'
@@ -162,6 +164,63 @@ def test_bad_labels_end_before_training(world, run, tmp_path, sequence, spoil, m
                      tiny=False, options=SHORT)
     assert line.startswith(f"DataLayoutError: label file '{path}'") and message in line
     assert 'Iter(train)' not in max((tmp_path / 'train').glob('*/*.log')).read_text()
+
+
+@pytest.fixture
+def other_checkpoint(tmp_path):
+    """Function: what it is of -> path of a checkpoint that does not fit the demo's MinkUNet."""
+
+    def save(kind):
+        from mmdet3d.models import SECOND, SparseEncoder
+        from mmengine.config import Config
+        from mmengine.registry import MODELS
+        if kind == 'detector':
+            parts = dict(middle_encoder=SparseEncoder(4, [41, 1600, 1408]), backbone=SECOND())
+        else:
+            backbone = dict(Config.fromfile(str(CONFIGS / 'minkunet_demo.py')).model.backbone)
+            parts = dict(backbone=MODELS.build({**backbone, 'base_channels': 24}))
+        torch.save(dict(meta={}, state_dict={
+            f'{part}.{name}': tensor for part, net in parts.items()
+            for name, tensor in net.state_dict().items()}), tmp_path / 'other.pth')
+        return str(tmp_path / 'other.pth')
+
+    return save
+
+
+@pytest.mark.parametrize('kind, way, message', [
+    ('width', 'NCLR_CHECKPOINT', "PretrainedWeightsError: .*widths and numbers of blocks"),
+    ('detector', 'NCLR_CHECKPOINT', r'PretrainedWeightsError: .*looks like a MinkUNet; the '
+     r'checkpoint looks like a SparseEncoder \(mmdet3d detector\)'),
+    ('width', 'load_from', r'CheckpointMismatchError: .* tensors backbone\.\* of MinkUNet.*other '
+     r'size \d+: backbone.conv_input.0.0.weight \(24, 3, 3, 3, 4\) for \(16, 3, 3, 3, 4\)'),
+    ('detector', 'load_from', r'CheckpointMismatchError: The checkpoint holds 0 of .*unexpected '
+     r'\d+: middle_encoder\.'),
+])
+def test_a_checkpoint_of_another_network_ends_before_training(
+        world, run, tmp_path, monkeypatch, other_checkpoint, kind, way, message):
+    options = {**SHORT}
+    if way == 'load_from':
+        options[way] = other_checkpoint(kind)
+    else:
+        monkeypatch.setenv(way, other_checkpoint(kind))
+    with pytest.raises(SystemExit) as ended:
+        run('train', CONFIGS / 'minkunet_demo.py', '--work-dir', tmp_path / 'train', tiny=False,
+            options=options)
+    assert re.match(message, ended.value.code, re.DOTALL), ended.value.code
+    assert 'Iter(train)' not in max((tmp_path / 'train').glob('*/*.log')).read_text()
+
+
+def test_load_from_another_segmentor_needs_its_backbone_only(world, train, pretrained, tmp_path):
+    path, backbone = pretrained
+    export_backbone(str(path), 'mmdet3d', str(tmp_path / 'segmentor.pth'))
+    segmentor = torch.load(tmp_path / 'segmentor.pth')
+    segmentor['state_dict']['decode_head.conv_seg.bias'] = torch.ones(3)
+    torch.save(segmentor, tmp_path / 'segmentor.pth')
+    _, state = train(options={**UNVALIDATED, 'load_from': tmp_path / 'segmentor.pth',
+                              'optim_wrapper.optimizer.lr': 0.})
+    for name, tensor in backbone.items():
+        if name.endswith('weight'):
+            assert torch.equal(state[f'backbone.{name}'], tensor), name
 
 
 def test_a_fraction_that_there_is_not(world, run, monkeypatch):
