@@ -17,9 +17,7 @@ model = dict(
     group_size=16,
     num_candidates=3,
     patch_margin=4,
-    num_samples=256,
-    # One sample a step: what it says of the rates is noise, of which larger steps make swings.
-    loss_balancer=dict(lr=0.005))
+    num_samples=256)
 
 train_pipeline = [
     dict(type='LoadScan'),

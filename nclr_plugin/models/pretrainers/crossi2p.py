@@ -148,7 +148,7 @@ class CrossI2P(CalibrationModel):
                  embed_dims=embed_dims, alignment=False,
                  temperature=matching_head.get('temperature', 0.07)))
         self.point_out = nn.Sequential(
-            nn.Linear(channels + embed_dims + 3, channels), nn.LayerNorm(channels), nn.ReLU())
+            nn.Linear(channels + embed_dims, channels), nn.LayerNorm(channels), nn.ReLU())
         self.pixel_out = nn.Conv2d(embed_dims, pixel_channels, 1)
         sides = dict(point_channels=channels, pixel_channels=pixel_channels)
         self.matching_head = MODELS.build(dict(**sides, **matching_head))
@@ -204,11 +204,8 @@ class CrossI2P(CalibrationModel):
             coarse_points = self.coarse_head.embed_points(superpoints, centres)
             coarse_pixels = self.coarse_head.embed_pixels(superpixels, codes)
 
-        # What a superpoint knows is of its centre: a point has to know where in it it lies.
         context = superpoints.flatten(0, 1)[groups.owner]
-        offset = (points - points[groups.centre].flatten(0, 1)[groups.owner]) / self.radius
-        point_feats = self.point_out(
-            torch.cat((encoded, context.to(encoded), offset.to(encoded)), 1))
+        point_feats = self.point_out(torch.cat((encoded, context.to(encoded)), 1))
         pixel_feats = self.image_branch.decode(maps)
         pixel_feats = pixel_feats + nn.functional.interpolate(
             self.pixel_out(superpixels), size=pixel_feats.shape[-2:], mode='bilinear',
