@@ -71,18 +71,29 @@ def check_state_dict(model: nn.Module, state_dict: Mapping[str, Any],
     resized = [f'{name} {tuple(found[name].shape)} for {tuple(value.shape)}'
                for name, value in wanted.items()
                if name in found and _sizes(found[name]) != _sizes(value)]
+    if not hasattr(state_dict, '_metadata'):
+        resized += [f'{name} without the _metadata that tell its order from older ones'
+                    for name, value in wanted.items() if name in found
+                    and found[name].shape == value.shape and _is_sparse_kernel(model, name)]
     unexpected = [name for name in found if name not in own]
     matched = len(wanted) - len(missing) - len(resized)
     share = matched / max(len(wanted), 1)
     if share < min_match:
         raise CheckpointMismatchError(
             f'The checkpoint holds {matched} of the {len(wanted)} tensors '
-            f'{prefix and prefix + "* "}of {type(model).__name__}, at least {min_match:.0%} are expected: it is of another '
-            'model or config (CheckpointGuardHook(min_match=...) accepts a part of a model; for '
+            f'{prefix and prefix + "* "}of {type(model).__name__}, at least {min_match:.0%} are '
+            'expected: it is of another model or config (CheckpointGuardHook(min_match=...) accepts a part of a model; for '
             'load_from, tools/export_backbone.py extracts a backbone). '
             + '; '.join(_first(*group) for group in (
                 ('missing', missing), ('other size', resized), ('unexpected', unexpected))))
     return share
+
+
+def _is_sparse_kernel(model: nn.Module, name: str) -> bool:
+    """Whether the module permutes this tensor when it is loaded without a version."""
+    module, _, leaf = name.rpartition('.')
+    return leaf == 'weight' and 'spconv' in type(model.get_submodule(module)).__module__ and \
+        model.get_submodule(module).weight.ndim == 5
 
 
 def _sizes(tensor: Tensor) -> Tuple[int, ...]:

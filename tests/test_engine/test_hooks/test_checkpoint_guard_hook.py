@@ -47,6 +47,18 @@ def test_permuted_kernel_passes():
     assert check_state_dict(conv, state) == 1
 
 
+def test_a_sparse_kernel_without_its_version():
+    """The host would permute it once more, and leave the module as it was."""
+    spconv = pytest.importorskip('spconv.pytorch')
+    conv = spconv.SubMConv3d(2, 5, 3)
+    state = conv.state_dict()
+    assert check_state_dict(conv, state) == 1
+    with pytest.raises(CheckpointMismatchError, match='weight without the _metadata'):
+        check_state_dict(conv, dict(state))
+    # Kernels as spconv 1 has them have no version, either, and are permuted as they should.
+    assert check_state_dict(conv, dict(state, weight=state['weight'].permute(1, 2, 3, 4, 0))) == 1
+
+
 @pytest.mark.parametrize('resume', [False, True])
 def test_checkpoint_of_another_model_stops_the_runner(toy, tmp_path, resume):
     toy.build_runner(tmp_path / 'other', name='first', **{'model.width': 16}).train()
