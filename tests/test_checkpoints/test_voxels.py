@@ -78,11 +78,12 @@ def test_a_detector_of_the_host_tells_its_voxels_too(tmp_path):
 
 def test_a_built_detector_of_mmdet3d_is_compared(checkpoint, warnings):
     pytest.importorskip('mmdet3d')
-    from mmengine.registry import MODELS, init_default_scope
+    from mmengine.registry import MODELS, DefaultScope
     config = Config.fromfile(str(CONFIGS.parent / 'detection' / 'second_kitti.py'))
-    init_default_scope(config.default_scope)
     name = checkpoint('pretrain_nuscenes_centerpoint')
-    warn_of_other_voxels(MODELS.build(config.model), name)
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        model = MODELS.build(config.model)
+    warn_of_other_voxels(model, name)
     size, heights = warnings
     assert '(0.1, 0.1, 0.2) m, this detector has voxels of (0.05, 0.05, 0.1) m' in size
     assert '51.2, 3.0), this detector has (0.0, -40.0, -3.0, 70.4, 40.0, 1.0)' in heights

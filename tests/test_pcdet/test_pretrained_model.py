@@ -24,7 +24,7 @@ def save(tmp_path):
 @pytest.mark.parametrize('content, words', [
     (dict(state_dict={'middle_encoder.encoder_layers.encoder_layer1.0.0.weight': KERNEL}),
      'found a SparseEncoder .*; write one by python tools/export_backbone.py'),
-    (dict(state_dict={NAME: KERNEL}), 'found a VoxelBackBone8x .*; write one by'),
+    (dict(state_dict={NAME: KERNEL}), r'found a Voxel\(Res\)BackBone8x .*; write one by'),
     (dict(model_state={'stem.0.kernel': KERNEL}), 'found a MinkUNet, .*; take a checkpoint of a'),
     (dict(model_state={'vfe.weight': KERNEL}), 'found no network that is known here, .*vfe.weight'),
     (dict(epoch=3), "found \\['epoch'\\]"),
