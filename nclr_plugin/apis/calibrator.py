@@ -209,7 +209,12 @@ def _config_of(content: dict, path: str, config: Union[str, Config, None]) -> Co
         if not text:
             raise CalibrationInputError(f"checkpoint '{path}': expected the config of its training "
                                         'in it, found none; give its file (config).')
-        config = Config.fromstring(text, '.py')
+        try:
+            config = Config.fromstring(text, '.py')
+        except Exception as error:  # it is a program: anything may go wrong in it
+            raise CalibrationInputError(
+                f"checkpoint '{path}': the config in it cannot be read ({error}); give its file "
+                '(config).') from error
     elif not isinstance(config, Config):
         config = Config.fromfile(config)
     return config

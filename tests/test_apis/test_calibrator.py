@@ -134,6 +134,13 @@ def test_a_config_file_for_a_checkpoint_without_one(scene, save_network, config_
         scene.image, scene.points, scene.cam2img).reliable
 
 
+def test_a_config_that_cannot_be_read(tmp_path):
+    path = tmp_path / 'network.pth'
+    torch.save(dict(meta=dict(cfg='model = dict(scale=inf)'), state_dict={}), path)
+    with pytest.raises(CalibrationInputError, match=r"network.pth': the config .*'inf' is not def"):
+        Calibrator(str(path))
+
+
 def test_checkpoints_of_something_else_are_refused(config_text, tmp_path):
     torch.save(dict(meta=dict(cfg=config_text), state_dict=dict(truth=torch.eye(3))),
                tmp_path / 'other.pth')
