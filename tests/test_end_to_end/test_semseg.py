@@ -1,7 +1,9 @@
 """Fine-tuning, evaluation and submission by the command lines, with small networks."""
 import json
+import pickle
 import re
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
@@ -124,6 +126,32 @@ def test_submission(world, run, tmp_path):
         labels = np.fromfile(tmp_path / f'out/sequences/08/predictions/{name}.label', np.uint32)
         scan = world / f'sequences/08/velodyne/{name}.bin'
         assert len(labels) == scan.stat().st_size // 16
+
+
+def test_submission_to_nuscenes(make_world, run, tmp_path, monkeypatch, on_cpu):
+    root = make_world('nuscenes')
+    monkeypatch.setenv('NCLR_NUSCENES_ROOT', str(root))
+    # As in the hidden test set: tables of their own, and no labels.
+    (root / 'v1.0-mini').rename(root / 'v1.0-test')
+    shutil.rmtree(root / 'lidarseg')
+    with open(root / 'nuscenes_infos_val.pkl', 'rb') as file:
+        infos = pickle.load(file)
+    for info in infos['data_list']:
+        info.pop('pts_semantic_mask_path', None)
+    with open(root / 'nuscenes_infos_test.pkl', 'wb') as file:
+        pickle.dump(infos, file)
+    run('test', CONFIGS / 'minkunet18_nuscenes.py', 'none', '--work-dir', tmp_path / 'test',
+        '--submission', tmp_path / 'out', tiny=False, options={
+            **SMALL, 'test_dataloader.num_workers': 0, 'test_dataloader.persistent_workers': False})
+    meta = json.loads((tmp_path / 'out/test/submission.json').read_text())
+    assert meta['meta']['use_lidar'] is True
+    written = sorted((tmp_path / 'out/lidarseg/test').glob('*_lidarseg.bin'))
+    assert len(written) == len(infos['data_list']) > 0
+    sizes = sorted((root / 'samples/LIDAR_TOP' / info['lidar_points']['lidar_path']).stat().st_size
+                   for info in infos['data_list'])
+    assert sorted(path.stat().st_size for path in written) == [size // 20 for size in sizes]
+    assert all(1 <= np.fromfile(path, np.uint8).min() and np.fromfile(path, np.uint8).max() <= 16
+               for path in written)
 
 
 def test_submission_of_a_config_that_has_none(run, demo_config, tmp_path):
