@@ -129,7 +129,7 @@ def test_submission(world, run, tmp_path):
 
 
 def test_submission_to_nuscenes(make_world, run, tmp_path, monkeypatch, on_cpu):
-    root = make_world('nuscenes')
+    root = shutil.copytree(make_world('nuscenes'), tmp_path / 'nuscenes')
     monkeypatch.setenv('NCLR_NUSCENES_ROOT', str(root))
     # As in the hidden test set: tables of their own, and no labels.
     (root / 'v1.0-mini').rename(root / 'v1.0-test')
