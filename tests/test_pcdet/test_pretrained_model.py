@@ -51,4 +51,7 @@ def test_other_shapes_are_refused_with_both():
 
 def test_detectors_without_a_sparse_encoder_are_left_alone():
     for model in (dict(), dict(BACKBONE_3D=dict(NAME='PointNet2MSG'))):
-        check_pretrained_model('none.pth', dict(MODEL=model))
+        assert check_pretrained_model('none.pth', dict(MODEL=model)) is None  # it is not read
+    with pytest.raises(FileNotFoundError, match='none.pth'):
+        check_pretrained_model('none.pth', dict(
+            MODEL=dict(BACKBONE_3D=dict(NAME='VoxelBackBone8x'))))
