@@ -1,11 +1,16 @@
 """The detectors' VoxelNet on the generated demo world, for `configs/detection/second_demo.py`."""
-_base_ = ['./pretrain_demo.py']
+_base_ = ['./pretrain_demo_transfer.py']
 point_cloud_range = [-51.2, -51.2, -3, 51.2, 51.2, 1]
 
 model = dict(
     data_preprocessor=dict(voxel_size=(0.1, 0.1, 0.1), max_voxels=60000),
     point_backbone=dict(
-        _delete_=True, type='SplitSparseEncoder', in_channels=4, out_channels=32))
+        _delete_=True,
+        type='SplitSparseEncoder',
+        in_channels=4,
+        out_channels=32,
+        init_cfg=dict(
+            type='InputSpread', layer='conv_input.0', spread=(None, None, 1., 0.3))))
 
 train_pipeline = _base_.train_pipeline
 test_pipeline = _base_.test_pipeline

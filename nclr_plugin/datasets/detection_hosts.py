@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from glob import glob
 from typing import Any, Dict, Iterable, List, Mapping, Sequence, Union
 
 from .errors import DataLayoutError
@@ -11,6 +12,7 @@ from .segmentation.infos import write_infos
 
 INFOS = 'kitti_infos_train.pkl'
 OBJECTS = 'kitti_dbinfos_train.pkl'
+IGNORED = -1  # mmdet3d's label of objects that are no object of any class
 
 
 class Mmdet3DKitti:
@@ -53,9 +55,15 @@ class Mmdet3DKitti:
         Images that are not there are told of: detectors of scans alone do without.
 
         Raises:
-            DataLayoutError: If a frame has no calibration of the camera whose images are labelled.
+            DataLayoutError: If a frame has no calibration of the camera whose images are labelled,
+                or an ignored object whose category is not listed, on which evaluation fails.
             FileNotFoundError: If scans are not there.
         """
+        if self.unlisted():
+            raise DataLayoutError(
+                f"info file '{self.path}': expected a category with label {IGNORED}, which objects "
+                'of the frames have: mmdet3d writes it if the last frame has such an object; run '
+                f'python tools/split_detection_infos.py {self.root}, which adds it.')
         calibrations = {self.frame_id(info): info.get('images', {}).get(self.camera, {})
                         for info in self.infos}
         _require_keys(calibrations, self.calibration, f'images.{self.camera}', self.path,
@@ -63,6 +71,24 @@ class Mmdet3DKitti:
         _require_files(self.root, self.scans, '.bin', calibrations, self.path,
                        "write them by mmdet3d's tools/create_data.py kitti")
         _tell_absent_images(self.root, os.path.dirname(self.scans), calibrations)
+
+    def unlisted(self) -> bool:
+        """Whether there are ignored objects, but no category for them."""
+        return IGNORED not in self.metainfo.get('categories', {}).values() and any(
+            instance['bbox_label'] == IGNORED
+            for info in self.infos for instance in info.get('instances', ()))
+
+    def complete(self) -> None:
+        """List the category of ignored objects in all infos of the folder that lack it."""
+        for path in sorted(glob(os.path.join(self.root, 'kitti_infos_*.pkl'))):
+            host = type(self)(self.root, load(path), os.path.basename(path))
+            if host.unlisted():
+                host.metainfo['categories']['DontCare'] = IGNORED
+                write_infos(path, host.infos, host.metainfo)
+                print(f'{path}: added the category DontCare, which the host lists only if the last '
+                      'frame has one')
+                if path == self.path:
+                    self.metainfo = host.metainfo
 
     def write(self, percent: float, infos: List[dict], objects: Dict[str, List[dict]]) -> None:
         """Write the files of a label fraction."""
@@ -98,6 +124,9 @@ class OpenPCDetKitti:
     def frame_id(info: dict) -> str:
         """``'NNNNNN'``."""
         return info['point_cloud']['lidar_idx']
+
+    def complete(self) -> None:
+        """Nothing: the host's infos have all that its evaluation reads."""
 
     def check(self) -> None:
         """Check as :meth:`Mmdet3DKitti.check` does; training reads ``calib/`` here, too."""

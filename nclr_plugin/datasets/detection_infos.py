@@ -36,7 +36,8 @@ def split_kitti(root: str, fractions: Sequence[float] = FRACTIONS, seed: int = 0
 
     For each percentage P: ``kitti_infos_train_P.pkl`` and ``kitti_dbinfos_train_P.pkl`` for
     mmdet3d, a ``DATA_PATH`` ``labels_P`` for OpenPCDet, whichever has prepared the folder. A
-    smaller fraction is contained in every larger one; both hosts get the same frames.
+    smaller fraction is contained in every larger one; both hosts get the same frames. In mmdet3d's
+    infos, validation's too, the category of ignored objects is added if it is not listed.
 
     Args:
         root: Folder of the host's ``kitti_infos_train.pkl`` and ``kitti_dbinfos_train.pkl``.
@@ -53,6 +54,7 @@ def split_kitti(root: str, fractions: Sequence[float] = FRACTIONS, seed: int = 0
     """
     host = open_kitti(root)
     dbinfos = load(os.path.join(root, OBJECTS))
+    host.complete()
     host.check()
 
     if split_file:

@@ -74,6 +74,23 @@ def test_no_object_of_another_frame_is_left_to_paste(root):
         assert frames == frames_of(root, 20)
 
 
+def test_ignored_objects_get_their_category_in_all_infos(root):
+    infos = make_infos(FRAMES)
+    infos[0]['instances'].append(dict(bbox_label=-1))
+    for name in ('train', 'val'):
+        dump(root / f'kitti_infos_{name}.pkl', dict(
+            metainfo=dict(categories={'Car': 2}), data_list=infos))
+    val = dict(data_root=str(root), ann_file='kitti_infos_val.pkl', pipeline=[],
+               data_prefix=dict(pts='training/velodyne_reduced'))
+    with pytest.raises(DataLayoutError, match='kitti_infos_val.pkl.*label -1.*split_detection'):
+        check_config(val)
+    split_kitti(str(root), (20, ))
+    check_config(val)
+    for name in ('train', 'val', 'train_20'):
+        categories = load(root / f'kitti_infos_{name}.pkl')['metainfo']['categories']
+        assert categories == {'Car': 2, 'DontCare': -1}
+
+
 def test_objects_are_told_by_frame_not_by_place():
     objects = select_objects({'Car': [dict(image_idx=0), dict(image_idx=6)]}, ['000006'])
     assert objects == {'Car': [dict(image_idx=6)]}

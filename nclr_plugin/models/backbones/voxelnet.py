@@ -1,9 +1,10 @@
 """The detectors' sparse encoder, with per-point features for matching on top of it."""
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import List, Optional, Sequence
 
 from mmdet3d.models.middle_encoders import SparseEncoder
+from mmengine.model import initialize
 from torch import nn
 
 from .split_encoder import DETECTOR_HEIGHT, SplitEncoder
@@ -24,6 +25,7 @@ class SplitSparseEncoder(SplitEncoder, SparseEncoder):
             host, whose defaults are the encoder of SECOND and PV-RCNN.
         intensity_scale: Factor from intensity 0..1 to what the detector sees: 255 on nuScenes.
         out_channels: Channels of the per-point features.
+        init_cfg: Weight initialisation.
     """
 
     def __init__(self,
@@ -36,7 +38,8 @@ class SplitSparseEncoder(SplitEncoder, SparseEncoder):
                  base_channels: int = 16,
                  output_channels: int = 128,
                  intensity_scale: float = 1.,
-                 out_channels: int = 96) -> None:
+                 out_channels: int = 96,
+                 init_cfg: Optional[dict] = None) -> None:
         super().__init__(
             in_channels,
             sparse_shape=[DETECTOR_HEIGHT, -1, -1],  # the other two by the scans at hand
@@ -52,6 +55,12 @@ class SplitSparseEncoder(SplitEncoder, SparseEncoder):
             down = [stage[-1] for stage in encoder_paddings[:-1]]
         self.add_layers(in_channels, [*channels, output_channels], down, intensity_scale,
                         out_channels)
+        self.init_cfg = init_cfg
+
+    def init_weights(self) -> None:
+        """Apply ``init_cfg``; the host's encoder is no ``BaseModule``, which would."""
+        if self.init_cfg:
+            initialize(self, self.init_cfg)
 
     def encoder_steps(self) -> List[nn.Module]:
         """conv_input, the stages, conv_out."""

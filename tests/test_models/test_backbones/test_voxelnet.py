@@ -195,3 +195,12 @@ def test_runs_under_bfloat16_autocast_on_the_cpu(voxels):
         levels = net.encode(voxels.feats.bfloat16(), voxels.coors)
         result = net.decode(levels, levels[-1].features.bfloat16())
     assert result.dtype == torch.float32 and result.isfinite().all()
+
+
+def test_takes_an_initialisation():
+    net = SplitSparseEncoder(init_cfg=dict(
+        type='InputSpread', layer='conv_input.0', spread=(None, None, 1., 0.5)))
+    before = net.conv_input[0].weight.detach().clone()
+    net.init_weights()
+    torch.testing.assert_close(
+        net.conv_input[0].weight.detach(), before * torch.tensor([0., 0., 1., 2.]))
