@@ -8,9 +8,11 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from nclr_plugin.utils.optional import optional_import
 from ..ragged import padding_of
 
 DISTANCES_AT_ONCE = 2**25  # entries of a distance matrix
+TREE_DIMENSIONS = 3  # in which a tree is many times faster than all distances
 
 
 class EdgeConv(nn.Module):
@@ -35,7 +37,8 @@ class EdgeConv(nn.Module):
     def forward(self, feats: Tensor, neighbours: Tensor) -> Tensor:
         """(N, C) features and (N, k) rows of the neighbours -> (N, C')."""
         part = self.edge(feats)
-        largest = part[neighbours].amax(1)
+        # Not amax, whose gradient is shared among equals at several times the cost.
+        largest = part[neighbours].max(1).values
         return self.activation(self.norm(self.centre(feats) + largest - part))
 
 
@@ -128,11 +131,18 @@ def nearest_neighbours(feats: Tensor, batch_index: Tensor, batch_size: int, k: i
     for scan in range(batch_size):
         own = rows[scan, :int(padding.mask[scan].sum())]
         points = padded[scan, :len(own)]
-        step = max(1, DISTANCES_AT_ONCE // max(len(own), 1))
-        for part in own.split(step):
-            # Squared and without |a|^2, which changes no order.
-            distance = torch.addmm(points.square().sum(1), feats[part].float(), points.T, alpha=-2)
-            found = distance.topk(min(k, len(own)), largest=False).indices
-            repeated = torch.arange(k, device=found.device) % found.shape[1]
-            result[part] = own[found[:, repeated]]
+        found = _nearest(points, min(k, len(own)))
+        result[own] = own[found[:, torch.arange(k, device=found.device) % found.shape[1]]]
     return result
+
+
+def _nearest(points: Tensor, k: int) -> Tensor:
+    """(L, k) rows of the k points nearest to each of (L, C)."""
+    if points.device.type == 'cpu' and points.shape[1] <= TREE_DIMENSIONS:
+        spatial = optional_import('scipy.spatial', 'scipy', 'A graph of nearest neighbours')
+        _, found = spatial.cKDTree(points.numpy()).query(points.numpy(), range(1, k + 1))
+        return torch.from_numpy(found)
+    # Squared and without |a|^2, which changes no order.
+    return torch.cat([
+        torch.addmm(points.square().sum(1), part, points.T, alpha=-2).topk(k, largest=False).indices
+        for part in points.split(max(1, DISTANCES_AT_ONCE // len(points)))])
