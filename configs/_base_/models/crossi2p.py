@@ -2,7 +2,16 @@ model = dict(
     type='CrossI2P',
     data_preprocessor=dict(type='CalibrationDataPreprocessor', voxel_size=(0.1, 0.1, 0.1)),
     point_backbone=dict(
-        type='DGCNN', in_channels=4, channels=(64, 64, 128, 256), out_channels=128, k=20),
+        type='DGCNN',
+        in_channels=4,
+        channels=(64, 64, 128, 256),
+        out_channels=128,
+        k=20,
+        # Offsets of neighbours are a hundredth of the coordinates, which would drown them.
+        init_cfg=[
+            dict(type='InputSpread', layer='layers.0.centre', spread=(None, None, 1., 0.3)),
+            dict(type='InputSpread', layer='layers.0.edge', spread=(0.5, 0.5, 0.5, 0.3))
+        ]),
     image_branch=dict(
         type='ResNetFPN', depth=50, out_channels=128, weights='torchvision://resnet50'),
     transformer=dict(type='CoarseTransformer', num_heads=4, num_layers=3, ffn_channels=512),

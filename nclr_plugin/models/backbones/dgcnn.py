@@ -54,7 +54,6 @@ class DGCNN(BaseModule):
         dynamic: Neighbours in feature space from the second layer on, as in DGCNN. ``False``: the
             graph of the coordinates in every layer, found once, which makes a step on a CPU many
             times shorter.
-        coordinate_scale: Metres that count as one in the input.
 
     Raises:
         ValueError: When there is no layer or no neighbour.
@@ -66,7 +65,6 @@ class DGCNN(BaseModule):
                  out_channels: int = 128,
                  k: int = 20,
                  dynamic: bool = True,
-                 coordinate_scale: float = 10.,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         if not channels or k < 1:
@@ -79,7 +77,6 @@ class DGCNN(BaseModule):
         self.norm = nn.LayerNorm(out_channels)
         self.k = k
         self.dynamic = dynamic
-        self.coordinate_scale = coordinate_scale
         self.out_channels = out_channels
 
     def graph(self, points: Tensor, batch_index: Tensor, batch_size: int) -> Tensor:
@@ -99,7 +96,6 @@ class DGCNN(BaseModule):
         Returns:
             Tensor: (N, out_channels).
         """
-        feats = torch.cat((feats[:, :3] / self.coordinate_scale, feats[:, 3:]), 1)
         outputs = []
         for number, layer in enumerate(self.layers):
             if number and self.dynamic:
