@@ -11,10 +11,11 @@ def scene():
     return torch.randn(53, 4) * 5, batch
 
 
-def test_neighbours_are_the_nearest_of_the_same_scan():
+@pytest.mark.parametrize('columns', [3, 4], ids=['by a tree', 'by all distances'])
+def test_neighbours_are_the_nearest_of_the_same_scan(columns):
     feats, batch = scene()
     shuffled = torch.randperm(53)
-    feats, batch = feats[shuffled], batch[shuffled]
+    feats, batch = feats[shuffled, :columns], batch[shuffled]
     found = nearest_neighbours(feats, batch, 3, 5)
     for i in range(53):
         own = [j for j in range(53) if batch[j] == batch[i]]
