@@ -28,6 +28,7 @@ model = dict(
     # Dynamic collaborative training; None: fixed weights.
     loss_balancer=dict(
         type='GradNorm',
+        alpha=1.5,  # matching trains slowest by far
         tasks=dict(
             contrastive=['loss_imid', 'loss_cmid'],
             matching=['loss_coarse*', 'loss_fine*', 'loss_overlap', 'loss_direction'],

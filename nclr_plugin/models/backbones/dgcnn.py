@@ -20,8 +20,8 @@ class EdgeConv(nn.Module):
 
     The linear map of an edge is split into a part of each end, so that no edge has a feature of
     its own; the maximum is then that of the neighbours' part. DGCNN normalises and activates the
-    edges before the maximum, which is the same where the norm's scale is positive. LayerNorm takes
-    the place of BatchNorm, whose statistics would be those of the one scan of a step.
+    edges before the maximum, which is the same where the norm's scale is positive; the statistics
+    here are those of the maxima.
 
     Args:
         in_channels, out_channels: Of the points.
@@ -31,7 +31,7 @@ class EdgeConv(nn.Module):
         super().__init__()
         self.centre = nn.Linear(in_channels, out_channels)
         self.edge = nn.Linear(in_channels, out_channels, bias=False)
-        self.norm = nn.LayerNorm(out_channels)
+        self.norm = nn.BatchNorm1d(out_channels)
         self.activation = nn.LeakyReLU(0.2)
 
     def forward(self, feats: Tensor, neighbours: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class DGCNN(BaseModule):
         self.layers = nn.ModuleList(
             EdgeConv(before, after) for before, after in zip(widths[:-1], widths[1:]))
         self.out = nn.Linear(sum(channels), out_channels)
-        self.norm = nn.LayerNorm(out_channels)
+        self.norm = nn.BatchNorm1d(out_channels)
         self.k = k
         self.dynamic = dynamic
         self.out_channels = out_channels
