@@ -1,8 +1,8 @@
 """CrossI2P on the generated demo world: a small model that learns on a CPU."""
 _base_ = ['../_base_/models/crossi2p.py', '../_base_/demo.py']
 
-num_points = 4096
-voxel_size = 0.5
+num_points = 2048
+voxel_size = 0.3
 
 model = dict(
     data_preprocessor=dict(voxel_size=(voxel_size, ) * 3),
@@ -11,7 +11,6 @@ model = dict(
     transformer=dict(num_layers=2, ffn_channels=192),
     contrastive_head=dict(out_channels=64),
     pose_head=dict(threshold=8.),
-    loss_weights=dict(direction=1.),
     embed_dims=96,
     num_superpoints=192,
     radius=4.,

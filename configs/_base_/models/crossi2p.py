@@ -2,16 +2,7 @@ model = dict(
     type='CrossI2P',
     data_preprocessor=dict(type='CalibrationDataPreprocessor', voxel_size=(0.1, 0.1, 0.1)),
     point_backbone=dict(
-        type='DGCNN',
-        in_channels=4,
-        channels=(64, 64, 128, 256),
-        out_channels=128,
-        k=20,
-        # Offsets of neighbours are a hundredth of the coordinates, which would drown them.
-        init_cfg=[
-            dict(type='InputSpread', layer='layers.0.centre', spread=(None, None, 1., 0.3)),
-            dict(type='InputSpread', layer='layers.0.edge', spread=(0.5, 0.5, 0.5, 0.3))
-        ]),
+        type='DGCNN', in_channels=4, channels=(64, 64, 128, 256), out_channels=128, k=20),
     image_branch=dict(
         type='ResNetFPN', depth=50, out_channels=128, weights='torchvision://resnet50'),
     transformer=dict(type='CoarseTransformer', num_heads=4, num_layers=3, ffn_channels=512),
@@ -28,7 +19,6 @@ model = dict(
     # Dynamic collaborative training; None: fixed weights.
     loss_balancer=dict(
         type='GradNorm',
-        alpha=1.5,  # matching trains slowest by far
         tasks=dict(
             contrastive=['loss_imid', 'loss_cmid'],
             matching=['loss_coarse*', 'loss_fine*', 'loss_overlap', 'loss_direction'],

@@ -20,8 +20,8 @@ class EdgeConv(nn.Module):
 
     The linear map of an edge is split into a part of each end, so that no edge has a feature of
     its own; the maximum is then that of the neighbours' part. DGCNN normalises and activates the
-    edges before the maximum, which is the same where the norm's scale is positive; the statistics
-    here are those of the maxima.
+    edges before the maximum, which is the same where the norm's scale is positive. LayerNorm takes
+    the place of BatchNorm, whose statistics would be those of the one scan of a step.
 
     Args:
         in_channels, out_channels: Of the points.
@@ -31,7 +31,7 @@ class EdgeConv(nn.Module):
         super().__init__()
         self.centre = nn.Linear(in_channels, out_channels)
         self.edge = nn.Linear(in_channels, out_channels, bias=False)
-        self.norm = nn.BatchNorm1d(out_channels)
+        self.norm = nn.LayerNorm(out_channels)
         self.activation = nn.LeakyReLU(0.2)
 
     def forward(self, feats: Tensor, neighbours: Tensor) -> Tensor:
@@ -54,6 +54,7 @@ class DGCNN(BaseModule):
         dynamic: Neighbours in feature space from the second layer on, as in DGCNN. ``False``: the
             graph of the coordinates in every layer, found once, which makes a step on a CPU many
             times shorter.
+        coordinate_scale: Metres that count as one in the input.
 
     Raises:
         ValueError: When there is no layer or no neighbour.
@@ -65,6 +66,7 @@ class DGCNN(BaseModule):
                  out_channels: int = 128,
                  k: int = 20,
                  dynamic: bool = True,
+                 coordinate_scale: float = 10.,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         if not channels or k < 1:
@@ -74,9 +76,10 @@ class DGCNN(BaseModule):
         self.layers = nn.ModuleList(
             EdgeConv(before, after) for before, after in zip(widths[:-1], widths[1:]))
         self.out = nn.Linear(sum(channels), out_channels)
-        self.norm = nn.BatchNorm1d(out_channels)
+        self.norm = nn.LayerNorm(out_channels)
         self.k = k
         self.dynamic = dynamic
+        self.coordinate_scale = coordinate_scale
         self.out_channels = out_channels
 
     def graph(self, points: Tensor, batch_index: Tensor, batch_size: int) -> Tensor:
@@ -96,6 +99,7 @@ class DGCNN(BaseModule):
         Returns:
             Tensor: (N, out_channels).
         """
+        feats = torch.cat((feats[:, :3] / self.coordinate_scale, feats[:, 3:]), 1)
         outputs = []
         for number, layer in enumerate(self.layers):
             if number and self.dynamic:

@@ -42,7 +42,7 @@ def test_edge_convolution_is_the_formula():
 def test_scans_do_not_see_each_other(dynamic):
     feats, batch = scene()
     torch.manual_seed(1)
-    net = DGCNN(channels=(8, 8), out_channels=10, k=4, dynamic=dynamic).eval()
+    net = DGCNN(channels=(8, 8), out_channels=10, k=4, dynamic=dynamic)
     whole = net(feats, batch, 3, net.graph(feats[:, :3], batch, 3))
     assert whole.shape == (53, 10)
     for scan in range(3):
