@@ -10,7 +10,7 @@ from .figure import write_figure
 from .plan import Run, TestSet, plan_runs, plan_tests, variables_read
 from .provenance import command_line
 from .report import CONTROL, RECALL, collect, csv_text, markdown
-from .scheduling import add_arguments, carry_out_all
+from .scheduling import add_arguments, carry_out_all, quieten_configs
 
 
 def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -38,6 +38,7 @@ def main(tools: Path, argv: Optional[Sequence[str]] = None) -> None:
         argv: Arguments of the command line; default ``sys.argv[1:]``.
     """
     args = parse(argv)
+    quieten_configs()
     try:
         test_sets = plan_tests(args.test_sets)
         runs = plan_runs(args.configs, args.seeds, args.out, args.cfg_options, args.checkpoint)

@@ -3,11 +3,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from pathlib import Path
 from typing import List, Optional, Sequence
-
-from mmengine.logging import MMLogger
 
 from .execution import RunError, adopt, announce, is_finished
 from .jobs import FORMS, job_line
@@ -16,7 +13,7 @@ from .label_plan import LabelRun, parse_checkpoints, plan_label_runs
 from .label_report import choose_metrics, collect, csv_of_cells, csv_of_runs, markdown
 from .plan import TEST, Run, TestSet, variables_read
 from .provenance import command_line
-from .scheduling import add_arguments, carry_out_all, positive
+from .scheduling import add_arguments, carry_out_all, positive, quieten_configs
 
 TEST_SETS = [TestSet(TEST)]
 
@@ -57,10 +54,7 @@ def main(tools: Path, argv: Optional[Sequence[str]] = None) -> None:
         argv: Arguments of the command line; default ``sys.argv[1:]``.
     """
     args = parse(argv)
-    # Each time that a config is read, mmengine reports the variables that it fills in, and reloads
-    # pkg_resources, which says that it is outdated.
-    MMLogger.get_current_instance().setLevel('WARNING')
-    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
+    quieten_configs()
     try:
         runs = plan_label_runs(args.config, parse_checkpoints(args.checkpoint), args.fractions,
                                args.seeds, args.out, args.cfg_options)
@@ -103,7 +97,7 @@ def summary(label_run: LabelRun, patterns: Sequence[str]) -> str:
     """Main figures of a finished run."""
     results = collect([label_run])
     try:
-        return ', '.join(f'{name} {results[0].get(name):.3f}'
+        return ', '.join(f'{name.rsplit("/", 1)[-1]} {results[0].get(name):.3f}'
                          for name in choose_metrics(results, patterns))
     except ValueError as error:
         return f'finished, but {error}'

@@ -5,9 +5,12 @@ import argparse
 import signal
 import sys
 import time
+import warnings
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Callable, Dict, Sequence
+
+from mmengine.logging import MMLogger
 
 from .execution import Processes, RunError, carry_out, is_finished
 from .plan import Run, TestSet
@@ -19,6 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--jobs', type=positive, default=1, help='runs at a time (default: 1)')
     parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
                         help='overrides of all configs, seeds included')
+
+
+def quieten_configs() -> None:
+    """Silence what mmengine says each time that a config is read.
+
+    It reports the variables that it fills in, and reloads pkg_resources, which says that it is
+    outdated.
+    """
+    MMLogger.get_current_instance().setLevel('WARNING')
+    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
 
 
 def positive(word: str) -> int:
