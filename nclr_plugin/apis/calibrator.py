@@ -29,7 +29,7 @@ REPLACED = ('LoadScan', 'AccumulateSweeps', 'LoadImages', 'RandomPlacement',
             'PackCalibrationInputs')  # steps of a test pipeline that are for data sets
 LIDAR_TO_CAMERA_AXES = np.array([[0., -1., 0.], [0., 0., -1.], [1., 0., 0.]])
 MIN_INLIER_RATIO = 0.5
-MIN_AGREEMENT = 0.225  # passes 9 in 10 pairs of real frames and of the demo world
+MIN_AGREEMENT = 0.2  # passes 9 in 10 true pairs, and 1 in 10 wrong ones; configs/crossi2p/README.md
 INPUT = 'the given scan'
 
 
