@@ -55,15 +55,9 @@ class Mmdet3DKitti:
         Images that are not there are told of: detectors of scans alone do without.
 
         Raises:
-            DataLayoutError: If a frame has no calibration of the camera whose images are labelled,
-                or an ignored object whose category is not listed, on which evaluation fails.
+            DataLayoutError: If a frame has no calibration of the camera whose images are labelled.
             FileNotFoundError: If scans are not there.
         """
-        if self.unlisted():
-            raise DataLayoutError(
-                f"info file '{self.path}': expected a category with label {IGNORED}, which objects "
-                'of the frames have: mmdet3d writes it if the last frame has such an object; run '
-                f'python tools/split_detection_infos.py {self.root}, which adds it.')
         calibrations = {self.frame_id(info): info.get('images', {}).get(self.camera, {})
                         for info in self.infos}
         _require_keys(calibrations, self.calibration, f'images.{self.camera}', self.path,
@@ -71,6 +65,18 @@ class Mmdet3DKitti:
         _require_files(self.root, self.scans, '.bin', calibrations, self.path,
                        "write them by mmdet3d's tools/create_data.py kitti")
         _tell_absent_images(self.root, os.path.dirname(self.scans), calibrations)
+
+    def check_evaluation(self) -> None:
+        """Check what evaluation reads beyond that.
+
+        Raises:
+            DataLayoutError: If there are ignored objects, but no category for them.
+        """
+        if self.unlisted():
+            raise DataLayoutError(
+                f"info file '{self.path}': expected a category with label {IGNORED}, which objects "
+                'of the frames have: mmdet3d writes it if the last frame has such an object; run '
+                f'python tools/split_detection_infos.py {self.root}, which adds it.')
 
     def unlisted(self) -> bool:
         """Whether there are ignored objects, but no category for them."""
@@ -170,13 +176,17 @@ def check_config(dataset: Mapping[str, Any]) -> None:
         dataset: Its config.
 
     Raises:
-        DataLayoutError, FileNotFoundError: See :meth:`Mmdet3DKitti.check`.
+        DataLayoutError, FileNotFoundError: See :meth:`Mmdet3DKitti.check`, and of a set in test
+            mode :meth:`Mmdet3DKitti.check_evaluation`.
     """
     root = dataset.get('data_root') or ''
     infos = load(os.path.join(root, dataset['ann_file']))
     scans = (dataset.get('data_prefix') or {}).get('pts')
     if scans:  # a detector in images has none
-        Mmdet3DKitti(root, infos, dataset['ann_file'], scans).check()
+        host = Mmdet3DKitti(root, infos, dataset['ann_file'], scans)
+        host.check()
+        if dataset.get('test_mode'):
+            host.check_evaluation()
     for step in dataset['pipeline']:
         if 'db_sampler' in step:
             _require_prepared(step['db_sampler']['info_path'])

@@ -80,8 +80,10 @@ def test_ignored_objects_get_their_category_in_all_infos(root):
     for name in ('train', 'val'):
         dump(root / f'kitti_infos_{name}.pkl', dict(
             metainfo=dict(categories={'Car': 2}), data_list=infos))
-    val = dict(data_root=str(root), ann_file='kitti_infos_val.pkl', pipeline=[],
-               data_prefix=dict(pts='training/velodyne_reduced'))
+    train, val = (dict(data_root=str(root), ann_file=f'kitti_infos_{name}.pkl', pipeline=[],
+                       data_prefix=dict(pts='training/velodyne_reduced'),
+                       test_mode=name == 'val') for name in ('train', 'val'))
+    check_config(train)  # only evaluation asks for it
     with pytest.raises(DataLayoutError, match='kitti_infos_val.pkl.*label -1.*split_detection'):
         check_config(val)
     split_kitti(str(root), (20, ))
