@@ -93,8 +93,6 @@ class Mmdet3DKitti:
                 write_infos(path, host.infos, host.metainfo)
                 print(f'{path}: added the category DontCare, which the host lists only if the last '
                       'frame has one')
-                if path == self.path:
-                    self.metainfo = host.metainfo
 
     def write(self, percent: float, infos: List[dict], objects: Dict[str, List[dict]]) -> None:
         """Write the files of a label fraction."""

@@ -52,9 +52,9 @@ def split_kitti(root: str, fractions: Sequence[float] = FRACTIONS, seed: int = 0
         FileNotFoundError: If infos, scans or the split are not there.
         DataLayoutError: If they are not what they should be, or a fraction has no frame.
     """
+    open_kitti(root).complete()
     host = open_kitti(root)
     dbinfos = load(os.path.join(root, OBJECTS))
-    host.complete()
     host.check()
 
     if split_file:
