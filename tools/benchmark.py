@@ -1,6 +1,6 @@
 """Benchmarks behind the tables of the documentation.
 
-python tools/benchmark.py {pnp,step,data,backbones,meanshift}
+python tools/benchmark.py {pnp,step,data,backbones,meanshift,reliability}
 """
 import argparse
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from nclr_plugin.benchmarks import backbones, mean_shift, pnp, step  # noqa: E402
+from nclr_plugin.benchmarks import backbones, mean_shift, pnp, reliability, step  # noqa: E402
 from nclr_plugin.engine.launcher import one_line_errors  # noqa: E402
 
 
@@ -37,6 +37,11 @@ def main():
     command = commands.add_parser('meanshift', help="clustering: time, beside scikit-learn's")
     mean_shift.add_arguments(command)
     command.set_defaults(main=mean_shift.main)
+
+    command = commands.add_parser(
+        'reliability', help='calibrations: true pairs accepted, wrong images refused')
+    reliability.add_arguments(command)
+    command.set_defaults(main=reliability.main)
 
     args = parser.parse_args()
     with one_line_errors():

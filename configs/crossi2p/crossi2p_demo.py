@@ -1,12 +1,23 @@
 """CrossI2P on the generated demo world: a small model that learns on a CPU."""
 _base_ = ['../_base_/models/crossi2p.py', '../_base_/demo.py']
 
-num_points = 2048
-voxel_size = 0.3
+num_points = 8192  # nearly all: by a quarter of them the camera's direction is not found
+voxel_size = 0.5
 
 model = dict(
     data_preprocessor=dict(voxel_size=(voxel_size, ) * 3),
-    point_backbone=dict(channels=(32, 32, 64), out_channels=64, k=8, dynamic=False),
+    point_backbone=dict(
+        channels=(32, 32, 64),
+        out_channels=64,
+        k=8,
+        dynamic=False,
+        dilations=(1, 4, 16),
+        # In units of 10 m: steps to a neighbour are small, and where in the scan a point is says
+        # nothing.
+        init_cfg=[
+            dict(type='InputSpread', layer='layers.0.centre', spread=(None, None, 0.1, 0.3)),
+            dict(type='InputSpread', layer='layers.0.edge', spread=(0.05, 0.05, 0.05, 0.3)),
+        ]),
     image_branch=_base_.pop('image_branch'),
     transformer=dict(num_layers=2, ffn_channels=192),
     contrastive_head=dict(out_channels=64),
@@ -17,7 +28,8 @@ model = dict(
     group_size=16,
     num_candidates=3,
     patch_margin=4,
-    num_samples=256)
+    num_samples=256,
+    loss_balancer=dict(momentum=0.99))
 
 train_pipeline = [
     dict(type='LoadScan'),

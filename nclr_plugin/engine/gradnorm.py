@@ -44,9 +44,13 @@ class GradNorm(nn.Module):
             Few of them will do: those of the last layers that all tasks use.
         alpha: How strongly a slow task is favoured.
         lr: Step of the weights.
+        momentum: Share of the past in the running means that stand for gradient norms and losses;
+            0: those of the step alone. The sum above is one of absolute values, so steps down it
+            follow the median: of a scan a step, whose pose loss is mostly small and now and then
+            huge, they see the small one and give the huge one nearly all weight.
 
     Raises:
-        ValueError: When there are fewer than two tasks; in the first step, when ``shared`` names
+        ValueError: When there are fewer than two tasks, or ``momentum`` is not in [0, 1); in the first step, when ``shared`` names
             no trainable parameter.
 
     Example:
@@ -61,17 +65,22 @@ class GradNorm(nn.Module):
                  tasks: Dict[str, Sequence[str]],
                  shared: Sequence[str],
                  alpha: float = 0.5,
-                 lr: float = 0.025) -> None:
+                 lr: float = 0.025,
+                 momentum: float = 0.) -> None:
         super().__init__()
         if len(tasks) < 2:
             raise ValueError(f'GradNorm: expected at least two tasks, found {list(tasks)}.')
+        if not 0 <= momentum < 1:
+            raise ValueError(f'GradNorm: expected momentum in [0, 1), found {momentum}.')
         self.tasks = {name: tuple(losses) for name, losses in tasks.items()}
         self.shared = tuple(shared)
         self.alpha = alpha
         self.lr = lr
+        self.momentum = momentum
         count = len(tasks)
         self.register_buffer('weights', torch.ones(count))
         self.register_buffer('first_losses', torch.zeros(count))
+        self.register_buffer('means', torch.zeros(2, count))  # of norms and losses
         self.register_buffer('moments', torch.zeros(2, count))
         self.register_buffer('steps', torch.zeros(count))
         self.register_buffer('scale', torch.tensor(FIRST_SCALE))
@@ -148,13 +157,18 @@ class GradNorm(nn.Module):
     def _step(self, norms: Tensor, values: Tensor, active: Tensor) -> None:
         """Adam on the active weights, and their old sum."""
         weights = self.weights[active]
-        weighed = weights * norms[active]
-        ratio = values[active] / self.first_losses[active].clamp(min=EPSILON)
+        steps = self.steps[active] + 1
+        means = torch.lerp(torch.stack((norms, values))[:, active], self.means[:, active],
+                           self.momentum)
+        self.means[:, active] = means
+        norms, values = means / (1 - self.momentum**steps)
+
+        weighed = weights * norms
+        ratio = values / self.first_losses[active].clamp(min=EPSILON)
         rate = ratio / ratio.mean().clamp(min=EPSILON)
         target = weighed.mean() * rate.clamp(min=0)**self.alpha
-        gradient = (weighed - target).sign() * norms[active]
+        gradient = (weighed - target).sign() * norms
 
-        steps = self.steps[active] + 1
         first = torch.lerp(gradient, self.moments[0, active], BETAS[0])
         second = torch.lerp(gradient.square(), self.moments[1, active], BETAS[1])
         self.steps[active] = steps

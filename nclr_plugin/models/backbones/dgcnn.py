@@ -1,7 +1,7 @@
 """DGCNN: edge convolutions on graphs of nearest neighbours (Wang et al., TOG 2019)."""
 from __future__ import annotations
 
-from typing import Optional, Sequence
+from typing import List, Optional, Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -54,10 +54,12 @@ class DGCNN(BaseModule):
         dynamic: Neighbours in feature space from the second layer on, as in DGCNN. ``False``: the
             graph of the coordinates in every layer, found once, which makes a step on a CPU many
             times shorter.
+        dilations: For each layer, of the k d nearest points every d-th is a neighbour (Li et al.,
+            DeepGCNs, ICCV 2019), so that few layers see far; ``None``: one everywhere.
         coordinate_scale: Metres that count as one in the input.
 
     Raises:
-        ValueError: When there is no layer or no neighbour.
+        ValueError: When there is no layer or no neighbour, or not one dilation a layer.
     """
 
     def __init__(self,
@@ -66,35 +68,42 @@ class DGCNN(BaseModule):
                  out_channels: int = 128,
                  k: int = 20,
                  dynamic: bool = True,
+                 dilations: Optional[Sequence[int]] = None,
                  coordinate_scale: float = 10.,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         if not channels or k < 1:
             raise ValueError(f'DGCNN: expected at least one layer and one neighbour, found '
                              f'channels={channels}, k={k}.')
+        dilations = tuple(dilations or [1] * len(channels))
+        if len(dilations) != len(channels) or min(dilations) < 1:
+            raise ValueError(f'DGCNN: expected a dilation >= 1 for each of {len(channels)} layers, '
+                             f'found {dilations}.')
         widths = [in_channels, *channels]
         self.layers = nn.ModuleList(
             EdgeConv(before, after) for before, after in zip(widths[:-1], widths[1:]))
         self.out = nn.Linear(sum(channels), out_channels)
         self.norm = nn.LayerNorm(out_channels)
-        self.k = k
+        self.ranks = [range(0, k * dilation, dilation) for dilation in dilations]
         self.dynamic = dynamic
         self.coordinate_scale = coordinate_scale
         self.out_channels = out_channels
 
     def graph(self, points: Tensor, batch_index: Tensor, batch_size: int) -> Tensor:
-        """(N, k) rows of the nearest points: the graph of the first layer."""
-        return nearest_neighbours(points, batch_index, batch_size, self.k)
+        """(L, N, k) rows of near points: the graphs of the layers, or (1, N, k), the first one's."""
+        ranks = self.ranks[:1] if self.dynamic else self.ranks
+        rows = nearest_neighbours(points, batch_index, batch_size, sum(map(list, ranks), []))
+        return rows.unflatten(1, (len(ranks), -1)).transpose(0, 1)
 
     def forward(self, feats: Tensor, batch_index: Tensor, batch_size: int,
-                neighbours: Tensor) -> Tensor:
+                graph: Tensor) -> Tensor:
         """Features of the points of several scans.
 
         Args:
             feats: (N, C), x, y, z in metres relative to the centre of the scan, then the rest.
             batch_index: (N,) the scan of each.
             batch_size: Number of scans.
-            neighbours: Of :meth:`graph`; it serves a turned or scaled copy of the points, too.
+            graph: Of :meth:`graph`; it serves a turned or scaled copy of the points, too.
 
         Returns:
             Tensor: (N, out_channels).
@@ -103,46 +112,50 @@ class DGCNN(BaseModule):
         outputs = []
         for number, layer in enumerate(self.layers):
             if number and self.dynamic:
-                neighbours = nearest_neighbours(feats, batch_index, batch_size, self.k)
+                neighbours = nearest_neighbours(feats, batch_index, batch_size, self.ranks[number])
+            else:
+                neighbours = graph[number]
             feats = layer(feats, neighbours)
             outputs.append(feats)
         return nn.functional.leaky_relu(self.norm(self.out(torch.cat(outputs, 1))), 0.2)
 
 
 @torch.no_grad()
-def nearest_neighbours(feats: Tensor, batch_index: Tensor, batch_size: int, k: int) -> Tensor:
-    """Rows of the k nearest points of the same scan, each point among its own.
+def nearest_neighbours(feats: Tensor, batch_index: Tensor, batch_size: int,
+                       ranks: Sequence[int]) -> Tensor:
+    """Rows of near points of the same scan.
 
-    A scan of fewer than k points repeats them.
+    A scan of fewer points begins anew.
 
     Args:
         feats: (N, C), in any order.
         batch_index: (N,) the scan of each.
         batch_size: Number of scans.
-        k: Neighbours.
+        ranks: Which points, counted from the nearest: 0 is the point itself.
 
     Returns:
-        Tensor: (N, k) int64, nearest first.
+        Tensor: (N, len(ranks)) int64.
     """
     padding = padding_of(batch_index, batch_size)
     rows = padding.pad(torch.arange(len(feats), device=feats.device))
     padded = padding.pad(feats.float())
-    result = rows.new_zeros(len(feats), k)
+    result = rows.new_zeros(len(feats), len(ranks))
     for scan in range(batch_size):
         own = rows[scan, :int(padding.mask[scan].sum())]
         points = padded[scan, :len(own)]
-        found = _nearest(points, min(k, len(own)))
-        result[own] = own[found[:, torch.arange(k, device=found.device) % found.shape[1]]]
+        result[own] = own[_nearest(points, [rank % len(own) for rank in ranks])]
     return result
 
 
-def _nearest(points: Tensor, k: int) -> Tensor:
-    """(L, k) rows of the k points nearest to each of (L, C)."""
+def _nearest(points: Tensor, ranks: List[int]) -> Tensor:
+    """(L, R) rows of the points of these ranks about each of (L, C)."""
     if points.device.type == 'cpu' and points.shape[1] <= TREE_DIMENSIONS:
         spatial = optional_import('scipy.spatial', 'scipy', 'A graph of nearest neighbours')
-        _, found = spatial.cKDTree(points.numpy()).query(points.numpy(), range(1, k + 1))
+        tree = spatial.cKDTree(points.numpy())
+        _, found = tree.query(points.numpy(), [rank + 1 for rank in ranks])
         return torch.from_numpy(found)
     # Squared and without |a|^2, which changes no order.
     return torch.cat([
-        torch.addmm(points.square().sum(1), part, points.T, alpha=-2).topk(k, largest=False).indices
+        torch.addmm(points.square().sum(1), part, points.T, alpha=-2).topk(
+            max(ranks) + 1, largest=False).indices[:, ranks]
         for part in points.split(max(1, DISTANCES_AT_ONCE // len(points)))])

@@ -33,7 +33,7 @@ class Registration(NamedTuple):
     ``points`` ... ``direction`` as in :class:`~nclr_plugin.models.pretrainers.base.Features`.
 
     Attributes:
-        graph: (N, k) neighbours of the voxels.
+        graph: of the point encoder, the same for the second transformation.
         groups: the superpoints.
         encoded_superpoints: (B, G, E) before the two modalities meet: what contrastive learning
             sees.
