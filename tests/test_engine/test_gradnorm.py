@@ -263,3 +263,41 @@ def test_a_pose_loss_that_is_raised_by_a_schedule_is_no_task_that_gets_worse():
         assert log == expected
         assert pose == pytest.approx(scale * expected_pose, rel=1e-6)
     assert full[-1][0]['weight_pose'] != 1
+
+
+class Line(nn.Module):
+    """Losses that are multiples of one shared number, which are their gradients, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.shared = nn.Parameter(torch.ones(()))
+
+    def course(self, factors, **options):
+        """Weights of `rare` after steps with these gradients, beside a steady gradient of one."""
+        balancer = MODELS.build(dict(
+            type='GradNorm', tasks=dict(steady=['loss_steady'], rare=['loss_rare']),
+            shared=['shared'], alpha=0., **options))
+        for factor in factors:
+            log = balancer(dict(loss_steady=self.shared, loss_rare=factor * self.shared), self)
+            yield float(log['weight_rare'])
+
+
+def test_running_means_see_what_is_rare():
+    # Its gradient is 0.1 in the median and 2.09 in the mean.
+    factors = ([0.1] * 9 + [20.]) * 60
+    assert list(Line().course(factors))[-1] > 1.5
+    weights = list(Line().course(factors, momentum=0.98))[300:]
+    balanced = 2 / (1 + 2.09)  # of a sum of two, equal products of weight and mean
+    assert sum(weights) / len(weights) == pytest.approx(balanced, rel=0.15)
+
+
+def test_running_means_of_what_does_not_change_change_nothing():
+    plain, averaged = (list(Line().course([3.] * 30, momentum=momentum)) for momentum in (0., 0.9))
+    assert plain == pytest.approx(averaged, rel=1e-5)
+    assert plain[-1] < 0.8
+
+
+@pytest.mark.parametrize('momentum', [-0.1, 1.])
+def test_a_momentum_that_forgets_nothing_is_told(momentum):
+    with pytest.raises(ValueError, match='momentum in'):
+        make(momentum=momentum)
