@@ -9,6 +9,7 @@ import torch
 ITERATIONS = 4
 TINY = {
     'model.point_backbone.channels': '(8,8)',
+    'model.point_backbone.dilations': '(1,4)',
     'model.point_backbone.out_channels': 16,
     'model.image_branch.base_channels': 8,
     'model.image_branch.out_channels': 16,
