@@ -80,7 +80,8 @@ class GradNorm(nn.Module):
         count = len(tasks)
         self.register_buffer('weights', torch.ones(count))
         self.register_buffer('first_losses', torch.zeros(count))
-        self.register_buffer('means', torch.zeros(2, count))  # of norms and losses
+        # Of norms and losses; without momentum they are no state, and no checkpoint needs them.
+        self.register_buffer('means', torch.zeros(2, count), persistent=momentum > 0)
         self.register_buffer('moments', torch.zeros(2, count))
         self.register_buffer('steps', torch.zeros(count))
         self.register_buffer('scale', torch.tensor(FIRST_SCALE))

@@ -301,3 +301,8 @@ def test_running_means_of_what_does_not_change_change_nothing():
 def test_a_momentum_that_forgets_nothing_is_told(momentum):
     with pytest.raises(ValueError, match='momentum in'):
         make(momentum=momentum)
+
+
+def test_running_means_are_in_a_checkpoint_if_they_are_used():
+    for momentum, kept in ((0., False), (0.9, True)):
+        assert ('loss_balancer.means' in make(momentum=momentum).state_dict()) == kept
