@@ -91,14 +91,15 @@ def run_reliability(args: argparse.Namespace) -> Dict[str, dict]:
 
 
 def _calibrated(calibrator: Calibrator, sample: dict, true: bool) -> List[Pair]:
+    nothing = Pair(true, False, -np.inf, -np.inf, (np.nan, np.nan))
     try:
         views = calibrator(list(sample['imgs']), sample['points'], list(sample['cam2img']))
-    except CalibrationInputError:  # which is a refusal, too
-        return [Pair(true, False, -np.inf, -np.inf, (np.nan, np.nan)) for _ in sample['imgs']]
+    except CalibrationInputError as error:
+        print(f'\nCounted as refused: {error}', file=sys.stderr)
+        return [nothing] * len(sample['imgs'])
     return [
         Pair(true, view.reliable, view.agreement, view.inlier_ratio,
-             pose_difference(view.lidar2cam, truth)) if view.valid else
-        Pair(true, False, -np.inf, -np.inf, (np.nan, np.nan))
+             pose_difference(view.lidar2cam, truth)) if view.valid else nothing
         for view, truth in zip(views, sample['lidar2cam'])]
 
 

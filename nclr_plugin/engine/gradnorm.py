@@ -50,8 +50,8 @@ class GradNorm(nn.Module):
             huge, they see the small one and give the huge one nearly all weight.
 
     Raises:
-        ValueError: When there are fewer than two tasks, or ``momentum`` is not in [0, 1); in the first step, when ``shared`` names
-            no trainable parameter.
+        ValueError: When there are fewer than two tasks, or ``momentum`` is not in [0, 1); in the
+            first step, when ``shared`` names no trainable parameter.
 
     Example:
         >>> model = dict(type='NCLR', loss_balancer=dict(

@@ -90,7 +90,7 @@ class DGCNN(BaseModule):
         self.out_channels = out_channels
 
     def graph(self, points: Tensor, batch_index: Tensor, batch_size: int) -> Tensor:
-        """(L, N, k) rows of near points: the graphs of the layers, or (1, N, k), the first one's."""
+        """(L, N, k) rows of near points: the graph of each layer; if dynamic of the first alone."""
         ranks = self.ranks[:1] if self.dynamic else self.ranks
         rows = nearest_neighbours(points, batch_index, batch_size, sum(map(list, ranks), []))
         return rows.unflatten(1, (len(ranks), -1)).transpose(0, 1)
