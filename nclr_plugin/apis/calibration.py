@@ -35,14 +35,15 @@ class Calibration(NamedTuple):
             pose.
         valid: Whether a pose was found at all.
         reliable: Whether it is to be used: a pose was found, and neither ``inlier_ratio`` nor
-            ``agreement`` is below the least one of the calibrator. Those of an image and a scan of
-            different places are not.
+            ``agreement`` is below the least one of the calibrator; or it was searched, and
+            ``agreement`` is not below the least one of such a pose. Those of an image and a scan
+            of different places are not.
         inlier_ratio: Share of the matches that agree with the pose; 0 without one. It tells wrong
             matches, not a wrong image: a network's matches of different places can agree, too.
         agreement: How well the image changes where the scan does under the pose, see
             :func:`~nclr_plugin.evaluation.appearance_agreement`; 0 without one.
         reprojection_error: RMS over the agreeing matches, pixels of the image as given; not a
-            number without a pose.
+            number without a pose, or where hardly any match agrees.
         covariance: (6, 6) of a small turn about the camera's axes (radians) and of the translation
             (metres), as if the errors of the matches were independent. They are not: it tells
             which directions are fixed well and which badly, and is too small as a whole. The
@@ -52,6 +53,8 @@ class Calibration(NamedTuple):
         image: (H, W, 3) uint8 RGB, without its distortion.
         scan: (N, 4), LiDAR frame as given.
         initial: (4, 4), the guess that was given; ``None`` without.
+        searched: Whether the pose is not that of the matches but one near it, of which the
+            appearance speaks.
     """
     lidar2cam: np.ndarray
     valid: bool
@@ -65,6 +68,7 @@ class Calibration(NamedTuple):
     image: np.ndarray
     scan: np.ndarray
     initial: Optional[np.ndarray] = None
+    searched: bool = False
 
     def overlay(self, truth: Optional[np.ndarray] = None) -> np.ndarray:
         """The scan drawn into the image by the pose that was found.

@@ -17,19 +17,23 @@ from nclr_plugin.structures import CalibrationDataSample
 from ..datasets.errors import BrokenFrameError
 from ..datasets.readers.calibration import check_lidar2cam
 from ..engine.hooks.checkpoint_guard_hook import check_state_dict
-from ..evaluation.appearance import appearance_agreement
+from ..evaluation.appearance import Appearance
 from ..models.pretrainers.base import CalibrationModel
 from ..utils.sparse import set_sparse_algorithm
 from .calibration import Calibration, Matches, pose_covariance
 from .errors import CalibrationInputError
 from .intrinsics import Intrinsics, check_image, make_intrinsics
 from .point_checks import check_in_front, check_points
+from .pose_search import search_pose
 
 REPLACED = ('LoadScan', 'AccumulateSweeps', 'LoadImages', 'RandomPlacement',
             'PackCalibrationInputs')  # steps of a test pipeline that are for data sets
 LIDAR_TO_CAMERA_AXES = np.array([[0., -1., 0.], [0., 0., -1.], [1., 0., 0.]])
 MIN_INLIER_RATIO = 0.5
 MIN_AGREEMENT = 0.2  # passes 9 in 10 true pairs, and 1 in 10 wrong ones; configs/crossi2p/README.md
+MIN_SEARCHED_AGREEMENT = 0.4  # more: the best of many poses agrees better by chance, too
+NUM_DIRECTIONS = 2  # that the network believes in most
+MIN_FOR_COVARIANCE = 3  # matches that fix no pose
 INPUT = 'the given scan'
 
 
@@ -39,6 +43,11 @@ class Calibrator:
     The network is built and its weights are loaded once; then each call takes one scan. Images and
     scan go through the test pipeline of the config, without the random placement.
 
+    A pose that its matches and the appearance do not confirm is only where the search begins: for
+    the pose near it under which image and scan agree best
+    (:func:`~nclr_plugin.apis.pose_search.search_pose`, a few seconds), and then for that near the
+    pose of the network's second belief on which way the camera looks.
+
     Args:
         checkpoint: Of a training by ``tools/train.py``.
         config: File or ``Config`` of it; ``None``: the one that the checkpoint holds.
@@ -46,6 +55,8 @@ class Calibrator:
         min_inlier_ratio, min_agreement: Poses with less of one are not reliable. How well such
             scores tell wrong images on a test set, ``MismatchMetric`` says (of the smaller image
             that the network sees, in which the agreement is a little lower).
+        min_searched_agreement: Least agreement of a pose that was searched, whatever its matches;
+            infinite: nothing is searched.
 
     Raises:
         FileNotFoundError: No such file.
@@ -65,7 +76,8 @@ class Calibrator:
                  config: Union[str, Config, None] = None,
                  device: Optional[str] = None,
                  min_inlier_ratio: float = MIN_INLIER_RATIO,
-                 min_agreement: float = MIN_AGREEMENT) -> None:
+                 min_agreement: float = MIN_AGREEMENT,
+                 min_searched_agreement: float = MIN_SEARCHED_AGREEMENT) -> None:
         content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
         self.config = _config_of(content, str(checkpoint), config)
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
@@ -86,6 +98,7 @@ class Calibrator:
         set_sparse_algorithm(self.model, self.device)
         self.min_inlier_ratio = min_inlier_ratio
         self.min_agreement = min_agreement
+        self.min_searched_agreement = min_searched_agreement
 
     def __call__(self,
                  image: Union[np.ndarray, Sequence[np.ndarray]],
@@ -130,15 +143,29 @@ class Calibrator:
             if guess is not None:
                 check_in_front(points, guess, camera.cam2img, *picture.shape[:2])
         upright = _upright(guesses[0])
-        sample, seen_by = self._predict(images, points, cameras, upright)
-        found = [self._result(sample, view, seen_by[view], images[view], points,
-                              cameras[view].cam2img, upright, guesses[view])
-                 for view in range(len(images))]
+        appearances = [Appearance(picture, points, camera.cam2img)
+                       for picture, camera in zip(images, cameras)]
+        found: List[Calibration] = []
+        for candidate in range(self._num_candidates()):
+            sample, seen_by = self._predict(images, points, cameras, upright, candidate)
+            now = [self._result(sample, view, seen_by[view], images[view], points,
+                                cameras[view].cam2img, upright, guesses[view], appearances[view])
+                   for view in range(len(images))]
+            found = [later if later.reliable and not first.reliable else first
+                     for first, later in zip(found or now, now)]
+            if all(result.reliable for result in found):
+                break
         return found[0] if single else found
+
+    def _num_candidates(self) -> int:
+        """Directions that are tried one after the other."""
+        searched = np.isfinite(self.min_searched_agreement)
+        known = getattr(self.model, 'direction_head', None) is not None
+        return NUM_DIRECTIONS if searched and known else 1
 
     @torch.no_grad()
     def _predict(self, images: List[np.ndarray], points: np.ndarray, cameras: List[Intrinsics],
-                 upright: np.ndarray):
+                 upright: np.ndarray, candidate: int):
         """The network's answer, and the intrinsics (V, 3, 3) of the images that it saw."""
         cam2img = np.stack([camera.cam2img for camera in cameras])
         turned = points.copy()
@@ -156,36 +183,51 @@ class Calibrator:
         sample.cam2img = torch.from_numpy(results['cam2img'])
         batch = dict(inputs=dict(points=[torch.from_numpy(results['points'])], imgs=[imgs]),
                      data_samples=[sample])
+        head = getattr(self.model, 'direction_head', None)
+        if head is not None:
+            head.candidate = candidate
         sample, = self.model.test_step(batch)
         return sample, results['cam2img']
 
     def _result(self, sample: CalibrationDataSample, view: int, seen_by: np.ndarray,
                 image: np.ndarray, points: np.ndarray, cam2img: np.ndarray, upright: np.ndarray,
-                initial: Optional[np.ndarray]) -> Calibration:
+                initial: Optional[np.ndarray], appearance: Appearance) -> Calibration:
         found = sample.pred_matches[view]
         valid = bool(sample.pred_valid[view])
-        ratio = float(sample.pred_inlier_ratio[view])
-        pose = np.eye(4)
-        covariance = np.diag(np.full(6, np.inf))
         matched = _array(found.points) @ upright  # back to the frame as given
         # The image was scaled and cut, and its intrinsics with it.
         pixels = _affine(cam2img @ np.linalg.inv(seen_by), _array(found.pixels))
-        inliers, error, agreement = np.zeros(len(matched), bool), float('nan'), 0.
+        pose, agreement, ratio, searched, reliable = np.eye(4), 0., 0., False, False
+        inliers, error = np.zeros(len(matched), bool), float('nan')
+        covariance = np.diag(np.full(6, np.inf))
+
+        def agreeing() -> np.ndarray:
+            projected, depth = _project(matched, pose, seen_by)
+            distance = np.linalg.norm(projected - _array(found.pixels), axis=1)
+            return (depth > 0) & (distance < self.model.pose_head.threshold)
+
         if valid:
             pose = sample.pred_lidar2cam[view].double().cpu().numpy().copy()
             pose[:3, :3] = pose[:3, :3] @ upright
-            projected, depth = _project(matched, pose, seen_by)
-            distance = np.linalg.norm(projected - _array(found.pixels), axis=1)
-            inliers = (depth > 0) & (distance < self.model.pose_head.threshold)
+            ratio = float(sample.pred_inlier_ratio[view])
+            agreement = appearance.agreement(pose)
+            inliers = agreeing()
+            reliable = ratio >= self.min_inlier_ratio and agreement >= self.min_agreement
+            if not reliable and np.isfinite(self.min_searched_agreement):
+                better = search_pose(appearance, pose)
+                if appearance.agreement(better) >= self.min_searched_agreement:
+                    pose, agreement = better, appearance.agreement(better)
+                    inliers = agreeing()
+                    ratio = float(inliers.mean())
+                    searched = reliable = True
+        if inliers.sum() > MIN_FOR_COVARIANCE:
             residual = _project(matched, pose, cam2img)[0] - pixels
             error = float(np.sqrt((residual[inliers]**2).sum(1).mean()))
             covariance = pose_covariance(matched[inliers], pixels[inliers], pose, cam2img)
-            agreement = appearance_agreement(image, points, pose, cam2img)
-        reliable = (valid and ratio >= self.min_inlier_ratio and agreement >= self.min_agreement)
         return Calibration(
             pose, valid, reliable, ratio, agreement, error, covariance,
             Matches(matched, pixels, _array(found.scores), inliers), cam2img, image, points,
-            initial)
+            initial, searched)
 
 
 def calibrate(image: np.ndarray, points: np.ndarray, cam2img: Any,

@@ -17,7 +17,8 @@ from ..engine.checkpoint_loading import BrokenCheckpointError
 from ..engine.hooks import CheckpointMismatchError
 from ..engine.hooks.picture_hook import write_png
 from .calibration import Calibration, pose_difference
-from .calibrator import MIN_AGREEMENT, MIN_INLIER_RATIO, Calibrator
+from .calibrator import (MIN_AGREEMENT, MIN_INLIER_RATIO, MIN_SEARCHED_AGREEMENT,
+                         Calibrator)
 from .errors import CalibrationInputError
 from .intrinsics import read_intrinsics
 from .rig_estimate import RigEstimate, fuse
@@ -69,6 +70,9 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('--min-agreement', type=float, default=MIN_AGREEMENT,
                         help='agreement of the appearance below which it is not either '
                         '(default: %(default)s)')
+    parser.add_argument('--min-searched-agreement', type=float, default=MIN_SEARCHED_AGREEMENT,
+                        help='the same of a pose that was searched near an unreliable one '
+                        '(default: %(default)s; inf: nothing is searched)')
     parser.add_argument('--device', help='default: a GPU if there is one')
     return parser.parse_args(argv)
 
@@ -83,7 +87,7 @@ def run(args: argparse.Namespace) -> bool:
     intrinsics = read_intrinsics(args.intrinsics)
     initial = None if args.initial is None else _read_initial(args.initial)
     calibrator = Calibrator(args.checkpoint, args.config, args.device, args.min_inlier_ratio,
-                            args.min_agreement)
+                            args.min_agreement, args.min_searched_agreement)
     out = Path(args.out)
     found: List[Calibration] = []
     for stem, (image, scan) in pairs.items():
@@ -111,6 +115,8 @@ def describe(found: Calibration) -> str:
         return 'no pose was found: image and scan may be of different places'
     line = (f'{100 * found.inlier_ratio:.0f}% of the matches agree, to '
             f'{found.reprojection_error:.1f} px; appearance {found.agreement:.2f}')
+    if found.searched:
+        line += ', by which the pose was searched'
     if found.initial is not None:
         turn, shift = pose_difference(found.lidar2cam, found.initial)
         line += f', {turn:.2f} deg and {shift:.2f} m from the initial guess'
@@ -168,6 +174,7 @@ def _record(found: Calibration) -> dict:
         lidar2cam=found.lidar2cam.tolist(), cam2img=found.cam2img.tolist(),
         reliable=bool(found.reliable), valid=bool(found.valid), num_pairs=1,
         inlier_ratio=float(found.inlier_ratio), agreement=float(found.agreement),
+        searched=bool(found.searched),
         num_matches=len(found.matches.points),
         reprojection_error_px=float(found.reprojection_error),
         rotation_deviation_deg=np.degrees(deviation[:3]).tolist(),

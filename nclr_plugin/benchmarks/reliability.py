@@ -18,7 +18,8 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmengine.utils import ProgressBar
 
 from nclr_plugin.apis.calibration import pose_difference
-from nclr_plugin.apis.calibrator import MIN_AGREEMENT, MIN_INLIER_RATIO, Calibrator
+from nclr_plugin.apis.calibrator import (MIN_AGREEMENT, MIN_INLIER_RATIO, MIN_SEARCHED_AGREEMENT,
+                                         Calibrator)
 from nclr_plugin.apis.errors import CalibrationInputError
 from nclr_plugin.engine.hooks.picture_hook import write_png
 from nclr_plugin.evaluation.confidence import auroc, rejection
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', nargs='+')
     parser.add_argument('--min-inlier-ratio', type=float, default=MIN_INLIER_RATIO)
     parser.add_argument('--min-agreement', type=float, default=MIN_AGREEMENT)
+    parser.add_argument('--min-searched-agreement', type=float, default=MIN_SEARCHED_AGREEMENT)
     parser.add_argument('--roc', type=Path, help='PNG of the ROC of the last checkpoint')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
                         help='overrides of the config')
@@ -72,11 +74,15 @@ def run_reliability(args: argparse.Namespace) -> Dict[str, dict]:
     settings = deepcopy(cfg.test_dataloader.dataset)
     settings.wrong_image_control = True
     settings.pipeline = [step for step in settings.pipeline if step['type'] in GIVEN]
+    for step in settings.pipeline:
+        if step['type'] == 'RandomPlacement':
+            step['translation'] = (0., 0., 0.)  # a user's scan is about its sensor
     dataset = DATASETS.build(settings)
     found = {}
     for checkpoint in args.checkpoint:
         calibrator = Calibrator(checkpoint, min_inlier_ratio=args.min_inlier_ratio,
-                                min_agreement=args.min_agreement)
+                                min_agreement=args.min_agreement,
+                                min_searched_agreement=args.min_searched_agreement)
         pairs: List[Pair] = []
         seconds = 0.
         progress = ProgressBar(len(dataset), file=sys.stderr)

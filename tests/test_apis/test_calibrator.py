@@ -1,4 +1,6 @@
 """From image, scan and intrinsics to a pose in the user's own coordinates."""
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -37,12 +39,67 @@ def test_wrong_matches_are_told(scene, save_network):
     assert angle(found.lidar2cam, scene.lidar2cam) < 0.05
 
 
-@pytest.mark.parametrize('wrong', [0.7, 1.])
-def test_it_says_when_it_does_not_know(scene, save_network, wrong):
-    found = calibrate(scene.image, scene.points, scene.cam2img, save_network(wrong=wrong))
-    assert not found.reliable
+def test_it_says_when_it_does_not_know(scene, save_network):
+    found = calibrate(scene.image, scene.points, scene.cam2img, save_network(wrong=1.))
+    assert not found.reliable and not found.searched
     title_row = found.overlay()
     assert title_row.dtype == np.uint8 and title_row.ndim == 3
+
+
+def off_by(pose, degrees, metres):
+    turn = np.eye(4)
+    turn[:3, :3] = Rotation.from_rotvec(degrees, degrees=True).as_matrix()
+    turn[:3, 3] = metres
+    return turn @ pose
+
+
+def test_a_pose_that_is_not_confirmed_is_searched(scene, save_network):
+    near = off_by(scene.lidar2cam, [0.8, -1., 0.3], [0.3, 0.1, -0.4])
+    path = save_network(truth=near)
+    found = calibrate(scene.image, scene.points, scene.cam2img, path)
+    assert found.searched and found.reliable and found.agreement > 0.4
+    assert angle(found.lidar2cam, scene.lidar2cam) < 0.5 < angle(near, scene.lidar2cam)
+    assert np.linalg.norm((found.lidar2cam - scene.lidar2cam)[:3, 3]) < 0.25
+    assert found.inlier_ratio == found.matches.inliers.mean() < 1  # of the new pose
+    left = calibrate(scene.image, scene.points, scene.cam2img, path,
+                     min_searched_agreement=np.inf)
+    assert not left.searched and not left.reliable and left.inlier_ratio > 0.99
+    assert angle(left.lidar2cam, near) < 0.01
+    for image in (scene.other_image, scene.image[::-1].copy()):
+        other = calibrate(image, scene.points, scene.cam2img, path)
+        assert not other.reliable and angle(other.lidar2cam, near) < 0.01
+
+
+def test_few_right_matches_are_enough_to_begin_from(scene, save_network):
+    found = calibrate(scene.image, scene.points, scene.cam2img, save_network(wrong=0.7))
+    assert found.reliable and found.inlier_ratio < 0.5
+    assert angle(found.lidar2cam, scene.lidar2cam) < 0.5
+
+
+def test_the_second_belief_is_tried(scene, save_network):
+    """A network that first believes in the opposite direction."""
+    calibrator = Calibrator(save_network())
+    model, tried = calibrator.model, []
+    truth = scene.lidar2cam @ np.diag([-1., -1., 1., 1.]), scene.lidar2cam
+    model.direction_head = SimpleNamespace(candidate=0)
+    forward = model.forward
+
+    def believing(*args, **kwargs):
+        tried.append(model.direction_head.candidate)
+        model.truth = torch.as_tensor(truth[tried[-1]])
+        return forward(*args, **kwargs)
+
+    model.forward = believing
+    found = calibrator(scene.image, scene.points, scene.cam2img)
+    assert tried == [0, 1] and found.reliable and not found.searched
+    assert angle(found.lidar2cam, scene.lidar2cam) < 1e-3
+    truth = truth[::-1]
+    tried.clear()
+    assert calibrator(scene.image, scene.points, scene.cam2img).reliable and tried == [0]
+    tried.clear()
+    left = calibrator(scene.other_image, scene.points, scene.cam2img)
+    assert tried == [0, 1] and not left.reliable
+    assert angle(left.lidar2cam, truth[0]) < 1e-3  # what is believed most
 
 
 def test_matches_that_agree_on_an_image_of_another_place(scene, save_network):
@@ -57,7 +114,7 @@ def test_matches_that_agree_on_an_image_of_another_place(scene, save_network):
 def test_least_values_of_a_reliable_pose(scene, save_network):
     path = save_network(wrong=0.3)
     for limits in (dict(min_inlier_ratio=0.8), dict(min_agreement=2.)):
-        assert not Calibrator(path, **limits)(
+        assert not Calibrator(path, min_searched_agreement=np.inf, **limits)(
             scene.image, scene.points, scene.cam2img).reliable
 
 

@@ -51,7 +51,7 @@ def test_initial_guess(files, scene, tmp_path, save_network, capsys):
 
 
 def test_a_pose_that_is_not_reliable(files, tmp_path, save_network, capsys):
-    files[5] = save_network(wrong=0.9)
+    files[5] = save_network(wrong=1.)
     assert status(files) == 1
     assert yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())['reliable'] is False
     out = capsys.readouterr().out

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from ..position_encoding import azimuth_code, cell_grid, sinusoidal_encoding
 
 REACH = 8  # sectors about the best one that are the same candidate
+APART = 16  # sectors between candidates
 SHARPNESS = 10.  # so that features of size one can be sure
 
 
@@ -43,6 +44,10 @@ class DirectionHead(BaseModule):
         num_sectors: S.
         num_harmonics: K.
         wavelength: Shortest and longest wavelength of the codes of range and height, metres.
+
+    Attributes:
+        candidate: Which of the directions that the belief holds apart evaluation goes by: 0, the
+            default, is the best one, 1 the next.
     """
 
     def __init__(self,
@@ -62,6 +67,7 @@ class DirectionHead(BaseModule):
         self.num_sectors = num_sectors
         self.num_harmonics = num_harmonics
         self.wavelength = wavelength
+        self.candidate = 0
 
     def forward(self, point_feats: Tensor, points: Tensor, point_batch_index: Tensor,
                 pixel_feats: Tensor, columns: Tensor, view_batch_index: Tensor,
@@ -102,13 +108,21 @@ class DirectionHead(BaseModule):
         return Direction(logits, self._belief(logits) @ self._sector_codes(logits))
 
     def _belief(self, logits: Tensor) -> Tensor:
-        """(V, S) probabilities; in evaluation of the sectors about the best one alone: the mean of
-        two candidates is none."""
+        """(V, S) probabilities; in evaluation of the sectors about one candidate alone: the mean
+        of two is none."""
         if self.training:
             return logits.softmax(1)
-        away = torch.arange(self.num_sectors, device=logits.device) - logits.argmax(1)[:, None]
-        away = (away + self.num_sectors // 2) % self.num_sectors - self.num_sectors // 2
-        return logits.masked_fill(away.abs() > REACH, -torch.inf).softmax(1)
+        left = logits
+        for _ in range(self.candidate):
+            left = left.masked_fill(self._distance(left.argmax(1)) <= APART, -torch.inf)
+        return logits.masked_fill(
+            self._distance(left.argmax(1)) > REACH, -torch.inf).softmax(1)
+
+    def _distance(self, sector: Tensor) -> Tensor:
+        """(V,) sectors -> (V, S) how many sectors each lies from them."""
+        half = self.num_sectors // 2
+        away = torch.arange(self.num_sectors, device=sector.device) - sector[:, None]
+        return ((away + half) % self.num_sectors - half).abs()
 
     def loss(self, direction: Direction, lidar2cam: Tensor) -> Tensor:
         """Cross-entropy of the sectors next to the true direction, weighted by nearness.

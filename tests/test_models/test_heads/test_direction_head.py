@@ -83,6 +83,21 @@ def test_in_evaluation_a_second_candidate_does_not_blur_the_code(head):
     assert head.train()._belief(logits)[0, 23] > 0.2
 
 
+def test_candidates_are_the_directions_apart_in_order_of_belief():
+    head = DirectionHead(point_channels=4, pixel_channels=4, num_sectors=192).eval()
+    logits = torch.full((2, 192), -9.)
+    logits[0, [190, 191, 1]] = torch.tensor([2., 3., 2.5])  # one direction, round the end
+    logits[0, 95] = 1.
+    logits[1, [20, 120, 60]] = torch.tensor([0., 1., 0.5])
+    for candidate, sectors in enumerate(((191, 120), (95, 60))):
+        head.candidate = candidate
+        belief = head._belief(logits)
+        assert belief.argmax(1).tolist() == list(sectors)
+        torch.testing.assert_close(belief.sum(1), torch.ones(2))
+    assert head._belief(logits)[0, [190, 191, 1]].sum() == 0
+    assert head.train()._belief(logits)[0].argmax() == 191  # training knows all of them
+
+
 @pytest.mark.parametrize('degrees', [0., 12., 178., -95.])
 def test_loss_is_least_for_the_true_direction(head, degrees):
     yaw = math.radians(degrees)

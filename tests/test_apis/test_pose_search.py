@@ -1,0 +1,40 @@
+"""The pose near a given one that an image speaks for."""
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from nclr_plugin.apis.calibration import pose_difference
+from nclr_plugin.apis.pose_search import search_pose
+from nclr_plugin.evaluation.appearance import Appearance
+
+
+@pytest.fixture
+def appearance(scene):
+    return Appearance(scene.image, scene.points, scene.cam2img)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_the_true_pose_is_found_from_near_by(scene, appearance, seed):
+    rng = np.random.default_rng(seed)
+    start = np.eye(4)
+    start[:3, :3] = Rotation.from_rotvec(rng.normal(0, 0.8, 3), degrees=True).as_matrix()
+    start[:3, 3] = rng.normal(0, 0.3, 3)
+    start = start @ scene.lidar2cam
+    found = search_pose(appearance, start)
+    turn, shift = pose_difference(found, scene.lidar2cam)
+    assert turn < 0.5 and shift < 0.25
+    assert turn < pose_difference(start, scene.lidar2cam)[0]
+    assert appearance.agreement(found) > appearance.agreement(start) + 0.2
+    np.testing.assert_allclose(found[:3, :3] @ found[:3, :3].T, np.eye(3), atol=1e-9)
+    assert (found == search_pose(appearance, start)).all()
+
+
+def test_a_true_pose_stays(scene, appearance):
+    turn, shift = pose_difference(search_pose(appearance, scene.lidar2cam), scene.lidar2cam)
+    assert turn < 0.3 and shift < 0.15
+
+
+def test_where_nothing_is_in_view_nothing_is_found(scene, appearance):
+    behind = np.diag([1., -1., -1., 1.]) @ scene.lidar2cam
+    behind[2, 3] = -100
+    assert appearance.agreement(search_pose(appearance, behind)) == 0
