@@ -3,7 +3,10 @@ import os
 from pathlib import Path
 
 import pytest
+from mmengine.logging import MMLogger
 
+# Made inside a test it would write, in all later ones, to that test's captured stream.
+MMLogger.get_current_instance()
 LONG = {'test_end_to_end', 'test_pcdet', 'test_packaging.py', 'test_segmentors'}
 
 

@@ -31,8 +31,8 @@ REPLACED = ('LoadScan', 'AccumulateSweeps', 'LoadImages', 'RandomPlacement',
 LIDAR_TO_CAMERA_AXES = np.array([[0., -1., 0.], [0., 0., -1.], [1., 0., 0.]])
 MIN_INLIER_RATIO = 0.5
 MIN_AGREEMENT = 0.2  # passes 9 in 10 true pairs, and 1 in 10 wrong ones; configs/crossi2p/README.md
-MIN_SEARCHED_AGREEMENT = 0.4  # more: the best of many poses agrees better by chance, too
-NUM_DIRECTIONS = 2  # that the network believes in most
+MIN_SEARCHED_AGREEMENT = 0.35  # more: the best of many poses agrees better by chance, too
+MIN_SHARE = 0.1  # of the network's belief on the direction, for a second one to be tried
 MIN_FOR_COVARIANCE = 3  # matches that fix no pose
 INPUT = 'the given scan'
 
@@ -46,7 +46,7 @@ class Calibrator:
     A pose that its matches and the appearance do not confirm is only where the search begins: for
     the pose near it under which image and scan agree best
     (:func:`~nclr_plugin.apis.pose_search.search_pose`, a few seconds), and then for that near the
-    pose of the network's second belief on which way the camera looks.
+    pose of a second direction in which the camera may look as the network believes.
 
     Args:
         checkpoint: Of a training by ``tools/train.py``.
@@ -146,22 +146,22 @@ class Calibrator:
         appearances = [Appearance(picture, points, camera.cam2img)
                        for picture, camera in zip(images, cameras)]
         found: List[Calibration] = []
-        for candidate in range(self._num_candidates()):
+        for candidate in range(2):
             sample, seen_by = self._predict(images, points, cameras, upright, candidate)
             now = [self._result(sample, view, seen_by[view], images[view], points,
                                 cameras[view].cam2img, upright, guesses[view], appearances[view])
                    for view in range(len(images))]
             found = [later if later.reliable and not first.reliable else first
                      for first, later in zip(found or now, now)]
-            if all(result.reliable for result in found):
+            if all(result.reliable for result in found) or not self._has_second(sample):
                 break
         return found[0] if single else found
 
-    def _num_candidates(self) -> int:
-        """Directions that are tried one after the other."""
-        searched = np.isfinite(self.min_searched_agreement)
-        known = getattr(self.model, 'direction_head', None) is not None
-        return NUM_DIRECTIONS if searched and known else 1
+    def _has_second(self, sample: CalibrationDataSample) -> bool:
+        """Whether the network holds a second direction possible, and it may be tried."""
+        shares = sample.get('pred_direction_shares')
+        return (np.isfinite(self.min_searched_agreement) and shares is not None
+                and bool((shares[:, 1] >= MIN_SHARE).any()))
 
     @torch.no_grad()
     def _predict(self, images: List[np.ndarray], points: np.ndarray, cameras: List[Intrinsics],
@@ -200,26 +200,15 @@ class Calibrator:
         pose, agreement, ratio, searched, reliable = np.eye(4), 0., 0., False, False
         inliers, error = np.zeros(len(matched), bool), float('nan')
         covariance = np.diag(np.full(6, np.inf))
-
-        def agreeing() -> np.ndarray:
-            projected, depth = _project(matched, pose, seen_by)
-            distance = np.linalg.norm(projected - _array(found.pixels), axis=1)
-            return (depth > 0) & (distance < self.model.pose_head.threshold)
-
         if valid:
             pose = sample.pred_lidar2cam[view].double().cpu().numpy().copy()
             pose[:3, :3] = pose[:3, :3] @ upright
             ratio = float(sample.pred_inlier_ratio[view])
-            agreement = appearance.agreement(pose)
-            inliers = agreeing()
-            reliable = ratio >= self.min_inlier_ratio and agreement >= self.min_agreement
-            if not reliable and np.isfinite(self.min_searched_agreement):
-                better = search_pose(appearance, pose)
-                if appearance.agreement(better) >= self.min_searched_agreement:
-                    pose, agreement = better, appearance.agreement(better)
-                    inliers = agreeing()
-                    ratio = float(inliers.mean())
-                    searched = reliable = True
+            pose, agreement, searched, reliable = self._confirmed(pose, ratio, appearance)
+            projected, depth = _project(matched, pose, seen_by)
+            distance = np.linalg.norm(projected - _array(found.pixels), axis=1)
+            inliers = (depth > 0) & (distance < self.model.pose_head.threshold)
+            ratio = float(inliers.mean()) if searched else ratio
         if inliers.sum() > MIN_FOR_COVARIANCE:
             residual = _project(matched, pose, cam2img)[0] - pixels
             error = float(np.sqrt((residual[inliers]**2).sum(1).mean()))
@@ -228,6 +217,22 @@ class Calibrator:
             pose, valid, reliable, ratio, agreement, error, covariance,
             Matches(matched, pixels, _array(found.scores), inliers), cam2img, image, points,
             initial, searched)
+
+    def _confirmed(self, pose: np.ndarray, ratio: float, appearance: Appearance):
+        """The pose, if its matches and the appearance confirm it, or else the best one near it.
+
+        Returns:
+            tuple: a pose (4, 4), its agreement, whether it was searched, whether it is reliable.
+        """
+        agreement = appearance.agreement(pose)
+        if ratio >= self.min_inlier_ratio and agreement >= self.min_agreement:
+            return pose, agreement, False, True
+        if np.isfinite(self.min_searched_agreement):
+            better = search_pose(appearance, pose)
+            found = appearance.agreement(better)
+            if found >= self.min_searched_agreement:
+                return better, found, True, True
+        return pose, agreement, False, False
 
 
 def calibrate(image: np.ndarray, points: np.ndarray, cam2img: Any,

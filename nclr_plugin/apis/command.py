@@ -113,8 +113,10 @@ def describe(found: Calibration) -> str:
     """One line on a pair."""
     if not found.valid:
         return 'no pose was found: image and scan may be of different places'
-    line = (f'{100 * found.inlier_ratio:.0f}% of the matches agree, to '
-            f'{found.reprojection_error:.1f} px; appearance {found.agreement:.2f}')
+    line = f'{100 * found.inlier_ratio:.0f}% of the matches agree'
+    if np.isfinite(found.reprojection_error):
+        line += f', to {found.reprojection_error:.1f} px'
+    line += f'; appearance {found.agreement:.2f}'
     if found.searched:
         line += ', by which the pose was searched'
     if found.initial is not None:

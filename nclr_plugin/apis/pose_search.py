@@ -9,8 +9,8 @@ from nclr_plugin.geometry.se3 import make_transform, so3_exp
 from ..evaluation.appearance import Appearance
 from ..utils.optional import optional_import
 
-STEP = np.array([np.radians(1.2)] * 3 + [0.6] * 3)  # one deviation of the first draw
-ROUNDS, DRAWN, KEPT = 6, 60, 8
+STEP = np.array([np.radians(2.)] * 3 + [1.] * 3)  # one deviation of the first draw
+ROUNDS, DRAWN, KEPT = 7, 100, 12
 LEAST_VARIANCE = 0.02  # of a draw, in steps squared: a few poses in a row of a line stay a cloud
 DISTANCE_WEIGHT = 0.01  # what a pose a step away in every direction has to be better by
 LAST_STEP, LAST_EVALUATIONS = 0.2, 120
@@ -18,7 +18,7 @@ NUM_POINTS, MARGIN = 6000, 60.  # pixels
 
 
 def search_pose(appearance: Appearance, lidar2cam: np.ndarray) -> np.ndarray:
-    """The pose of largest agreement within about 2 degrees and a metre of a given one.
+    """The pose of largest agreement within a few degrees and metres of a given one.
 
     The agreement is no smooth function of the pose and has many maxima. Poses are drawn from a
     normal distribution which is fitted, round after round, to the best ones so far (the

@@ -79,7 +79,7 @@ def test_few_right_matches_are_enough_to_begin_from(scene, save_network):
 def test_the_second_belief_is_tried(scene, save_network):
     """A network that first believes in the opposite direction."""
     calibrator = Calibrator(save_network())
-    model, tried = calibrator.model, []
+    model, tried, shares = calibrator.model, [], torch.tensor([[0.6, 0.2]])
     truth = scene.lidar2cam @ np.diag([-1., -1., 1., 1.]), scene.lidar2cam
     model.direction_head = SimpleNamespace(candidate=0)
     forward = model.forward
@@ -87,7 +87,9 @@ def test_the_second_belief_is_tried(scene, save_network):
     def believing(*args, **kwargs):
         tried.append(model.direction_head.candidate)
         model.truth = torch.as_tensor(truth[tried[-1]])
-        return forward(*args, **kwargs)
+        sample, = forward(*args, **kwargs)
+        sample.pred_direction_shares = shares
+        return [sample]
 
     model.forward = believing
     found = calibrator(scene.image, scene.points, scene.cam2img)
@@ -100,6 +102,10 @@ def test_the_second_belief_is_tried(scene, save_network):
     left = calibrator(scene.other_image, scene.points, scene.cam2img)
     assert tried == [0, 1] and not left.reliable
     assert angle(left.lidar2cam, truth[0]) < 1e-3  # what is believed most
+    tried.clear()
+    shares[0, 1] = 0.01  # nothing to speak of
+    calibrator(scene.other_image, scene.points, scene.cam2img)
+    assert tried == [0]
 
 
 def test_matches_that_agree_on_an_image_of_another_place(scene, save_network):

@@ -1,7 +1,7 @@
 """Which way each camera looks: the image's columns slid along the scan's horizon."""
 from __future__ import annotations
 
-from typing import NamedTuple, Tuple
+from typing import List, NamedTuple, Tuple
 
 import torch
 from mmengine.model import BaseModule
@@ -112,11 +112,22 @@ class DirectionHead(BaseModule):
         of two is none."""
         if self.training:
             return logits.softmax(1)
-        left = logits
-        for _ in range(self.candidate):
-            left = left.masked_fill(self._distance(left.argmax(1)) <= APART, -torch.inf)
-        return logits.masked_fill(
-            self._distance(left.argmax(1)) > REACH, -torch.inf).softmax(1)
+        best = self._candidates(logits, self.candidate + 1)[-1]
+        return logits.masked_fill(self._distance(best) > REACH, -torch.inf).softmax(1)
+
+    def shares(self, logits: Tensor) -> Tensor:
+        """(V, S) -> (V, 2): how much of the belief is in the first and the second candidate."""
+        return torch.stack([
+            logits.softmax(1).masked_fill(self._distance(best) > REACH, 0).sum(1)
+            for best in self._candidates(logits, 2)], 1)
+
+    def _candidates(self, logits: Tensor, count: int) -> List[Tensor]:
+        """The best sectors (V,) that lie apart."""
+        found = []
+        for _ in range(count):
+            found.append(logits.argmax(1))
+            logits = logits.masked_fill(self._distance(found[-1]) <= APART, -torch.inf)
+        return found
 
     def _distance(self, sector: Tensor) -> Tensor:
         """(V,) sectors -> (V, S) how many sectors each lies from them."""

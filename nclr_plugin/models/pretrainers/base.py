@@ -299,8 +299,9 @@ class CalibrationModel(BaseModel):
         """Poses by the robust solver from matches within the predicted overlap.
 
         Sets ``pred_lidar2cam`` (V, 4, 4), ``pred_valid`` (V,), ``pred_inlier_ratio`` (V,),
-        ``pred_reprojection_error`` (V,) in pixels and ``pred_matches`` in each sample, and, where
-        the true poses are known, what :func:`~.inspection.inspect_features` adds for metrics and
+        ``pred_reprojection_error`` (V,) in pixels, ``pred_matches`` and, with a direction head,
+        ``pred_direction_shares`` (V, 2) (see its ``shares``) in each sample, and, where the true
+        poses are known, what :func:`~.inspection.inspect_features` adds for metrics and
         pictures.
         """
         overlapping, permitted = self.predicted_overlap(features)
@@ -317,6 +318,10 @@ class CalibrationModel(BaseModel):
                 scores=matches.similarity[view][keep])
             predictions.append((self._solve(found, inputs['cam2img'][view]), found))
         self._write(predictions, inputs['view_batch_index'], data_samples)
+        if features.direction is not None:
+            shares = self.direction_head.shares(features.direction.logits).cpu()
+            for scan, sample in enumerate(data_samples):
+                sample.pred_direction_shares = shares[inputs['view_batch_index'].cpu() == scan]
         if 'lidar2cam' in inputs:
             inspect_features(self, inputs, features, data_samples)
         return data_samples

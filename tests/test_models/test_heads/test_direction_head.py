@@ -95,6 +95,9 @@ def test_candidates_are_the_directions_apart_in_order_of_belief():
         assert belief.argmax(1).tolist() == list(sectors)
         torch.testing.assert_close(belief.sum(1), torch.ones(2))
     assert head._belief(logits)[0, [190, 191, 1]].sum() == 0
+    prob, shares = logits.softmax(1), head.shares(logits)
+    assert shares[0, 0] == pytest.approx(float(prob[0, 183:].sum() + prob[0, :8].sum()))
+    assert shares[1, 1] == pytest.approx(float(prob[1, 52:69].sum()))
     assert head.train()._belief(logits)[0].argmax() == 191  # training knows all of them
 
 
