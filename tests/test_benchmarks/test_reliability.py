@@ -73,14 +73,16 @@ def test_verdicts_are_counted(arguments, four_pairs, capsys):
     assert arguments.roc.is_file()
 
 
-def test_the_scan_is_placed_and_nothing_else(arguments, four_pairs):
+def test_the_scan_is_turned_about_its_sensor_and_nothing_else(arguments, four_pairs):
     pipeline = [dict(type=name) for name in (
         'LoadScan', 'LoadImages', 'RangeCrop', 'RandomPlacement', 'SamplePoints', 'ResizeImages',
         'PackCalibrationInputs')]
+    pipeline[3]['translation'] = (10., 0., 10.)
     arguments.cfg_options = {'test_dataloader.dataset.pipeline': pipeline}
     reliability.run_reliability(arguments)
     assert [step['type'] for step in four_pairs[0].pipeline] == [
         'LoadScan', 'LoadImages', 'RandomPlacement']
+    assert four_pairs[0].pipeline[2].translation == (0., 0., 0.)
 
 
 def test_nothing_is_accepted(arguments, four_pairs):
