@@ -145,14 +145,15 @@ class Calibrator:
         upright = _upright(guesses[0])
         appearances = [Appearance(picture, points, camera.cam2img)
                        for picture, camera in zip(images, cameras)]
-        found: List[Calibration] = []
+        found: List[Optional[Calibration]] = [None] * len(images)
         for candidate in range(2):
             sample, seen_by = self._predict(images, points, cameras, upright, candidate)
-            now = [self._result(sample, view, seen_by[view], images[view], points,
-                                cameras[view].cam2img, upright, guesses[view], appearances[view])
-                   for view in range(len(images))]
-            found = [later if later.reliable and not first.reliable else first
-                     for first, later in zip(found or now, now)]
+            for view, before in enumerate(found):
+                if before is None or not before.reliable:
+                    now = self._result(sample, view, seen_by[view], images[view], points,
+                                       cameras[view].cam2img, upright, guesses[view],
+                                       appearances[view])
+                    found[view] = now if before is None or now.reliable else before
             if all(result.reliable for result in found) or not self._has_second(sample):
                 break
         return found[0] if single else found
@@ -183,11 +184,13 @@ class Calibrator:
         sample.cam2img = torch.from_numpy(results['cam2img'])
         batch = dict(inputs=dict(points=[torch.from_numpy(results['points'])], imgs=[imgs]),
                      data_samples=[sample])
-        head = getattr(self.model, 'direction_head', None)
-        if head is not None:
-            head.candidate = candidate
-        sample, = self.model.test_step(batch)
-        return sample, results['cam2img']
+        if not candidate:
+            return self.model.test_step(batch)[0], results['cam2img']
+        self.model.direction_head.candidate = candidate
+        try:
+            return self.model.test_step(batch)[0], results['cam2img']
+        finally:
+            self.model.direction_head.candidate = 0
 
     def _result(self, sample: CalibrationDataSample, view: int, seen_by: np.ndarray,
                 image: np.ndarray, points: np.ndarray, cam2img: np.ndarray, upright: np.ndarray,

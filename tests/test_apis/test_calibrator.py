@@ -94,6 +94,7 @@ def test_the_second_belief_is_tried(scene, save_network):
     model.forward = believing
     found = calibrator(scene.image, scene.points, scene.cam2img)
     assert tried == [0, 1] and found.reliable and not found.searched
+    assert model.direction_head.candidate == 0  # as it was
     assert angle(found.lidar2cam, scene.lidar2cam) < 1e-3
     truth = truth[::-1]
     tried.clear()

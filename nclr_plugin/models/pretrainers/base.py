@@ -320,8 +320,9 @@ class CalibrationModel(BaseModel):
         self._write(predictions, inputs['view_batch_index'], data_samples)
         if features.direction is not None:
             shares = self.direction_head.shares(features.direction.logits).cpu()
+            scan_of_view = inputs['view_batch_index'].cpu()
             for scan, sample in enumerate(data_samples):
-                sample.pred_direction_shares = shares[inputs['view_batch_index'].cpu() == scan]
+                sample.pred_direction_shares = shares[scan_of_view == scan]
         if 'lidar2cam' in inputs:
             inspect_features(self, inputs, features, data_samples)
         return data_samples
