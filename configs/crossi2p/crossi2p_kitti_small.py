@@ -1,7 +1,6 @@
 """The demo model on a few dozen real KITTI frames: what can be learned from them in minutes.
 
-The frames and the division of `configs/nclr/pretrain_kitti_small.py`; each of the four frames left
-out is placed 15 times.
+The frames and their division are those of `configs/nclr/pretrain_kitti_small.py`.
 """
 _base_ = ['./crossi2p_demo.py', '../_base_/kitti_small.py']
 

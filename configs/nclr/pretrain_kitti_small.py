@@ -1,7 +1,8 @@
 """The demo model on a few dozen real KITTI frames: what can be learned from them in minutes.
 
 Object frames of NCLR_KITTI_ROOT and a sequence of NCLR_SKITTI_ROOT are trained on together; four
-object frames are left out for the evaluation, each placed 15 times.
+object frames are left out for the evaluation, each placed 15 times. NCLR_KITTI_TEST=trained_on
+evaluates the others.
 """
 _base_ = ['./pretrain_demo_transfer.py', '../_base_/kitti_small.py']
 

@@ -61,6 +61,22 @@ def test_configs_differ_from_the_minkunet34_ones_in_the_backbone_alone(backbone)
     assert sum(p.numel() for p in net.parameters()) / 1e6 == pytest.approx(millions, abs=0.06)
 
 
+@pytest.mark.parametrize('name', ['nclr/pretrain_kitti_small', 'crossi2p/crossi2p_kitti_small'])
+def test_few_real_frames_are_evaluated_on_those_left_out_or_on_those_trained_on(name, monkeypatch):
+    path = str(CONFIGS.parent / f'{name}.py')
+    config = Config.fromfile(path)
+    trained_on, odometry = config.train_dataloader.dataset.reader.parts
+    left_out = config.test_dataloader.dataset.reader.frame_list
+    assert len(left_out) == 4 and not set(left_out) & set(trained_on.reader.frame_list)
+    monkeypatch.setenv('NCLR_KITTI_TEST', 'trained_on')
+    seen = Config.fromfile(path)
+    assert seen.test_dataloader.dataset.reader.parts == [trained_on, odometry]
+    for settings in (config, seen):
+        assert settings.test_dataloader.dataset.test_mode
+        del settings.test_dataloader, settings.val_dataloader
+    assert config.to_dict() == seen.to_dict()
+
+
 def step(config, batch):
     torch.manual_seed(0)
     model = MODELS.build(config.model)
