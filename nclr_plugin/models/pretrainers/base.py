@@ -87,7 +87,6 @@ class CalibrationModel(BaseModel):
         positive_margin: r_p, cells of the stride-4 map: a point whose nearest cell centre is
             farther away has no positive.
         negative_margin: r_n, cells: nearer pairs are not negatives.
-        overlap_positive_weight: Weight of overlapping points in Eq. 3.
         overlap_dilation: Cells by which projected points are grown into a dense overlap area.
         num_test_points: Points that are matched at test time, at most.
         loss_balancer: Config of what weighs the losses while training, such as
@@ -103,7 +102,6 @@ class CalibrationModel(BaseModel):
                  num_samples: int = 1024,
                  positive_margin: float = 1.,
                  negative_margin: float = 2.,
-                 overlap_positive_weight: float = 3.,
                  overlap_dilation: int = 1,
                  num_test_points: int = 4096,
                  loss_balancer: Optional[dict] = None,
@@ -113,7 +111,6 @@ class CalibrationModel(BaseModel):
         self.num_samples = num_samples
         self.positive_margin = positive_margin
         self.negative_margin = negative_margin
-        self.overlap_positive_weight = overlap_positive_weight
         self.overlap_dilation = overlap_dilation
         self.num_test_points = num_test_points
         self.loss_balancer = loss_balancer and MODELS.build(loss_balancer)
@@ -244,8 +241,7 @@ class CalibrationModel(BaseModel):
             scores = (features.point_logits, truth.visible, features.seen.mask,
                       features.pixel_logits, truth.pixel_labels)
             self.overlap_head.observe(*scores)
-            losses['loss_overlap'] = self.loss_weights['overlap'] * overlap_loss(
-                *scores, self.overlap_positive_weight)
+            losses['loss_overlap'] = self.loss_weights['overlap'] * overlap_loss(*scores)
         if self.direction_head is not None:
             losses['loss_direction'] = self.loss_weights['direction'] * self.direction_head.loss(
                 features.direction, inputs['lidar2cam'])

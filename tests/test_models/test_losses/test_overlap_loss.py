@@ -14,11 +14,11 @@ def test_equals_the_equation_view_by_view():
         terms = []
         for logit, label in zip(point_logits[view][mask[view]], point_labels[view][mask[view]]):
             score = 1 / (1 + torch.exp(-logit))
-            terms.append(-3 * torch.log(score) if label else -torch.log(1 - score))
+            terms.append(-torch.log(score) if label else -torch.log(1 - score))
         expected += sum(terms) / len(terms)
         score = 1 / (1 + torch.exp(-pixel_logits[view]))
         expected += -torch.where(pixel_labels[view], score.log(), (1 - score).log()).mean()
-    result = overlap_loss(point_logits, point_labels, mask, pixel_logits, pixel_labels, 3.)
+    result = overlap_loss(point_logits, point_labels, mask, pixel_logits, pixel_labels)
     torch.testing.assert_close(result, expected / 2)
 
 
