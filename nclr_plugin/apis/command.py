@@ -5,7 +5,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -80,8 +80,13 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> bool:
     """Calibrate all pairs, write the files, print the findings.
 
+    A pair of a folder that cannot be used is told and left out.
+
     Returns:
         Whether the estimate is reliable.
+
+    Raises:
+        CalibrationInputError: No pair can be used.
     """
     pairs = _pairs(args.image, args.scan)
     intrinsics = read_intrinsics(args.intrinsics)
@@ -89,20 +94,31 @@ def run(args: argparse.Namespace) -> bool:
     calibrator = Calibrator(args.checkpoint, args.config, args.device, args.min_inlier_ratio,
                             args.min_agreement, args.min_searched_agreement)
     out = Path(args.out)
-    found: List[Calibration] = []
+    found: Dict[str, Calibration] = {}
+    unusable: Dict[str, str] = {}
     for stem, (image, scan) in pairs.items():
-        result = calibrator(_read_image(image), load_scan(scan, args.lidar_dim), intrinsics,
-                            initial)
+        try:
+            result = calibrator(_read_image(image), load_scan(scan, args.lidar_dim), intrinsics,
+                                initial)
+        except CalibrationInputError as error:
+            if len(pairs) == 1:
+                raise
+            unusable[stem] = str(error)
+            print(f'{stem}: NOT USABLE: {error}')
+            continue
         write_png(out / f'overlay_{stem}.png', result.overlay())
         print(f'{stem}: {describe(result)}')
         # A folder of full images would not fit into memory.
-        found.append(result._replace(image=None, scan=None))
-    if len(found) == 1:
-        content, reliable = _record(found[0]), found[0].reliable
+        found[stem] = result._replace(image=None, scan=None)
+    if not found:
+        raise CalibrationInputError(f'none of {len(pairs)} pairs can be used; {stem}: '
+                                    f'{unusable[stem]}')
+    if len(pairs) == 1:
+        content, reliable = _record(found[stem]), found[stem].reliable
     else:
-        estimate = fuse(found)
-        print(describe_rig(estimate))
-        content, reliable = _rig_record(estimate, dict(zip(pairs, found))), estimate.reliable
+        estimate = fuse(list(found.values()))
+        print(describe_rig(estimate, len(unusable)))
+        content, reliable = _rig_record(estimate, found, unusable), estimate.reliable
     path = out / EXTRINSICS
     _write_yaml(path, content)
     print(f'written: {path}')
@@ -127,10 +143,12 @@ def describe(found: Calibration) -> str:
     return line
 
 
-def describe_rig(estimate: RigEstimate) -> str:
-    """One line on a rig."""
+def describe_rig(estimate: RigEstimate, num_unusable: int = 0) -> str:
+    """One line on a rig, and on pairs that could not be used."""
     line = (f'{len(estimate.used)} of {estimate.num_pairs} pairs are reliable and agree '
             f'({estimate.num_reliable} are reliable)')
+    if num_unusable:
+        line += f', {num_unusable} could not be used'
     if len(estimate.used) > 1:
         turn, shift = (_numbers(values) for values in (
             estimate.rotation_spread_deg, estimate.translation_spread_m))
@@ -183,7 +201,8 @@ def _record(found: Calibration) -> dict:
         translation_deviation_m=deviation[3:].tolist())
 
 
-def _rig_record(estimate: RigEstimate, pairs: Dict[str, Calibration]) -> dict:
+def _rig_record(estimate: RigEstimate, pairs: Dict[str, Calibration],
+                unusable: Dict[str, str]) -> dict:
     stems = list(pairs)
     return dict(
         lidar2cam=estimate.lidar2cam.tolist(),
@@ -192,7 +211,7 @@ def _rig_record(estimate: RigEstimate, pairs: Dict[str, Calibration]) -> dict:
         num_used=len(estimate.used), used=[stems[place] for place in estimate.used],
         rotation_spread_deg=estimate.rotation_spread_deg.tolist(),
         translation_spread_m=estimate.translation_spread_m.tolist(),
-        pairs={stem: _record(found) for stem, found in pairs.items()})
+        pairs={stem: _record(found) for stem, found in pairs.items()}, unusable=unusable)
 
 
 def _write_yaml(path: Path, content: dict) -> None:

@@ -58,24 +58,46 @@ def test_a_pose_that_is_not_reliable(files, tmp_path, save_network, capsys):
     assert 'NOT RELIABLE' in out or 'no pose was found' in out
 
 
-def test_folders_are_fused(files, scene, tmp_path, capsys):
+@pytest.fixture
+def folders(files, scene, tmp_path):
+    """Words of the command line for folders of good pairs."""
     for name in ('images', 'scans'):
         (tmp_path / name).mkdir()
-    for stem in ('000', '001', '002'):
+    for stem in ('000', '001', '002', '003'):
         cv2.imwrite(str(tmp_path / f'images/{stem}.jpg'), scene.image[..., ::-1])
         np.save(tmp_path / f'scans/{stem}.npy', scene.points)
-    words = [str(tmp_path / 'images'), str(tmp_path / 'scans'), *files[2:]]
-    assert status(words) == 0
+    return [str(tmp_path / 'images'), str(tmp_path / 'scans'), *files[2:]]
+
+
+def test_folders_are_fused(folders, scene, tmp_path, capsys):
+    assert status(folders) == 0
     written = yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())
     np.testing.assert_allclose(written['lidar2cam'], scene.lidar2cam, atol=1e-3)
-    assert written['used'] == ['000', '001', '002'] and set(written['pairs']) == {
-        '000', '001', '002'}
+    assert written['used'] == list(written['pairs']) == ['000', '001', '002', '003']
+    assert written['unusable'] == {}
     assert max(written['translation_spread_m']) < 1e-6
-    assert len(list((tmp_path / 'out').glob('overlay_*.png'))) == 3
-    assert '3 of 3 pairs are reliable and agree' in capsys.readouterr().out
+    assert len(list((tmp_path / 'out').glob('overlay_*.png'))) == 4
+    assert '4 of 4 pairs are reliable and agree' in capsys.readouterr().out
     (tmp_path / 'scans/002.npy').unlink()
-    assert status(words) == 2
+    assert status(folders) == 2
     assert 'misses 1 (002)' in capsys.readouterr().err
+
+
+def test_a_bad_pair_of_a_folder_is_named_and_left_out(folders, scene, tmp_path, capsys):
+    np.save(tmp_path / 'scans/001.npy', scene.points * 1000)
+    assert status(folders) == 0
+    written = yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())
+    np.testing.assert_allclose(written['lidar2cam'], scene.lidar2cam, atol=1e-3)
+    assert written['used'] == list(written['pairs']) == ['000', '002', '003']
+    assert 'expected metres' in written['unusable']['001']
+    out = capsys.readouterr().out
+    assert '001: NOT USABLE: ' in out
+    assert '3 of 3 pairs are reliable and agree (3 are reliable), 1 could not be used' in out
+    for stem in ('000', '002', '003'):
+        (tmp_path / f'images/{stem}.jpg').write_bytes(b'x')
+    assert status(folders) == 2
+    message = capsys.readouterr().err
+    assert 'none of 4 pairs can be used; 003: ' in message and 'cannot be decoded' in message
 
 
 @pytest.mark.parametrize('place, replace, match', [
