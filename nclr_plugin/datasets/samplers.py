@@ -23,8 +23,6 @@ class SeededInfiniteSampler(Sampler):
         dataset: The data set.
         shuffle: Permute each pass anew.
         seed: Seed of the permutations; None counts as 0.
-        repeats: Samples of a frame in a row, each with its own randomness: with as many in a
-            batch, a step sees several placements of one frame.
         start: Samples of the global sequence that were seen before.
     """
 
@@ -32,7 +30,6 @@ class SeededInfiniteSampler(Sampler):
                  dataset: Sized,
                  shuffle: bool = True,
                  seed: Optional[int] = 0,
-                 repeats: int = 1,
                  start: int = 0) -> None:
         self.rank, self.world_size = get_dist_info()
         self.size = len(dataset)
@@ -40,9 +37,6 @@ class SeededInfiniteSampler(Sampler):
             raise ValueError('SeededInfiniteSampler: the data set has no sample.')
         self.shuffle = shuffle
         self.seed = 0 if seed is None else seed
-        if repeats < 1:
-            raise ValueError(f'SeededInfiniteSampler: expected repeats >= 1, found {repeats}.')
-        self.repeats = repeats
         self.set_start(start)
 
     def set_start(self, num_samples: int) -> None:
@@ -60,13 +54,11 @@ class SeededInfiniteSampler(Sampler):
 
     def __iter__(self) -> Iterator[int]:
         position = self.start + self.rank
-        samples = self.size * self.repeats
         while True:
-            epoch = position // samples
+            epoch = position // self.size
             order = self._order(epoch)
-            while position // samples == epoch:
-                place, copy = divmod(position % samples, self.repeats)
-                yield (epoch * self.repeats + copy) * self.size + int(order[place])
+            while position // self.size == epoch:
+                yield epoch * self.size + int(order[position % self.size])
                 position += self.world_size
 
     def __len__(self) -> int:
