@@ -13,8 +13,7 @@ model = dict(
     fusion=dict(embed_dims=96, num_heads=4, num_layers=2, ffn_channels=192),
     pose_head=dict(threshold=8.),
     loss_weights=dict(direction=1.),
-    num_samples=256,
-    num_outside=256)
+    num_samples=256)
 
 train_pipeline = [
     dict(type='LoadScan'),

@@ -32,7 +32,6 @@ TINY = {
     # An untrained network finds no overlap, but there shall be poses.
     'model.overlap_head.thresholds': '(0.,0.)',
     'model.num_samples': 64,
-    'model.num_outside': 64,
     'model.pose_head.iterations': 100,
 }
 # Without workers, which take longer to start than to load such frames.

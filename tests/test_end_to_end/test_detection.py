@@ -25,7 +25,7 @@ ENCODERS = {'second_kitti': {}, 'pv_rcnn_kitti': {}, 'centerpoint_nuscenes': dic
 SMALL = {f'model.{key}': value for key, value in {
     'image_branch.base_channels': 8, 'image_branch.out_channels': 16, 'fusion.embed_dims': 24,
     'fusion.num_heads': 2, 'fusion.num_layers': 1, 'fusion.ffn_channels': 24,
-    'matching_head.embed_dims': 16, 'num_samples': 64, 'num_outside': 64}.items()}
+    'matching_head.embed_dims': 16, 'num_samples': 64}.items()}
 SHORT = {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 100, 'train_cfg.val_begin': 100}
 
 

@@ -54,7 +54,7 @@ def options(demo):
     """Nothing drawn at random from a subset, and a step whose change is proportional."""
     return {**demo, 'train_cfg.max_iters': ITERATIONS, 'train_cfg.val_interval': 100,
             'train_cfg.val_begin': 100, 'default_hooks.checkpoint.interval': 100,
-            'model.num_samples': 100000, 'model.num_outside': 100000,
+            'model.num_samples': 100000,
             'model.pose_head.num_points': 100000,
             'custom_hooks.4.begin': 0.5, 'custom_hooks.4.end': 0.5,
             'optim_wrapper.optimizer.type': 'SGD', 'optim_wrapper.optimizer.lr': 0.02}

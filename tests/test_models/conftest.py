@@ -53,5 +53,4 @@ def config():
         direction_head=dict(type='DirectionHead', embed_dims=16),
         matching_head=dict(type='MatchingHead', embed_dims=16),
         pose_head=dict(type='PoseHead', num_points=32),
-        num_samples=64,
-        num_outside=64)
+        num_samples=64)

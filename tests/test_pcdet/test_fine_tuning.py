@@ -22,7 +22,7 @@ test_dataloader = val_dataloader
 model = dict(
     image_branch=dict(base_channels=8, out_channels=16),
     fusion=dict(embed_dims=24, num_heads=2, num_layers=1, ffn_channels=24),
-    matching_head=dict(embed_dims=16), num_samples=64, num_outside=64)
+    matching_head=dict(embed_dims=16), num_samples=64)
 """
 # A smaller range, and cars alone to paste, without road planes, of which this world has none.
 SECOND = """

@@ -1,6 +1,8 @@
 """InfoNCE between points and pixels, both directions (paper, Eq. 1)."""
 from __future__ import annotations
 
+from typing import Optional
+
 import torch
 from torch import Tensor
 
@@ -28,27 +30,25 @@ def point_to_pixel_loss(logits: Tensor, positive: Tensor, distance: Tensor, vali
     return _nce(logits, positive, ignored, valid)
 
 
-def pixel_to_point_loss(logits: Tensor, distance: Tensor, valid: Tensor, outside_logits: Tensor,
-                        outside_valid: Tensor, negative_margin: float) -> Tensor:
+def pixel_to_point_loss(logits: Tensor, distance: Tensor, valid: Tensor, negative_margin: float,
+                        outside: Optional[Tensor] = None) -> Tensor:
     r"""The image's side of Eq. 1: pixel pr(i) against the sampled points.
 
     Args:
         logits: (V, K, K), pixel pr(i) in rows, point j in columns; the diagonal is positive.
         distance: (V, K, K), from the projection of point j to pixel pr(i).
-        valid: (V, K) bool.
-        outside_logits: (V, K, S), the pixels against points that the camera does not see, which
-            are negatives of every pixel.
-        outside_valid: (V, S) bool.
+        valid: (V, K) bool, points to use.
         negative_margin: :math:`r_n`: nearer points, other points of the same or a neighbouring
             pixel among them, are not negatives.
+        outside: (V, K) bool, points that the camera does not see, which are negatives of every
+            pixel; ``None``: there are none.
     """
-    num_points = logits.shape[1]
-    positive = torch.arange(num_points, device=logits.device).expand(logits.shape[:2])
+    positive = torch.arange(logits.shape[1], device=logits.device).expand(logits.shape[:2])
     ignored = (distance <= negative_margin) | ~valid[:, None]
+    if outside is not None:
+        ignored = ignored & ~outside[:, None]
     ignored = ignored.scatter(-1, positive[..., None], False)
-    outside = ~outside_valid[:, None].expand_as(outside_logits)
-    return _nce(torch.cat((logits, outside_logits), -1), positive,
-                torch.cat((ignored, outside), -1), valid)
+    return _nce(logits, positive, ignored, valid)
 
 
 def _nce(logits: Tensor, positive: Tensor, ignored: Tensor, valid: Tensor) -> Tensor:

@@ -282,12 +282,11 @@ class CrossI2P(CalibrationModel):
         logits = self.coarse_similarity(inputs, features) / self.coarse_head.temperature
         # A neighbouring superpixel, of which the group covers a part, is no negative.
         margin = stride
-        of_cells = columns_of(logits, cell)
         outside = features.groups.mask[inputs['view_batch_index']] & ~visible
         return dict(
             loss_coarse_point=point_to_pixel_loss(logits, cell, distance, visible, margin),
             loss_coarse_pixel=pixel_to_point_loss(
-                of_cells, columns_of(distance, cell), visible, of_cells, outside, margin))
+                columns_of(logits, cell), columns_of(distance, cell), visible, margin, outside))
 
     def coarse_similarity(self, inputs: dict, features: Registration) -> Tensor:
         """(V, G, h w) similarities of superpoints and superpixels."""
@@ -304,13 +303,11 @@ class CrossI2P(CalibrationModel):
         logits, distance, cell, valid = self.pairs(inputs, features, truth, drawn, valid)
         valid = valid & patch.gather(2, cell[..., None])[..., 0]
         margin = self.negative_margin * self.image_branch.stride
-        of_cells = columns_of(logits, cell)
         in_patch = logits.masked_fill(~patch.scatter(2, cell[..., None], True), -torch.inf)
-        nobody = torch.zeros_like(valid)
         return dict(
             loss_fine_point=point_to_pixel_loss(in_patch, cell, distance, valid, margin),
             loss_fine_pixel=pixel_to_point_loss(
-                of_cells, columns_of(distance, cell), valid, of_cells, nobody, margin))
+                columns_of(logits, cell), columns_of(distance, cell), valid, margin))
 
     def pose_loss(self, inputs: dict, features: Registration,
                   truth: GroundTruth) -> Dict[str, Tensor]:

@@ -35,7 +35,6 @@ class NCLR(CalibrationModel):
         loss_weights: lambda_f, lambda_o and lambda_p as ``feature``, ``overlap``, ``pose``, the
             weight of the direction's cross-entropy as ``direction``, that of the content
             head's Eq. 1 as ``content``.
-        num_outside: Points outside the view sampled as further negatives of pixels.
         kwargs: Of :class:`~nclr_plugin.models.pretrainers.base.CalibrationModel`.
     """
 
@@ -49,7 +48,6 @@ class NCLR(CalibrationModel):
                  pose_head: Optional[dict] = None,
                  content_head: Optional[dict] = None,
                  loss_weights: Optional[Dict[str, float]] = None,
-                 num_outside: int = 1024,
                  **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.point_backbone = MODELS.build(point_backbone)
@@ -73,7 +71,6 @@ class NCLR(CalibrationModel):
         self.loss_weights = {
             **dict(feature=1., overlap=.5, pose=.2, direction=.5, content=.5),
             **(loss_weights or {})}
-        self.num_outside = num_outside
 
     def extract_features(self, inputs: dict) -> Features:
         """Section 3.2: encode both sides, fuse, decode, and apply the heads."""
@@ -122,19 +119,11 @@ class NCLR(CalibrationModel):
         drawn, valid = sample_columns(truth.visible, self.num_samples)
         logits, distance, cell, valid = self.pairs(inputs, features, truth, drawn, valid)
         margin = self.negative_margin * self.image_branch.stride
-
-        outside, outside_valid = sample_columns(
-            features.seen.mask & ~truth.visible, self.num_outside)
-        outside = self.embed_points(inputs, features, features.seen.voxel.gather(1, outside))
-        anchors = features.pixels.gather(
-            1, cell[..., None].expand(-1, -1, features.pixels.shape[-1]))
-        outside_logits = self.matching_head.logits(outside, anchors).transpose(1, 2)
         weight = self.loss_weights['feature']
         losses = dict(
             loss_point=weight * point_to_pixel_loss(logits, cell, distance, valid, margin),
             loss_pixel=weight * pixel_to_point_loss(
-                columns_of(logits, cell), columns_of(distance, cell), valid,
-                outside_logits, outside_valid, margin))
+                columns_of(logits, cell), columns_of(distance, cell), valid, margin))
         if self.content_head is not None:
             levels, maps = features.encoded
             points = self.point_backbone.decode(levels, levels[-1].features)
@@ -143,8 +132,7 @@ class NCLR(CalibrationModel):
             losses['loss_content'] = self.loss_weights['content'] * (
                 point_to_pixel_loss(logits, cell, distance, valid, margin) +
                 pixel_to_point_loss(
-                    columns_of(logits, cell), columns_of(distance, cell), valid,
-                    outside_logits[:, :, :0], outside_valid[:, :0], margin))
+                    columns_of(logits, cell), columns_of(distance, cell), valid, margin))
         return losses
 
     def pose_loss(self, inputs: dict, features: Features) -> Tensor:

@@ -35,18 +35,20 @@ def test_point_to_pixel_is_the_equation():
 
 def test_pixel_to_point_is_the_equation_with_outside_points_as_negatives():
     torch.manual_seed(1)
-    logits, distance = torch.randn(1, 4, 4), torch.rand(1, 4, 4) * 5
-    valid = torch.tensor([[True, True, True, False]])
-    outside, outside_valid = torch.randn(1, 4, 3), torch.tensor([[True, False, True]])
-    terms = []
-    for i in range(3):
-        pos = math.exp(logits[0, i, i])
-        negatives = sum(
-            math.exp(logits[0, i, j]) for j in range(3) if j != i and distance[0, i, j] > 2)
-        negatives += sum(math.exp(outside[0, i, j]) for j in (0, 2))
-        terms.append(-math.log(pos / (pos + negatives)))
-    result = pixel_to_point_loss(logits, distance, valid, outside, outside_valid, 2.)
-    assert math.isclose(result, sum(terms) / 3, rel_tol=1e-5)
+    logits, distance = torch.randn(1, 6, 6), torch.rand(1, 6, 6) * 5
+    valid = torch.tensor([[True, True, True, False, False, False]])
+    outside = torch.tensor([[False, False, False, False, True, True]])
+    for seen_by_nobody in (None, outside):
+        terms = []
+        for i in range(3):
+            pos = math.exp(logits[0, i, i])
+            negatives = sum(
+                math.exp(logits[0, i, j]) for j in range(3) if j != i and distance[0, i, j] > 2)
+            if seen_by_nobody is not None:
+                negatives += sum(math.exp(logits[0, i, j]) for j in (4, 5))
+            terms.append(-math.log(pos / (pos + negatives)))
+        result = pixel_to_point_loss(logits, distance, valid, 2., seen_by_nobody)
+        assert math.isclose(result, sum(terms) / 3, rel_tol=1e-5)
 
 
 def test_near_pairs_are_no_negatives():

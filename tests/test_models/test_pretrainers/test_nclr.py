@@ -92,7 +92,7 @@ def test_sectors_lie_where_the_camera_sees_them(config, batch):
 
 
 def test_loss_weights_scale_their_terms(config, batch):
-    config['num_samples'] = config['num_outside'] = 10000  # no sampling: equal terms
+    config['num_samples'] = 10000  # no sampling: equal terms
     one = run(build(config), batch, 'loss')[0]
     config['loss_weights'] = dict(feature=2., overlap=2., pose=0.2)
     two = run(build(config), batch, 'loss')[0]
@@ -229,7 +229,7 @@ def test_a_batch_is_the_mean_of_its_scans(config, batch):
     batch['inputs']['imgs'][0] = batch['inputs']['imgs'][0][:1]
     batch['data_samples'][0].lidar2cam = batch['data_samples'][0].lidar2cam[:1]
     batch['data_samples'][0].cam2img = batch['data_samples'][0].cam2img[:1]
-    config['num_samples'] = config['num_outside'] = 10000
+    config['num_samples'] = 10000
     model = build(config)
     model.pose_loss_scale = 0.
     both = run(model, batch, 'loss', training=False)[0]

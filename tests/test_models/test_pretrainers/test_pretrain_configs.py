@@ -38,7 +38,6 @@ SMALL = {
     'model.fusion.ffn_channels': 32,
     'model.pose_head.num_points': 32,
     'model.num_samples': 64,
-    'model.num_outside': 64,
 }
 
 
