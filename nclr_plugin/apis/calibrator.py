@@ -63,7 +63,7 @@ class Calibrator:
         BrokenCheckpointError: torch cannot read the file.
         CheckpointMismatchError: It holds another network.
         CalibrationInputError: It holds no config and none is given, or the config is not of a
-            calibration network.
+            calibration network, or not of this version.
 
     Example:
         >>> calibrator = Calibrator('iter_30000.pth')              # doctest: +SKIP
@@ -83,7 +83,13 @@ class Calibrator:
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
         scope = self.config.get('default_scope') or 'mmengine'
         with DefaultScope.overwrite_default_scope(scope):
-            self.model = MODELS.build(self.config.model)
+            try:
+                self.model = MODELS.build(self.config.model)
+            except (KeyError, TypeError) as error:
+                raise CalibrationInputError(
+                    f"checkpoint '{checkpoint}': the network of its config cannot be built "
+                    f'({error}): it is of another version of this package, or of a package that '
+                    'is not installed; give a config that fits the weights (config).') from error
             if not isinstance(self.model, CalibrationModel):
                 raise CalibrationInputError(
                     f"checkpoint '{checkpoint}': expected a calibration network (NCLR, CrossI2P), "

@@ -205,6 +205,16 @@ def test_a_config_that_cannot_be_read(tmp_path):
         Calibrator(str(path))
 
 
+@pytest.mark.parametrize('change, found', [
+    (('data_preprocessor=', 'gone=1, data_preprocessor='), 'gone'),
+    (("type='KnownPose'", "type='Unknown'"), 'Unknown')])
+def test_a_config_of_another_version(config_text, tmp_path, change, found):
+    path = tmp_path / 'network.pth'
+    torch.save(dict(meta=dict(cfg=config_text.replace(*change)), state_dict={}), path)
+    with pytest.raises(CalibrationInputError, match=rf"network.pth': .* be built \(.*{found}"):
+        Calibrator(str(path))
+
+
 def test_checkpoints_of_something_else_are_refused(config_text, tmp_path):
     torch.save(dict(meta=dict(cfg=config_text), state_dict=dict(truth=torch.eye(3))),
                tmp_path / 'other.pth')
