@@ -19,7 +19,6 @@ custom_hooks = [
     dict(type='IterationSeedHook'),
     dict(type='NonFiniteHook', max_skipped=50),
     dict(type='BrokenFrameHook'),
-    dict(type='PoseLossScheduleHook', begin=0.5, end=0.6),
 ]
 log_processor = dict(type='LogProcessor', window_size=20, by_epoch=False)
 log_level = 'INFO'

@@ -9,7 +9,6 @@ from pcdet.models.detectors import Detector3DTemplate
 from torch import Tensor
 
 from nclr_plugin.checkpoints.voxels import Voxels
-from nclr_plugin.engine.hooks import PoseLossScheduleHook
 from nclr_plugin.utils.sparse import set_sparse_algorithm
 from . import image_branch, split_backbone  # noqa: F401, register what YAML names
 from .config import plain
@@ -30,8 +29,6 @@ class NCLRPretrain(Detector3DTemplate):
     - ``NCLR``: arguments of ``NCLR``; ``point_backbone`` has those of
       :class:`~nclr_plugin.pcdet.split_backbone.SplitVoxelBackBone8x`, and the voxel size is that of
       the data set.
-    - ``POSE_LOSS.BEGIN_EPOCH``, ``END_EPOCH``: the weight of the pose loss rises from 0 to its own
-      between these epochs.
     """
 
     def __init__(self, model_cfg: Any, num_class: int, dataset: Any) -> None:
@@ -77,7 +74,6 @@ class NCLRPretrain(Detector3DTemplate):
             samples = self.nclr(**data, mode='predict')
             return [dict(data_sample=sample) for sample in samples], {}
         self._report_skipped(batch_dict['data_samples'])
-        self.nclr.pose_loss_scale = self._pose_loss_scale(len(batch_dict['data_samples']))
         loss, losses = self.nclr.parse_losses(self.nclr(**data, mode='loss'))
         del losses['loss']  # the host logs it by itself
         if not torch.isfinite(loss):
@@ -99,15 +95,6 @@ class NCLRPretrain(Detector3DTemplate):
         preprocessor.to(points.device)  # moved by the host, it does not know its device
         return preprocessor(dict(inputs=inputs, data_samples=samples), self.training)
 
-    def _pose_loss_scale(self, batch_size: int) -> float:
-        """Scale of the pose loss after the scans that were seen so far."""
-        schedule = self.model_cfg.POSE_LOSS
-        world_size = torch.distributed.get_world_size() if _distributed() else 1
-        epoch = int(self.global_step) * batch_size * world_size / len(self.dataset.samples)
-        span = max(schedule.END_EPOCH, 1)
-        return PoseLossScheduleHook(schedule.BEGIN_EPOCH / span, schedule.END_EPOCH / span).scale(
-            epoch / span)
-
     def _report_skipped(self, samples: List[Any]) -> None:
         """Name each broken frame once."""
         for frame in (frame for sample in samples for frame in sample.skipped_frames):
@@ -125,7 +112,3 @@ class NCLRPretrain(Detector3DTemplate):
                 'The checkpoint has none of the tensors of NCLRPretrain: expected names such as '
                 f'{next(iter(state_dict))}, found {next(iter(model_state_disk), "an empty file")}.')
         return state_dict, updated
-
-
-def _distributed() -> bool:
-    return torch.distributed.is_available() and torch.distributed.is_initialized()

@@ -25,8 +25,6 @@ TINY = {
     'train_cfg.max_iters': ITERATIONS,
     'train_cfg.val_begin': 100,
     'default_hooks.checkpoint.interval': 2,
-    'custom_hooks.4.begin': 0.,
-    'custom_hooks.4.end': 0.,
     'log_processor.window_size': 1,
     'default_hooks.logger.interval': 1,
 }

@@ -56,7 +56,6 @@ def options(demo):
             'train_cfg.val_begin': 100, 'default_hooks.checkpoint.interval': 100,
             'model.num_samples': 100000,
             'model.pose_head.num_points': 100000,
-            'custom_hooks.4.begin': 0.5, 'custom_hooks.4.end': 0.5,
             'optim_wrapper.optimizer.type': 'SGD', 'optim_wrapper.optimizer.lr': 0.02}
 
 
@@ -76,13 +75,11 @@ def test_two_processes_equal_one(run, config, options, tmp_path, on_cpu):
     assert len(one) == len(two) == ITERATIONS
     for step, (of_one, of_two) in enumerate(zip(one, two)):
         assert of_two['frames'] == of_one['frames'] and len(of_one['frames']) == 2
-        assert ('loss_pose' in of_one['losses']) == (step >= ITERATIONS / 2)
         # Matches of an untrained network hardly fix a pose: rounding (the order of sums over a
         # batch) is amplified there by orders of magnitude, and reaches the weights one step later.
-        pose = [losses.pop('loss_pose', 0.) for losses in (of_one['losses'], of_two['losses'])]
+        pose = [losses.pop('loss_pose') for losses in (of_one['losses'], of_two['losses'])]
         for losses in (of_one['losses'], of_two['losses']):
             del losses['loss']
-        tolerance = 1e-4 if step <= ITERATIONS / 2 else 1e-2
-        assert of_two['losses'] == pytest.approx(of_one['losses'], rel=tolerance)
+        assert of_two['losses'] == pytest.approx(of_one['losses'], rel=1e-2 if step else 1e-4)
         assert pose[1] == pytest.approx(pose[0], rel=2e-2)
     assert one[1]['losses']['loss_point'] < one[0]['losses']['loss_point']  # it learns

@@ -9,16 +9,13 @@ import pytest
 import torch
 
 ITERATIONS = 8
-POSE_FROM = 4
 
 
 @pytest.fixture(scope='module')
 def trained(run, demo_config, demo, tmp_path_factory):
-    """A run with the pose loss in its second half."""
     work = tmp_path_factory.mktemp('trained')
     run('train', demo_config, '--work-dir', work, options={
-        **demo, 'train_cfg.max_iters': ITERATIONS, 'train_cfg.val_interval': ITERATIONS,
-        'custom_hooks.4.begin': POSE_FROM / ITERATIONS, 'custom_hooks.4.end': 1})
+        **demo, 'train_cfg.max_iters': ITERATIONS, 'train_cfg.val_interval': ITERATIONS})
     return SimpleNamespace(work=work, checkpoint=work / f'iter_{ITERATIONS}.pth')
 
 
@@ -28,12 +25,6 @@ def test_losses_are_finite_and_fall(trained, curves):
     assert all(math.isfinite(value) for losses in curve.values() for value in losses.values())
     for name in ('loss_point', 'loss_pixel', 'loss_overlap'):
         assert curve[ITERATIONS][name] < curve[1][name]
-
-
-def test_pose_loss_enters_by_its_schedule(trained, curves):
-    with_pose = [step for step, losses in curves(trained.work).items() if 'loss_pose' in losses]
-    # The scale is 0 at its first iteration.
-    assert with_pose == list(range(POSE_FROM + 2, ITERATIONS + 1))
 
 
 def test_checkpoint_holds_the_weights_and_what_resuming_needs(trained):
@@ -106,8 +97,7 @@ def test_evaluation_is_repeatable_and_differs_from_random_weights(run, trained, 
 
 def test_bfloat16_on_cpu(run, demo_config, demo, curves, tmp_path, on_cpu):
     run('train', demo_config, '--work-dir', tmp_path, '--amp', options={
-        **demo, 'train_cfg.max_iters': 3, 'train_cfg.val_interval': 3,
-        'custom_hooks.4.begin': 0, 'custom_hooks.4.end': 0})
+        **demo, 'train_cfg.max_iters': 3, 'train_cfg.val_interval': 3})
     curve = curves(tmp_path)
     assert len(curve) == 3
     for losses in curve.values():

@@ -19,7 +19,7 @@ def check(run, demo_config, in_process, quick_pictures, curves, log, tmp_path):
         config = demo_config.with_name(f'{config}.py')
         options = {'train_dataloader.batch_size': 1, 'train_cfg.max_iters': ITERATIONS,
                    'train_cfg.val_interval': 100, 'train_cfg.val_begin': 100,
-                   'custom_hooks.4.begin': 0, 'custom_hooks.4.end': 0, **in_process, **options}
+                   **in_process, **options}
         run('train', config, '--work-dir', tmp_path / 'train', options=options)
         curve = curves(tmp_path / 'train')
         assert len(curve) == ITERATIONS

@@ -34,8 +34,7 @@ class InterruptHook(Hook):
 def options(demo):
     """From the start, every loss."""
     return {**demo, 'train_cfg.max_iters': ITERATIONS, 'train_cfg.val_interval': 100,
-            'train_cfg.val_begin': 100, 'default_hooks.checkpoint.interval': INTERVAL,
-            'custom_hooks.4.begin': 0, 'custom_hooks.4.end': 0.9}
+            'train_cfg.val_begin': 100, 'default_hooks.checkpoint.interval': INTERVAL}
 
 
 @pytest.fixture(scope='module')

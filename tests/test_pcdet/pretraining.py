@@ -70,12 +70,7 @@ report['terms_add_up'] = abs(sum(logged.values()) - losses[-1])
 report['backbone'] = [name for name in model.state_dict() if name.startswith('backbone_3d.')]
 report['unmoved'] = [name for name, p in model.named_parameters() if torch.equal(p, before[name])]
 report['steps'] = int(model.global_step)
-report['pose_scales'] = []
-for epoch in (0, 25, 27.5, 30, 50):
-    model.global_step.fill_(int(epoch * len(train_set) / 2))
-    report['pose_scales'].append(model._pose_loss_scale(2))
-
-# The pose loss alone, where the loop has left the schedule: at its end.
+# The pose loss alone.
 weights = dict(model.nclr.loss_weights)
 model.nclr.loss_weights.update({name: 0. for name in weights if name != 'pose'})
 model.nclr.pose_head.max_reprojection_error = 1e3  # an untrained network's matches disagree

@@ -82,11 +82,3 @@ def test_recipe_of_corri2p():
         assert model.type == 'NCLR' and model.loss_weights.pose == 0
         assert model.matching_head.match == 'hard' and not model.matching_head.alignment
         assert model.pose_head.solver == 'ransac_epnp' and model.pose_head.iterations == 500
-
-
-def test_the_literal_form_has_the_pose_losses_from_the_start():
-    hooks = {hook.type: hook for hook in load('crossi2p_kitti_literal').custom_hooks}
-    default = {hook.type: hook for hook in load('crossi2p_kitti').custom_hooks}
-    assert hooks.keys() == default.keys()
-    assert (hooks['PoseLossScheduleHook'].begin, hooks['PoseLossScheduleHook'].end) == (0, 0)
-    assert default['PoseLossScheduleHook'].begin > 0
