@@ -30,8 +30,8 @@ REPLACED = ('LoadScan', 'AccumulateSweeps', 'LoadImages', 'RandomPlacement',
             'PackCalibrationInputs')  # steps of a test pipeline that are for data sets
 LIDAR_TO_CAMERA_AXES = np.array([[0., -1., 0.], [0., 0., -1.], [1., 0., 0.]])
 MIN_INLIER_RATIO = 0.5
-MIN_AGREEMENT = 0.2  # passes 9 in 10 true pairs, and 1 in 10 wrong ones; configs/crossi2p/README.md
-MIN_SEARCHED_AGREEMENT = 0.35  # more: the best of many poses agrees better by chance, too
+MIN_AGREEMENT = 0.25  # of true pairs most have 0.4 and more, of wrong ones 0.2 and less, searched
+MAX_DISTANCE = 15.  # metres: from afar so little of a scan is in view that it may agree by chance
 MIN_SHARE = 0.1  # of the network's belief on the direction, for a second one to be tried
 MIN_FOR_COVARIANCE = 3  # matches that fix no pose
 INPUT = 'the given scan'
@@ -54,9 +54,9 @@ class Calibrator:
         device: ``'cpu'``, ``'cuda:0'``, ...; ``None``: a GPU if there is one.
         min_inlier_ratio, min_agreement: Poses with less of one are not reliable. How well such
             scores tell wrong images on a test set, ``MismatchMetric`` says (of the smaller image
-            that the network sees, in which the agreement is a little lower).
-        min_searched_agreement: Least agreement of a pose that was searched, whatever its matches;
-            infinite: nothing is searched.
+            that the network sees, in which the agreement is a little lower). A pose that was
+            searched needs the agreement alone.
+        search: Whether a pose is searched where that of the matches is not reliable.
 
     Raises:
         FileNotFoundError: No such file.
@@ -77,7 +77,7 @@ class Calibrator:
                  device: Optional[str] = None,
                  min_inlier_ratio: float = MIN_INLIER_RATIO,
                  min_agreement: float = MIN_AGREEMENT,
-                 min_searched_agreement: float = MIN_SEARCHED_AGREEMENT) -> None:
+                 search: bool = True) -> None:
         content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
         self.config = _config_of(content, str(checkpoint), config)
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
@@ -104,7 +104,7 @@ class Calibrator:
         set_sparse_algorithm(self.model, self.device)
         self.min_inlier_ratio = min_inlier_ratio
         self.min_agreement = min_agreement
-        self.min_searched_agreement = min_searched_agreement
+        self.search = search
 
     def __call__(self,
                  image: Union[np.ndarray, Sequence[np.ndarray]],
@@ -167,7 +167,7 @@ class Calibrator:
     def _has_second(self, sample: CalibrationDataSample) -> bool:
         """Whether the network holds a second direction possible, and it may be tried."""
         shares = sample.get('pred_direction_shares')
-        return (np.isfinite(self.min_searched_agreement) and shares is not None
+        return (self.search and shares is not None
                 and bool((shares[:, 1] >= MIN_SHARE).any()))
 
     @torch.no_grad()
@@ -213,7 +213,8 @@ class Calibrator:
             pose = sample.pred_lidar2cam[view].double().cpu().numpy().copy()
             pose[:3, :3] = pose[:3, :3] @ upright
             ratio = float(sample.pred_inlier_ratio[view])
-            pose, agreement, searched, reliable = self._confirmed(pose, ratio, appearance)
+            pose, agreement, searched, reliable = self._confirmed(pose, ratio, appearance,
+                                                                   upright)
             projected, depth = _project(matched, pose, seen_by)
             distance = np.linalg.norm(projected - _array(found.pixels), axis=1)
             inliers = (depth > 0) & (distance < self.model.pose_head.threshold)
@@ -227,21 +228,25 @@ class Calibrator:
             Matches(matched, pixels, _array(found.scores), inliers), cam2img, image, points,
             initial, searched)
 
-    def _confirmed(self, pose: np.ndarray, ratio: float, appearance: Appearance):
+    def _confirmed(self, pose: np.ndarray, ratio: float, appearance: Appearance,
+                   upright: np.ndarray):
         """The pose, if its matches and the appearance confirm it, or else the best one near it.
 
         Returns:
             tuple: a pose (4, 4), its agreement, whether it was searched, whether it is reliable.
         """
         agreement = appearance.agreement(pose)
-        if ratio >= self.min_inlier_ratio and agreement >= self.min_agreement:
+        if ratio >= self.min_inlier_ratio and self._agrees(pose, agreement):
             return pose, agreement, False, True
-        if np.isfinite(self.min_searched_agreement):
-            better = search_pose(appearance, pose)
+        if self.search:
+            better = search_pose(appearance, pose, upright)
             found = appearance.agreement(better)
-            if found >= self.min_searched_agreement:
+            if self._agrees(better, found):
                 return better, found, True, True
         return pose, agreement, False, False
+
+    def _agrees(self, pose: np.ndarray, agreement: float) -> bool:
+        return agreement >= self.min_agreement and np.linalg.norm(pose[:3, 3]) <= MAX_DISTANCE
 
 
 def calibrate(image: np.ndarray, points: np.ndarray, cam2img: Any,

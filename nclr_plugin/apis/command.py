@@ -17,8 +17,7 @@ from ..engine.checkpoint_loading import BrokenCheckpointError
 from ..engine.hooks import CheckpointMismatchError
 from ..engine.hooks.picture_hook import write_png
 from .calibration import Calibration, pose_difference
-from .calibrator import (MIN_AGREEMENT, MIN_INLIER_RATIO, MIN_SEARCHED_AGREEMENT,
-                         Calibrator)
+from .calibrator import MIN_AGREEMENT, MIN_INLIER_RATIO, Calibrator
 from .errors import CalibrationInputError
 from .intrinsics import read_intrinsics
 from .rig_estimate import RigEstimate, fuse
@@ -70,9 +69,9 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('--min-agreement', type=float, default=MIN_AGREEMENT,
                         help='agreement of the appearance below which it is not either '
                         '(default: %(default)s)')
-    parser.add_argument('--min-searched-agreement', type=float, default=MIN_SEARCHED_AGREEMENT,
-                        help='the same of a pose that was searched near an unreliable one '
-                        '(default: %(default)s; inf: nothing is searched)')
+    parser.add_argument('--no-search', action='store_true',
+                        help='do not search near an unreliable pose for the one that image and '
+                        'scan speak for')
     parser.add_argument('--device', help='default: a GPU if there is one')
     return parser.parse_args(argv)
 
@@ -92,7 +91,7 @@ def run(args: argparse.Namespace) -> bool:
     intrinsics = read_intrinsics(args.intrinsics)
     initial = None if args.initial is None else _read_initial(args.initial)
     calibrator = Calibrator(args.checkpoint, args.config, args.device, args.min_inlier_ratio,
-                            args.min_agreement, args.min_searched_agreement)
+                            args.min_agreement, not args.no_search)
     out = Path(args.out)
     found: Dict[str, Calibration] = {}
     unusable: Dict[str, str] = {}

@@ -18,8 +18,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmengine.utils import ProgressBar
 
 from nclr_plugin.apis.calibration import pose_difference
-from nclr_plugin.apis.calibrator import (MIN_AGREEMENT, MIN_INLIER_RATIO, MIN_SEARCHED_AGREEMENT,
-                                         Calibrator)
+from nclr_plugin.apis.calibrator import MIN_AGREEMENT, MIN_INLIER_RATIO, Calibrator
 from nclr_plugin.apis.errors import CalibrationInputError
 from nclr_plugin.engine.hooks.picture_hook import write_png
 from nclr_plugin.evaluation.confidence import auroc, rejection
@@ -52,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', nargs='+')
     parser.add_argument('--min-inlier-ratio', type=float, default=MIN_INLIER_RATIO)
     parser.add_argument('--min-agreement', type=float, default=MIN_AGREEMENT)
-    parser.add_argument('--min-searched-agreement', type=float, default=MIN_SEARCHED_AGREEMENT)
+    parser.add_argument('--no-search', action='store_true')
     parser.add_argument('--roc', type=Path, help='PNG of the ROC of the last checkpoint')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
                         help='overrides of the config')
@@ -82,7 +81,7 @@ def run_reliability(args: argparse.Namespace) -> Dict[str, dict]:
     for checkpoint in args.checkpoint:
         calibrator = Calibrator(checkpoint, min_inlier_ratio=args.min_inlier_ratio,
                                 min_agreement=args.min_agreement,
-                                min_searched_agreement=args.min_searched_agreement)
+                                search=not args.no_search)
         pairs: List[Pair] = []
         seconds = 0.
         progress = ProgressBar(len(dataset), file=sys.stderr)

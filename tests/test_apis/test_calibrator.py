@@ -62,7 +62,7 @@ def test_a_pose_that_is_not_confirmed_is_searched(scene, save_network):
     assert np.linalg.norm((found.lidar2cam - scene.lidar2cam)[:3, 3]) < 0.25
     assert found.inlier_ratio == found.matches.inliers.mean() < 1  # of the new pose
     left = calibrate(scene.image, scene.points, scene.cam2img, path,
-                     min_searched_agreement=np.inf)
+                     search=False)
     assert not left.searched and not left.reliable and left.inlier_ratio > 0.99
     assert angle(left.lidar2cam, near) < 0.01
     for image in (scene.other_image, scene.image[::-1].copy()):
@@ -121,7 +121,7 @@ def test_matches_that_agree_on_an_image_of_another_place(scene, save_network):
 def test_least_values_of_a_reliable_pose(scene, save_network):
     path = save_network(wrong=0.3)
     for limits in (dict(min_inlier_ratio=0.8), dict(min_agreement=2.)):
-        assert not Calibrator(path, min_searched_agreement=np.inf, **limits)(
+        assert not Calibrator(path, search=False, **limits)(
             scene.image, scene.points, scene.cam2img).reliable
 
 

@@ -42,7 +42,7 @@ def test_the_answer_is_that_of_an_evaluation(name, shared_data, tmp_path):
         model = MODELS.build(config.model)
     path = tmp_path / 'network.pth'
     torch.save(dict(meta=dict(cfg=config.pretty_text), state_dict=model.state_dict()), path)
-    calibrator = Calibrator(str(path), device='cpu', min_searched_agreement=np.inf)
+    calibrator = Calibrator(str(path), device='cpu', search=False)
 
     root = shared_data / 'kitti_object'
     # Even a placement that displaces nothing moves points by a rounding error, into other voxels.
