@@ -70,6 +70,17 @@ def test_a_pose_that_is_not_confirmed_is_searched(scene, save_network):
         assert not other.reliable and angle(other.lidar2cam, near) < 0.01
 
 
+def test_a_camera_far_from_the_scan_is_no_rigs(scene, save_network):
+    calibrator = Calibrator(save_network(), search=False)
+    away = scene.points.copy()
+    away[:, 0] += 20  # and the pose with it
+    calibrator.model.truth = torch.as_tensor(scene.lidar2cam.copy())
+    calibrator.model.truth[:3, 3] -= 20 * calibrator.model.truth[:3, 0]
+    found = calibrator(scene.image, away, scene.cam2img)
+    assert found.valid and found.agreement > 0.5 and found.inlier_ratio > 0.99
+    assert not found.reliable
+
+
 def test_few_right_matches_are_enough_to_begin_from(scene, save_network):
     found = calibrate(scene.image, scene.points, scene.cam2img, save_network(wrong=0.7))
     assert found.reliable and found.inlier_ratio < 0.5

@@ -22,8 +22,6 @@ from ..sampling import spread_columns
 from .inspection import inspect_features
 
 
-
-
 class Features(NamedTuple):
     """What both branches and the heads on top of them say of a batch of V views.
 
