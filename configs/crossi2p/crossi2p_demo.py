@@ -55,3 +55,4 @@ test_dataloader = val_dataloader
 test_evaluator = _base_.test_evaluator
 test_evaluator.insert(
     1, dict(type='RegistrationMetric', protocols=['all_frames', 'corri2p_10_5']))
+default_hooks = dict(pose_loss_schedule=dict(type='PoseLossScheduleHook', begin=0.5, end=0.6))

@@ -1,6 +1,6 @@
 """CrossI2P with the losses as printed: whole pairs are the instances, Eq. 5 has its denominator,
-Eq. 15 the matched pixels, the pose losses count whatever pose was solved, and no part is added to
-the paper's (direction, overlap)."""
+Eq. 15 the matched pixels, the pose losses begin at once and count whatever pose was solved, and no
+part is added to the paper's (direction, overlap)."""
 _base_ = ['./crossi2p_kitti.py']
 model = dict(
     contrastive_head=dict(literal=True),
@@ -8,3 +8,4 @@ model = dict(
     overlap_head=None,
     direction_head=None,
     pose_head=dict(max_reprojection_error=1e9))
+default_hooks = dict(pose_loss_schedule=dict(begin=0., end=0.))

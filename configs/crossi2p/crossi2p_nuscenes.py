@@ -10,3 +10,4 @@ train_cfg = dict(
 param_scheduler = [
     dict(type='StepLR', by_epoch=False, step_size=5 * iterations_per_epoch, gamma=0.25),
 ]
+default_hooks = dict(pose_loss_schedule=dict(type='PoseLossScheduleHook', begin=0.5, end=0.6))

@@ -25,6 +25,8 @@ TINY = {
     'train_cfg.max_iters': ITERATIONS,
     'train_cfg.val_begin': 100,
     'default_hooks.checkpoint.interval': 2,
+    'default_hooks.pose_loss_schedule.begin': 0.,
+    'default_hooks.pose_loss_schedule.end': 0.,
     'log_processor.window_size': 1,
     'default_hooks.logger.interval': 1,
 }

@@ -241,6 +241,30 @@ def test_two_processes_have_the_weights_of_one_with_the_whole_batch(tmp_path):
     torch.testing.assert_close(gradient, net.shared.weight.grad, rtol=1e-3, atol=1e-5)
 
 
+def test_a_pose_loss_that_is_raised_by_a_schedule_is_no_task_that_gets_worse():
+    """Weights and ratios are those without the schedule; the loss that is trained has it."""
+    def course_of(scales):
+        torch.manual_seed(0)
+        net = Net(dict(type='GradNorm', shared=['shared'],
+                       tasks=dict(small=['loss_small'], pose=['loss_pose'])))
+        logs = []
+        for net.pose_loss_scale, x in zip(scales, data()):
+            losses = net.losses(x)
+            total, log = net.parse_losses(dict(
+                loss_small=losses['loss_small'], loss_pose=losses['loss_large_a']))
+            weighed = [log.pop('loss_small'), log.pop('loss_pose')]
+            assert total == log.pop('loss') == sum(weighed)
+            logs.append(({name: float(value) for name, value in log.items()}, float(weighed[1])))
+        return logs
+
+    raised, full = course_of([0.01, 0.02, 0.05, 0.3, 0.6, 1.]), course_of([1.] * 6)
+    for scale, (log, pose), (expected, expected_pose) in zip(
+            [0.01, 0.02, 0.05, 0.3, 0.6, 1.], raised, full):
+        assert log == expected
+        assert pose == pytest.approx(scale * expected_pose, rel=1e-6)
+    assert full[-1][0]['weight_pose'] != 1
+
+
 class Line(nn.Module):
     """Losses that are multiples of one shared number, which are their gradients, too."""
 

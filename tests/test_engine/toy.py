@@ -61,6 +61,7 @@ class ToyModel(BaseModel):
         self.body = nn.Sequential(
             nn.Linear(4, width), nn.BatchNorm1d(width) if norm else nn.Identity(),
             nn.Dropout(dropout), nn.Linear(width, 1))
+        self.pose_loss_scale = 1.
 
     def forward(self, inputs, data_samples, mode='loss'):
         mean = torch.stack([points.mean(dim=0) for points in inputs['points']])

@@ -6,10 +6,11 @@ from .label_check_hook import LabelCheckHook
 from .non_finite_hook import NonFiniteHook
 from .panoptic_picture_hook import PanopticPictureHook
 from .picture_hook import PictureHook
+from .pose_loss_schedule_hook import PoseLossScheduleHook
 from .sparse_algo_hook import SparseAlgoHook
 
 __all__ = [
     'BrokenFrameHook', 'CheckpointGuardHook', 'CheckpointMismatchError', 'IterationSeedHook',
     'LabelCheckHook', 'NonFiniteHook', 'PanopticPictureHook', 'PictureHook',
-    'SparseAlgoHook'
+    'PoseLossScheduleHook', 'SparseAlgoHook'
 ]

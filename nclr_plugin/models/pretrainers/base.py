@@ -22,6 +22,9 @@ from ..sampling import spread_columns
 from .inspection import inspect_features
 
 
+POSE_LOSSES = ('loss_pose', 'loss_reprojection')
+
+
 class Features(NamedTuple):
     """What both branches and the heads on top of them say of a batch of V views.
 
@@ -89,6 +92,10 @@ class CalibrationModel(BaseModel):
         loss_balancer: Config of what weighs the losses while training, such as
             :class:`~nclr_plugin.engine.gradnorm.GradNorm`; ``None``: they are added up.
         data_preprocessor: Config of the data preprocessor.
+
+    ``pose_loss_scale`` (0..1) multiplies the pose losses (``POSE_LOSSES``), after the balancer; a
+    schedule sets it, because matches from an untrained similarity all lie near the image's centre
+    and their poses mean nothing. At 0 there need be none.
     """
 
     def __init__(self,
@@ -107,6 +114,7 @@ class CalibrationModel(BaseModel):
         self.overlap_dilation = overlap_dilation
         self.num_test_points = num_test_points
         self.loss_balancer = loss_balancer and MODELS.build(loss_balancer)
+        self.pose_loss_scale = 1.
 
     def build_heads(self, channels: Dict[str, int], direction_channels: Dict[str, int],
                     overlap_head: Optional[dict], direction_head: Optional[dict],
@@ -147,7 +155,10 @@ class CalibrationModel(BaseModel):
         """mmengine's sum of the losses, weighed by the balancer where there is one."""
         if self.loss_balancer is not None:
             losses = self.loss_balancer(losses, self)
-        return super().parse_losses(losses)
+        # A balancer that saw the scale would take its rise for a task that gets worse.
+        return super().parse_losses({
+            name: self.pose_loss_scale * value if name in POSE_LOSSES else value
+            for name, value in losses.items()})
 
     def sector_columns(self, inputs: dict, pixel_map: Tensor) -> Tensor:
         """(V, S) columns of a map in which the sectors of azimuth about the optical axis lie."""

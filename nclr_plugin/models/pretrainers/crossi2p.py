@@ -237,7 +237,7 @@ class CrossI2P(CalibrationModel):
             losses.update(_times(weight['matching'], self.coarse_loss(inputs, features, truth)))
         losses.update(_times(weight['matching'], self.fine_loss(inputs, features, truth)))
         losses.update(self.overlap_and_direction_losses(inputs, features, truth))
-        if weight['pose'] > 0:
+        if weight['pose'] * self.pose_loss_scale > 0:
             losses.update(_times(weight['pose'], self.pose_loss(inputs, features, truth)))
         return losses
 

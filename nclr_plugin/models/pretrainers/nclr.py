@@ -109,7 +109,7 @@ class NCLR(CalibrationModel):
         losses = self.feature_losses(inputs, features, truth)
         losses.update(self.overlap_and_direction_losses(inputs, features, truth))
         weight = self.loss_weights['pose']
-        if weight > 0:
+        if weight * self.pose_loss_scale > 0:
             losses['loss_pose'] = weight * self.pose_loss(inputs, features)
         return losses
 

@@ -82,3 +82,10 @@ def test_recipe_of_corri2p():
         assert model.type == 'NCLR' and model.loss_weights.pose == 0
         assert model.matching_head.match == 'hard' and not model.matching_head.alignment
         assert model.pose_head.solver == 'ransac_epnp' and model.pose_head.iterations == 500
+
+
+def test_the_literal_form_has_the_pose_losses_from_the_start():
+    schedule = load('crossi2p_kitti_literal').default_hooks.pose_loss_schedule
+    assert schedule.type == 'PoseLossScheduleHook' and (schedule.begin, schedule.end) == (0, 0)
+    for name in ('crossi2p_kitti', 'crossi2p_nuscenes', 'crossi2p_demo', 'crossi2p_kitti_small'):
+        assert load(name).default_hooks.pose_loss_schedule.begin > 0

@@ -132,6 +132,12 @@ def test_disagreeing_matches_give_no_pose_loss(config, batch):
     assert float(run(build(config), batch, 'loss')[0]['loss_pose']) > 0
 
 
+def test_pose_schedule_switches_the_pose_loss(config, batch):
+    model = build(config)
+    model.pose_loss_scale = 0.
+    assert 'loss_pose' not in run(model, batch, 'loss')[0]
+
+
 def test_ground_truth_is_the_projection_of_every_voxel(config, batch):
     model = build(config)
     features, data = run(model, batch, 'tensor')
@@ -224,8 +230,8 @@ def test_a_batch_is_the_mean_of_its_scans(config, batch):
     batch['data_samples'][0].lidar2cam = batch['data_samples'][0].lidar2cam[:1]
     batch['data_samples'][0].cam2img = batch['data_samples'][0].cam2img[:1]
     config['num_samples'] = 10000
-    config['loss_weights'] = dict(pose=0.)
     model = build(config)
+    model.pose_loss_scale = 0.
     both = run(model, batch, 'loss', training=False)[0]
     single = [
         run(model, dict(inputs={k: v[i:i + 1] for k, v in batch['inputs'].items()},

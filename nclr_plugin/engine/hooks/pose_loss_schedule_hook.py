@@ -1,0 +1,72 @@
+"""Schedule of the pose loss."""
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+
+
+@HOOKS.register_module()
+class PoseLossScheduleHook(Hook):
+    """Raise the weight of the pose loss from 0 to 1 once matching has begun to work.
+
+    A soft match over a similarity map that is still flat lies near the image centre, whatever the
+    point: a pose loss is noise until matching works, and GradNorm takes the weight for it from
+    matching (CrossI2P; without GradNorm no effect was found). The hook sets the model's
+    ``pose_loss_scale``, which multiplies the loss, as a function of the iteration alone:
+
+    ``scale = clip((iteration / max_iters - begin) / (end - begin), 0, 1)``.
+
+    Args:
+        begin: Fraction of the training at which the scale leaves 0.
+        end: Fraction at which it reaches 1; equal to ``begin`` for a step.
+
+    Raises:
+        ValueError: Unless ``0 <= begin <= end <= 1``.
+        AttributeError: At the start of training, when the model has no ``pose_loss_scale``.
+    """
+
+    def __init__(self, begin: float, end: float) -> None:
+        if not 0 <= begin <= end <= 1:
+            raise ValueError('PoseLossScheduleHook: expected 0 <= begin <= end <= 1, found '
+                             f'begin={begin}, end={end}')
+        self.begin = begin
+        self.end = end
+
+    def scale(self, progress: float) -> float:
+        """Scale of the pose loss.
+
+        Args:
+            progress: Fraction of the training that is done, 0 to 1.
+
+        Returns:
+            The scale, 0 to 1.
+
+        Example:
+            >>> PoseLossScheduleHook(begin=0.2, end=0.6).scale(0.5)
+            0.75
+        """
+        if progress < self.begin:
+            return 0.
+        if progress >= self.end:
+            return 1.
+        return (progress - self.begin) / (self.end - self.begin)
+
+    def before_train(self, runner: Any) -> None:
+        """Check the model."""
+        if not hasattr(_unwrap(runner.model), 'pose_loss_scale'):
+            raise AttributeError(f'PoseLossScheduleHook: {type(_unwrap(runner.model)).__name__} '
+                                 'has no pose_loss_scale; take the hook out of the config')
+
+    def before_train_iter(self,
+                          runner: Any,
+                          batch_idx: int,
+                          data_batch: Optional[Any] = None) -> None:
+        """Set the scale of this iteration."""
+        _unwrap(runner.model).pose_loss_scale = self.scale(runner.iter / runner.max_iters)
+
+
+def _unwrap(model: Any) -> Any:
+    return model.module if is_model_wrapper(model) else model
