@@ -4,8 +4,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from nclr_plugin.apis.calibration import pose_difference
-from nclr_plugin.apis.pose_search import search_pose
+from nclr_plugin.apis.pose_search import STEP, search_pose
 from nclr_plugin.evaluation.appearance import Appearance
+from nclr_plugin.evaluation.paired_appearance import PairedAppearance
 
 
 @pytest.fixture
@@ -38,3 +39,27 @@ def test_where_nothing_is_in_view_nothing_is_found(scene, appearance):
     behind = np.diag([1., -1., -1., 1.]) @ scene.lidar2cam
     behind[2, 3] = -100
     assert appearance.agreement(search_pose(appearance, behind)) == 0
+
+
+def test_poses_are_drawn_about_the_axes_of_the_standing_scan(scene, appearance, monkeypatch):
+    """The same poses of a scan that lies on its side, which is told."""
+    lying = np.eye(4)
+    lying[:3, :3] = Rotation.from_euler('x', 80, degrees=True).as_matrix()
+    points = scene.points.copy()
+    points[:, :3] = points[:, :3] @ lying[:3, :3].T
+    drawn = []
+    correlation = PairedAppearance.correlation
+
+    def kept(pairs, poses):
+        drawn.append(poses.numpy())
+        return correlation(pairs, poses)
+
+    monkeypatch.setattr(PairedAppearance, 'correlation', kept)
+    search_pose(appearance, scene.lidar2cam)
+    first = drawn[1].copy()
+    drawn.clear()
+    search_pose(Appearance(scene.image, points, scene.cam2img),
+                scene.lidar2cam @ lying.T, upright=lying[:3, :3].T)
+    np.testing.assert_allclose(drawn[1] @ lying, first, atol=1e-9)
+    turn = Rotation.from_matrix(scene.lidar2cam[:3, :3].T @ first[:, :3, :3]).as_rotvec()
+    np.testing.assert_allclose(turn.std(0), STEP[:3], rtol=0.15)
