@@ -25,7 +25,7 @@ class GradNorm(nn.Module):
     step are weighed with the weights from before that step's update.
 
     - A task that has no loss in a step, or whose loss is zero or has no gradient in W (a pose loss
-      while no matches agree, a view without a pose), keeps its weight; the others share what is left.
+      that begins later, a view without a pose), keeps its weight; the others share what is left.
       Its ``L_i(0)`` is taken when it first has a gradient.
     - Mixed precision: gradients are measured of losses multiplied by a power of two, which is
       halved when they overflow; that step updates nothing. In float32 and bfloat16 the factor

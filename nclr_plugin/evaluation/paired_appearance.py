@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nclr_plugin.geometry.camera import project_points
+from nclr_plugin.geometry.camera import in_view, project_points
 
 from ..utils.optional import optional_import
 from .appearance import MIN_DEPTH, Appearance
@@ -77,10 +77,8 @@ class PairedAppearance:
     def _contrast(self, lidar2cam: Tensor):
         """Colour differences (P, M) of the pairs, and whether both points are in view and near."""
         pixels, depth = project_points(self.points, lidar2cam, self.cam2img)
-        pixels = pixels.round()
-        column, row = pixels.unbind(-1)
-        seen = ((depth >= MIN_DEPTH) & (column >= 0) & (column < self.width)
-                & (row >= 0) & (row < self.height))
+        seen = in_view(pixels, depth, self.height, self.width, MIN_DEPTH)
+        column, row = pixels.round().unbind(-1)
         index = row.clamp(0, self.height - 1) * self.width + column.clamp(0, self.width - 1)
         colours = self.colours[index.long()]
         contrast = (colours[:, self.first] - colours[:, self.second]).norm(dim=-1)

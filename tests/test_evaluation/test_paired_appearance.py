@@ -61,9 +61,9 @@ def test_correlation_is_as_described(scene):
     pixels, colours = [], []
     for point in pairs.points.double().numpy():
         x, y, z = pose[:3, :3] @ point + pose[:3, 3]
-        u, v = np.round((appearance.cam2img @ (x / z, y / z, 1))[:2]).astype(int)
-        seen = z >= 1 and 0 <= u < width and 0 <= v < height
-        pixels.append((u, v))
+        pixels.append((appearance.cam2img @ (x / z, y / z, 1))[:2])
+        u, v = np.round(pixels[-1]).astype(int)
+        seen = z > 1 and 0 <= u < width and 0 <= v < height
         colours.append(appearance.colours[v, u] if seen else None)
     ranks, grades = [], []
     for first, second, rank in zip(pairs.first, pairs.second, pairs.rank):
