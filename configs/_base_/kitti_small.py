@@ -29,16 +29,20 @@ training_set = dict(
                 data_root=odometry_root,
                 reader=dict(type='KittiOdometryReader', sequences=['90'])),
         ]))
-test_set = dict(
+test_sets = dict(
     left_out=dict(
         data_root=kitti_root,
         reader=dict(_delete_=True, type='KittiObjectReader', frame_list=left_out),
         placements=15),
-    trained_on=dict(placements=2, **training_set))['{{$NCLR_KITTI_TEST:left_out}}']
+    trained_on=dict(placements=2, **training_set))
+test_set = '{{$NCLR_KITTI_TEST:left_out}}'
+if test_set not in test_sets:
+    raise ValueError(f'NCLR_KITTI_TEST: expected left_out or trained_on, got {test_set}')
+test_set = test_sets[test_set]
 # To be merged into the demo's config.
 small = dict(
     train_dataloader=dict(dataset=training_set),
     val_dataloader=dict(dataset=test_set),
     test_dataloader=dict(dataset=test_set),
     train_cfg=dict(max_iters=4000, val_interval=4000))
-del training_set, test_set
+del training_set, test_set, test_sets

@@ -75,6 +75,9 @@ def test_few_real_frames_are_evaluated_on_those_left_out_or_on_those_trained_on(
         assert settings.pop('test_dataloader')['dataset']['test_mode']
         settings.pop('val_dataloader')
     assert config == seen
+    monkeypatch.setenv('NCLR_KITTI_TEST', 'all')
+    with pytest.raises(ValueError, match='NCLR_KITTI_TEST: expected left_out or trained_on'):
+        Config.fromfile(path)
 
 
 def step(config, batch):
