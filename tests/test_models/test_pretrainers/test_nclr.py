@@ -79,7 +79,8 @@ def test_sectors_lie_where_the_camera_sees_them(config, batch):
     """Points in the middle of each sector, projected by OpenCV's convention."""
     model = build(config)
     _, data = run(model, batch, 'loss')
-    pixel_map = torch.zeros(len(data['inputs']['imgs']), 1, 6, data['inputs']['imgs'].shape[-1] // 8)
+    imgs = data['inputs']['imgs']
+    pixel_map = torch.zeros(len(imgs), 1, 6, imgs.shape[-1] // 8)
     columns = model.sector_columns(data['inputs'], pixel_map)
     azimuth = torch.arange(columns.shape[1]) * 2 * torch.pi / columns.shape[1]
     ray = torch.stack((-azimuth.sin(), torch.zeros_like(azimuth), azimuth.cos()), 1)  # camera frame
