@@ -59,8 +59,9 @@ def draw_birds_eye(points: Tensor, colours: np.ndarray, lidar2cam: Optional[Tens
         end = to_panel(2 * reach * ray)
         cv2.line(panel, centre, tuple(int(x) for x in np.rint(end)), WHITE, 1, cv2.LINE_AA)
     for metres in rings:
-        panel = write(panel, f'{metres} m', (centre[0] + 4, centre[1] + int(metres * scale) - 4),
-                      0.5)
+        # Obliquely behind: there are fewer points than along and across a road.
+        oblique = int(metres * scale * np.sqrt(0.5)) + 4
+        panel = write(panel, f'{metres} m', (centre[0] + oblique, centre[1] + oblique), 0.5)
     return panel
 
 
