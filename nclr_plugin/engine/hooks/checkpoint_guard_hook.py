@@ -5,9 +5,10 @@ import re
 from typing import Any, Dict, List, Mapping, Tuple
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from torch import Tensor, nn
+
+from ..unwrapping import unwrapped_model
 
 SHOWN = 5
 
@@ -42,7 +43,7 @@ class CheckpointGuardHook(Hook):
 
     def after_load_checkpoint(self, runner: Any, checkpoint: Dict[str, Any]) -> None:
         """Compare before the host copies anything."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped_model(runner)
         check_state_dict(model, checkpoint.get('state_dict', checkpoint), self.min_match,
                          self.prefix)
 

@@ -6,10 +6,11 @@ from typing import Any, Dict, List, Optional
 import torch
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from torch.optim import Optimizer
+
+from ..unwrapping import unwrapped_model
 
 INFO_KEY = 'non_finite_steps'
 
@@ -60,7 +61,8 @@ class NonFiniteHook(Hook):
                           data_batch: Optional[Any] = None) -> None:
         """Keep the buffers as they are before the first batch of a step."""
         if not self._batches:
-            self._buffers = [buffer.detach().clone() for buffer in _unwrapped(runner).buffers()]
+            buffers = unwrapped_model(runner).buffers()
+            self._buffers = [buffer.detach().clone() for buffer in buffers]
 
     def after_train_iter(self,
                          runner: Any,
@@ -108,7 +110,7 @@ class NonFiniteHook(Hook):
         step = _step_of(runner, batches)
         if hasattr(runner.optim_wrapper, 'loss_scaler') and not step['losses']:
             return  # the scaler looking for its scale
-        for buffer, saved in zip(_unwrapped(runner).buffers(), self._buffers):
+        for buffer, saved in zip(unwrapped_model(runner).buffers(), self._buffers):
             buffer.copy_(saved)
         self.steps.append(step)
         count = f'{len(self.steps)} skipped, budget {self.max_skipped}'
@@ -134,7 +136,3 @@ def _describe(step: Dict[str, Any]) -> str:
 
 def _finite(value: Any) -> bool:
     return bool(torch.isfinite(torch.as_tensor(value)).all())
-
-
-def _unwrapped(runner: Any) -> torch.nn.Module:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -9,10 +9,10 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
 from ...visualization import PICTURES, plot_recall, plot_roc
+from ..unwrapping import unwrapped_model
 
 # Kind and function by the attribute of the metric that has them.
 CURVES = dict(curves=('recall_curves', plot_recall), roc=('roc_curves', plot_roc))
@@ -92,7 +92,7 @@ class PictureHook(Hook):
             for rank, index in getattr(metric, 'ranked', {}).items():
                 batch = pseudo_collate([loop.dataloader.dataset[index]])
                 # Not through the wrapper: the other processes are not here.
-                model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+                model = unwrapped_model(runner)
                 with torch.no_grad():
                     sample, = model.test_step(batch)
                 points, = batch['inputs']['points']

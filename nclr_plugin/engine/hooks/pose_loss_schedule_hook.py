@@ -4,8 +4,9 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
+
+from ..unwrapping import unwrapped_model
 
 
 @HOOKS.register_module()
@@ -56,17 +57,14 @@ class PoseLossScheduleHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Check the model."""
-        if not hasattr(_unwrap(runner.model), 'pose_loss_scale'):
-            raise AttributeError(f'PoseLossScheduleHook: {type(_unwrap(runner.model)).__name__} '
-                                 'has no pose_loss_scale; take the hook out of the config')
+        model = unwrapped_model(runner)
+        if not hasattr(model, 'pose_loss_scale'):
+            raise AttributeError(f'PoseLossScheduleHook: {type(model).__name__} has no '
+                                 'pose_loss_scale; take the hook out of the config')
 
     def before_train_iter(self,
                           runner: Any,
                           batch_idx: int,
                           data_batch: Optional[Any] = None) -> None:
         """Set the scale of this iteration."""
-        _unwrap(runner.model).pose_loss_scale = self.scale(runner.iter / runner.max_iters)
-
-
-def _unwrap(model: Any) -> Any:
-    return model.module if is_model_wrapper(model) else model
+        unwrapped_model(runner).pose_loss_scale = self.scale(runner.iter / runner.max_iters)
