@@ -36,8 +36,8 @@ class Calibration(NamedTuple):
         valid: Whether a pose was found at all.
         reliable: Whether it is to be used: a pose was found, and neither ``inlier_ratio`` nor
             ``agreement`` is below the least one of the calibrator; or it was searched, and
-            ``agreement`` is not below a little more. Those of an image and a scan of different places are not, nor
-            that of a camera more than 15 m from the LiDAR.
+            ``agreement`` is not below a little more. Those of an image and a scan of different
+            places are not, nor that of a camera more than 15 m from the LiDAR.
         inlier_ratio: Share of the matches that agree with the pose; 0 without one. It tells wrong
             matches, not a wrong image: a network's matches of different places can agree, too.
         agreement: How well the image changes where the scan does under the pose, see

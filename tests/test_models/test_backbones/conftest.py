@@ -13,7 +13,7 @@ def voxels():
 
 
 @pytest.fixture
-def check_alone():
+def assert_same_alone():
     """Function: network, two scans -> checks that each gives in the batch what it gives alone."""
 
     def check(net, voxels):

@@ -50,9 +50,9 @@ def test_gradients_reach_every_parameter_and_the_fused_features(kind, voxels):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_a_scan_gives_in_a_batch_what_it_gives_alone(kind, voxels, check_alone):
+def test_a_scan_gives_in_a_batch_what_it_gives_alone(kind, voxels, assert_same_alone):
     """The edge of the smaller scan included, whatever the size of the other."""
-    check_alone(_build(kind).eval(), voxels)
+    assert_same_alone(_build(kind).eval(), voxels)
 
 
 @pytest.mark.parametrize('kind', KINDS)

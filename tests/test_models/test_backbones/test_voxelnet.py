@@ -155,8 +155,8 @@ def test_points_of_one_pillar_have_features_of_their_own(voxels):
 
 
 @ENCODERS
-def test_a_scan_gives_in_a_batch_what_it_gives_alone(config, voxels, check_alone):
-    check_alone(_build(config).eval(), voxels)
+def test_a_scan_gives_in_a_batch_what_it_gives_alone(config, voxels, assert_same_alone):
+    assert_same_alone(_build(config).eval(), voxels)
 
 
 @ENCODERS
