@@ -4,7 +4,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from nclr_plugin.datasets.demo.generate import main  # noqa: E402
+from nclr_plugin.demo.generate import main  # noqa: E402
 
 if __name__ == '__main__':
     main()

@@ -111,7 +111,7 @@ mkdir -p "$OUT"
 printf '=== [%s] Environment\n' "$(clock)"
 bash tools/setup_env.sh --torch "$TORCH"
 
-DATA_KEY="$SCENES $TOWNS $VAL_SCENES $SEED $(find nclr_plugin/datasets/demo -name '*.py' -exec cat {} + | cksum)"
+DATA_KEY="$SCENES $TOWNS $VAL_SCENES $SEED $(find nclr_plugin/demo -name '*.py' -exec cat {} + | cksum)"
 [ -d "$DATA" ] || rm -f "$OUT/data.done"
 stage data "Demo world: $SCENES + $VAL_SCENES scenes in $DATA" "$DATA_KEY" create_data
 

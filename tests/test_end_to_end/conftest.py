@@ -126,7 +126,7 @@ def make_world(run, tmp_path_factory):
 
     def make(layout):
         if layout not in made:
-            from nclr_plugin.datasets.demo.layouts import LAYOUTS
+            from nclr_plugin.demo.layouts import LAYOUTS
             if layout not in LAYOUTS:
                 pytest.skip(f'the demo world has no layout {layout}')
             made[layout] = tmp_path_factory.mktemp('world') / layout

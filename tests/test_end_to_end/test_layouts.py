@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from nclr_plugin.datasets.demo.layouts import LAYOUTS
+from nclr_plugin.demo.layouts import LAYOUTS
 
 
 @pytest.mark.parametrize('layout, config, views', [

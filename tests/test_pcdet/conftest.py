@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from nclr_plugin.checkpoints import export_backbone
-from nclr_plugin.datasets.demo.generate import generate
-from nclr_plugin.datasets.demo.options import DemoOptions
+from nclr_plugin.demo.generate import generate
+from nclr_plugin.demo.options import DemoOptions
 from nclr_plugin.datasets.detection_infos import split_kitti
 
 REPO = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ import torch
 from mmengine import fileio
 from mmengine.registry import MODELS
 
-from nclr_plugin.datasets.demo import DemoOptions, generate
+from nclr_plugin.demo import DemoOptions, generate
 from nclr_plugin.pcdet.launcher import config_loader
 
 pytest.importorskip('spconv')

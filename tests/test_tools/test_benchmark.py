@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nclr_plugin.datasets.demo import DemoOptions, generate
+from nclr_plugin.demo import DemoOptions, generate
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs' / 'nclr' / 'pretrain_demo.py'

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nclr_plugin.datasets.demo.layouts.nuscenes import CATEGORIES
+from nclr_plugin.demo.layouts.nuscenes import CATEGORIES
 
 PIPELINE = [
     dict(type='LoadPointsFromFile', coord_type='LIDAR', load_dim=5, use_dim=4),

@@ -10,7 +10,7 @@ from mmengine.registry import DATASETS, MODELS
 
 pytest.importorskip('mmdet3d')
 import nclr_plugin  # noqa: E402,F401
-from nclr_plugin.datasets.demo import DemoOptions, generate  # noqa: E402
+from nclr_plugin.demo import DemoOptions, generate  # noqa: E402
 from nclr_plugin.geometry.se3 import rotation_error_geodesic_deg, translation_error  # noqa: E402
 from nclr_plugin.models.pretrainers.base import CalibrationModel  # noqa: E402
 

@@ -1,11 +1,11 @@
 """Camera and LiDAR see the same world."""
 import numpy as np
 
-from nclr_plugin.datasets.demo import labels
-from nclr_plugin.datasets.demo.frame import Split, render_frame
-from nclr_plugin.datasets.demo.primitives import Material, Part, Primitives, Shape
-from nclr_plugin.datasets.demo.sensors import ShadowMap
-from nclr_plugin.datasets.demo.street import Road, Scene
+from nclr_plugin.demo import labels
+from nclr_plugin.demo.frame import Split, render_frame
+from nclr_plugin.demo.primitives import Material, Part, Primitives, Shape
+from nclr_plugin.demo.sensors import ShadowMap
+from nclr_plugin.demo.street import Road, Scene
 
 
 def compare_depth(frame, lidar2cam):

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from nclr_plugin.datasets.demo.frame import Split, beam_elevations, render_frame
+from nclr_plugin.demo.frame import Split, beam_elevations, render_frame
 
 
 def test_boxes_hold_the_points_of_their_object(frame):

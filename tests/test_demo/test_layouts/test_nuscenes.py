@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from nclr_plugin.datasets.demo.layouts.nuscenes import CAMERAS, _quaternion
+from nclr_plugin.demo.layouts.nuscenes import CAMERAS, _quaternion
 from nclr_plugin.datasets.readers import NuScenesReader
 
 

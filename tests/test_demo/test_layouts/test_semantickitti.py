@@ -3,10 +3,10 @@ import cv2
 import numpy as np
 import pytest
 
-from nclr_plugin.datasets.demo import labels
-from nclr_plugin.datasets.demo.frame import Split
-from nclr_plugin.datasets.demo.layouts import Job, SemanticKittiLayout
-from nclr_plugin.datasets.demo.options import DemoOptions
+from nclr_plugin.demo import labels
+from nclr_plugin.demo.frame import Split
+from nclr_plugin.demo.layouts import Job, SemanticKittiLayout
+from nclr_plugin.demo.options import DemoOptions
 from nclr_plugin.datasets.readers import KittiOdometryReader
 
 KNOWN = {

@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from nclr_plugin.datasets.demo import labels
-from nclr_plugin.datasets.demo.street import Town, build_scene
+from nclr_plugin.demo import labels
+from nclr_plugin.demo.street import Town, build_scene
 
 
 def scenes(heading, count=30):

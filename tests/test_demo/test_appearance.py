@@ -1,9 +1,9 @@
 """Materials."""
 import numpy as np
 
-from nclr_plugin.datasets.demo import labels
-from nclr_plugin.datasets.demo.appearance import appearance
-from nclr_plugin.datasets.demo.street import Town, build_scene
+from nclr_plugin.demo import labels
+from nclr_plugin.demo.appearance import appearance
+from nclr_plugin.demo.street import Town, build_scene
 
 
 def ground(scene, points):

@@ -1,7 +1,7 @@
 """Options are checked before anything is made."""
 import pytest
 
-from nclr_plugin.datasets.demo.options import DemoOptions
+from nclr_plugin.demo.options import DemoOptions
 
 
 @pytest.mark.parametrize('wrong, message', [

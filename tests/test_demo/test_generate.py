@@ -3,8 +3,8 @@ import hashlib
 
 import pytest
 
-from nclr_plugin.datasets.demo import DemoOptions, generate
-from nclr_plugin.datasets.demo.generate import main
+from nclr_plugin.demo import DemoOptions, generate
+from nclr_plugin.demo.generate import main
 
 TINY = dict(scenes=3, val_scenes=1, towns=2, image_size=(64, 32), azimuths=90)
 

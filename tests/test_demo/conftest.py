@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from nclr_plugin.datasets.demo import DemoOptions, generate
-from nclr_plugin.datasets.demo.frame import (CameraMount, Frame, LidarMount, Split, beam_elevations,
+from nclr_plugin.demo import DemoOptions, generate
+from nclr_plugin.demo.frame import (CameraMount, Frame, LidarMount, Split, beam_elevations,
                                              render_frame)
 
 SMALL = dict(scenes=3, val_scenes=2, towns=2, image_size=(160, 64), azimuths=360)

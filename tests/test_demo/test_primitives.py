@@ -2,7 +2,7 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from nclr_plugin.datasets.demo.primitives import (Material, Part, Primitives, Shape, frustum_planes,
+from nclr_plugin.demo.primitives import (Material, Part, Primitives, Shape, frustum_planes,
                                                   place, yaw_matrix)
 
 PLAIN = Material((0.5, 0.5, 0.5), 50)

@@ -4,9 +4,9 @@ import pytest
 from scipy.spatial import ConvexHull
 from scipy.spatial.transform import Rotation
 
-from nclr_plugin.datasets.demo.primitives import Material, Part, Primitives, Shape
-from nclr_plugin.datasets.demo.raycast import cast
-from nclr_plugin.datasets.demo.rays import CameraRays, LidarRays, SunRays
+from nclr_plugin.demo.primitives import Material, Part, Primitives, Shape
+from nclr_plugin.demo.raycast import cast
+from nclr_plugin.demo.rays import CameraRays, LidarRays, SunRays
 
 PLAIN = Material((0.5, 0.5, 0.5), 50)
 

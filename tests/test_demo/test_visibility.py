@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from nclr_plugin.datasets.demo.visibility import box_corners, visibility
+from nclr_plugin.demo.visibility import box_corners, visibility
 
 
 @pytest.fixture(scope='module')

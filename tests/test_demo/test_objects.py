@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from nclr_plugin.datasets.demo import labels, objects
+from nclr_plugin.demo import labels, objects
 
 SIZES = {  # least and greatest length, width, height in metres
     labels.CAR: ((3.5, 1.5, 1.2), (5.6, 2.2, 2.2)),
