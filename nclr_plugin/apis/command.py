@@ -11,7 +11,7 @@ import numpy as np
 
 from ..checkpoints.errors import PretrainedWeightsError
 from ..datasets.errors import BrokenFrameError
-from ..datasets.readers.pairing import IMAGE_SUFFIXES, Folder, pair_files
+from ..datasets.readers.pairing import (IMAGE_SUFFIXES, Folder, describe_missing, match_files)
 from ..datasets.transforms.loading import read_image
 from ..engine.checkpoint_loading import BrokenCheckpointError
 from ..engine.hooks import CheckpointMismatchError
@@ -79,7 +79,7 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> bool:
     """Calibrate all pairs, write the files, print the findings.
 
-    A pair of a folder that cannot be used is told and left out.
+    A pair of a folder that is incomplete or cannot be used is reported and skipped.
 
     Returns:
         Whether the estimate is reliable.
@@ -87,20 +87,22 @@ def run(args: argparse.Namespace) -> bool:
     Raises:
         CalibrationInputError: No pair can be used.
     """
-    pairs = _pairs(args.image, args.scan)
+    pairs, unusable = _pairs(args.image, args.scan)
+    num_pairs = len(pairs) + len(unusable)
+    for stem, reason in unusable.items():
+        print(f'{stem}: NOT USABLE: {reason}')
     intrinsics = read_intrinsics(args.intrinsics)
     initial = None if args.initial is None else _read_initial(args.initial)
     calibrator = Calibrator(args.checkpoint, args.config, args.device, args.min_inlier_ratio,
                             args.min_agreement, not args.no_search)
     out = Path(args.out)
     found: Dict[str, Calibration] = {}
-    unusable: Dict[str, str] = {}
     for stem, (image, scan) in pairs.items():
         try:
             result = calibrator(_read_image(image), load_scan(scan, args.lidar_dim), intrinsics,
                                 initial)
         except CalibrationInputError as error:
-            if len(pairs) == 1:
+            if num_pairs == 1:
                 raise
             unusable[stem] = str(error)
             print(f'{stem}: NOT USABLE: {error}')
@@ -110,9 +112,9 @@ def run(args: argparse.Namespace) -> bool:
         # A folder of full images would not fit into memory.
         found[stem] = result._replace(image=None, scan=None)
     if not found:
-        raise CalibrationInputError(f'none of {len(pairs)} pairs can be used; {stem}: '
+        raise CalibrationInputError(f'none of {num_pairs} pairs can be used; {stem}: '
                                     f'{unusable[stem]}')
-    if len(pairs) == 1:
+    if num_pairs == 1:
         content, reliable = _record(found[stem]), found[stem].reliable
     else:
         estimate = fuse(list(found.values()))
@@ -159,14 +161,25 @@ def _numbers(values: np.ndarray) -> str:
     return ' / '.join(f'{value:.2f}' for value in values)
 
 
-def _pairs(image: str, scan: str) -> Dict[str, Tuple[str, str]]:
+def _pairs(image: str, scan: str) -> Tuple[Dict[str, Tuple[str, str]], Dict[str, str]]:
+    """The image and the scan of each complete pair, and why the other stems have none."""
     if os.path.isdir(image) != os.path.isdir(scan):
         raise CalibrationInputError(
             f"expected two files or two folders, found '{image}' and '{scan}'.")
     if not os.path.isdir(image):
-        return {Path(image).stem: (image, scan)}
-    files = pair_files(dict(image=Folder(image, IMAGE_SUFFIXES), scan=Folder(scan, SUFFIXES)))
-    return {stem: (pair['image'], pair['scan']) for stem, pair in files.items()}
+        return {Path(image).stem: (image, scan)}, {}
+    folders = dict(image=Folder(image, IMAGE_SUFFIXES), scan=Folder(scan, SUFFIXES))
+    found, missing = match_files(folders)
+    unusable = {stem: f"expected its {name} in '{folders[name].path}' "
+                      f"({stem}{f' or {stem}'.join(folders[name].suffixes)}), found none"
+                for name, stems in missing.items() for stem in stems}
+    pairs = {stem: (os.path.join(image, file), os.path.join(scan, found['scan'][stem]))
+             for stem, file in found['image'].items() if stem in found['scan']}
+    if not pairs:
+        raise CalibrationInputError(
+            'expected images and scans that share their stems (000012.png goes with 000012.bin), '
+            f'found no such pair: {describe_missing(folders, found, missing)}; rename the files.')
+    return pairs, unusable
 
 
 def _read_image(path: str) -> np.ndarray:

@@ -78,9 +78,36 @@ def test_folders_are_fused(folders, scene, tmp_path, capsys):
     assert max(written['translation_spread_m']) < 1e-6
     assert len(list((tmp_path / 'out').glob('overlay_*.png'))) == 4
     assert '4 of 4 pairs are reliable and agree' in capsys.readouterr().out
-    (tmp_path / 'scans/002.npy').unlink()
+
+
+@pytest.mark.parametrize('lost, side', [('scans/002.npy', 'scan'), ('images/002.jpg', 'image')])
+def test_an_incomplete_pair_is_named_and_the_others_are_done(folders, tmp_path, capsys, lost,
+                                                             side):
+    (tmp_path / lost).unlink()
+    assert status(folders) == 0
+    written = yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())
+    assert written['used'] == list(written['pairs']) == ['000', '001', '003']
+    assert list(written['unusable']) == ['002'] and f'its {side} in' in written['unusable']['002']
+    out = capsys.readouterr().out
+    assert '002: NOT USABLE: expected its ' + side in out and 'frame_list' not in out
+    assert '3 of 3 pairs are reliable and agree (3 are reliable), 1 could not be used' in out
+
+
+@pytest.mark.parametrize('name', ['._000.jpg', '.hidden.png', '000_thumb.jpg', 'Thumbnail.PNG',
+                                  'thumbs.db', '.DS_Store'])
+def test_files_that_are_no_data_do_not_count_as_images(folders, tmp_path, name):
+    (tmp_path / 'images' / name).write_bytes(b'x')
+    assert status(folders) == 0
+    written = yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())
+    assert written['unusable'] == {} and len(written['pairs']) == 4
+
+
+def test_folders_without_one_complete_pair(folders, tmp_path, capsys):
+    for stem in ('000', '001', '002', '003'):
+        (tmp_path / f'scans/{stem}.npy').rename(tmp_path / f'scans/scan_{stem}.npy')
     assert status(folders) == 2
-    assert 'misses 1 (002)' in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert 'share their stems' in message and 'scan_000' in message and 'frame_list' not in message
 
 
 def test_a_bad_pair_of_a_folder_is_named_and_left_out(folders, scene, tmp_path, capsys):

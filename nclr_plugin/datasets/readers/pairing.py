@@ -3,11 +3,15 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from mmengine.logging import print_log
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
+# File managers put these beside the data. The hidden ones (.DS_Store, ._000012.png, .thumbnails)
+# start with a dot.
+NO_DATA = re.compile(r'\.|thumbs\.db$|(.*[^a-z])?thumb(nail)?s?([^a-z]|$)', re.IGNORECASE)
 
 
 class Folder(NamedTuple):
@@ -19,6 +23,9 @@ class Folder(NamedTuple):
     """
     path: str
     suffixes: Tuple[str, ...]
+
+
+FileNames = Dict[str, Dict[str, str]]  # of each folder, by stem
 
 
 def shorten(items: Sequence[str], limit: int = 5) -> str:
@@ -117,18 +124,14 @@ def pair_files(folders: Mapping[str, Folder],
         FileNotFoundError: If a folder is absent or empty, a wanted frame misses a file, or the
             folders hold different frames; the message lists what is missing on which side.
     """
-    found = {name: _stems(name, folder) for name, folder in folders.items()}
-    wanted = sorted(set().union(*found.values())) if stems is None else list(stems)
-    missing = {name: [stem for stem in wanted if stem not in files]
-               for name, files in found.items()}
+    found, missing = match_files(folders, stems)
     if any(missing.values()):
-        sides = '; '.join(
-            f"'{folders[name].path}' has {len(found[name])} files and misses "
-            f'{shorten(absent) if absent else "none"}' for name, absent in missing.items())
         report_missing(
-            f'every frame needs one file of the same stem in each folder, but {sides}',
+            f'every frame needs one file of the same stem in each folder, but '
+            f'{describe_missing(folders, found, missing)}',
             'add them or name the complete frames in a list file (frame_list)'
             if stems is None else 'add them or take these frames off the list', keep_unpaired)
+    wanted = _all_stems(found) if stems is None else stems
     return {
         stem: {
             name: os.path.join(folder.path,
@@ -139,15 +142,55 @@ def pair_files(folders: Mapping[str, Folder],
     }
 
 
-def _stems(name: str, folder: Folder) -> Dict[str, str]:
-    """File name of each stem in a folder."""
-    require_folder(folder.path, f'Expected the files of {name} ({", ".join(folder.suffixes)}).')
-    files = {}
-    for file in sorted(os.listdir(folder.path)):
-        stem, suffix = os.path.splitext(file)
-        if suffix.lower() in folder.suffixes:
-            files[stem] = file
-    if not files:
-        raise FileNotFoundError(
-            f"folder '{folder.path}' holds no {' or '.join(folder.suffixes)} file.")
-    return files
+def match_files(folders: Mapping[str, Folder],
+                stems: Optional[Sequence[str]] = None) -> Tuple[FileNames, Dict[str, List[str]]]:
+    """List the files of several folders by stem, and what each of them misses.
+
+    Args:
+        folders: See :func:`pair_files`.
+        stems: See :func:`pair_files`.
+
+    Returns:
+        tuple: For each folder its file names by stem, and the stems that it misses.
+
+    Raises:
+        FileNotFoundError: If a folder is absent or empty.
+    """
+    found = {}
+    for name, folder in folders.items():
+        require_folder(folder.path, f'Expected the files of {name} '
+                       f'({", ".join(folder.suffixes)}).')
+        found[name] = list_files(folder)
+        if not found[name]:
+            raise FileNotFoundError(
+                f"folder '{folder.path}' holds no {' or '.join(folder.suffixes)} file.")
+    wanted = _all_stems(found) if stems is None else stems
+    return found, {name: [stem for stem in wanted if stem not in files]
+                   for name, files in found.items()}
+
+
+def describe_missing(folders: Mapping[str, Folder], found: FileNames,
+                     missing: Mapping[str, Sequence[str]]) -> str:
+    """Say what :func:`match_files` found and missed, folder by folder."""
+    return '; '.join(
+        f"'{folders[name].path}' has {len(found[name])} files and misses "
+        f'{shorten(absent) if absent else "none"}' for name, absent in missing.items())
+
+
+def list_files(folder: Folder) -> Dict[str, str]:
+    """List the file names of a folder by stem, sorted; hidden files and thumbnails do not count.
+
+    Of two files of one stem the one with the preferred suffix is listed.
+    """
+    by_suffix: Dict[str, Dict[str, str]] = {suffix: {} for suffix in reversed(folder.suffixes)}
+    with os.scandir(folder.path) as entries:
+        for entry in entries:
+            stem, suffix = os.path.splitext(entry.name)
+            if suffix.lower() in by_suffix and entry.is_file() and not NO_DATA.match(entry.name):
+                by_suffix[suffix.lower()][stem] = entry.name
+    files = {stem: file for named in by_suffix.values() for stem, file in named.items()}
+    return dict(sorted(files.items()))
+
+
+def _all_stems(found: FileNames) -> List[str]:
+    return sorted(set().union(*found.values()))

@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from ..errors import DataLayoutError
-from ..readers.pairing import require_file, require_folder, shorten
+from ..readers.pairing import Folder, list_files, require_file, require_folder, shorten
 
 
 class Layout(NamedTuple):
@@ -53,16 +53,15 @@ def list_infos(root: str, sequences: Sequence[str], labelled: bool = True) -> Li
     infos = []
     for sequence in sorted(sequences):
         folder = os.path.join('sequences', sequence)
-        stems = _stems(os.path.join(root, folder, 'velodyne'), '.bin')
-        if labelled:
-            stems &= _stems(os.path.join(root, folder, 'labels'), '.label')
-        for stem in sorted(stems):
+        scans = _files(os.path.join(root, folder, 'velodyne'), '.bin')
+        labels = _files(os.path.join(root, folder, 'labels'), '.label') if labelled else scans
+        for stem in sorted(set(scans) & set(labels)):
             info = dict(
                 lidar_points=dict(
-                    lidar_path=os.path.join(folder, 'velodyne', f'{stem}.bin'), num_pts_feats=4),
+                    lidar_path=os.path.join(folder, 'velodyne', scans[stem]), num_pts_feats=4),
                 sample_idx=f'{sequence}/{stem}')
             if labelled:
-                info['pts_semantic_mask_path'] = os.path.join(folder, 'labels', f'{stem}.label')
+                info['pts_semantic_mask_path'] = os.path.join(folder, 'labels', labels[stem])
             infos.append(info)
     return infos
 
@@ -120,7 +119,5 @@ def require_sequences(root: str, wanted: Sequence[str], infos: List[dict]) -> No
             f'there are the folders {shorten(there)}.')
 
 
-def _stems(folder: str, suffix: str) -> set:
-    if not os.path.isdir(folder):
-        return set()
-    return {name[:-len(suffix)] for name in os.listdir(folder) if name.endswith(suffix)}
+def _files(folder: str, suffix: str) -> Dict[str, str]:
+    return list_files(Folder(folder, (suffix, ))) if os.path.isdir(folder) else {}

@@ -1,6 +1,7 @@
 import pytest
 
-from nclr_plugin.datasets.readers.pairing import Folder, pair_files, read_frame_list
+from nclr_plugin.datasets.readers.pairing import (Folder, list_files, pair_files,
+                                                  read_frame_list)
 
 
 @pytest.fixture
@@ -61,6 +62,22 @@ def test_many_missing_files_are_abridged(tmp_path):
             (tmp_path / name / f'{index}.bin').touch()
     with pytest.raises(FileNotFoundError, match=r'misses 9 \(1, 2, 3, 4, 5, \.\.\.\)'):
         pair_files({name: Folder(str(tmp_path / name), ('.bin', )) for name in 'ab'})
+
+
+@pytest.mark.parametrize('name', [
+    '._2.png', '.hidden.png', '2.thumb.png', 'thumb_2.jpg', '2_Thumbnail.png', 'Thumbs.db'])
+def test_hidden_files_and_thumbnails_are_no_data(tmp_path, name):
+    (tmp_path / 'folder.png').mkdir()
+    for file in (name, '1.png', 'thumbprint.png', 'Humber thumb_war.txt'):
+        (tmp_path / file).touch()
+    assert list_files(Folder(str(tmp_path), ('.png', '.jpg', '.db'))) == {
+        '1': '1.png', 'thumbprint': 'thumbprint.png'}
+
+
+def test_of_two_files_of_a_stem_the_preferred_suffix_counts(tmp_path):
+    for file in ('1.ply', '1.bin', '2.PLY'):
+        (tmp_path / file).touch()
+    assert list_files(Folder(str(tmp_path), ('.bin', '.ply'))) == {'1': '1.bin', '2': '2.PLY'}
 
 
 def test_frame_list_skips_blanks_and_comments(tmp_path):

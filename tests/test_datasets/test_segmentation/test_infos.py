@@ -32,6 +32,12 @@ def test_unlabelled_frames_have_no_label_path(partial):
     assert not any('pts_semantic_mask_path' in info for info in infos)
 
 
+def test_hidden_files_are_no_frames(partial):
+    for name in ('velodyne/._000000.bin', 'labels/._000000.label'):
+        (partial / 'sequences/05' / name).touch()
+    assert [frame_id(info) for info in list_infos(str(partial), ('05', ))] == ['05/000000']
+
+
 def test_the_host_reads_them(partial):
     pytest.importorskip('mmdet3d')
     from mmdet3d.datasets import SemanticKittiDataset
