@@ -1,5 +1,7 @@
 """Fixtures for every test."""
+import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,3 +30,19 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f'no real frames: {path} does not exist (set NCLR_SHARED_DATA)')
     return path
+
+
+@pytest.fixture
+def load_tool(monkeypatch):
+    """Function: load a script of ``tools/`` as a module, whose ``main`` takes the arguments."""
+    monkeypatch.setenv('OMP_NUM_THREADS', os.environ.get('OMP_NUM_THREADS', '1'))
+    monkeypatch.setattr(sys, 'path', sys.path.copy())  # scripts put their checkout first
+
+    def load(name):
+        path = Path(__file__).resolve().parents[1] / 'tools' / f'{name}.py'
+        spec = importlib.util.spec_from_file_location(f'tool_{name}', str(path))
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load

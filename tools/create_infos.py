@@ -1,10 +1,49 @@
-"""Write info files of labelled scans and of label fractions; see ``--help``."""
+"""Write info files of labelled scans and of label fractions.
+
+    python tools/create_infos.py semantickitti /data/semantickitti
+"""
+import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from nclr_plugin.datasets.segmentation.command import main  # noqa: E402
+from nclr_plugin.datasets.errors import DataLayoutError  # noqa: E402
+from nclr_plugin.datasets.segmentation.infos import LAYOUTS  # noqa: E402
+from nclr_plugin.datasets.segmentation.label_infos import (FRACTIONS, NUSCENES,  # noqa: E402
+                                                           create_infos,
+                                                           create_nuscenes_fractions)
+
+
+def main(argv=None):
+    """Parse the command line and write the files."""
+    parser = argparse.ArgumentParser(
+        description='Write info files of labelled scans and of fractions of them. For nuScenes, '
+        'only the fractions are written: the infos are those of mmdet3d.')
+    parser.add_argument('dataset', choices=[*LAYOUTS, NUSCENES])
+    parser.add_argument('root', help='folder of the data set; the files are written there')
+    parser.add_argument('--fractions', type=float, nargs='+', metavar='PERCENT',
+                        help='label fractions (default: those of '
+                        f'{" ".join(map(str, FRACTIONS))} that select any frame)')
+    parser.add_argument('--seed', type=int, default=0,
+                        help='seed of the random choice (SemanticKITTI only; default: 0)')
+    parser.add_argument('--split', metavar='FILE',
+                        help='use the frames of this file: a label split written by this tool, or '
+                        'a percentile list of the SegContrast protocol')
+    parser.add_argument('--train', nargs='+', metavar='SEQUENCE',
+                        help='training sequences (default: the official ones; not for nuScenes)')
+    parser.add_argument('--val', nargs='+', metavar='SEQUENCE',
+                        help='validation sequences (default: the official ones; not for nuScenes)')
+    args = parser.parse_args(argv)
+    try:
+        if args.dataset == NUSCENES:
+            create_nuscenes_fractions(args.root, args.fractions, args.split)
+        else:
+            create_infos(args.dataset, args.root, args.fractions, args.seed, args.split,
+                         args.train, args.val)
+    except (DataLayoutError, OSError) as error:
+        sys.exit(f'error: {error}')
+
 
 if __name__ == '__main__':
     main()

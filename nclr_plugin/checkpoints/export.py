@@ -1,7 +1,6 @@
 """A backbone as a plain file for the host's own way to load it."""
 from __future__ import annotations
 
-import argparse
 import re
 from collections import OrderedDict
 from pathlib import Path
@@ -144,22 +143,3 @@ def _for_openpcdet(points: Dict[str, Tensor], bev: Dict[str, Tensor], checkpoint
     state = {f'backbone_3d.{rename(name, rules)}': t for name, t in points.items()}
     state.update({f'backbone_2d.{rename(name, TO_OPENPCDET)}': t for name, t in bev.items()})
     return dict(model_state=state)
-
-
-def main() -> None:
-    """Parse the command line, write the file and print what went into it."""
-    parser = argparse.ArgumentParser(
-        description='Write the point backbone of a checkpoint as a plain file for a host.')
-    parser.add_argument('checkpoint', help='of an NCLR run, a host or a published code')
-    parser.add_argument('--to', choices=['mmdet3d', 'openpcdet'], required=True,
-                        help="mmdet3d: for load_from; openpcdet: for --pretrained_model")
-    parser.add_argument('--out', required=True, help='the file to write')
-    parser.add_argument('--min-match', type=float, default=1.0,
-                        help='least share of a whole backbone that the checkpoint must have')
-    args = parser.parse_args()
-    try:
-        report = export_backbone(args.checkpoint, args.to, args.out, args.min_match)
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(f'error: {error}') from error
-    print(report.summary())
-    print(f'written: {args.out}')

@@ -5,13 +5,10 @@ frames would bring the labels of those that a fraction leaves out.
 """
 from __future__ import annotations
 
-import argparse
 import os
-import sys
 from typing import Dict, List, Optional, Sequence
 
 from .detection_hosts import OBJECTS, load, open_kitti
-from .errors import DataLayoutError
 from .segmentation.fractions import LabelSplit, select_randomly
 
 FRACTIONS = (10, 20, 50)
@@ -85,21 +82,3 @@ def _nothing_to_paste(objects: List[dict], min_points: int) -> bool:
     """Whether the host's configs filter out all objects of a class, on which its sampler fails."""
     return not any(entry['difficulty'] >= 0 and entry['num_points_in_gt'] >= min_points
                    for entry in objects)
-
-
-def main(args: Optional[Sequence[str]] = None) -> None:
-    """The command line of ``tools/split_detection_infos.py``."""
-    parser = argparse.ArgumentParser(
-        description="Write label fractions of the KITTI infos of mmdet3d or OpenPCDet, with the "
-        'object database that belongs to each.')
-    parser.add_argument('root', help='KITTI folder with the info files; those are written there')
-    parser.add_argument('--fractions', type=float, nargs='+', default=FRACTIONS, metavar='PERCENT',
-                        help='of the training frames (default: 10 20 50)')
-    parser.add_argument('--seed', type=int, default=0, help='of the random choice (default: 0)')
-    parser.add_argument('--split', metavar='FILE',
-                        help='take the frames of this kitti_label_split.json instead')
-    parsed = parser.parse_args(args)
-    try:
-        split_kitti(parsed.root, parsed.fractions, parsed.seed, parsed.split)
-    except (DataLayoutError, OSError) as error:
-        sys.exit(f'error: {error}')

@@ -1,7 +1,9 @@
-"""A procedural world of driving scenes: one geometry, seen by a LiDAR and cameras alike."""
+"""Procedural driving scenes: one geometry, recorded by a LiDAR and cameras."""
 from __future__ import annotations
 
 from .generate import generate
+from .layouts import LAYOUTS
 from .options import DemoOptions
+from .street import HEADINGS
 
-__all__ = ['DemoOptions', 'generate']
+__all__ = ['HEADINGS', 'LAYOUTS', 'DemoOptions', 'generate']

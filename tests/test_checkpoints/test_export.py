@@ -1,6 +1,4 @@
 """Plain files for the hosts, without the plugin at fine-tuning time."""
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +8,6 @@ from torch import nn
 
 from nclr_plugin.checkpoints import PretrainedWeightsError, export_backbone, load_pretrained
 from nclr_plugin.checkpoints.voxels import voxels_of_checkpoint
-
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'export_backbone.py'
 
 
 @pytest.fixture
@@ -179,16 +175,12 @@ def test_what_is_no_point_backbone(minkunet, save, out):
         export_backbone(save(minkunet().state_dict()), 'openpcdet', out)
 
 
-def run_tool(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, 'argv', [str(TOOL), *arguments])
-    runpy.run_path(str(TOOL), run_name='__main__')
-
-
-def test_the_command(minkunet, save, out, monkeypatch, capsys, tmp_path):
-    path = save(minkunet().state_dict(), prefix='point_backbone.')
-    run_tool(monkeypatch, path, '--to', 'mmdet3d', '--out', out)
+def test_the_command(minkunet, save, out, load_tool, capsys, tmp_path):
+    path, main = save(minkunet().state_dict(), prefix='point_backbone.'), load_tool(
+        'export_backbone').main
+    main([path, '--to', 'mmdet3d', '--out', out])
     printed = capsys.readouterr().out
     assert f"{path}: 294 of 294 tensors match under the prefix 'point_backbone.'" in printed
     assert 'matched 294: conv_input.0.0.weight' in printed and f'written: {out}' in printed
     with pytest.raises(SystemExit, match='error: .*no.pth'):
-        run_tool(monkeypatch, str(tmp_path / 'no.pth'), '--to', 'mmdet3d', '--out', out)
+        main([str(tmp_path / 'no.pth'), '--to', 'mmdet3d', '--out', out])

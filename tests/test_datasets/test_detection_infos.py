@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from nclr_plugin.datasets.detection_hosts import Mmdet3DKitti, check_config
-from nclr_plugin.datasets.detection_infos import main, select_objects, split_kitti
+from nclr_plugin.datasets.detection_infos import select_objects, split_kitti
 from nclr_plugin.datasets.errors import DataLayoutError
 
 CLASSES = ('Pedestrian', 'Cyclist', 'Car')
@@ -98,7 +98,7 @@ def test_objects_are_told_by_frame_not_by_place():
     assert objects == {'Car': [dict(image_idx=6)]}
 
 
-def test_a_split_can_be_handed_on(root, tmp_path):
+def test_a_split_can_be_handed_on(root, tmp_path, load_tool):
     split_kitti(str(root), (10, ), seed=5)
     first = frames_of(root, 10)
     kept = tmp_path / 'kept.json'
@@ -106,7 +106,7 @@ def test_a_split_can_be_handed_on(root, tmp_path):
     assert len(json.loads(kept.read_text())['fractions']['10']) == 4
     split_kitti(str(root), (10, ), seed=0)
     assert frames_of(root, 10) != first
-    main([str(root), '--fractions', '10', '--split', str(kept)])
+    load_tool('split_detection_infos').main([str(root), '--fractions', '10', '--split', str(kept)])
     assert frames_of(root, 10) == first
 
 
@@ -169,11 +169,11 @@ def test_infos_of_the_other_host_are_named(root):
         Mmdet3DKitti(str(root), make_infos([3]))
 
 
-def test_errors_of_the_command_are_one_line(root, tmp_path):
+def test_errors_of_the_command_are_one_line(root, tmp_path, load_tool):
     for words, expected in (([str(tmp_path / 'nowhere')], 'nowhere'),
                             ([str(root), '--fractions', '1'], '1% of 40 frames selects none')):
         with pytest.raises(SystemExit) as error:
-            main(words)
+            load_tool('split_detection_infos').main(words)
         assert expected in str(error.value) and '\n' not in str(error.value)
 
 

@@ -4,7 +4,6 @@ import hashlib
 import pytest
 
 from nclr_plugin.demo import DemoOptions, generate
-from nclr_plugin.demo.generate import main
 
 TINY = dict(scenes=3, val_scenes=1, towns=2, image_size=(64, 32), azimuths=90)
 
@@ -67,7 +66,8 @@ def test_too_many_towns(tmp_path, layout, most):
         generate(str(tmp_path / 'out'), layout, DemoOptions(**{**TINY, 'towns': most + 1}))
 
 
-def test_command_line(tmp_path, capsys):
+def test_command_line(tmp_path, capsys, load_tool):
+    main = load_tool('create_demo_data').main
     out = tmp_path / 'out'
     main(
         [str(out), '--scenes', '2', '--image-size', '64', '32', '--azimuths', '90', '--towns', '1'])

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from nclr_plugin.checkpoints import export_backbone
-from nclr_plugin.datasets.segmentation.command import main as create_infos
+from nclr_plugin.datasets.segmentation.label_infos import create_infos
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'semseg'
 SMALL = {
@@ -53,7 +53,7 @@ def world(make_world, tmp_path, monkeypatch):
             copy = tmp_path / 'world' / path.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(path.read_bytes())
-    create_infos(['semantickitti', str(tmp_path / 'world'), '--fractions', '50'])
+    create_infos('semantickitti', str(tmp_path / 'world'), [50])
     monkeypatch.setenv('NCLR_DEMO_ROOT', str(tmp_path / 'world'))
     monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cpu')
     return tmp_path / 'world'
@@ -115,7 +115,7 @@ def test_fine_tuning_moves_the_checkpoint(world, train, pretrained, monkeypatch)
 
 
 def test_submission(world, run, tmp_path):
-    create_infos(['semantickitti', str(world), '--fractions', '50'])
+    create_infos('semantickitti', str(world), [50])
     (world / 'semantickitti_infos_val.pkl').rename(world / 'semantickitti_infos_test.pkl')
     for path in (world / 'sequences/08/labels').iterdir():
         path.unlink()  # as in the hidden test set
@@ -278,7 +278,7 @@ def test_semanticposs(tmp_path, train, monkeypatch):
             points.tofile(folder / 'velodyne' / f'{number:06d}.bin')
             labels = np.where(points[:, 2] < 0, 22, 15).astype(np.uint32)
             labels.tofile(folder / 'labels' / f'{number:06d}.label')
-    create_infos(['semanticposs', str(tmp_path / 'poss')])
+    create_infos('semanticposs', str(tmp_path / 'poss'))
     monkeypatch.setenv('NCLR_POSS_ROOT', str(tmp_path / 'poss'))
     work_dir, _ = train('resunet18_semanticposs', by_epoch(1))
     assert figures(work_dir, 'ground') and figures(work_dir, 'cone/stone')
@@ -288,7 +288,7 @@ def test_overfits_a_real_scan(shared_data, tmp_path, train, monkeypatch):
     """The full run, 0.1 m voxels and minutes, is in the README; this is a taste of it."""
     (tmp_path / 'real').mkdir()
     (tmp_path / 'real/sequences').symlink_to(shared_data / 'semantickitti_scan' / 'sequences')
-    create_infos(['semantickitti', str(tmp_path / 'real'), '--train', '92', '--val', '92'])
+    create_infos('semantickitti', str(tmp_path / 'real'), train=['92'], val=['92'])
     monkeypatch.setenv('NCLR_DEMO_ROOT', str(tmp_path / 'real'))
     work_dir, _ = train(options={
         **SHORT, 'model.data_preprocessor.voxel_layer.voxel_size': '[0.5,0.5,0.5]',

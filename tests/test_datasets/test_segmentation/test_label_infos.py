@@ -4,7 +4,8 @@ import pickle
 import numpy as np
 import pytest
 
-from nclr_plugin.datasets.segmentation.command import main
+from nclr_plugin.datasets.errors import DataLayoutError
+from nclr_plugin.datasets.segmentation.label_infos import create_infos, create_nuscenes_fractions
 
 
 def frames_of(path):
@@ -26,7 +27,7 @@ def semantickitti(tmp_path, make_frame):
 
 
 def test_infos_and_fractions(semantickitti, capsys):
-    main(['semantickitti', str(semantickitti)])
+    create_infos('semantickitti', str(semantickitti))
     assert len(frames_of(semantickitti / 'semantickitti_infos_train.pkl')) == 30
     assert frames_of(semantickitti / 'semantickitti_infos_val.pkl') == ['08/000000', '08/000001']
     assert frames_of(semantickitti / 'semantickitti_infos_test.pkl') == ['11/000000']
@@ -40,20 +41,20 @@ def test_infos_and_fractions(semantickitti, capsys):
 
 
 def test_a_split_that_was_shared(semantickitti):
-    main(['semantickitti', str(semantickitti), '--seed', '5'])
+    create_infos('semantickitti', str(semantickitti), seed=5)
     there = frames_of(semantickitti / 'semantickitti_infos_train_20.pkl')
     shared = semantickitti / 'shared.json'
     (semantickitti / 'semantickitti_label_split.json').rename(shared)
-    main(['semantickitti', str(semantickitti), '--split', str(shared), '--fractions', '20'])
+    create_infos('semantickitti', str(semantickitti), [20], split_file=str(shared))
     assert frames_of(semantickitti / 'semantickitti_infos_train_20.pkl') == there
-    main(['semantickitti', str(semantickitti), '--fractions', '20'])
+    create_infos('semantickitti', str(semantickitti), [20])
     assert frames_of(semantickitti / 'semantickitti_infos_train_20.pkl') != there, 'seed 0'
 
 
 def test_percentile_list(semantickitti):
     path = semantickitti / 'percentiles_split.json'
     path.write_text(json.dumps({'0.01': {'09': {'points': ['sequences/09/velodyne/000004.bin']}}}))
-    main(['semantickitti', str(semantickitti), '--split', str(path)])
+    create_infos('semantickitti', str(semantickitti), split_file=str(path))
     assert frames_of(semantickitti / 'semantickitti_infos_train_1.pkl') == ['09/000004']
 
 
@@ -61,7 +62,7 @@ def test_semanticposs_validates_on_sequence_03(tmp_path, make_frame):
     for sequence in ('00', '01', '02', '03', '04', '05'):
         for number in range(4):
             make_frame(sequence, number, [7])
-    main(['semanticposs', str(tmp_path), '--fractions', '10'])
+    create_infos('semanticposs', str(tmp_path), [10])
     assert {frame[:2] for frame in frames_of(tmp_path / 'semanticposs_infos_val.pkl')} == {'03'}
     assert frames_of(tmp_path / 'semanticposs_infos_train_10.pkl') == ['00/000000', '02/000002']
 
@@ -77,24 +78,34 @@ def test_nuscenes_by_scene(tmp_path):
     infos = [dict(token=row['token']) for row in samples if row['scene_token'] != 's9']
     (tmp_path / 'nuscenes_infos_train.pkl').write_bytes(
         pickle.dumps(dict(metainfo=dict(version='v1.0-mini'), data_list=infos)))
-    main(['nuscenes', str(tmp_path), '--fractions', '50'])
+    create_nuscenes_fractions(str(tmp_path), [50])
     assert frames_of(tmp_path / 'nuscenes_infos_train_50.pkl') == ['s7-0', 's7-1', 's7-2']
     split = json.loads((tmp_path / 'nuscenes_label_split.json').read_text())
     assert split['fractions'] == {'50': ['scene-0007']}
 
 
-def fails(*argv):
-    with pytest.raises(SystemExit) as error:
-        main([str(word) for word in argv])
-    return str(error.value)
-
-
-def test_errors_are_one_line(semantickitti, make_frame):
-    root = semantickitti
-    assert '1% of 30 frames selects none' in fails('semantickitti', root, '--fractions', 1)
-    assert 'create_data.py' in fails('nuscenes', root)
-    assert 'sequences 1 (92)' in fails('semantickitti', root, '--train', '92')
+def test_mistakes_are_named(semantickitti, make_frame):
+    root = str(semantickitti)
+    with pytest.raises(DataLayoutError, match='1% of 30 frames selects none'):
+        create_infos('semantickitti', root, [1])
+    with pytest.raises(FileNotFoundError, match='create_data.py'):
+        create_nuscenes_fractions(root)
     scan, label = make_frame('00', 3, [40] * 5)
     np.full(4, 40, np.uint32).tofile(label)
-    message = fails('semantickitti', root)
-    assert str(label) in message and 'expected 5 labels' in message and 'found 4' in message
+    with pytest.raises(DataLayoutError, match='expected 5 labels.*found 4') as error:
+        create_infos('semantickitti', root)
+    assert str(label) in str(error.value)
+
+
+def test_the_command(semantickitti, load_tool, capsys):
+    main, root = load_tool('create_infos').main, str(semantickitti)
+    main(['semantickitti', root, '--fractions', '20', '50', '--train', '00', '--val', '09'])
+    assert len(frames_of(semantickitti / 'semantickitti_infos_train_20.pkl')) == 4
+    assert len(frames_of(semantickitti / 'semantickitti_infos_val.pkl')) == 10
+    assert 'semantickitti_infos_train_50.pkl: 10 frames, 50% of 20' in capsys.readouterr().out
+    for words, expected in ((['semantickitti', root, '--fractions', '1'], 'selects none'),
+                            (['nuscenes', root], 'create_data.py'),
+                            (['semantickitti', root, '--train', '92'], 'sequences 1 (92)')):
+        with pytest.raises(SystemExit) as error:
+            main(words)
+        assert expected in str(error.value) and '\n' not in str(error.value)
