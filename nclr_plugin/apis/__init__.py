@@ -2,7 +2,8 @@
 from .calibration import Calibration, Matches
 from .calibrator import Calibrator, calibrate
 from .errors import CalibrationInputError
-from .intrinsics import Intrinsics, read_intrinsics
+from .intrinsics import Intrinsics
+from .intrinsics_files import read_intrinsics
 from .rig_estimate import RigEstimate, fuse
 from .scan_files import load_scan
 

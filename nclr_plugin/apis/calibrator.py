@@ -140,8 +140,8 @@ class Calibrator:
                 'expected as many images, intrinsics and initial guesses, found '
                 f'{len(images)}, {len(cameras)} and {len(guesses)}.')
         points = check_points(points)
-        cameras = [camera if isinstance(camera, Intrinsics) else make_intrinsics(camera)
-                   for camera in cameras]
+        cameras = [make_intrinsics(*camera) if isinstance(camera, Intrinsics) else
+                   make_intrinsics(camera) for camera in cameras]
         for number, (picture, camera) in enumerate(zip(images, cameras)):
             check_image(picture, camera, 'image' if single else f'image {number}')
         images = [camera.undistort(picture) for picture, camera in zip(images, cameras)]

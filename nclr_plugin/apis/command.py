@@ -19,7 +19,7 @@ from ..engine.hooks.picture_hook import write_png
 from .calibration import Calibration, pose_difference
 from .calibrator import MIN_AGREEMENT, MIN_INLIER_RATIO, Calibrator
 from .errors import CalibrationInputError
-from .intrinsics import read_intrinsics
+from .intrinsics_files import read_intrinsics
 from .rig_estimate import RigEstimate, fuse
 from .scan_files import SUFFIXES, load_scan
 
@@ -55,7 +55,8 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('image', help='PNG or JPEG, or a folder of them')
     parser.add_argument('scan', help=f'{", ".join(SUFFIXES)}, or a folder of them')
     parser.add_argument('--intrinsics', required=True,
-                        help='YAML: cam2img, and perhaps dist_coeffs and image_size')
+                        help='YAML: cam2img, and perhaps dist_coeffs, distortion_model and '
+                        'image_size; or a file of OpenCV or of ROS (camera_info)')
     parser.add_argument('--checkpoint', required=True, help='of a trained NCLR or CrossI2P')
     parser.add_argument('--out', required=True, help='folder for the extrinsics and overlays')
     parser.add_argument('--config', help='default: the config in the checkpoint')

@@ -1,46 +1,67 @@
-"""Intrinsics of a camera, read from a file and checked against an image."""
+"""Intrinsics of a camera, checked against an image."""
 from __future__ import annotations
 
 from typing import Any, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from ..datasets.image_size import check_image_size
 from ..datasets.readers.calibration import check_cam2img
 from ..utils.optional import optional_import
 from .errors import CalibrationInputError
 
-KEYS = ('cam2img', 'dist_coeffs', 'image_size')
-# Share of an image, if it is not known which one the intrinsics belong to, in which their principal
-# point has to lie: those of one half or twice as large are outside.
+# Central part of an image, as shares of its sides, in which the principal point has to lie if no
+# image_size is given: those of an image of half or twice the size lie outside.
 CENTRAL = 0.3, 0.7
+# Names of OpenCV, ROS and Kalibr, and which of OpenCV's two models they mean.
+MODELS = dict(pinhole='pinhole', plumb_bob='pinhole', radtan='pinhole',
+              rational_polynomial='pinhole', fisheye='fisheye', equidistant='fisheye',
+              kannala_brandt='fisheye')
+NUM_COEFFICIENTS = dict(pinhole=(4, 5, 8, 12, 14), fisheye=(4, ))
 
 
 class Intrinsics(NamedTuple):
-    """A pinhole camera.
+    """Camera matrix and distortion of a camera.
 
     Attributes:
         cam2img: (3, 3) float64.
-        dist_coeffs: (4), (5) or (8 ...) coefficients in OpenCV's order; ``None``: no distortion.
-        image_size: (width, height) that ``cam2img`` belongs to; ``None``: not known.
+        dist_coeffs: Coefficients in OpenCV's order, (4), (5), (8), (12) or (14) for a pinhole
+            camera (k1, k2, p1, p2, k3, ...), (4) for a fisheye (k1, k2, k3, k4); ``None``: no
+            distortion.
+        image_size: (width, height) that ``cam2img`` belongs to; ``None`` if unknown.
+        model: ``'pinhole'`` or ``'fisheye'`` (equidistant, ``cv2.fisheye``); ``None``: pinhole,
+            told by the number of coefficients.
     """
     cam2img: np.ndarray
     dist_coeffs: Optional[np.ndarray] = None
     image_size: Optional[Tuple[int, int]] = None
+    model: Optional[str] = None
 
     def undistort(self, image: np.ndarray) -> np.ndarray:
-        """The image of a camera with the same ``cam2img`` and no distortion, (H, W, 3) uint8."""
-        if self.dist_coeffs is None or not self.dist_coeffs.any():
+        """Return the image of a pinhole camera with the same ``cam2img``, (H, W, 3) uint8."""
+        if self.model != 'fisheye' and (self.dist_coeffs is None or not self.dist_coeffs.any()):
             return image
         cv2 = optional_import('cv2', 'opencv-python-headless', 'Undistorting images')
+        if self.model == 'fisheye':
+            return cv2.fisheye.undistortImage(image, self.cam2img, self.dist_coeffs,
+                                              Knew=self.cam2img)
         return cv2.undistort(image, self.cam2img, self.dist_coeffs)
 
 
 def make_intrinsics(cam2img: Any, dist_coeffs: Any = None, image_size: Any = None,
-                    where: str = 'cam2img') -> Intrinsics:
-    """Intrinsics from arrays or lists.
+                    model: Optional[str] = None, where: str = 'cam2img') -> Intrinsics:
+    """Return checked intrinsics from arrays or lists.
+
+    Args:
+        cam2img: (3, 3), or its 9 numbers.
+        dist_coeffs: See :class:`Intrinsics`.
+        image_size: See :class:`Intrinsics`.
+        model: One of ``MODELS``. It must be given beside four coefficients, which both models
+            have.
+        where: File or argument, for the message.
 
     Raises:
-        CalibrationInputError: If one of them is none.
+        CalibrationInputError: If one of them is invalid or missing.
     """
     if cam2img is None:
         raise CalibrationInputError(
@@ -51,56 +72,54 @@ def make_intrinsics(cam2img: Any, dist_coeffs: Any = None, image_size: Any = Non
         matrix = check_cam2img(cam2img, where)
     except ValueError as error:
         raise CalibrationInputError(str(error)) from error
-    try:
-        coefficients = None if dist_coeffs is None else np.array(dist_coeffs, np.float64).ravel()
-    except (TypeError, ValueError) as error:
-        raise CalibrationInputError(
-            f'{where}: expected numbers in dist_coeffs, found {dist_coeffs!r}.') from error
-    if coefficients is not None and (len(coefficients) not in (4, 5, 8, 12, 14)
-                                     or not np.isfinite(coefficients).all()):
-        raise CalibrationInputError(
-            f'{where}: expected 4, 5, 8, 12 or 14 finite dist_coeffs (k1, k2, p1, p2, k3, ... of '
-            f'OpenCV), found {coefficients.tolist()}.')
+    model, coefficients = _check_distortion(model, dist_coeffs, where)
     if image_size is not None:
         size = tuple(np.ravel(image_size).tolist())
         if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
             raise CalibrationInputError(
                 f'{where}: expected image_size [width, height] in pixels, found {image_size!r}.')
         image_size = size
-    return Intrinsics(matrix, coefficients, image_size)
+    return Intrinsics(matrix, coefficients, image_size, model)
 
 
-def read_intrinsics(path: str) -> Intrinsics:
-    """Intrinsics of a YAML file.
-
-    ``cam2img: [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`` and, where known, ``dist_coeffs: [k1, k2,
-    p1, p2, k3]`` (OpenCV's order) and ``image_size: [width, height]``.
-
-    Raises:
-        CalibrationInputError: If there is no such file, or it holds something else.
-    """
-    import yaml  # comes with mmengine
-
+def _check_distortion(model: Any, dist_coeffs: Any,
+                      where: str) -> Tuple[Optional[str], Optional[np.ndarray]]:
+    """Return OpenCV's model and the coefficients, (K,) float64, or ``None`` without any."""
+    if model is not None and str(model).lower() not in MODELS:
+        raise CalibrationInputError(
+            f'{where}: expected one of {", ".join(MODELS)} as the distortion model, found '
+            f'{model!r}; calibrate the camera with one of these.')
+    model = None if model is None else MODELS[str(model).lower()]
     try:
-        with open(path, encoding='utf-8') as stream:
-            content = yaml.safe_load(stream)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CalibrationInputError(f"intrinsics '{path}': expected a YAML file with cam2img: "
-                                    f'[[fx, 0, cx], [0, fy, cy], [0, 0, 1]], found: {error}') \
-            from error
-    if not isinstance(content, dict) or 'cam2img' not in content or set(content) - set(KEYS):
-        found = sorted(map(str, content)) if isinstance(content, dict) else repr(content)
-        raise CalibrationInputError(f"intrinsics '{path}': expected cam2img: [[fx, 0, cx], [0, fy, "
-                                    f'cy], [0, 0, 1]] and perhaps {", ".join(KEYS[1:])}, found '
-                                    f'{found}.')
-    return make_intrinsics(**content, where=f"intrinsics '{path}'")
+        coefficients = np.array([] if dist_coeffs is None else dist_coeffs, np.float64).ravel()
+    except (TypeError, ValueError) as error:
+        raise CalibrationInputError(
+            f'{where}: expected numbers in dist_coeffs, found {dist_coeffs!r}.') from error
+    if not len(coefficients) and model != 'fisheye':
+        return model, None
+    counts = NUM_COEFFICIENTS[model or 'pinhole']
+    if len(coefficients) not in counts or not np.isfinite(coefficients).all():
+        raise CalibrationInputError(
+            f'{where}: expected {", ".join(map(str, counts))} finite dist_coeffs for a '
+            f'{model or "pinhole"} camera, in the order of OpenCV '
+            f'({"k1, k2, k3, k4" if model == "fisheye" else "k1, k2, p1, p2, k3, ..."}), found '
+            f'{coefficients.tolist()}.')
+    if model is None and len(coefficients) in NUM_COEFFICIENTS['fisheye']:
+        raise CalibrationInputError(
+            f'{where}: four dist_coeffs {coefficients.tolist()} are k1, k2, p1, p2 of a pinhole '
+            'camera or k1, k2, k3, k4 of a fisheye; add distortion_model: plumb_bob or '
+            'distortion_model: equidistant.')
+    return model, coefficients
 
 
 def check_image(image: np.ndarray, intrinsics: Intrinsics, name: str = 'image') -> None:
-    """Check that an image is one and that the intrinsics are of its size.
+    """Check that an image is RGB and that the intrinsics are those of its size.
+
+    See :func:`~nclr_plugin.datasets.image_size.check_image_size`. Without ``image_size``, a
+    principal point far from the centre is refused.
 
     Raises:
-        CalibrationInputError: If not.
+        CalibrationInputError: If it is not, or they are not.
     """
     if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 \
             or image.dtype != np.uint8:
@@ -109,11 +128,6 @@ def check_image(image: np.ndarray, intrinsics: Intrinsics, name: str = 'image') 
         raise CalibrationInputError(
             f'{name}: expected RGB of shape (H, W, 3) uint8, found {found}.')
     height, width = image.shape[:2]
-    if intrinsics.image_size is not None and intrinsics.image_size != (width, height):
-        raise CalibrationInputError(
-            f'{name}: expected {intrinsics.image_size[0]} x {intrinsics.image_size[1]} pixels '
-            f'(image_size of the intrinsics), found {width} x {height}; intrinsics hold for one '
-            'size: scale them, or take the original image.')
     centre = intrinsics.cam2img[:2, 2] / (width, height)
     if intrinsics.image_size is None and not ((centre > CENTRAL[0]) & (centre < CENTRAL[1])).all():
         raise CalibrationInputError(
@@ -121,3 +135,7 @@ def check_image(image: np.ndarray, intrinsics: Intrinsics, name: str = 'image') 
             f'point at ({intrinsics.cam2img[0, 2]:.1f}, {intrinsics.cam2img[1, 2]:.1f}): expected '
             'it near the centre; they belong to an image of another size (or else state '
             'image_size).')
+    try:
+        check_image_size(intrinsics.cam2img, intrinsics.image_size, (width, height), name)
+    except ValueError as error:
+        raise CalibrationInputError(str(error)) from error

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from nclr_plugin.apis import CalibrationInputError, Calibrator
+from nclr_plugin.apis import CalibrationInputError, Calibrator, Intrinsics
 from nclr_plugin.apis.point_checks import check_points
 
 
@@ -26,6 +26,13 @@ def test_no_intrinsics(refused):
     assert 'expected the intrinsics [[fx, 0, cx]' in refused(cam2img=None)
     assert 'positive focal lengths' in refused(cam2img=np.zeros((3, 3)))
     assert 'expected a 3x3' in refused(cam2img=[[1., 2.]])
+
+
+def test_four_coefficients_of_no_model(refused, scene):
+    for coefficients in ([0.1, 0.2, 0, 0], np.zeros(4)):
+        message = refused(cam2img=Intrinsics(scene.cam2img, coefficients))
+        assert 'add distortion_model: plumb_bob or distortion_model: equidistant' in message
+    assert "found 'omni'" in refused(cam2img=Intrinsics(scene.cam2img, None, None, 'omni'))
 
 
 def test_an_image_of_another_size(refused, scene):
