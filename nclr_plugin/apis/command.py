@@ -11,8 +11,8 @@ import numpy as np
 
 from ..checkpoints.errors import PretrainedWeightsError
 from ..datasets.errors import BrokenFrameError
+from ..datasets.images import read_image
 from ..datasets.readers.pairing import (IMAGE_SUFFIXES, Folder, describe_missing, match_files)
-from ..datasets.transforms.loading import read_image
 from ..engine.checkpoint_loading import BrokenCheckpointError
 from ..engine.hooks import CheckpointMismatchError
 from ..engine.hooks.picture_hook import write_png

@@ -38,7 +38,7 @@ def check_image_size(cam2img: np.ndarray, image_size: Optional[Sequence[int]],
                 f'intrinsics), found {width} x {height}{note}; intrinsics hold for one size: '
                 'scale them, or take the original image.')
         return
-    u, v = cam2img[0, 2] / width, cam2img[1, 2] / height
+    u, v = np.asarray(cam2img)[:2, 2] / (width, height)
     if max(abs(u - 0.5), abs(v - 0.5)) > MAX_OFFSET:
         warn_once(
             f'{where}: the image has {width} x {height} pixels{note}, but the principal point of '

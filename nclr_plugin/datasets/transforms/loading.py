@@ -8,6 +8,7 @@ from mmengine.registry import TRANSFORMS
 
 from ...utils.optional import optional_import
 from ..errors import BrokenFrameError
+from ..images import read_image
 from .base import BaseTransform
 
 FLOAT_BYTES = 4
@@ -107,8 +108,7 @@ class LoadImages(BaseTransform):
     own calibration stays.
 
     Raises:
-        BrokenFrameError: If an image is absent, cannot be decoded, is not 8-bit colour (three
-            channels), or has another size than the calibration says.
+        BrokenFrameError: See :func:`~nclr_plugin.datasets.images.read_image`.
     """
 
     def transform(self, results: dict) -> dict:
@@ -129,45 +129,6 @@ class LoadImages(BaseTransform):
             return other
         cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
         return cv2.resize(other, pixels.shape[1::-1], interpolation=cv2.INTER_AREA)
-
-
-def read_image(frame_id: str, image: dict) -> np.ndarray:
-    """The checked pixels of an image, see :class:`LoadImages`.
-
-    Args:
-        frame_id: For the message.
-        image: With ``img_path`` and perhaps ``image_size`` and ``name``.
-
-    Returns:
-        (H, W, 3) uint8, RGB.
-
-    Raises:
-        BrokenFrameError: See the class.
-    """
-    cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
-    path = image['img_path']
-    _require_file(frame_id, path, 'image')
-    raw = np.fromfile(path, dtype=np.uint8)
-    # Unchanged: no turning by EXIF (the calibration is of the raw sensor), no silent colour.
-    pixels = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if len(raw) else None
-    if pixels is None:
-        raise BrokenFrameError(
-            frame_id, f"image '{path}': expected a complete PNG or JPEG, found {len(raw)} "
-            'bytes that cannot be decoded: it is corrupt or cut off.')
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
-        channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-        kind = {1: 'grey', 4: 'RGBA'}.get(channels, 'other')
-        raise BrokenFrameError(
-            frame_id, f"image '{path}': expected 8-bit RGB (3 channels), found {kind} "
-            f'({channels} channels, {pixels.dtype}); convert it to RGB.')
-    height, width = pixels.shape[:2]
-    expected = tuple(image.get('image_size', (width, height)))
-    if (width, height) != expected:
-        raise BrokenFrameError(
-            frame_id, f"image '{path}': expected width x height {expected[0]} x {expected[1]} "
-            f"(image_size of camera '{image['name']}'), found {width} x {height}; the "
-            'calibration holds for one size only.')
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
 def _require_file(frame_id: str, path: str, kind: str) -> None:

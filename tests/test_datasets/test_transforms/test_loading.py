@@ -140,20 +140,10 @@ def test_missing_image(tmp_path):
     broken(LoadImages(), image(tmp_path / 'a.png'), "image '.*a.png': expected a file, found none")
 
 
-@pytest.mark.parametrize('pixels, match', [
-    (np.zeros((8, 9), np.uint8), r'found grey \(1 channels, uint8\)'),
-    (np.zeros((8, 9, 4), np.uint8), r'found RGBA \(4 channels, uint8\)'),
-    (np.zeros((8, 9, 3), np.uint16), r'\(3 channels, uint16\)'),
-])
-def test_image_that_is_not_rgb(tmp_path, pixels, match):
-    cv2.imwrite(str(tmp_path / 'a.png'), pixels)
-    broken(LoadImages(), image(tmp_path / 'a.png'), r"a.png': expected 8-bit RGB.*" + match)
-
-
 def test_image_of_another_size(tmp_path, disk):
     disk.write_image(tmp_path / 'a.png')
     broken(LoadImages(), image(tmp_path / 'a.png', image_size=(disk.width, 99)),
-           r"expected width x height 120 x 99 \(image_size of camera 'front'\), found 120 x 48")
+           r"a.png': .*expected 120 x 99 pixels \(image_size of the intr.*found 120 x 48")
 
 
 def test_replaced_image_is_resized_to_the_own_and_keeps_its_calibration(tmp_path, disk):
@@ -170,7 +160,7 @@ def test_replaced_image_is_resized_to_the_own_and_keeps_its_calibration(tmp_path
     np.testing.assert_array_equal(found['cam2img'][0], np.eye(3))
     # Both files are checked, each against its own size.
     other['images'][0]['image_size'] = (1, 1)
-    broken(LoadImages(), results, r"other.png': expected width x height 1 x 1")
+    broken(LoadImages(), results, r"other.png': .*expected 1 x 1 pixels")
 
 
 def test_absence_of_opencv_is_one_sentence(tmp_path, disk, monkeypatch):

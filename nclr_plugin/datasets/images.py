@@ -1,0 +1,109 @@
+"""The one reader of image files, for training, testing and calibrating."""
+from __future__ import annotations
+
+import io
+import os
+from typing import Tuple
+
+import numpy as np
+
+from ..utils.optional import optional_import
+from .errors import BrokenFrameError
+from .image_size import check_image_size, warn_once
+
+
+def read_image(frame_id: str, image: dict) -> np.ndarray:
+    """Read an image as 8-bit RGB, upright as its EXIF orientation says.
+
+    Grey becomes three equal channels, palettes become colours, and an alpha channel is dropped if
+    it hides nothing. EXIF orientations are applied, as OpenCV's ``imread`` and viewers do, with a
+    warning: ``cam2img`` and ``image_size`` belong to the upright image.
+
+    Args:
+        frame_id: Frame of the image, for the message.
+        image: Dict with ``img_path`` and perhaps ``cam2img`` and ``image_size``, which are then
+            compared with the size of the image
+            (:func:`~nclr_plugin.datasets.image_size.check_image_size`).
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        BrokenFrameError: If the file is absent or cannot be decoded, has more than 8 bits a
+            channel or transparent parts, or has another size than ``image_size``.
+    """
+    path = image['img_path']
+    try:
+        data = _read_bytes(path)
+        pixels = _to_rgb(_decode(data))
+        pixels, orientation = _apply_exif_orientation(pixels, data)
+        folder = os.path.dirname(path)
+        if orientation > 1:
+            warn_once(
+                f"Images of '{folder}': EXIF orientation {orientation} is applied, as OpenCV's "
+                'imread and viewers do; the intrinsics have to be those of the upright image.')
+        if 'cam2img' in image:
+            height, width = pixels.shape[:2]
+            note = '' if orientation == 1 else f' after its EXIF orientation {orientation}'
+            check_image_size(image['cam2img'], image.get('image_size'), (width, height),
+                             f"images of '{folder}'", note)
+    except ValueError as error:
+        raise BrokenFrameError(frame_id, f"image '{path}': {error}") from error
+    return pixels
+
+
+def _read_bytes(path: str) -> bytes:
+    if not os.path.isfile(path) or not os.access(path, os.R_OK):
+        found = 'none' if not os.path.exists(path) else 'something unreadable'
+        raise ValueError(f'expected a file, found {found}.')
+    with open(path, 'rb') as stream:
+        return stream.read()
+
+
+def _decode(data: bytes) -> np.ndarray:
+    """Return the pixels as they are stored: (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA."""
+    cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    if pixels is None:
+        raise ValueError(f'expected a complete PNG or JPEG, found {len(data)} bytes that cannot '
+                         'be decoded: it is corrupt or cut off.')
+    return pixels
+
+
+def _to_rgb(pixels: np.ndarray) -> np.ndarray:
+    if pixels.dtype != np.uint8:
+        raise ValueError(
+            f'expected 8 bits a channel, found {8 * pixels.itemsize} ({pixels.dtype}, largest '
+            f'value {pixels.max():.5g}); which of them hold the picture is not known here: '
+            'convert it, such as by cv2.convertScaleAbs(image, alpha=255 / largest).')
+    if pixels.ndim == 3 and pixels.shape[2] == 4 and pixels[..., 3].min() < 255:
+        raise ValueError(
+            f'expected an opaque image, found {(pixels[..., 3] < 255).mean():.1%} of it '
+            'transparent; save it without alpha channel.')
+    cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
+    code = cv2.COLOR_GRAY2RGB if pixels.ndim == 2 else (
+        cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGB)
+    return cv2.cvtColor(pixels, code)
+
+
+def _apply_exif_orientation(pixels: np.ndarray, data: bytes) -> Tuple[np.ndarray, int]:
+    """Return the upright image and its EXIF orientation, 1 ... 8 (1: as it is stored)."""
+    orientation = _exif_orientation(data)
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels), orientation
+
+
+def _exif_orientation(data: bytes) -> int:
+    if b'Exif\0' not in data and b'eXIf' not in data:
+        return 1
+    pil = optional_import('PIL.Image', 'pillow', 'Reading images that EXIF turns')
+    try:
+        orientation = pil.open(io.BytesIO(data)).getexif().get(0x0112, 1)
+    except Exception:  # the picture was decoded; of broken metadata there is nothing to apply
+        return 1
+    return orientation if orientation in range(1, 9) else 1
