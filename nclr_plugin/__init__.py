@@ -6,8 +6,10 @@ needs torch, numpy and mmengine; a host, a sparse-convolution library, OpenCV or
 library is imported where it is used.
 """
 
-from . import apis, checkpoints, datasets, engine, evaluation, models, visualization
+from . import apis, checkpoints, compat, datasets, engine, evaluation, models, visualization
 from .version import __version__
 
-__all__ = ['__version__', 'apis', 'checkpoints', 'datasets', 'engine', 'evaluation', 'models',
-           'visualization']
+compat.make_hosts_importable()
+
+__all__ = ['__version__', 'apis', 'checkpoints', 'compat', 'datasets', 'engine', 'evaluation',
+           'models', 'visualization']
