@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nclr_plugin.benchmarks import backbones, mean_shift, pnp, reliability, step  # noqa: E402
-from nclr_plugin.engine.launcher import one_line_errors  # noqa: E402
+from nclr_plugin.errors import one_line_errors  # noqa: E402
 
 
 def main():

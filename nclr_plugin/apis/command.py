@@ -9,23 +9,17 @@ from typing import Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ..checkpoints.errors import PretrainedWeightsError
-from ..datasets.errors import BrokenFrameError
 from ..datasets.images import read_image
 from ..datasets.readers.pairing import (IMAGE_SUFFIXES, Folder, describe_missing, match_files)
-from ..engine.checkpoint_loading import BrokenCheckpointError
-from ..engine.hooks import CheckpointMismatchError
 from ..engine.hooks.picture_hook import write_png
+from ..errors import INPUT_ERRORS, BrokenFrameError, CalibrationInputError
 from .calibration import Calibration, pose_difference
 from .calibrator import MIN_AGREEMENT, MIN_INLIER_RATIO, Calibrator
-from .errors import CalibrationInputError
 from .intrinsics_files import read_intrinsics
 from .rig_estimate import RigEstimate, fuse
 from .scan_files import SUFFIXES, load_scan
 
 BAD_INPUT, NOT_RELIABLE = 2, 1
-INPUT_ERRORS = (CalibrationInputError, BrokenFrameError, BrokenCheckpointError,
-                CheckpointMismatchError, PretrainedWeightsError, OSError, ImportError)
 EXTRINSICS = 'extrinsics.yaml'
 
 

@@ -1,9 +1,4 @@
 """The error of unusable input."""
-from __future__ import annotations
+from ..errors import CalibrationInputError
 
-
-class CalibrationInputError(ValueError):
-    """An image, a scan or intrinsics that cannot be calibrated.
-
-    The message says what was expected, what was found and what to do.
-    """
+__all__ = ['CalibrationInputError']

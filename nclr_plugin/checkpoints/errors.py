@@ -1,5 +1,4 @@
 """Checkpoints that do not fit."""
+from ..errors import PretrainedWeightsError
 
-
-class PretrainedWeightsError(ValueError):
-    """A checkpoint that does not hold the weights which a model needs."""
+__all__ = ['PretrainedWeightsError']

@@ -7,9 +7,7 @@ from typing import Any, Optional
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.runner.checkpoint import load_from_local as load_by_host
 
-
-class BrokenCheckpointError(ValueError):
-    """A checkpoint file that torch cannot read."""
+from ..errors import BrokenCheckpointError
 
 
 def load_from_local(filename: str, map_location: Optional[Any] = None) -> Any:

@@ -22,15 +22,10 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import set_random_seed
 
-from ..checkpoints.errors import PretrainedWeightsError
 from ..datasets.detection_hosts import check_config
-from ..datasets.errors import BrokenFrameError, DataLayoutError
-from .checkpoint_loading import BrokenCheckpointError
-from .hooks import CheckpointMismatchError
+from ..errors import DataLayoutError, one_line_errors
 
 RANDOM = 'none'
-USER_ERRORS = (OSError, ImportError, FloatingPointError, BrokenFrameError, DataLayoutError,
-               BrokenCheckpointError, CheckpointMismatchError, PretrainedWeightsError)
 
 
 def train(argv: Optional[Sequence[str]] = None) -> None:
@@ -242,14 +237,3 @@ def _command_line(argv: List[str]) -> Iterator[None]:
         yield
     finally:
         sys.argv = before
-
-
-@contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """End with one sentence for errors that the user can mend; others keep their traceback."""
-    try:
-        yield
-    except USER_ERRORS as error:
-        # An error of a data loader's worker brings the worker's traceback as its message.
-        text = f'{type(error).__name__}: {error}'.strip()
-        sys.exit(text.splitlines()[-1] if 'DataLoader worker' in text else text)

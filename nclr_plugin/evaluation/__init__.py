@@ -1,7 +1,7 @@
 """Metrics, and the functions of errors and scores that they are made of."""
 from mmengine.registry import METRICS
 
-from nclr_plugin.utils.optional import optional_import
+from nclr_plugin.registry import register_lazily
 from .alignment_metric import AlignmentMetric
 from .appearance import appearance_agreement
 from .calibration_metric import CalibrationMetric
@@ -17,19 +17,10 @@ from .submission import NuScenesSubmission, SemanticKittiSubmission
 
 __all__ = [
     'AlignmentMetric', 'CalibrationMetric', 'MatchingMetric', 'MismatchMetric',
-    'NuScenesSubmission', 'OverlapMetric', 'PROTOCOLS', 'Protocol', 'RegistrationMetric',
-    'SemanticKittiPanopticSubmission', 'SemanticKittiSubmission', 'appearance_agreement', 'auroc',
-    'build_panoptic_metric', 'recall_curve', 'rejection'
+    'NuScenesSubmission', 'OverlapMetric', 'PROTOCOLS', 'PanopticMetric', 'Protocol',
+    'RegistrationMetric', 'SemanticKittiPanopticSubmission', 'SemanticKittiSubmission', 'appearance_agreement', 'auroc',
+    'recall_curve', 'rejection'
 ]
 
-
-@METRICS.register_module(name='PanopticMetric')
-def build_panoptic_metric(**kwargs):
-    """Build a ``PanopticMetric``; its host is imported only now.
-
-    Raises:
-        ImportError: mmdet3d is not installed.
-    """
-    optional_import('mmdet3d.evaluation', 'mmdet3d', 'PanopticMetric')
-    from .panoptic_metric import PanopticMetric
-    return PanopticMetric(**kwargs)
+PanopticMetric = register_lazily(
+    METRICS, 'PanopticMetric', f'{__name__}.panoptic_metric', ('mmdet3d.evaluation', 'mmdet3d'))

@@ -3,4 +3,4 @@ from . import backbones, heads, necks, pretrainers, segmentation, segmentors
 from .data_preprocessor import CalibrationDataPreprocessor
 
 __all__ = ['CalibrationDataPreprocessor', 'backbones', 'heads', 'necks', 'pretrainers',
-           'segmentors']
+           'segmentation', 'segmentors']

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, Callable, List, Optional, Sequence
 
 from nclr_plugin.datasets.errors import DataLayoutError
-from nclr_plugin.engine.launcher import one_line_errors
+from nclr_plugin.errors import one_line_errors
 from .host import find_openpcdet
 from .pretrained_model import check_pretrained_model
 from .registration import register

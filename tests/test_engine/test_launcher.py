@@ -149,19 +149,6 @@ def test_infos_elsewhere_than_on_disk_are_left_to_the_host():
         type='KittiDataset', data_root='s3://kitti/', ann_file='infos.pkl')))), 'train_dataloader')
 
 
-def test_error_of_a_worker_keeps_its_last_line():
-    with pytest.raises(SystemExit) as exit_info, launcher.one_line_errors():
-        raise FileNotFoundError('Caught FileNotFoundError in DataLoader worker process 0.\n'
-                                'Original Traceback (most recent call last):\n  File ...\n'
-                                'FileNotFoundError: a.bin: no such scan\n')
-    assert exit_info.value.code == 'FileNotFoundError: a.bin: no such scan'
-
-
-def test_other_errors_keep_their_traceback():
-    with pytest.raises(ZeroDivisionError), launcher.one_line_errors():
-        raise ZeroDivisionError
-
-
 def test_absent_host_is_one_sentence(monkeypatch):
     monkeypatch.setattr(launcher.importlib.util, 'find_spec', lambda name: None)
     text = message(launcher.train, 'any.py')

@@ -8,13 +8,10 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from torch import Tensor, nn
 
+from ...errors import CheckpointMismatchError
 from ..unwrapping import unwrapped_model
 
 SHOWN = 5
-
-
-class CheckpointMismatchError(ValueError):
-    """A checkpoint holds too few of the model's tensors."""
 
 
 @HOOKS.register_module()

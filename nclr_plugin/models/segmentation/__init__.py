@@ -1,30 +1,12 @@
 """What the host's segmentors need besides the host."""
 from mmengine.registry import MODELS
 
-from nclr_plugin.utils.optional import optional_import
+from nclr_plugin.registry import register_lazily
 
-__all__ = ['build_linear_probe', 'build_seg_data_preprocessor']
+__all__ = ['LinearProbeMinkUNet', 'SegDataPreprocessor']
 
-
-@MODELS.register_module(name='SegDataPreprocessor')
-def build_seg_data_preprocessor(**kwargs):
-    """Build a ``SegDataPreprocessor``; its host is imported only now.
-
-    Raises:
-        ImportError: mmdet3d is not installed.
-    """
-    optional_import('mmdet3d.models', 'mmdet3d', 'SegDataPreprocessor')
-    from .data_preprocessor import SegDataPreprocessor
-    return SegDataPreprocessor(**kwargs)
-
-
-@MODELS.register_module(name='LinearProbeMinkUNet')
-def build_linear_probe(**kwargs):
-    """Build a ``LinearProbeMinkUNet``, as :func:`build_seg_data_preprocessor` does.
-
-    Raises:
-        ImportError: mmdet3d is not installed.
-    """
-    optional_import('mmdet3d.models', 'mmdet3d', 'LinearProbeMinkUNet')
-    from .linear_probe import LinearProbeMinkUNet
-    return LinearProbeMinkUNet(**kwargs)
+HOST = ('mmdet3d.models', 'mmdet3d')
+SegDataPreprocessor = register_lazily(
+    MODELS, 'SegDataPreprocessor', f'{__name__}.data_preprocessor', HOST)
+LinearProbeMinkUNet = register_lazily(
+    MODELS, 'LinearProbeMinkUNet', f'{__name__}.linear_probe', HOST)

@@ -1,0 +1,74 @@
+"""Errors that a user can mend: bad input, bad data sets, checkpoints that do not fit.
+
+Each message says what was expected, what was found and what to do. Command lines print it in one
+line, without a traceback.
+"""
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import Iterator
+
+
+class UserError(ValueError):
+    """Base of all errors that are caused by what the user gave, not by a fault of the code."""
+
+
+# What ends a command line with one sentence. A FloatingPointError is a training that diverged.
+INPUT_ERRORS = (UserError, OSError, ImportError, FloatingPointError)
+
+
+class CalibrationInputError(UserError):
+    """An image, a scan or intrinsics cannot be calibrated."""
+
+
+class BrokenFrameError(UserError):
+    """A frame cannot be used: an unreadable file, bad values, nothing in view.
+
+    It is raised while a sample is loaded. ``CalibrationDataset`` passes it on, or replaces the
+    frame when ``skip_broken=True``.
+
+    Args:
+        frame_id: Name of the frame, e.g. ``'00/000012'``.
+        reason: File, what was expected, what was found, what to do.
+
+    Attributes:
+        frame_id (str): Name of the frame.
+        reason (str): The reason without the frame's name.
+    """
+
+    # A DataLoader rebuilds a worker's exception from its message alone, hence the default.
+    def __init__(self, frame_id: str, reason: str = '') -> None:
+        super().__init__(f'frame {frame_id}: {reason}' if reason else frame_id)
+        self.frame_id = frame_id
+        self.reason = reason
+
+
+class DataLayoutError(UserError):
+    """A data set cannot be indexed: a calibration, list or info file is not as expected.
+
+    It is raised before training starts.
+    """
+
+
+class PretrainedWeightsError(UserError):
+    """A checkpoint does not hold the weights that a model needs."""
+
+
+class BrokenCheckpointError(UserError):
+    """A checkpoint file cannot be read."""
+
+
+class CheckpointMismatchError(UserError):
+    """A checkpoint holds too few of the model's tensors."""
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Exit with one line for errors that a user can mend; others keep their traceback."""
+    try:
+        yield
+    except INPUT_ERRORS as error:
+        text = f'{type(error).__name__}: {error}'.strip()
+        # An error of a DataLoader's worker carries the worker's traceback as its message.
+        sys.exit(text.splitlines()[-1] if 'DataLoader worker' in text else text)

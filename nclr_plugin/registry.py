@@ -1,0 +1,62 @@
+"""Registration of classes whose modules import mmdet3d or spconv, without importing these yet."""
+from __future__ import annotations
+
+import importlib
+from typing import Any, Optional, Tuple
+
+from mmengine.registry import Registry
+
+from .utils.optional import optional_import
+
+
+class _LazyClass(type):
+    """Metaclass of placeholders: calls and type checks go to the class they stand for."""
+
+    def load(cls) -> type:
+        """Import the class, and register it in place of the placeholder.
+
+        Raises:
+            ImportError: A package that it needs is not installed; the message names it.
+        """
+        for module, package in cls.needs:
+            optional_import(module, package, cls.__name__)
+        loaded = getattr(importlib.import_module(cls.__module__), cls.__name__)
+        cls.registry.register_module(name=cls.__name__, module=loaded, force=True)
+        return loaded
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return cls.load()(*args, **kwargs)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, cls.load())
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return issubclass(subclass, cls.load())
+
+
+def register_lazily(registry: Registry, name: str, module: str,
+                    *needs: Tuple[str, Optional[str]]) -> type:
+    """Register a class by its name; import its module when it is first built or compared with.
+
+    Args:
+        registry: Registry to add it to, such as mmengine's ``MODELS``.
+        name: Name of the class, also in the registry.
+        module: Full name of its module.
+        needs: Modules that it imports, each with the name by which pip installs it (``None``: the
+            same). An absent one is named in the error.
+
+    Returns:
+        A placeholder: building it builds the class, ``isinstance`` and ``issubclass`` ask the class.
+
+    Example:
+        >>> from mmengine.registry import Registry
+        >>> COUNTERS = Registry('counter')
+        >>> OrderedDict = register_lazily(COUNTERS, 'OrderedDict', 'collections')
+        >>> COUNTERS.build(dict(type='OrderedDict', apples=3))
+        OrderedDict([('apples', 3)])
+    """
+    placeholder = _LazyClass(name, (), dict(
+        __module__=module, __doc__=f'``{module}.{name}``, imported when it is first used.',
+        registry=registry, needs=needs))
+    registry.register_module(name=name, module=placeholder)
+    return placeholder
