@@ -28,5 +28,6 @@ val_dataloader = dict(
         reader=dict(_delete_=True, type='KittiOdometryReader', sequences=['08'])))
 test_dataloader = val_dataloader
 
-train_cfg = dict(max_iters=8000, val_interval=8000)
+train_cfg = dict(max_iters=8000, num_samples=None, val_interval=8000)
+auto_scale_lr = dict(base_batch_size=1)
 optim_wrapper = dict(optimizer=dict(lr=7e-4))

@@ -44,5 +44,5 @@ small = dict(
     train_dataloader=dict(dataset=training_set),
     val_dataloader=dict(dataset=test_set),
     test_dataloader=dict(dataset=test_set),
-    train_cfg=dict(max_iters=4000, val_interval=4000))
+    train_cfg=dict(max_iters=4000, num_samples=None, val_interval=4000))
 del training_set, test_set, test_sets

@@ -6,7 +6,9 @@ _base_ = [
 # 28,130 key frames on two GPUs.
 iterations_per_epoch = 14065
 train_cfg = dict(
-    max_iters=100 * iterations_per_epoch, val_interval=5 * iterations_per_epoch)
+    max_iters=100 * iterations_per_epoch,
+    num_samples=200 * iterations_per_epoch,
+    val_interval=5 * iterations_per_epoch)
 param_scheduler = [
     dict(type='StepLR', by_epoch=False, step_size=5 * iterations_per_epoch, gamma=0.25),
 ]

@@ -4,4 +4,4 @@ _base_ = [
     '../_base_/schedules/adamw_cosine_30k.py', '../_base_/default_runtime.py'
 ]
 # 50 epochs of 3,712 scans in steps of 32.
-train_cfg = dict(max_iters=5800, val_interval=1000)
+train_cfg = dict(max_iters=5800, num_samples=5800 * 32, val_interval=1000)

@@ -8,5 +8,5 @@ _base_ = [
 ]
 # One GPU, steps of 8 scans; 50 epochs of 3,712 scans.
 train_dataloader = dict(batch_size=8)
-train_cfg = dict(max_iters=23200, val_interval=2000)
+train_cfg = dict(max_iters=23200, num_samples=23200 * 8, val_interval=2000)
 auto_scale_lr = dict(base_batch_size=8)

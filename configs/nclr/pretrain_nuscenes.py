@@ -9,5 +9,5 @@ _base_ = [
 ]
 model = dict(data_preprocessor=dict(voxel_size=(0.1, 0.1, 0.1)))
 # 50 epochs of 28,130 key frames in steps of 16.
-train_cfg = dict(max_iters=88000, val_interval=4000)
+train_cfg = dict(max_iters=88000, num_samples=88000 * 16, val_interval=4000)
 auto_scale_lr = dict(base_batch_size=16)

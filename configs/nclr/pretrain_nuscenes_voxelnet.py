@@ -11,5 +11,5 @@ _base_ = [
     '../_base_/schedules/adamw_cosine_30k.py', '../_base_/default_runtime.py'
 ]
 # 50 epochs of 28,130 key frames in steps of 16.
-train_cfg = dict(max_iters=88000, val_interval=4000)
+train_cfg = dict(max_iters=88000, num_samples=88000 * 16, val_interval=4000)
 auto_scale_lr = dict(base_batch_size=16)

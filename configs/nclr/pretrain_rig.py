@@ -9,3 +9,5 @@ val_dataloader = dict(
     dataset=dict(
         data_root=data_root, reader=dict(_delete_=True, type='RigReader', frame_list=None)))
 test_dataloader = val_dataloader
+# 30,000 steps, whatever the rig has; `train_cfg.max_iters` changes that.
+train_cfg = dict(num_samples=None)

@@ -14,5 +14,5 @@ _base_ = [
 ]
 # One GPU, steps of 8 scans; 50 epochs of SemanticKITTI's 19,130 training scans.
 train_dataloader = dict(batch_size=8)
-train_cfg = dict(max_iters=119500, val_interval=8000)
+train_cfg = dict(max_iters=119500, num_samples=119500 * 8, val_interval=8000)
 auto_scale_lr = dict(base_batch_size=8)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import Dict, List, Optional, Sequence
 
 import torch
@@ -77,9 +78,18 @@ def read_state_dict(checkpoint: str) -> Dict[str, Tensor]:
     Raises:
         FileNotFoundError: No such file.
         BrokenCheckpointError: torch cannot read the file.
-        PretrainedWeightsError: The file has no tensors in it.
+        PretrainedWeightsError: The file has no tensors in it, or its URL cannot be reached.
     """
-    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
+    try:
+        content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
+    except (OSError, HTTPException, ImportError) as error:
+        if '://' not in str(checkpoint):
+            raise
+        reason = f'{type(error).__name__}: {error}'.splitlines()[0]
+        raise PretrainedWeightsError(
+            f"checkpoint '{checkpoint}': expected to download it, found that it cannot be reached "
+            f'({reason}); fetch the file where there is a network and give its path, or None for '
+            'random weights') from error
     state = content
     # mmengine and Lightning; OpenPCDet; SegContrast
     for entry in ('state_dict', 'model_state', 'model'):

@@ -1,11 +1,14 @@
 """The training loop."""
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, List, Optional
 
 from mmengine.dist import get_world_size
 from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop
+
+
+IN_STEPS = 'begin', 'end', 'T_max', 'step_size'  # arguments of the host's schedulers
 
 
 @LOOPS.register_module()
@@ -20,14 +23,19 @@ class ResumableIterLoop(IterBasedTrainLoop):
         dataloader: Data loader or its config; its sampler never ends and has ``set_start``, as
             :class:`~nclr_plugin.datasets.SeededInfiniteSampler`.
         max_iters: Iterations of the whole training.
+        num_samples: Samples that the whole training is made for: those of all processes, whatever
+            their number. ``max_iters`` steps that see more or fewer are trained as asked, but the
+            log says so first, with the options for ``num_samples``. ``None``: it says nothing.
         kwargs: ``val_begin``, ``val_interval``, ``dynamic_intervals`` of the host's loop.
 
     Raises:
         TypeError: When the sampler has no ``set_start``.
     """
 
-    def __init__(self, runner: Any, dataloader: Any, max_iters: int, **kwargs: Any) -> None:
+    def __init__(self, runner: Any, dataloader: Any, max_iters: int,
+                 num_samples: Optional[int] = None, **kwargs: Any) -> None:
         super().__init__(runner, dataloader, max_iters, **kwargs)
+        self.num_samples = num_samples
         sampler = self.dataloader.batch_sampler.sampler
         if not callable(getattr(sampler, 'set_start', None)):
             raise TypeError(f'{type(self).__name__}: the sampler of train_dataloader must have '
@@ -40,6 +48,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
         Returns:
             The trained model.
         """
+        self._compare_with_num_samples()
         for stage in ('before_train', 'before_train_epoch'):
             self.runner.call_hook(stage)
         if self.iter > 0:
@@ -59,10 +68,42 @@ class ResumableIterLoop(IterBasedTrainLoop):
             return False
         return self.iter % self.val_interval == 0 or self.iter == self.max_iters
 
+    @property
+    def _step_size(self) -> int:
+        """Samples of a step, in all processes."""
+        return self.dataloader.batch_sampler.batch_size * get_world_size()
+
+    def _compare_with_num_samples(self) -> None:
+        """Warn of a training that is longer or shorter than the one it was made to be."""
+        if self.num_samples is None:
+            return
+        found = self.max_iters * self._step_size
+        right = max(1, round(self.num_samples / self._step_size))
+        if abs(self.max_iters - right) <= 0.01 * right:
+            return
+        self.runner.logger.warning(
+            f'The schedule is made for {self.num_samples:,} samples; {self.max_iters:,} steps of '
+            f'{self._step_size} (batch size {self.dataloader.batch_sampler.batch_size}, '
+            f'{get_world_size()} process(es)) see {found:,}, {found / self.num_samples:.1%} of '
+            f'them. For all: --cfg-options {" ".join(self._options_for(right))}; --auto-scale-lr '
+            'makes the learning rate proportional to the samples of a step.')
+
+    def _options_for(self, max_iters: int) -> List[str]:
+        """Options that stretch or shrink the schedule to a number of steps."""
+        def scaled(steps: int) -> int:
+            return max(1, round(steps * max_iters / self.max_iters))
+
+        options = [f'train_cfg.max_iters={max_iters}',
+                   f'train_cfg.val_interval={scaled(self.val_interval)}']
+        schedulers = self.runner.cfg.get('param_scheduler') or []
+        for index, scheduler in enumerate(schedulers if isinstance(schedulers, list) else []):
+            options += [f'param_scheduler.{index}.{key}={scaled(scheduler[key])}'
+                        for key in IN_STEPS if scheduler.get(key)]
+        return options
+
     def _skip_seen_samples(self) -> None:
-        batch_sampler = self.dataloader.batch_sampler
-        seen = self.iter * batch_sampler.batch_size * get_world_size()
-        batch_sampler.sampler.set_start(seen)
+        seen = self.iter * self._step_size
+        self.dataloader.batch_sampler.sampler.set_start(seen)
         # Workers of the iterator made at construction are already fetching the first samples.
         self.dataloader_iterator = iter(self.dataloader)
         self.runner.logger.info(f'Resuming after {self.iter} iterations, {seen} samples.')

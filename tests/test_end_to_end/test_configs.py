@@ -101,3 +101,20 @@ def test_configs_that_the_readme_names_for_openmim_exist():
     text = (ROOT / 'README.md').read_text()
     named = re.findall(r'mim train nclr_plugin (\S+)', text)
     assert named and set(named) <= {path.name for path in CONFIGS}
+
+
+def test_schedules_of_a_paper_say_how_many_samples_they_are_made_for():
+    found = {}
+    for path in CONFIGS:
+        config = Config.fromfile(str(path), import_custom_modules=False)
+        if config.train_cfg.get('num_samples') is not None:
+            found[path.stem] = config.train_cfg.num_samples
+            assert config.train_cfg.num_samples == (
+                config.train_cfg.max_iters * config.auto_scale_lr.base_batch_size), path
+    assert not [name for name in found if re.search('demo|small|rig', name)]
+    # 50 epochs of 19,130, 28,130 and 3,712 scans; 100 of KITTI 00-08 with two cameras.
+    epochs = {name: found[name] / scans for name, scans in dict(
+        pretrain_skitti=19130, pretrain_skitti_voxelnet=19130, pretrain_nuscenes=28130,
+        pretrain_kitti=3712, pretrain_kitti_voxelnet=3712, crossi2p_kitti=40818).items()}
+    assert {name: round(number) for name, number in epochs.items()} == {
+        **dict.fromkeys(epochs, 50), 'crossi2p_kitti': 100}

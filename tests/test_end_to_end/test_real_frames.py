@@ -15,7 +15,7 @@ def every_part(options, parts=('train', 'val', 'test')):
 def check(run, demo_config, in_process, quick_pictures, curves, log, tmp_path):
     """Function: config, options, views to be evaluated -> runs and checks."""
 
-    def run_both(config, options, views):
+    def run_both(config, options, views, added=('loss_direction', )):
         config = demo_config.with_name(f'{config}.py')
         options = {'train_dataloader.batch_size': 1, 'train_cfg.max_iters': ITERATIONS,
                    'train_cfg.val_interval': 100, 'train_cfg.val_begin': 100,
@@ -25,8 +25,7 @@ def check(run, demo_config, in_process, quick_pictures, curves, log, tmp_path):
         assert len(curve) == ITERATIONS
         for losses in curve.values():
             assert set(losses) == {'loss', 'loss_point', 'loss_pixel', 'loss_overlap',
-                                   'loss_direction',
-                                   'loss_pose'}
+                                   'loss_pose', *added}
             assert all(math.isfinite(value) for value in losses.values())
             assert losses['loss_point'] > 0 and losses['loss_pixel'] > 0
         assert 'No broken frame' in log(tmp_path / 'train')
@@ -43,6 +42,12 @@ def test_kitti_odometry(check, shared_data):
     check('pretrain_skitti', every_part({
         'dataset.data_root': shared_data / 'kitti_odometry', f'{READER}.sequences': '[90]',
         'dataset.indices': 2}), views=2)
+
+
+def test_the_paper_as_printed(check, shared_data):
+    check('pretrain_semantickitti_literal', every_part({
+        'dataset.data_root': shared_data / 'kitti_odometry', f'{READER}.sequences': '[90]',
+        'dataset.indices': 2}), views=2, added=())
 
 
 def test_kitti_object(check, shared_data):

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 
@@ -68,3 +70,40 @@ def test_sampler_that_cannot_be_entered_is_refused_before_training(toy, tmp_path
         'train_dataloader.sampler': dict(type='InfiniteSampler', _delete_=True)})
     with pytest.raises(TypeError, match='InfiniteSampler has not; use .*SeededInfiniteSampler'):
         runner.train()
+
+
+def warned(toy, work_dir, **overrides):
+    """Iterations trained, and what the log said of the schedule's length."""
+    record = toy.RecordHook()
+    toy.build_runner(work_dir, [record], **{
+        'train_cfg': dict(type='ResumableIterLoop', max_iters=10, num_samples=40, val_interval=5),
+        'param_scheduler': [dict(type='StepLR', by_epoch=False, step_size=5)],
+        'train_dataloader.batch_size': 4, **overrides}).train()
+    log = next(work_dir.glob('*/*.log')).read_text()
+    return len(record.losses), re.findall('The schedule is made for .*', log)
+
+
+def test_a_schedule_of_the_right_number_of_samples_is_not_spoken_of(toy, tmp_path):
+    assert warned(toy, tmp_path / 'made_for_it') == (10, [])
+    assert warned(toy, tmp_path / 'longer', **{
+        'train_dataloader.batch_size': 2, 'train_cfg.max_iters': 20}) == (20, [])
+    assert warned(toy, tmp_path / 'anything', **{
+        'train_dataloader.batch_size': 2, 'train_cfg.num_samples': None}) == (10, [])
+
+
+@pytest.mark.parametrize('batch_size, share, right', [(2, '50.0%', 20), (10, '250.0%', 4)])
+def test_other_steps_than_the_schedule_is_made_for_are_named_with_the_options_that_mend_it(
+        toy, tmp_path, batch_size, share, right):
+    steps, (message, ) = warned(
+        toy, tmp_path / f'as_it_is_{batch_size}', **{'train_dataloader.batch_size': batch_size})
+    assert steps == 10  # what was asked for is done
+    assert f'made for 40 samples; 10 steps of {batch_size}' in message and share in message
+    options = re.search(r'--cfg-options (.*);', message)[1].split()
+    options = {key: int(value) for key, value in (option.split('=') for option in options)}
+    assert options == {'train_cfg.max_iters': right, 'train_cfg.val_interval': right // 2,
+                       'param_scheduler.0.step_size': right // 2}
+    config = toy.toy_config(tmp_path, param_scheduler=[dict(step_size=5)])
+    config.merge_from_dict(options)
+    assert config.param_scheduler[0].step_size == right // 2
+    assert warned(toy, tmp_path / f'mended_{batch_size}', **{
+        'train_dataloader.batch_size': batch_size, 'train_cfg.max_iters': right}) == (right, [])

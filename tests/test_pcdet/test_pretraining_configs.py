@@ -19,7 +19,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'pcdet'
 WORLDS = dict(
     kitti=('kitti', 10, 11, 1, (160, 512)),
     skitti=('semantickitti', 10, 1, 1, (160, 512)),
-    nuscenes=('nuscenes', 10, 1, 6, (224, 416)))
+    nuscenes=('nuscenes', 10, 1, 6, (160, 320)))
 
 
 class DatasetTemplate(torch.utils.data.Dataset):

@@ -11,7 +11,13 @@ model = dict(
         decoder_channels=(256, 128, 96, 96),
         decoder_blocks=(2, 2, 2, 2)),
     image_branch=dict(
-        type='ResNetFPN', depth=50, out_channels=128, weights='torchvision://resnet50'),
+        type='ResNetFPN',
+        depth=50,
+        out_channels=128,
+        # Learned without labels (DINO), as in the published code; the README of configs/nclr says
+        # what else to give, and what to do without a network.
+        weights='https://dl.fbaipublicfiles.com/dino/dino_resnet50_pretrain/'
+        'dino_resnet50_pretrain.pth'),
     fusion=dict(type='CrossModalFusion', embed_dims=128, num_heads=4, num_layers=2),
     overlap_head=dict(type='OverlapHead'),
     direction_head=dict(type='DirectionHead'),

@@ -4,7 +4,7 @@
 iterations_per_epoch = 20409
 train_cfg = dict(
     type='ResumableIterLoop', max_iters=100 * iterations_per_epoch,
-    val_interval=5 * iterations_per_epoch)
+    num_samples=200 * iterations_per_epoch, val_interval=5 * iterations_per_epoch)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 

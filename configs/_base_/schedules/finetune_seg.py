@@ -1,5 +1,5 @@
 # Fine-tuning on a label fraction: NCLR_FRACTION in percent; the fewer labels, the more epochs
-# (paper, section 4.3, and published code).
+# (paper, section 4.2, and published code).
 fraction = float('{{$NCLR_FRACTION:100}}')
 if not 0 < fraction <= 100:
     raise ValueError(f'NCLR_FRACTION: expected a percentage above 0 and up to 100, got {fraction}')

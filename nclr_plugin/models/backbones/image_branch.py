@@ -1,10 +1,8 @@
 """The image branch: a host ResNet and a feature pyramid down to stride 4 (paper, section 4.2)."""
 from __future__ import annotations
 
-import logging
 import os.path as osp
 from typing import List, Optional, Sequence
-from urllib.error import URLError
 
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
@@ -23,18 +21,17 @@ class ResNetFPN(BaseModule):
         base_channels: Width of the first stage (64 in a standard ResNet).
         out_indices: Stages handed to the pyramid; the last is the one that is fused.
         out_channels: Channels of the stride-4 map.
-        weights: Weights of the encoder: a file, or a name that mmengine's loader knows
+        weights: Weights of the encoder: a file, a URL, or a name that mmengine's loader knows
             (``torchvision://resnet50``, ``open-mmlab://...``), of this network or with it as a
-            part; stages and a classifier beyond it are not used. ``None``: random. A name that
-            cannot be reached (no network, no torchvision) leaves random weights, which the log
-            says.
+            part; stages and a classifier beyond it are not used. ``None``: random.
         frozen: The encoder is not trained and its BatchNorm uses its stored statistics.
         norm_cfg: Normalisation of the encoder, BatchNorm by default; GroupNorm suits steps of one
             image.
 
     Raises:
         FileNotFoundError: ``weights`` is a path that does not exist.
-        PretrainedWeightsError: ``weights`` lacks tensors of the encoder, or has others.
+        PretrainedWeightsError: ``weights`` lacks tensors of the encoder, has others, or cannot be
+            reached (no network, no torchvision).
     """
 
     stride = 4
@@ -91,12 +88,7 @@ class ResNetFPN(BaseModule):
             raise FileNotFoundError(
                 f'Image encoder weights "{self.weights}" not found. Give a file, a name such as '
                 '"torchvision://resnet50", or None for random weights.')
-        try:
-            report = load_pretrained(self.encoder, self.weights, min_match=0.5)
-        except (URLError, ConnectionError, TimeoutError, ImportError) as error:
-            print_log(f'Image encoder: RANDOM weights, {self.weights} cannot be reached ({error}).',
-                      'current', level=logging.WARNING)
-            return
+        report = load_pretrained(self.encoder, self.weights, min_match=0.5)
         # BatchNorm's counters, which older files lack, have no effect.
         counters = [name for name in report.missing if name.endswith('num_batches_tracked')]
         if len(counters) < len(report.missing) or report.mismatched:

@@ -37,7 +37,7 @@ class MatchingHead(BaseModule):
         hidden_channels: Width of the perceptrons that join features and positions.
         position_channels: Channels of the sinusoidal codes of a point's and a pixel's position:
             the fine-grained, point-wise part of a point's feature (section 3.2), and what tells
-            equal-looking cells of a map apart.
+            equal-looking cells of a map apart. 0: decoded features alone.
         alignment: Learn :math:`W_f` (``False``: cosine similarity, as in the paper's baseline).
         temperature: :math:`\tau` of Eq. 2.
         match: ``'soft'`` (Eq. 4-5) or ``'hard'`` (the most similar pixel).

@@ -1,8 +1,10 @@
 """Shapes, freezing and weight sources of the image branch."""
-import logging
+from http.client import IncompleteRead
+from urllib.error import URLError
 
 import pytest
 import torch
+from mmengine.runner import CheckpointLoader
 
 pytest.importorskip('mmdet')
 from nclr_plugin.models.backbones import ResNetFPN  # noqa: E402
@@ -78,15 +80,48 @@ def test_missing_file_is_named():
         _small(weights='nowhere.pth').init_weights()
 
 
-def test_unreachable_name_leaves_random_weights_and_says_so(monkeypatch, caplog):
-    from urllib.error import URLError
-    from nclr_plugin.models.backbones import image_branch
+@pytest.mark.parametrize('error', [URLError('no network'), TimeoutError('timed out'),
+                                   ConnectionResetError(104, 'reset'), IncompleteRead(b''),
+                                   ImportError('no torchvision')],
+                         ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize('name', ['torchvision://resnet18', 'https://example.org/resnet18.pth'])
+def test_weights_that_cannot_be_reached_stop_training_with_the_ways_out(monkeypatch, name, error):
+    from nclr_plugin.checkpoints import PretrainedWeightsError
 
     def unreachable(*args, **kwargs):
-        raise URLError('no network')
+        raise error
 
-    said = []
-    monkeypatch.setattr(image_branch, 'load_pretrained', unreachable)
-    monkeypatch.setattr(image_branch, 'print_log', lambda text, *a, **k: said.append((text, k)))
-    _small(weights='torchvision://resnet18').init_weights()
-    assert 'RANDOM' in said[-1][0] and said[-1][1]['level'] == logging.WARNING
+    monkeypatch.setattr(CheckpointLoader, 'load_checkpoint', unreachable)
+    branch = _small(weights=name)
+    with pytest.raises(PretrainedWeightsError) as caught:
+        branch.init_weights()
+    message = str(caught.value)
+    assert name in message and type(error).__name__ in message and len(message.splitlines()) == 1
+    assert 'give its path, or None for random weights' in message
+
+
+def test_random_weights_are_for_those_who_ask_for_them(monkeypatch):
+    def unreachable(*args, **kwargs):
+        raise AssertionError('nothing is to be loaded')
+
+    monkeypatch.setattr(CheckpointLoader, 'load_checkpoint', unreachable)
+    _small(weights=None).init_weights()
+
+
+def test_a_self_supervised_resnet_50_under_torchvisions_names_arrives_whole(tmp_path):
+    """DINO's file: the state dict of torchvision's network, its classifier taken away."""
+    torchvision = pytest.importorskip('torchvision')
+    torch.manual_seed(1)
+    donor = torchvision.models.resnet50(weights=None)
+    donor.fc = torch.nn.Identity()
+    torch.save(donor.state_dict(), tmp_path / 'dino_resnet50_pretrain.pth')
+    branch = ResNetFPN(depth=50, weights=str(tmp_path / 'dino_resnet50_pretrain.pth'))
+    branch.init_weights()
+    imgs = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        branch.eval(), donor.eval()
+        expected = donor.layer1(donor.maxpool(donor.relu(donor.bn1(donor.conv1(imgs)))))
+        for stage, found in enumerate(branch.encode(imgs), 1):
+            if stage > 1:
+                expected = getattr(donor, f'layer{stage}')(expected)
+            torch.testing.assert_close(found, expected)

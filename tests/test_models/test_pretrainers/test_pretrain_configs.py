@@ -1,5 +1,6 @@
 """The pretraining configs of every point backbone: sizes, and a step of small ones."""
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_few_real_frames_are_evaluated_on_those_left_out_or_on_those_trained_on(
         Config.fromfile(path)
 
 
-def step(config, batch):
+def step(config, batch, added=('loss_direction', )):
     torch.manual_seed(0)
     model = MODELS.build(config.model)
     model.init_weights()
@@ -89,8 +90,7 @@ def step(config, batch):
     before = copy.deepcopy(model.state_dict())
     losses = model(**model.data_preprocessor(batch, True), mode='loss')
     sum(losses.values()).backward()
-    assert set(losses) == {
-        'loss_point', 'loss_pixel', 'loss_overlap', 'loss_direction', 'loss_pose'}
+    assert set(losses) == {'loss_point', 'loss_pixel', 'loss_overlap', 'loss_pose', *added}
     assert all(value.isfinite() for value in losses.values())
     return model, before
 
@@ -116,3 +116,35 @@ def test_a_frozen_image_encoder_is_left_alone_and_nothing_else(backbone, batch):
         assert (parameter.grad is None) == frozen, name
     for name, value in model.image_branch.encoder.state_dict().items():
         assert torch.equal(value, before[f'image_branch.encoder.{name}']), name
+
+
+def test_a_step_of_the_paper_as_printed_has_its_three_losses_and_trains_every_parameter(batch):
+    config = load('semantickitti', 'literal')
+    config.merge_from_dict(SMALL)
+    model, _ = step(config, batch, added=())
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+    # Points and pixels are compared by what was decoded, and by nothing else.
+    head = model.matching_head
+    assert head.point_proj[0].in_features == model.point_backbone.out_channels
+    assert head.pixel_proj[0].in_features == model.image_branch.out_channels
+    moved = head.embed_points(torch.ones(2, 8), torch.tensor([[1., 2, 3], [-40, 5, 0]]))
+    assert torch.equal(moved[0], moved[1])
+    assert model.overlap_head.thresholds.tolist() == [0.5, 0.5]
+
+
+def test_the_paper_as_printed_differs_from_the_default_by_what_the_readme_says():
+    from nclr_plugin.experiments.plan import differences, flatten
+    default, literal = (
+        flatten(Config.fromfile(str(CONFIGS / f'{name}.py'), import_custom_modules=False).to_dict())
+        for name in ('pretrain_skitti', 'pretrain_semantickitti_literal'))
+    table = (CONFIGS / 'README.md').read_text().split('## Differences of the default')[1]
+    table = table.split('\n## ')[0]
+    switches = {key for key in differences(default, literal) if not re.search('pipeline', key)}
+    assert len(switches) >= 8
+    assert [key for key in switches if f'{key}' not in table] == []
+    steps = Config.fromfile(str(CONFIGS / 'pretrain_semantickitti_literal.py'),
+                            import_custom_modules=False).train_dataloader.dataset.pipeline
+    assert [part.type for part in steps] == [
+        'LoadScan', 'LoadImages', 'RangeCrop', 'RandomPlacement', 'ResizeImages',
+        'PackCalibrationInputs']

@@ -1,0 +1,20 @@
+"""NCLR as printed: SemanticKITTI, MinkUNet-34, and no part, limit or augmentation added to the paper's.
+
+No direction head, no position codes where points and pixels are compared, all bottleneck voxels as
+keypoints, Eq. 5 without a temperature, fixed overlap thresholds, pixel labels of Eq. 3 without
+dilation, Eq. 7 of every pose, all voxels, no flips and colours, no clipping, a cosine to 0. What
+remains of the default, because the paper does not say it, is in the README beside this file.
+"""
+_base_ = ['./pretrain_skitti.py']
+model = dict(
+    data_preprocessor=dict(max_voxels=None),
+    fusion=dict(num_keypoints=1000000),
+    matching_head=dict(position_channels=0, match_temperature=1.),
+    overlap_head=dict(thresholds=(0.5, 0.5)),
+    direction_head=None,
+    pose_head=dict(max_reprojection_error=1e9),
+    overlap_dilation=0)
+
+train_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
+optim_wrapper = dict(clip_grad=None)
+param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, eta_min=0)]
