@@ -13,6 +13,8 @@ from nclr_plugin.datasets.segmentation.infos import LAYOUTS  # noqa: E402
 from nclr_plugin.datasets.segmentation.label_infos import (FRACTIONS, NUSCENES,  # noqa: E402
                                                            create_infos,
                                                            create_nuscenes_fractions)
+from nclr_plugin.datasets.segmentation.nuscenes_ablation import (  # noqa: E402
+    create_nuscenes_ablation)
 
 
 def main(argv=None):
@@ -34,9 +36,16 @@ def main(argv=None):
                         help='training sequences (default: the official ones; not for nuScenes)')
     parser.add_argument('--val', nargs='+', metavar='SEQUENCE',
                         help='validation sequences (default: the official ones; not for nuScenes)')
+    parser.add_argument('--ablation', action='store_true',
+                        help="nuScenes: write the published division of the training set into 600 "
+                        'and 100 scenes, and the fractions (default: 1) of the 600')
     args = parser.parse_args(argv)
+    if args.ablation and (args.dataset != NUSCENES or args.split):
+        parser.error('--ablation is a division of nuscenes, without --split')
     try:
-        if args.dataset == NUSCENES:
+        if args.ablation:
+            create_nuscenes_ablation(args.root, args.fractions or (1, ))
+        elif args.dataset == NUSCENES:
             create_nuscenes_fractions(args.root, args.fractions, args.split)
         else:
             create_infos(args.dataset, args.root, args.fractions, args.seed, args.split,

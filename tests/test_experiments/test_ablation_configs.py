@@ -27,6 +27,8 @@ NEIGHBOURS = [
     ('table8_cosine_hard', 'table8_learned_hard', {HEAD + 'alignment'}),
     ('table8_cosine_soft', 'table8_learned_soft', {HEAD + 'alignment'}),
 ]
+NEIGHBOURS += [(f'nuscenes_{first}', f'nuscenes_{second}', switch)
+               for first, second, switch in NEIGHBOURS if first.startswith('table6')]
 
 
 @pytest.mark.parametrize('first, second, switch', NEIGHBOURS)
@@ -67,3 +69,26 @@ def test_model_is_built_with_its_switches(path):
     assert model.matching_head.match_mode == head.get('match', 'soft')
     assert (model.overlap_head is None) == (config.model.overlap_head is None)
     assert model.loss_weights['pose'] == config.model.loss_weights.pose
+
+
+def test_table_6_on_nuscenes_pretrains_on_600_scenes_and_tunes_on_the_others():
+    for path in FOLDER.glob('nuscenes_*.py'):
+        config = Config.fromfile(str(path), import_custom_modules=False)
+        files = [config[f'{part}_dataloader'].dataset.reader.info_file
+                 for part in ('train', 'val', 'test')]
+        assert files == ['nuscenes_infos_ablation_train.pkl', 'nuscenes_infos_ablation_val.pkl',
+                         'nuscenes_infos_val.pkl']
+    full = Config.fromfile(str(ROOT / 'configs' / 'nclr' / 'pretrain_nuscenes_600.py'),
+                           import_custom_modules=False)
+    assert load('nuscenes_table6_4_full') == flatten(full.to_dict())
+
+
+@pytest.mark.parametrize('fraction, infos', [(None, '_1'), ('10', '_10'), ('100', '')])
+def test_its_fine_tuning_takes_100_epochs_whatever_the_fraction(fraction, infos, monkeypatch):
+    if fraction:
+        monkeypatch.setenv('NCLR_FRACTION', fraction)
+    config = Config.fromfile(str(ROOT / 'configs' / 'semseg' / 'minkunet34_nuscenes_ablation.py'),
+                             import_custom_modules=False)
+    assert config.train_cfg.max_epochs == 100
+    assert [config[f'{part}_dataloader'].dataset.ann_file for part in ('train', 'val', 'test')] == [
+        f'nuscenes_infos_ablation_train{infos}.pkl', *['nuscenes_infos_ablation_val.pkl'] * 2]

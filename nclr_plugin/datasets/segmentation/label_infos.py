@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from ..errors import DataLayoutError
 from ..readers.pairing import require_file
@@ -74,12 +74,7 @@ def create_nuscenes_fractions(root: str, fractions: Optional[Sequence[float]] = 
         FileNotFoundError: If the infos, a table or the split is missing.
         DataLayoutError: If a fraction selects no scene.
     """
-    infos = read_infos(os.path.join(root, 'nuscenes_infos_train.pkl'))
-    tables = os.path.join(root, infos['metainfo'].get('version', 'v1.0-trainval'))
-    names = {row['token']: row['name'] for row in _table(tables, 'scene')}
-    scene_of = {row['token']: names[row['scene_token']] for row in _table(tables, 'sample')}
-    training = {scene_of[info['token']] for info in infos['data_list']}
-    scenes = [name for name in names.values() if name in training]
+    infos, scene_of, scenes = read_nuscenes_scenes(root)
     if split_file:
         split = LabelSplit.load(split_file, NUSCENES)
     else:
@@ -87,6 +82,28 @@ def create_nuscenes_fractions(root: str, fractions: Optional[Sequence[float]] = 
                         lambda percent: select_scenes(scenes, percent))
     _write_fractions(NUSCENES, root, split, fractions, infos['data_list'], infos['metainfo'],
                      lambda info: scene_of[info['token']])
+
+
+def read_nuscenes_scenes(root: str) -> Tuple[dict, Dict[str, str], List[str]]:
+    """Read mmdet3d's training infos of nuScenes and find the scene of each frame.
+
+    Args:
+        root: Folder of the tables and of ``nuscenes_infos_train.pkl``.
+
+    Returns:
+        tuple: the infos, the scene's name by the frame's token, and the names of the scenes of the
+        infos, in the order of the scene table.
+
+    Raises:
+        FileNotFoundError: If the infos or a table is missing.
+        DataLayoutError: If the infos are of another layout.
+    """
+    infos = read_infos(os.path.join(root, 'nuscenes_infos_train.pkl'))
+    tables = os.path.join(root, infos['metainfo'].get('version', 'v1.0-trainval'))
+    names = {row['token']: row['name'] for row in _table(tables, 'scene')}
+    scene_of = {row['token']: names[row['scene_token']] for row in _table(tables, 'sample')}
+    training = {scene_of[info['token']] for info in infos['data_list']}
+    return infos, scene_of, [name for name in names.values() if name in training]
 
 
 def _table(folder: str, name: str) -> List[dict]:

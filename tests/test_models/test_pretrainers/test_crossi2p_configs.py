@@ -64,20 +64,33 @@ def test_protocol_of_kitti():
     assert tuple(steps['CropImages'].size) == (512, 160) and not steps['CropImages'].get('random')
 
 
-@pytest.mark.parametrize('name, pair', [('kitti', ('crossi2p_kitti', 'nclr_kitti')),
-                                        ('demo', ('crossi2p_demo', 'nclr_demo'))])
-def test_methods_are_tested_with_the_same_placements(name, pair):
+@pytest.mark.parametrize('name', ['kitti', 'demo', 'nuscenes'])
+def test_methods_are_tested_with_the_same_placements(name):
+    pair = f'crossi2p_{name}', f'nclr_{name}'
     steps = [{step.type: step for step in load(one).test_dataloader.dataset.pipeline}
              for one in pair]
     assert steps[0]['RandomPlacement'] == steps[1]['RandomPlacement']
     # Nothing random comes before the placement, so that its numbers are the same.
     for one in pair:
         order = [step.type for step in load(one).test_dataloader.dataset.pipeline]
-        assert order.index('RandomPlacement') == 3 and 'PointNoise' in order
+        assert order.index('RandomPlacement') == 3 + ('AccumulateSweeps' in order)
+        assert 'PointNoise' in order
+
+
+def test_nuscenes_differs_from_kitti_by_its_data_and_the_length_of_an_epoch():
+    for name in ('crossi2p', 'nclr', 'corri2p_recipe'):
+        kitti, nuscenes = (load(f'{name}_{data}') for data in ('kitti', 'nuscenes'))
+        assert kitti.model.to_dict() == nuscenes.model.to_dict()
+        assert nuscenes.train_cfg.num_samples == 100 * 28130
+        assert nuscenes.train_cfg.max_iters == 20 * nuscenes.param_scheduler[0].step_size
+        sizes = {tuple(step.size) for part in ('train', 'test')
+                 for step in nuscenes[f'{part}_dataloader'].dataset.pipeline
+                 if step.type == 'CropImages'}
+        assert sizes == {(512, 160)}  # the paper's
 
 
 def test_recipe_of_corri2p():
-    for name in ('corri2p_recipe_demo', 'corri2p_recipe_kitti'):
+    for name in ('corri2p_recipe_demo', 'corri2p_recipe_kitti', 'corri2p_recipe_nuscenes'):
         model = load(name).model
         assert model.type == 'NCLR' and model.loss_weights.pose == 0
         assert model.matching_head.match == 'hard' and not model.matching_head.alignment

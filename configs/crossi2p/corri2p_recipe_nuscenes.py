@@ -1,0 +1,6 @@
+"""The CorrI2P recipe from NCLR's parts: overlap, cosine, hard match, RANSAC with EPnP."""
+_base_ = ['./nclr_nuscenes.py']
+model = dict(
+    matching_head=dict(alignment=False, match='hard'),
+    pose_head=dict(solver='ransac_epnp', threshold=4., iterations=500),
+    loss_weights=dict(pose=0.))

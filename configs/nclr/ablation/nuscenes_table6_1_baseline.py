@@ -1,0 +1,10 @@
+"""Baseline: contrastive loss on cosine similarities, nuScenes
+
+Row 1 of the paper's Table 6, pretrained on 600 scenes; what follows is in the README of
+configs/semseg.
+"""
+_base_ = ['../pretrain_nuscenes_600.py']
+model = dict(
+    matching_head=dict(alignment=False),
+    overlap_head=None,
+    loss_weights=dict(pose=0.))

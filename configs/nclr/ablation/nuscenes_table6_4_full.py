@@ -1,0 +1,6 @@
+"""+ end-to-end pose estimation (NCLR), nuScenes
+
+Row 4 of the paper's Table 6, pretrained on 600 scenes; what follows is in the README of
+configs/semseg.
+"""
+_base_ = ['../pretrain_nuscenes_600.py']
