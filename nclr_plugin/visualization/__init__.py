@@ -3,7 +3,7 @@
 ``PICTURES`` are functions of an image (H, W, 3) uint8 RGB, its scan (N, 3+), the data sample and
 the number of the view. They return an RGB picture, or None where the network has nothing to show.
 """
-from .curves import plot_recall, plot_roc
+from .curves import plot_error_histograms, plot_recall, plot_roc
 from .feature_map import draw_features
 from .feature_plot import plot_features
 from .match_map import draw_matches
@@ -22,4 +22,4 @@ PICTURES = dict(
 
 __all__ = ['PICTURES', 'compare_poses', 'compare_sample', 'draw_features', 'draw_matches',
            'draw_overlap', 'draw_pixel_similarity', 'draw_point_similarity', 'plot_features',
-           'plot_recall', 'plot_roc']
+           'plot_error_histograms', 'plot_recall', 'plot_roc']

@@ -41,6 +41,42 @@ def plot_recall(curves: Dict[str, Dict[str, Any]]) -> np.ndarray:
     return render(figure)
 
 
+def plot_error_histograms(errors: Dict[str, Any], degrees: float, metres: float,
+                          bins: int = 20) -> np.ndarray:
+    """Share of views by their rotation and by their translation error (CrossI2P, Fig. 4).
+
+    Args:
+        errors: By the name of the method: its views' errors ``rre`` (N,), degrees, and ``rte``
+            (N,), metres, as attributes; infinite where there is no pose.
+        degrees, metres: End of the axes. The last bar has what is beyond, views without a pose
+            included.
+        bins: Number of bars below the end of the axis.
+
+    Returns:
+        RGB picture, uint8.
+    """
+    figure, axes = new_figure(1440, 600, 2)
+    for axis, kind, end, unit in zip(axes, ('rre', 'rte'), (degrees, metres), ('deg', 'm')):
+        edges = np.linspace(0, end, bins + 1)
+        width = edges[1] / (len(errors) + 0.5)
+        for place, (name, found) in enumerate(errors.items()):
+            # searchsorted, because a last bin without an end cannot be drawn by hist.
+            index = np.searchsorted(edges, getattr(found, kind), side='right') - 1
+            share = np.bincount(index, minlength=bins + 1) / len(index)
+            axis.bar(edges + (place + 0.5) * width, 100 * share, width, label=name)
+        axis.axvline(end, color='0.6', linewidth=1)
+        axis.set_xlabel(f'{kind.upper()} [{unit}]; last bar: {end:g} and more, or no pose',
+                        fontsize=14)
+        axis.set_ylabel('views [%]', fontsize=14)
+        axis.set_xlim(0, end + edges[1])
+        axis.tick_params(labelsize=12)
+        axis.grid(axis='y', alpha=0.3)
+        axis.set_axisbelow(True)
+    axes[0].legend(fontsize=13)
+    figure.suptitle('Errors of the views', fontsize=16)
+    return render(figure)
+
+
 def plot_roc(roc: Dict[str, Any]) -> np.ndarray:
     """Share of true pairs that pass over that of wrong ones, a curve for each score.
 

@@ -1,0 +1,97 @@
+"""Table 2 from the text that hosts log."""
+import pytest
+
+from nclr_plugin.experiments.detection_ap import average, precision_table, read_precisions
+
+CLASSES = 'Car', 'Pedestrian', 'Cyclist'
+# SECOND from scratch, the first row of the paper's Table 2.
+SCRATCH = dict(Car=(90.20, 81.50, 78.61), Pedestrian=(53.89, 48.82, 44.56),
+               Cyclist=(82.59, 65.72, 62.99))
+OVERLAPS = dict(Car=('0.70, 0.70, 0.70', '0.70, 0.50, 0.50'),
+                Pedestrian=('0.50, 0.50, 0.50', '0.50, 0.25, 0.25'),
+                Cyclist=('0.50, 0.50, 0.50', '0.50, 0.25, 0.25'))
+
+
+def block(header, lines, kinds, suffix):
+    return '\n'.join([f'{header}:', *(
+        f'{kind} AP{suffix}:' + ', '.join(f'{value:.4f}' for value in values)
+        for kind, values in zip(kinds, lines)), ''])
+
+
+def log_of(host, precisions, classes=CLASSES):
+    """An evaluation as the host prints it, with other figures at 11 points and looser overlaps."""
+    text = '2026-01-01 00:00:00,000   INFO  Car_3d/easy_R40: 12.3456\n'
+    other = (99., 98., 97.)
+    for name in classes:
+        for strict, overlap in zip((True, False), OVERLAPS[name]):
+            values = precisions[name] if strict else other
+            for points, shown in ((11, other), (40, values)):
+                if host == 'openpcdet':
+                    header = f'{name} AP{"_R40" if points == 40 else ""}@{overlap}'
+                    suffix, kinds = '', ('bbox', 'bev ', '3d  ')
+                else:
+                    header, suffix = f'{name} AP{points}@{overlap}', str(points)
+                    kinds = ('bbox', 'bev ', '3d  ')
+                text += block(header, (other, other, shown), kinds, suffix)
+                text += f'aos  AP{suffix}:95.00, 94.00, 93.00\n'
+    return text
+
+
+@pytest.fixture(params=['openpcdet', 'mmdet3d'])
+def host(request):
+    return request.param
+
+
+def test_the_nine_and_their_mean_are_those_of_the_paper(tmp_path, host):
+    (tmp_path / 'log.txt').write_text(log_of(host, SCRATCH))
+    found = read_precisions(tmp_path / 'log.txt')
+    assert [found[name, level] for name in CLASSES
+            for level in ('easy', 'moderate', 'hard')] == [
+        value for name in CLASSES for value in SCRATCH[name]]
+    assert f'{average(found):.2f}' == '67.65'  # the paper's last column
+
+
+def test_the_last_evaluation_of_a_log_counts(tmp_path, host):
+    earlier = {name: (1., 2., 3.) for name in CLASSES}
+    (tmp_path / 'log.txt').write_text(log_of(host, earlier) + log_of(host, SCRATCH))
+    assert read_precisions(tmp_path / 'log.txt')['Car', 'hard'] == 78.61
+
+
+def test_a_class_without_its_3d_figures_does_not_get_those_of_the_next(tmp_path, host):
+    cut = log_of(host, SCRATCH, ['Car', 'Pedestrian'])
+    text = cut + log_of(host, SCRATCH, ['Cyclist']).replace('3d  ', '3x  ') + log_of(
+        host, SCRATCH, ['Car'])
+    (tmp_path / 'log.txt').write_text(text)
+    with pytest.raises(ValueError, match=r"found none of \['Cyclist'\]"):
+        read_precisions(tmp_path / 'log.txt')
+
+
+def test_the_best_of_the_repeats_is_the_one_of_largest_mean(tmp_path, load_tool, capsys):
+    words = []
+    for number, gain in enumerate((0., 3., 1.)):
+        log = tmp_path / f'{number}.log'
+        log.write_text(log_of('openpcdet', {
+            name: tuple(value + gain for value in values) for name, values in SCRATCH.items()}))
+        words.append(f'nclr={log}')
+    load_tool('detection_table').main([words[0].replace('nclr', 'scratch'), *words])
+    header, _, scratch, nclr = capsys.readouterr().out.splitlines()
+    cells = [[cell.strip() for cell in line.split('|')[1:-1]] for line in (header, scratch, nclr)]
+    assert cells[0][1:11] == [f'{name} {level}' for name in CLASSES for level in (
+        'easy', 'moderate', 'hard')] + ['Avg']
+    assert cells[1][10:] == ['67.65', '67.65 +- 0.00 (1)']
+    assert cells[2][1] == '93.20' and cells[2][10:] == ['70.65', '68.99 +- 1.25 (3)']
+
+
+def test_one_run_of_each_method_needs_no_column_of_repeats():
+    only = {(name, level): 50. for name in CLASSES for level in ('easy', 'moderate', 'hard')}
+    assert 'repeats' not in precision_table(dict(a=[only], b=[only]))
+
+
+def test_a_log_without_an_evaluation_is_named(tmp_path, load_tool):
+    (tmp_path / 'train.log').write_text('loss: 1.0\n')
+    with pytest.raises(SystemExit) as error:
+        load_tool('detection_table').main([f'nclr={tmp_path / "train.log"}'])
+    assert 'train.log' in error.value.code and 'Pedestrian' in error.value.code
+    with pytest.raises(SystemExit) as error:
+        load_tool('detection_table').main(['nclr=nowhere.log'])
+    assert 'nowhere.log' in error.value.code

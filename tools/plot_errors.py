@@ -1,0 +1,56 @@
+"""Errors of several methods in one picture: recall over thresholds, or histograms.
+
+    python tools/plot_errors.py NCLR=views.csv CrossI2P=other.csv --recall recall.png
+"""
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from nclr_plugin.engine.hooks.picture_hook import write_png  # noqa: E402
+from nclr_plugin.experiments.view_errors import (ROTATIONS, describe, read_errors,  # noqa: E402
+                                                 recall_curves)
+from nclr_plugin.visualization import plot_error_histograms, plot_recall  # noqa: E402
+
+
+def main(argv=None):
+    """Parse the command line and draw."""
+    parser = argparse.ArgumentParser(
+        description='Draw rotation and translation errors of several methods. A table of views is '
+        'written by tools/test.py ... --cfg-options test_evaluator.0.out_file=views.csv')
+    parser.add_argument('views', nargs='+', metavar='NAME=VIEWS.CSV')
+    parser.add_argument('--recall', type=Path, metavar='PNG', help='share of views below each threshold')
+    parser.add_argument('--histogram', type=Path, metavar='PNG', help='share of views by their errors')
+    parser.add_argument('--rotation', choices=ROTATIONS, default=ROTATIONS[0],
+                        help='rotation error: the angle, or the sum of the Euler angles '
+                        '(default: %(default)s)')
+    parser.add_argument('--max-deg', type=float, default=10., help='end of the axis (default: 10)')
+    parser.add_argument('--max-m', type=float, default=5., help='end of the axis (default: 5)')
+    args = parser.parse_args(argv)
+    if not (args.recall or args.histogram):
+        parser.error('expected --recall or --histogram, found neither')
+    try:
+        methods = {}
+        for word in args.views:
+            name, equals, path = word.partition('=')
+            if not equals or name in methods:
+                parser.error(f'expected NAME=VIEWS.CSV with a name of its own, found {word}')
+            methods[name] = read_errors(path, args.rotation)
+        if args.recall:
+            write_png(args.recall, plot_recall(
+                {name: recall_curves(errors, args.max_deg, args.max_m)
+                 for name, errors in methods.items()}))
+        if args.histogram:
+            write_png(args.histogram,
+                      plot_error_histograms(methods, args.max_deg, args.max_m))
+    except (OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    for name, errors in methods.items():
+        print(describe(name, errors))
+    for path in filter(None, (args.recall, args.histogram)):
+        print(f'written: {path}')
+
+
+if __name__ == '__main__':
+    main()
