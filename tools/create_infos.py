@@ -10,11 +10,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nclr_plugin.datasets.errors import DataLayoutError  # noqa: E402
 from nclr_plugin.datasets.segmentation.infos import LAYOUTS  # noqa: E402
-from nclr_plugin.datasets.segmentation.label_infos import (FRACTIONS, NUSCENES,  # noqa: E402
-                                                           create_infos,
-                                                           create_nuscenes_fractions)
-from nclr_plugin.datasets.segmentation.nuscenes_ablation import (  # noqa: E402
-    create_nuscenes_ablation)
+from nclr_plugin.datasets.segmentation.label_infos import (  # noqa: E402
+    FRACTIONS,
+    NUSCENES,
+    create_infos,
+    create_nuscenes_fractions,
+)
+from nclr_plugin.datasets.segmentation.nuscenes_ablation import create_nuscenes_ablation  # noqa: E402
 
 
 def main(argv=None):

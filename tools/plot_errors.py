@@ -9,8 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nclr_plugin.engine.hooks.picture_hook import write_png  # noqa: E402
-from nclr_plugin.experiments.view_errors import (ROTATIONS, describe, read_errors,  # noqa: E402
-                                                 recall_curves)
+from nclr_plugin.experiments.view_errors import ROTATIONS, describe, read_errors, recall_curves  # noqa: E402
 from nclr_plugin.visualization import plot_error_histograms, plot_recall  # noqa: E402
 
 
@@ -20,8 +19,10 @@ def main(argv=None):
         description='Draw rotation and translation errors of several methods. A table of views is '
         'written by tools/test.py ... --cfg-options test_evaluator.0.out_file=views.csv')
     parser.add_argument('views', nargs='+', metavar='NAME=VIEWS.CSV')
-    parser.add_argument('--recall', type=Path, metavar='PNG', help='share of views below each threshold')
-    parser.add_argument('--histogram', type=Path, metavar='PNG', help='share of views by their errors')
+    parser.add_argument('--recall', type=Path, metavar='PNG',
+                        help='draw the share of views below each threshold')
+    parser.add_argument('--histogram', type=Path, metavar='PNG',
+                        help='draw the share of views by their errors')
     parser.add_argument('--rotation', choices=ROTATIONS, default=ROTATIONS[0],
                         help='rotation error: the angle, or the sum of the Euler angles '
                         '(default: %(default)s)')

@@ -1,4 +1,4 @@
-"""NCLR as printed: SemanticKITTI, MinkUNet-34, and no part, limit or augmentation added to the paper's.
+"""NCLR as printed, MinkUNet-34 on SemanticKITTI: no part, limit or augmentation is added.
 
 No direction head, no position codes where points and pixels are compared, all bottleneck voxels as
 keypoints, Eq. 5 without a temperature, fixed overlap thresholds, pixel labels of Eq. 3 without
@@ -17,4 +17,4 @@ model = dict(
 
 train_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
 optim_wrapper = dict(clip_grad=None)
-param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, eta_min=0)]
+param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, eta_min_ratio=0)]

@@ -7,7 +7,6 @@ from mmengine.dist import get_world_size
 from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop
 
-
 IN_STEPS = 'begin', 'end', 'T_max', 'step_size'  # arguments of the host's schedulers
 
 

@@ -39,7 +39,7 @@ def read_precisions(log: Path) -> Precisions:
     absent = [name for name in CLASSES if len(found.get(name, ())) != len(LEVELS)]
     if absent:
         raise ValueError(f'{log}: expected 3D APs at 40 recall positions of {list(CLASSES)}, as '
-                         "OpenPCDet's train.py and test.py and mmdet3d's test.py log them on KITTI, "
+                         "OpenPCDet's train.py and test.py and mmdet3d's test.py log them, "
                          f'found none of {absent}; give the log of a whole evaluation')
     return {(name, level): value for name in CLASSES
             for level, value in zip(LEVELS, found[name])}

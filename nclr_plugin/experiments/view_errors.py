@@ -1,4 +1,4 @@
-"""Errors of single views, as ``CalibrationMetric(out_file=...)`` writes them, of several methods."""
+"""Errors of single views, as ``CalibrationMetric(out_file=...)`` writes them."""
 from __future__ import annotations
 
 import csv

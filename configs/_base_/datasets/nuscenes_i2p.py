@@ -1,6 +1,6 @@
 # nuScenes' key frames and front camera by the protocol of image-to-point-cloud registration:
-# 100 rows cut off above, scaled by 0.4, 160 x 512 as in the paper (published loaders: 160 x 320); to
-# the scan of the key frame come every fourth of the sweeps before it, three of them. (Published
+# 100 rows cut off above, scaled by 0.4, 160 x 512 as in the paper (published loaders: 160 x 320);
+# to the scan of the key frame come every fourth of the sweeps before it, three of them. (Published
 # loaders also take three after it, which mmdet3d's infos do not list.) Infos of
 # `tools/create_data.py nuscenes --max-sweeps 12` list so many; of the default 10, two are found.
 # reader.num_sweeps=0: the key frame alone.

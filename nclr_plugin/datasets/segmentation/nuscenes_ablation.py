@@ -10,7 +10,7 @@ from .fractions import select_scenes
 from .infos import write_infos
 from .label_infos import read_nuscenes_scenes
 
-# "Verifying" in the published code of SLidR, ALSO and NCLR, for which the other 600 are "parametrizing".
+# "Verifying" in the published code of SLidR, ALSO and NCLR; the other 600 are "parametrizing".
 ABLATION_VAL = tuple('scene-' + number for number in """
     0008 0009 0019 0029 0032 0042 0045 0049 0052 0054 0056 0066 0067 0073 0131 0152 0166 0168 0183
     0190 0194 0208 0210 0211 0241 0243 0248 0259 0260 0261 0287 0292 0297 0305 0306 0350 0352 0358

@@ -5,8 +5,10 @@ import pickle
 import pytest
 
 from nclr_plugin.datasets.errors import DataLayoutError
-from nclr_plugin.datasets.segmentation.nuscenes_ablation import (ABLATION_VAL,
-                                                                 create_nuscenes_ablation)
+from nclr_plugin.datasets.segmentation.nuscenes_ablation import (
+    ABLATION_VAL,
+    create_nuscenes_ablation,
+)
 
 FRAMES = 2  # of a scene
 
