@@ -23,6 +23,9 @@ class EdgeConv(nn.Module):
     edges before the maximum, which is the same where the norm's scale is positive. LayerNorm takes
     the place of BatchNorm, whose statistics would be those of the one scan of a step.
 
+    Computed in float32, also under autocast: an edge is the difference of two ends that are nearly
+    equal, coordinates in the first layer, of which half precision leaves nothing.
+
     Args:
         in_channels, out_channels: Of the points.
     """
@@ -36,10 +39,12 @@ class EdgeConv(nn.Module):
 
     def forward(self, feats: Tensor, neighbours: Tensor) -> Tensor:
         """(N, C) features and (N, k) rows of the neighbours -> (N, C')."""
-        part = self.edge(feats)
-        # Not amax, whose gradient is shared among equals at several times the cost.
-        largest = part[neighbours].max(1).values
-        return self.activation(self.norm(self.centre(feats) + largest - part))
+        with torch.autocast(feats.device.type, enabled=False):
+            feats = feats.float()
+            part = self.edge(feats)
+            # Not amax, whose gradient is shared among equals at several times the cost.
+            largest = part[neighbours].max(1).values
+            return self.activation(self.norm(self.centre(feats) + largest - part))
 
 
 @MODELS.register_module()
@@ -154,8 +159,9 @@ def _nearest(points: Tensor, ranks: List[int]) -> Tensor:
         tree = spatial.cKDTree(points.numpy())
         _, found = tree.query(points.numpy(), [rank + 1 for rank in ranks])
         return torch.from_numpy(found)
-    # Squared and without |a|^2, which changes no order.
-    return torch.cat([
-        torch.addmm(points.square().sum(1), part, points.T, alpha=-2).topk(
-            max(ranks) + 1, largest=False).indices[:, ranks]
-        for part in points.split(max(1, DISTANCES_AT_ONCE // len(points)))])
+    # Squared and without |a|^2, which changes no order; half precision would be off by metres.
+    with torch.autocast(points.device.type, enabled=False):
+        return torch.cat([
+            torch.addmm(points.square().sum(1), part, points.T, alpha=-2).topk(
+                max(ranks) + 1, largest=False).indices[:, ranks]
+            for part in points.split(max(1, DISTANCES_AT_ONCE // len(points)))])

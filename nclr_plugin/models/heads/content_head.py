@@ -6,6 +6,8 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nclr_plugin.geometry.se3 import matmul_exact
+
 
 @MODELS.register_module()
 class ContentHead(BaseModule):
@@ -37,7 +39,7 @@ class ContentHead(BaseModule):
         """Logits (V, K, H' W') of points (V, K, C_P) and maps (V, C_I, H', W'), float32."""
         points = F.normalize(self.point_proj(points).float(), dim=-1)
         pixels = F.normalize(self.pixel_proj(pixels.flatten(2).transpose(1, 2)).float(), dim=-1)
-        return (points / self.temperature) @ pixels.transpose(1, 2)
+        return matmul_exact(points / self.temperature, pixels.transpose(1, 2))
 
 
 def _projection(in_channels: int, out_channels: int) -> nn.Sequential:

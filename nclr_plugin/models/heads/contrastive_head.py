@@ -118,7 +118,7 @@ def whole_pairs(instances: Instances) -> Instances:
     def largest(feats: Tensor) -> Tensor:
         return feats.masked_fill(~instances.valid[..., None], -1e4).amax(1)[None]
 
-    weight = instances.visible[..., None].to(instances.image)
+    weight = instances.visible[..., None].float()  # half precision is lost in sums of hundreds
     image = ((instances.image * weight).sum(1) / weight.sum(1).clamp(min=1))[None]
     first = largest(instances.first)
     there = torch.ones(first.shape[:2], dtype=torch.bool, device=first.device)

@@ -9,6 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nclr_plugin.geometry.se3 import matmul_exact
 from ..position_encoding import azimuth_code, cell_grid, sinusoidal_encoding
 
 REACH = 8  # sectors about the best one that are the same candidate
@@ -105,7 +106,7 @@ class DirectionHead(BaseModule):
         image = SHARPNESS * self.image_horizon(image) * shown[:, None]
 
         logits = _slide(scan, image) / shown.sum(1, keepdim=True).clamp(min=1)
-        return Direction(logits, self._belief(logits) @ self._sector_codes(logits))
+        return Direction(logits, matmul_exact(self._belief(logits), self._sector_codes(logits)))
 
     def _belief(self, logits: Tensor) -> Tensor:
         """(V, S) probabilities; in evaluation of the sectors about one candidate alone: the mean
@@ -200,7 +201,6 @@ def _interpolate(columns: Tensor, where: Tensor) -> Tensor:
 def _slide(scan: Tensor, image: Tensor) -> Tensor:
     """(V, D, S) each -> (V, S): for every turn s, the sum over k of scan[s + k] . image[k]."""
     sectors = torch.arange(scan.shape[2], device=scan.device)
-    with torch.autocast(scan.device.type, enabled=False):
-        product = image.transpose(1, 2) @ scan  # (V, k, l)
+    product = matmul_exact(image.transpose(1, 2), scan)  # (V, k, l)
     index = (sectors[:, None] + sectors) % len(sectors)  # [k, s] -> l
     return product.gather(2, index.expand_as(product)).sum(1)

@@ -9,6 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nclr_plugin.geometry.se3 import matmul_exact
 from ..position_encoding import scan_encoding, view_encoding
 
 
@@ -105,7 +106,9 @@ class MatchingHead(BaseModule):
 
     def align(self, points: Tensor) -> Tensor:
         r"""(..., D) -> (..., D): :math:`\tilde F^P W_f`, to be multiplied with pixel features."""
-        return points if self.alignment_weight is None else points @ self.alignment_matrix
+        if self.alignment_weight is None:
+            return points
+        return matmul_exact(points, self.alignment_matrix)
 
     def similarity(self, points: Tensor, pixels: Tensor, aligned: bool = True) -> Tensor:
         """(..., K, D), (..., L, D) -> (..., K, L), without temperature (Eq. 2), float32.
@@ -113,8 +116,7 @@ class MatchingHead(BaseModule):
         Outside autocast: half precision would blur the differences that decide a match.
         ``aligned=False`` is the cosine of the features as they are.
         """
-        with torch.autocast(points.device.type, enabled=False):
-            return (self.align(points) if aligned else points) @ pixels.transpose(-1, -2)
+        return matmul_exact(self.align(points) if aligned else points, pixels.transpose(-1, -2))
 
     def logits(self, points: Tensor, pixels: Tensor) -> Tensor:
         """(..., K, D), (..., L, D) -> (..., K, L): similarity over temperature, as in Eq. 1."""
@@ -132,7 +134,8 @@ class MatchingHead(BaseModule):
             return points, pixels
         eigenvalues, basis = torch.linalg.eigh(self.alignment_matrix)
         scale = eigenvalues.abs().sqrt()
-        return points @ (basis * scale * eigenvalues.sign()), pixels @ (basis * scale)
+        return (matmul_exact(points, basis * scale * eigenvalues.sign()),
+                matmul_exact(pixels, basis * scale))
 
     def match(self, points: Tensor, pixels: Tensor, centres: Tensor, permitted: Tensor,
               mode: Optional[str] = None, aligned: bool = True) -> Matches:
@@ -153,8 +156,7 @@ class MatchingHead(BaseModule):
         if (mode or self.match_mode) == 'hard':
             return Matches(centres[index], best)
         weights = torch.softmax(masked / self.match_temperature, -1)
-        with torch.autocast(points.device.type, enabled=False):
-            return Matches(weights @ centres, best)
+        return Matches(matmul_exact(weights, centres), best)
 
 
 def _projection(in_channels: int, hidden_channels: int, out_channels: int) -> nn.Sequential:

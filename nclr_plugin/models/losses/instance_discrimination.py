@@ -6,6 +6,8 @@ from typing import Optional
 import torch
 from torch import Tensor
 
+from nclr_plugin.geometry.se3 import matmul_exact
+
 
 def instance_loss(first: Tensor, second: Tensor, temperature: float,
                   valid: Optional[Tensor] = None, ignored: Optional[Tensor] = None,
@@ -50,8 +52,8 @@ def printed_cross_modal_loss(first: Tensor, second: Tensor, temperature: float,
     first, second, valid, ignored = _prepare(first, second, valid, ignored)
     loss = 0.
     for a, b in ((first, second), (second, first)):
-        own = (a @ a.transpose(1, 2) / temperature).masked_fill(ignored, float('-inf'))
-        other = (b @ a.transpose(1, 2)).transpose(1, 2) / temperature
+        own = (matmul_exact(a, a.transpose(1, 2)) / temperature).masked_fill(ignored, float('-inf'))
+        other = matmul_exact(b, a.transpose(1, 2)).transpose(1, 2) / temperature
         positive = other.diagonal(dim1=1, dim2=2)
         other = other.masked_fill(ignored | _diagonal(ignored), float('-inf'))
         loss = loss + torch.logsumexp(torch.cat((own, other), -1), -1) - positive
@@ -72,13 +74,12 @@ def _prepare(first: Tensor, second: Tensor, valid: Optional[Tensor], ignored: Op
 def _one_way(a: Tensor, b: Tensor, temperature: float, ignored: Tensor,
              queue: Optional[Tensor]) -> Tensor:
     """(V, N) values of Eq. 1."""
-    with torch.autocast(a.device.type, enabled=False):
-        own = a @ a.transpose(1, 2) / temperature
-        other = a @ b.transpose(1, 2) / temperature
-        logits = [own.masked_fill(ignored | _diagonal(ignored), float('-inf')),
-                  other.masked_fill(ignored, float('-inf'))]
-        if queue is not None:
-            logits.append(a @ queue.T / temperature)
+    own = matmul_exact(a, a.transpose(1, 2)) / temperature
+    other = matmul_exact(a, b.transpose(1, 2)) / temperature
+    logits = [own.masked_fill(ignored | _diagonal(ignored), float('-inf')),
+              other.masked_fill(ignored, float('-inf'))]
+    if queue is not None:
+        logits.append(matmul_exact(a, queue.T) / temperature)
     positive = other.diagonal(dim1=1, dim2=2)
     return torch.logsumexp(torch.cat(logits, -1), -1) - positive
 

@@ -128,7 +128,7 @@ class CoarseTransformer(BaseModule):
         there_cells = there.repeat_interleave(height * width, 1)
         pixel_mask = torch.ones(pixels.shape[:2], dtype=torch.bool, device=pixels.device)
         distance = _distance_code(centres)
-        offset = _offset_code(height, width, pixels)
+        offset = _offset_code(height, width, centres)
         for layer in self.layers:
             bias = layer.point_position(distance.to(superpoints)).permute(0, 3, 1, 2)
             superpoints = layer.point_self(superpoints, superpoints, point_mask, bias)
@@ -161,5 +161,5 @@ def _distance_code(centres: Tensor) -> Tensor:
 
 def _offset_code(height: int, width: int, like: Tensor) -> Tensor:
     """(h w, h w, 16) code of the offsets in columns and rows."""
-    cells = cell_grid(height, width, like).float()
+    cells = cell_grid(height, width, like)
     return sinusoidal_encoding(cells[:, None] - cells, NUM_DISTANCE_CHANNELS, PIXEL_WAVELENGTH)

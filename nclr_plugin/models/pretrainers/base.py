@@ -266,8 +266,8 @@ class CalibrationModel(BaseModel):
         if self.overlap_head is None:
             return features.seen.mask, features.seen.mask.new_ones(features.pixels.shape[:2])
         point_threshold, pixel_threshold = self.overlap_head.thresholds
-        points = features.point_logits.sigmoid() > point_threshold
-        pixels = features.pixel_logits.sigmoid() > pixel_threshold
+        points = features.point_logits.float().sigmoid() > point_threshold
+        pixels = features.pixel_logits.float().sigmoid() > pixel_threshold
         return points & features.seen.mask, pixels.flatten(1)
 
     def pixel_centres(self, inputs: dict) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nclr_plugin.geometry.camera import cell_centres
 from nclr_plugin.geometry.correspondence import nearest_cell
-from nclr_plugin.geometry.se3 import yaw_rotation
+from nclr_plugin.geometry.se3 import matmul_exact, yaw_rotation
 from ..heads.contrastive_head import Instances
 from ..heads.direction_head import Direction
 from ..heads.matching_head import Matches
@@ -267,7 +267,7 @@ class CrossI2P(CalibrationModel):
         draw = torch.rand(2, batch_size, device=points.device)
         rotation = yaw_rotation(2 * torch.pi * draw[0]) * torch.exp(
             self.scale * (2 * draw[1] - 1))[:, None, None]
-        moved = (rotation.to(points)[batch_index] @ points[..., None])[..., 0]
+        moved = matmul_exact(rotation.to(points)[batch_index], points[..., None])[..., 0]
         return moved + self.jitter * torch.randn_like(moved)
 
     def coarse_loss(self, inputs: dict, features: Registration,
