@@ -45,6 +45,26 @@ def padding_of(group: Tensor, num_groups: int) -> Padding:
     return Padding(group, slot, mask)
 
 
+def slots_by_position(padding: Padding, points: Tensor) -> Tensor:
+    """The slots of each group in the order of their rows' positions.
+
+    What is chosen by it does not depend on the order of the rows, which spconv makes anew in every
+    run on a GPU.
+
+    Args:
+        padding: Of M rows in G groups.
+        points: (M, D) positions of the rows, ordered by their first coordinate, then the second...
+
+    Returns:
+        Tensor: (G, L) int64; the slots that hold a row come first.
+    """
+    order = torch.arange(len(points), device=points.device)
+    for key in (*points.unbind(1)[::-1], padding.group):
+        order = order[torch.argsort(key[order], stable=True)]
+    ordered = padding_of(padding.group[order], len(padding.mask))
+    return ordered.pad(padding.slot[order])
+
+
 class ViewPoints(NamedTuple):
     """The voxels that each view may see: those of its scan, padded to one length.
 

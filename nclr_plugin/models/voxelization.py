@@ -6,7 +6,6 @@ from typing import NamedTuple, Sequence
 import torch
 from torch import Tensor
 
-CENTRE_POINTS = 16384  # of a scan, at most, tell its centre
 CENTRE_ITERATIONS = 5
 
 
@@ -60,15 +59,15 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float],
     The networks see coordinates relative to the scan's centre, which is where the sensor is to
     within some decimetres: what they see does not depend on where a random placement has put the
     origin, which only the pose solver has to know, and is what a downstream network sees.
-    A voxel's value is the mean of its points where the host takes one of them: the result does
-    not depend on the order of the points, and the centroid lies on the surface, so that its
-    projection is a fair target for matching.
+    A voxel's value is the mean of its points where the host takes one of them: but for rounding,
+    the result does not depend on the order of the points, and the centroid lies on the surface, so
+    that its projection is a fair target for matching.
 
     Args:
         points: B scans (N_b, C >= 3), metres, LiDAR frame.
         voxel_size: Edge lengths (x, y, z), metres.
-        max_voxels: Keep at most so many voxels of a scan, a random subset (``None``: all).
-            Points of dropped voxels have -1 in ``point2voxel``.
+        max_voxels: Keep at most so many voxels of a scan, a random subset (``None``: all), drawn in
+            the order of their positions. Points of dropped voxels have -1 in ``point2voxel``.
     """
     packed = torch.cat(list(points))
     centre = scan_centres(points)
@@ -117,9 +116,10 @@ def scan_centres(scans: Sequence[Tensor]) -> Tensor:
     Returns:
         Tensor: (B, 3), metres.
     """
-    # Thinned scan by scan: a scan's centre must not depend on what else is in the batch.
-    scans = [scan[::max(1, -(-len(scan) // CENTRE_POINTS)), :3] for scan in scans]
-    points = torch.cat(scans)
+    # All points, for a part of the rows would depend on their order; in float64, or sums of a
+    # million of them would, too.
+    dtype = scans[0].dtype
+    points = torch.cat([scan[:, :3] for scan in scans]).double()
     counts = torch.tensor([len(scan) for scan in scans], device=points.device)
     batch = torch.repeat_interleave(torch.arange(len(scans), device=points.device), counts)
     weight = torch.ones_like(points[:, :1])
@@ -128,7 +128,7 @@ def scan_centres(scans: Sequence[Tensor]) -> Tensor:
             0, batch, torch.cat((weight * points, weight), 1))
         centre = total[:, :3] / total[:, 3:]
         weight = 1 / (points - centre[batch]).norm(dim=1, keepdim=True).clamp(min=0.1)
-    return centre
+    return centre.to(dtype)
 
 
 def containing_rows(coors: Tensor, coarse: Tensor, stride: int) -> Tensor:

@@ -56,6 +56,31 @@ def test_result_does_not_depend_on_the_order_of_points():
     torch.testing.assert_close(first.feats, second.feats)
 
 
+def test_a_dense_scan_and_the_choice_of_its_voxels_do_not_depend_on_the_order_either():
+    rng = np.random.default_rng(9)
+    points = rng.normal(size=(60000, 3)) * [12, 12, 1] + [30, -20, 0]
+    scan = torch.from_numpy(np.concatenate((points, rng.random((60000, 1))), 1)).float()
+    results = []
+    for points in (scan, scan[torch.argsort(scan[:, 0])], scan[torch.argsort(scan[:, 3])]):
+        torch.manual_seed(0)
+        results.append(voxelize([points], (1., 1., 1.), max_voxels=700))
+    first = results[0]
+    assert len(first.coors) == 700
+    for voxels in results[1:]:
+        assert torch.equal(voxels.coors, first.coors)
+        torch.testing.assert_close(voxels.centre, first.centre, rtol=0, atol=1e-5)
+        torch.testing.assert_close(voxels.feats, first.feats, rtol=1e-5, atol=5e-5)
+
+
+def test_centre_of_two_million_points_is_not_lost_in_the_sum():
+    """In float32, a sum of so many takes up the last ones only to some thousandths."""
+    points = torch.rand(2_000_000, 3, generator=torch.Generator().manual_seed(0)) * 100
+    own = scan_centres([points])[0].double()
+    halves = scan_centres([points.flip(0)])[0].double()
+    torch.testing.assert_close(own, halves, rtol=0, atol=1e-5)
+    assert (own - 50).abs().max() < 0.1
+
+
 def test_max_voxels_keeps_whole_voxels_and_marks_the_rest():
     scans = [torch.from_numpy(_scan(400, 5)), torch.from_numpy(_scan(30, 6))]
     full = voxelize(scans, (1., 1., 1.))

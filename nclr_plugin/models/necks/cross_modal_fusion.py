@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..position_encoding import scan_encoding, view_encoding
-from ..ragged import padding_of
+from ..ragged import Padding, padding_of, slots_by_position
 
 
 class FusionLayer(nn.Module):
@@ -96,7 +96,8 @@ class CrossModalFusion(BaseModule):
     """Fuses the encoders' outputs: every voxel learns of the images of its scan and back.
 
     Every bottleneck voxel asks; an evenly strided sample of at most ``num_keypoints`` of them
-    answers (the paper's sampled keypoints), which bounds the cost on dense scans. Points attend
+    answers (the paper's sampled keypoints), which bounds the cost on dense scans. It is drawn in
+    the order of their positions: the order of rows is another in every run on a GPU. Points attend
     to the cells of all views of their scan, so that a rig of six cameras is fused in one pass.
 
     Args:
@@ -163,7 +164,7 @@ class CrossModalFusion(BaseModule):
         # Queries and keys get their positions in every layer; tokens carry them too, so that one
         # who attends learns where: the column of the pixel, the direction of the point.
         tokens, pixels = tokens + point_pos, pixels + pixel_pos
-        keys, key_mask = self._sample_keypoints(point_padding.mask)
+        keys, key_mask = self._sample_keypoints(point_padding, points)
 
         for layer in self.layers:
             tokens, pixels = layer(tokens, pixels, point_pos, pixel_pos, keys, key_mask,
@@ -174,10 +175,11 @@ class CrossModalFusion(BaseModule):
         cells = cells.view(num_views, height * width, -1).transpose(1, 2)
         return point_feats, pixel_feats + cells.reshape(pixel_feats.shape)
 
-    def _sample_keypoints(self, mask: Tensor) -> Tuple[Tensor, Tensor]:
-        """(B, P) tokens present -> slots (B, S) spread evenly over each scan's voxels, mask."""
-        counts = mask.sum(1, keepdim=True)
-        size = min(self.num_keypoints, mask.shape[1])
-        index = torch.arange(size, device=mask.device).expand(len(mask), -1)
+    def _sample_keypoints(self, padding: Padding, points: Tensor) -> Tuple[Tensor, Tensor]:
+        """Voxels at (N_E, 3) -> slots (B, S) spread evenly over each scan's voxels, mask."""
+        counts = padding.mask.sum(1, keepdim=True)
+        size = min(self.num_keypoints, padding.mask.shape[1])
+        index = torch.arange(size, device=points.device).expand(len(counts), -1)
         spread = torch.div(index * counts, size, rounding_mode='floor')
+        spread = slots_by_position(padding, points).gather(1, spread)
         return torch.where(counts > size, spread, index), index < counts

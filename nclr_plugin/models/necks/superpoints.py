@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..ragged import padding_of
+from ..ragged import padding_of, slots_by_position
 
 
 class Superpoints(NamedTuple):
@@ -44,11 +44,13 @@ def group_superpoints(points: Tensor, batch_index: Tensor, batch_size: int, num_
     padding = padding_of(batch_index, batch_size)
     rows = padding.pad(torch.arange(len(points), device=points.device))
     padded = padding.pad(points)
-    chosen = farthest_points(padded, padding.mask, min(num_groups, padded.shape[1]))
+    chosen = farthest_points(padded, padding.mask, min(num_groups, padded.shape[1]),
+                             slots_by_position(padding, points)[:, 0])
     mask = torch.arange(chosen.shape[1], device=rows.device) < padding.mask.sum(1)[:, None]
     centres = padded.gather(1, chosen[..., None].expand(-1, -1, 3))
 
-    distance = torch.cdist(centres, padded)
+    # By differences: from products, distances are off by centimetres, and so are their ranks.
+    distance = torch.cdist(centres, padded, compute_mode='donot_use_mm_for_euclid_dist')
     distance = distance.masked_fill(~padding.mask[:, None], float('inf'))
     # The centre itself, at a distance that rounding may make positive, comes first.
     distance = distance.scatter(2, chosen[..., None], -1.)
@@ -61,20 +63,21 @@ def group_superpoints(points: Tensor, batch_index: Tensor, batch_size: int, num_
 
 
 @torch.no_grad()
-def farthest_points(points: Tensor, mask: Tensor, count: int) -> Tensor:
-    """Farthest point sampling, from the first point of each row on.
+def farthest_points(points: Tensor, mask: Tensor, count: int, first: Tensor) -> Tensor:
+    """Farthest point sampling.
 
     Args:
         points: (B, L, 3).
         mask: (B, L) bool, points that are there, first in each row.
         count: Points wanted of each row; of one with fewer, the first is repeated.
+        first: (B,) columns to begin with.
 
     Returns:
         Tensor: (B, count) columns.
     """
     nearest = torch.where(mask, float('inf'), -1.)
     batch = torch.arange(len(points), device=points.device)
-    current = torch.zeros_like(batch)
+    current = first
     chosen = []
     for _ in range(count):
         chosen.append(current)
@@ -83,7 +86,7 @@ def farthest_points(points: Tensor, mask: Tensor, count: int) -> Tensor:
         current = nearest.argmax(1)
     chosen = torch.stack(chosen, 1)
     there = torch.arange(count, device=points.device) < mask.sum(1)[:, None]
-    return torch.where(there, chosen, 0)
+    return torch.where(there, chosen, first[:, None])
 
 
 @MODELS.register_module()

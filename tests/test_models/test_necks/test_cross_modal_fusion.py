@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from nclr_plugin.models.necks import CrossModalFusion
+from nclr_plugin.models.ragged import padding_of
 
 
 @pytest.fixture
@@ -86,8 +87,24 @@ def test_positions_matter(fusion):
 
 def test_keypoints_are_spread_evenly_and_bounded(fusion):
     fusion.num_keypoints = 4
-    mask = torch.zeros(2, 9, dtype=torch.bool)
-    mask[0], mask[1, :3] = True, True
-    keys, key_mask = fusion._sample_keypoints(mask)
-    assert keys[0].tolist() == [0, 2, 4, 6] and key_mask[0].all()
+    points = torch.zeros(12, 3)
+    points[:9, 0] = torch.arange(9.).flip(0)
+    padding = padding_of(torch.tensor([0] * 9 + [1] * 3), 2)
+    keys, key_mask = fusion._sample_keypoints(padding, points)
+    assert keys[0].tolist() == [8, 6, 4, 2] and key_mask[0].all()
     assert keys[1, key_mask[1]].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize('num_keypoints', [7, 30, 64])
+def test_keypoints_are_chosen_by_position_not_by_row(fusion, num_keypoints):
+    """On a GPU the rows of strided sparse convolutions have another order in every run."""
+    fusion.num_keypoints = num_keypoints
+    inputs = _inputs(scans=[0] * 40 + [1] * 50)
+    inputs['points'] = inputs['points'].round()  # many have an equal x or y
+    points, pixels = fusion(**inputs)
+    order = torch.randperm(90, generator=torch.Generator().manual_seed(1))
+    shuffled = dict(inputs, **{k: inputs[k][order]
+                               for k in ('point_feats', 'points', 'point_batch_index')})
+    shuffled_points, shuffled_pixels = fusion(**shuffled)
+    torch.testing.assert_close(shuffled_points, points[order], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(shuffled_pixels, pixels, rtol=1e-4, atol=1e-5)
