@@ -15,14 +15,13 @@ from typing import Dict, Iterable, List, NamedTuple, Tuple
 
 import torch
 from mmengine.registry import MODELS
-from mmengine.runner.amp import autocast
 from torch import Tensor, nn
 
 from nclr_plugin.datasets.transforms.loading import LoadScan
 from nclr_plugin.models.voxelization import voxelize
 from nclr_plugin.utils.optional import optional_import
 from nclr_plugin.utils.sparse import set_sparse_algorithm
-from .step import now
+from .step import mixed_precision, now
 from .tables import markdown_table
 
 
@@ -64,7 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--voxel-size', type=float, default=0.05, help='metres')
     parser.add_argument('--repeats', type=int, default=5, help='timed rounds, after one warm-up')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--amp', action='store_true', help='bfloat16 autocast')
+    parser.add_argument('--amp', action='store_true',
+                        help='autocast: float16 on a GPU, bfloat16 on a CPU')
 
 
 def run_backbones(args: argparse.Namespace) -> List[dict]:
@@ -90,7 +90,7 @@ def run_backbones(args: argparse.Namespace) -> List[dict]:
         for name in list(ENTRIES)[::-1 if repeat % 2 else 1]:
             nets[name].zero_grad(set_to_none=True)
             start = _seconds(args.device)
-            with autocast(enabled=args.amp, dtype=torch.bfloat16):
+            with mixed_precision(args.device, args.amp):
                 out = nets[name](feats, coors)
             middle = _seconds(args.device)
             out.float().mean().backward()
@@ -139,7 +139,7 @@ def _peak_memory(name: str, args: argparse.Namespace) -> int:
     else:
         torch.cuda.reset_peak_memory_stats(args.device)
         before = torch.cuda.memory_allocated(args.device)
-    with autocast(enabled=args.amp, dtype=torch.bfloat16):
+    with mixed_precision(args.device, args.amp):
         net(feats, coors).float().mean().backward()
     if on_cpu:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before

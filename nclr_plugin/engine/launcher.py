@@ -40,8 +40,9 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
         ours, argv = _own_parser('train').parse_known_args(argv)
         host = _load_host_tool('train')
         args = _parse_by_host(host, argv)
-        _require_infos(_load_config(args), 'train_dataloader', 'val_dataloader')
-        options = _distributed_on_cpu(args)
+        config = _load_config(args)
+        _require_infos(config, 'train_dataloader', 'val_dataloader')
+        options = {**_distributed_on_cpu(args), **_without_workers(config)}
         if ours.amp and get_device() == 'cpu':
             options['optim_wrapper.type'] = 'Bfloat16OptimWrapper'
         elif ours.amp:
@@ -65,7 +66,7 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
         ours, argv = _own_parser('test').parse_known_args(argv)
         host = _load_host_tool('test')
         args = _parse_by_host(host, argv)
-        options = _distributed_on_cpu(args)
+        options = {**_distributed_on_cpu(args), **_without_workers(_load_config(args))}
         options['default_hooks.checkpoint_guard.type'] = 'CheckpointGuardHook'
         if ours.show_dir:
             options['default_hooks.pictures.type'] = _load_config(args).get(
@@ -210,6 +211,13 @@ def _distributed_on_cpu(args: argparse.Namespace) -> Dict[str, Any]:
         'model_wrapper_cfg.find_unused_parameters': _load_config(args).get(
             'find_unused_parameters', False),
     }
+
+
+def _without_workers(config: Config) -> Dict[str, Any]:
+    """No workers that persist where there are none: the configs ask for it, torch refuses it."""
+    loaders = [name for name in ('train_dataloader', 'val_dataloader', 'test_dataloader')
+               if (config.get(name) or {}).get('num_workers') == 0]
+    return {f'{name}.persistent_workers': False for name in loaders}
 
 
 def _load_config(args: argparse.Namespace) -> Config:

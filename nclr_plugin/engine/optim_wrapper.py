@@ -1,4 +1,4 @@
-"""Mixed precision where mmengine's ``AmpOptimWrapper`` does not run."""
+"""Mixed precision on the CPU, where mmengine's ``AmpOptimWrapper`` does not run."""
 from __future__ import annotations
 
 from contextlib import contextmanager
@@ -13,10 +13,15 @@ from torch import nn
 
 @OPTIM_WRAPPERS.register_module()
 class Bfloat16OptimWrapper(OptimWrapper):
-    """Mixed precision in bfloat16, on CPU as on GPU.
+    """Mixed precision in bfloat16; what ``tools/train.py --amp`` takes on a CPU.
 
     bfloat16 has the exponents of float32, so losses need no scaling; mmengine's ``AmpOptimWrapper``
     is built around a gradient scaler and refuses to be built without an accelerator.
+
+    On a GPU ``--amp`` is ``AmpOptimWrapper``: float16 with a scaler. spconv has no bfloat16: this
+    project's backbones compute sparse convolutions in float32 under this wrapper, on the CPU as on
+    a GPU, which saves nothing there; the host's own, as in the fine-tuning configs, would compute
+    them in float16 on a GPU, and without the scaler small gradients would become zero.
     """
 
     @contextmanager

@@ -1,4 +1,5 @@
 import argparse
+import contextlib
 import time
 
 import pytest
@@ -28,10 +29,28 @@ def test_parts_are_timed_in_turn_after_a_warm_up():
 
 
 @pytest.mark.parametrize('amp, dtype', [(False, torch.float32), (True, torch.bfloat16)])
-def test_amp_is_bfloat16(amp, dtype):
+def test_amp_is_bfloat16_on_a_cpu(amp, dtype):
     model, seen = nn.Linear(2, 2), set()
     step.measure(dict(part=lambda: seen.add(model(torch.ones(1, 2)).dtype)), 1, 'cpu', amp, model)
     assert seen == {dtype}
+
+
+def test_amp_is_what_training_takes_on_each_device(monkeypatch):
+    """Of the device that is timed, whatever others there are."""
+    asked = []
+
+    def autocast(device_type, enabled, dtype, cache_enabled):
+        asked.append((device_type, enabled, dtype))
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr('torch.autocast', autocast)
+    monkeypatch.setattr('torch.cuda.is_bf16_supported', lambda: True)
+    monkeypatch.setattr('mmengine.runner.amp.get_device', lambda: 'cuda')
+    for device in ('cuda', 'cuda:1', 'cpu'):
+        with step.mixed_precision(device, True):
+            pass
+    assert asked == [('cuda', True, torch.float16), ('cuda', True, torch.float16),
+                     ('cpu', True, torch.bfloat16)]
 
 
 def test_overrides_reach_the_config(tmp_path):

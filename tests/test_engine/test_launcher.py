@@ -67,6 +67,30 @@ def test_amp_without_a_gpu_trains_in_bfloat16(config, tmp_path, monkeypatch):
 
 
 @needs_host
+def test_amp_on_a_gpu_is_the_hosts_with_a_gradient_scaler(config, monkeypatch):
+    """spconv has no bfloat16, and float16 needs a scaler."""
+    asked = []
+    monkeypatch.setattr(launcher, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(launcher, '_run_host',
+                        lambda host, argv, args, options: asked.append((argv, options)))
+    launcher.train([config, '--amp'])
+    (argv, options), = asked
+    assert '--amp' in argv and 'optim_wrapper.type' not in options
+
+
+@needs_host
+@pytest.mark.parametrize('part', ['train', 'test'])
+def test_loading_without_workers_needs_one_option(config, tmp_path, part):
+    """Where the config lets workers persist, as those of this project do."""
+    with_workers = Config.fromfile(config)
+    with_workers[f'{part}_dataloader'].update(num_workers=2, persistent_workers=True)
+    with_workers.dump(str(tmp_path / 'workers.py'))
+    call, *words = dict(train=(launcher.train, ), test=(launcher.test, 'none'))[part]
+    call([str(tmp_path / 'workers.py'), *words, '--cfg-options',
+          f'{part}_dataloader.num_workers=0', 'train_cfg.max_iters=1'])
+
+
+@needs_host
 def test_without_a_checkpoint_the_random_model_is_tested(config, tmp_path, capsys):
     launcher.test([config, 'none', '--launcher', 'none'])
     assert 'No checkpoint: the model is tested at its random initialisation' \

@@ -6,7 +6,8 @@ from typing import List, Sequence
 import torch
 from mmdet3d.models.backbones import MinkUNetBackbone
 from spconv.pytorch import SparseConvTensor
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class SplitMinkUNet(MinkUNetBackbone):
@@ -58,7 +59,7 @@ class SplitMinkUNet(MinkUNetBackbone):
         super().train(mode)
         if self.scan_statistics:
             for norm in self.modules():
-                if isinstance(norm, nn.BatchNorm1d):
+                if isinstance(norm, _BatchNorm):
                     norm.train()
                     norm.momentum = 0.1 if mode else 0.  # stored statistics stay as they are
         return self
@@ -67,10 +68,9 @@ class SplitMinkUNet(MinkUNetBackbone):
         """Voxels (M, C) and their ``batch, x, y, z`` indices (M, 4) -> the levels of the encoder.
 
         The first level has the input's voxels, the last is the bottleneck at ``self.stride``;
-        each has ``features`` and ``indices``. On the CPU, sparse convolutions know no half
-        precision, so autocast is off there.
+        each has ``features`` and ``indices``. Precision as in :func:`sparse_precision`.
         """
-        with full_precision_on_cpu(voxel_feats):
+        with sparse_precision(voxel_feats):
             # Whole bottleneck voxels: down-sampling drops what lies in a part of one, the edge of
             # some scans or, by the size of the largest, of none.
             extent = torch.div(coors.amax(0)[1:], self.stride, rounding_mode='floor') + 1
@@ -83,7 +83,7 @@ class SplitMinkUNet(MinkUNetBackbone):
 
     def decode(self, levels: List[SparseConvTensor], bottleneck_feats: Tensor) -> Tensor:
         """Levels of :meth:`encode`, the bottleneck's features replaced -> (M, out_channels)."""
-        with full_precision_on_cpu(bottleneck_feats):
+        with sparse_precision(bottleneck_feats):
             x = levels[-1].replace_feature(bottleneck_feats.to(levels[-1].features.dtype))
             for stage in range(len(self.decoder)):
                 x = self._decode_stage(stage, x, levels)
@@ -102,7 +102,14 @@ class SplitMinkUNet(MinkUNetBackbone):
         return self.decode(levels, levels[-1].features)
 
 
-def full_precision_on_cpu(tensor: Tensor) -> torch.autocast:
-    """Context for sparse convolutions of ``tensor``: autocast as it is, but off on the CPU."""
+def sparse_precision(tensor: Tensor) -> torch.autocast:
+    """Context for sparse convolutions of ``tensor``: float16 where autocast says so, else float32.
+
+    spconv has no bfloat16. On the CPU it has float32 alone. On CUDA its functions cast to float16
+    under autocast of any type (``custom_fwd(cast_inputs=torch.float16)``); under bfloat16, which
+    goes without a gradient scaler, small gradients would become zero there.
+    """
     kind = tensor.device.type
-    return torch.autocast(kind, enabled=kind != 'cpu' and torch.is_autocast_enabled())
+    half = kind == 'cuda' and torch.is_autocast_enabled() and \
+        torch.get_autocast_gpu_dtype() == torch.float16
+    return torch.autocast(kind, enabled=half)

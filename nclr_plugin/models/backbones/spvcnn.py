@@ -8,7 +8,7 @@ from spconv.pytorch import SparseConvTensor
 from torch import Tensor, nn
 
 from ..voxelization import containing_rows
-from .minkunet import SplitMinkUNet, full_precision_on_cpu
+from .minkunet import SplitMinkUNet, sparse_precision
 from .sparse_interpolation import interpolate
 
 
@@ -43,7 +43,7 @@ class SplitSPVCNN(SplitMinkUNet):
     def decode(self, levels: List[SparseConvTensor], bottleneck_feats: Tensor) -> Tensor:
         """Levels of the encoder, the bottleneck's features replaced -> (M, out_channels)."""
         coors, points = levels[0].indices, levels[0].features
-        with full_precision_on_cpu(bottleneck_feats):
+        with sparse_precision(bottleneck_feats):
             x = levels[-1].replace_feature(bottleneck_feats.to(levels[-1].features.dtype))
             transforms = iter(self.point_transforms)
             for stage in range(len(self.decoder)):

@@ -1,4 +1,6 @@
 """MinkUNet against the host's own."""
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -6,7 +8,7 @@ pytest.importorskip('mmdet3d')
 pytest.importorskip('spconv')
 from mmdet3d.models.backbones import MinkUNetBackbone  # noqa: E402
 
-from nclr_plugin.models.backbones.minkunet import SplitMinkUNet  # noqa: E402
+from nclr_plugin.models.backbones.minkunet import SplitMinkUNet, sparse_precision  # noqa: E402
 from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
 
 WIDTHS = dict(
@@ -78,3 +80,24 @@ def test_scan_statistics_make_evaluation_equal_training_and_store_nothing(voxels
     assert all(torch.equal(net.state_dict()[k], v) for k, v in stored.items())
     net.train()(voxels.feats * 2, voxels.coors)
     assert not all(torch.equal(net.state_dict()[k], v) for k, v in stored.items())
+
+
+@pytest.mark.parametrize('dtype, half', [(torch.float16, True), (torch.bfloat16, False),
+                                         (None, False)])
+def test_sparse_convolutions_on_a_gpu_are_in_half_precision_under_a_scaler_alone(
+        monkeypatch, dtype, half):
+    """spconv casts to float16 under any autocast, and bfloat16 goes without a gradient scaler."""
+    monkeypatch.setattr('torch.is_autocast_enabled', lambda: dtype is not None)
+    monkeypatch.setattr('torch.get_autocast_gpu_dtype', lambda: dtype)
+    monkeypatch.setattr('torch.autocast', lambda kind, enabled: (kind, enabled))
+    for kind, expected in (('cuda', half), ('cpu', False)):
+        tensor = SimpleNamespace(device=torch.device(kind))
+        assert sparse_precision(tensor) == (kind, expected)
+
+
+def test_statistics_of_the_scans_stay_so_where_batch_norm_is_synchronised():
+    net = torch.nn.SyncBatchNorm.convert_sync_batchnorm(_build(scan_statistics=True))
+    norms = [module for module in net.modules() if isinstance(module, torch.nn.SyncBatchNorm)]
+    assert norms
+    assert all(norm.training and norm.momentum == 0 for norm in net.eval() and norms)
+    assert all(norm.training and norm.momentum == 0.1 for norm in net.train() and norms)
