@@ -1,9 +1,10 @@
 """NCLR pretraining as a detector of OpenPCDet."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, Set, Tuple
+from typing import Any, Dict, List, Sequence, Set, Tuple
 
 import torch
+from mmengine.dist import all_gather_object, all_reduce
 from mmengine.registry import MODELS
 from pcdet.models.detectors import Detector3DTemplate
 from torch import Tensor
@@ -65,8 +66,8 @@ class NCLRPretrain(Detector3DTemplate):
             ``dict(data_sample=...)`` with the predictions, and the recall of boxes, none.
 
         Raises:
-            FloatingPointError: In training, if a loss is not finite. The host would take the step,
-                and the weights would be lost.
+            FloatingPointError: In training, if a loss is not finite, in all processes alike. The
+                host would take the step, and the weights would be lost.
         """
         set_sparse_algorithm(self, batch_dict['points'].device)
         data = self._preprocess(batch_dict)
@@ -76,13 +77,26 @@ class NCLRPretrain(Detector3DTemplate):
         self._report_skipped(batch_dict['data_samples'])
         loss, losses = self.nclr.parse_losses(self.nclr(**data, mode='loss'))
         del losses['loss']  # the host logs it by itself
-        if not torch.isfinite(loss):
-            bad = [name for name, value in losses.items() if not torch.isfinite(value)]
-            raise FloatingPointError(
-                f'{", ".join(bad) or "the loss"} is not finite, frames '
-                f'{", ".join(batch_dict["frame_id"])}: look at these, lower OPTIMIZATION.LR, and '
-                'start again; the host goes on from its last checkpoint.')
+        self._refuse_non_finite(loss, losses, batch_dict['frame_id'])
         return dict(loss=loss), {name: value.item() for name, value in losses.items()}, {}
+
+    @staticmethod
+    def _refuse_non_finite(loss: Tensor, losses: Dict[str, Tensor],
+                           frames: Sequence[str]) -> None:
+        """Raise in every process what happened in one: the others would wait for its gradients."""
+        finite = torch.isfinite(loss.detach()).float()
+        all_reduce(finite, 'min')
+        if finite:
+            return
+        bad = [name for name, value in losses.items() if not torch.isfinite(value)]
+        culprit = not torch.isfinite(loss)
+        found = [one for one in all_gather_object((culprit, bad, list(frames))) if one[0]]
+        names = sorted({name for _, bad, _ in found for name in bad})
+        frames = [frame for _, _, frames in found for frame in frames]
+        raise FloatingPointError(
+            f'{", ".join(names) or "the loss"} is not finite, frames {", ".join(frames)}: look at '
+            'these, lower OPTIMIZATION.LR, and start again; the host goes on from its last '
+            'checkpoint.')
 
     def _preprocess(self, batch_dict: Dict[str, Any]) -> Dict[str, Any]:
         """The host's batch in the pretrainer's form."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Optional, Tuple
 
 import torch
+from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -76,10 +77,16 @@ class OverlapHead(BaseModule):
     @torch.no_grad()
     def observe(self, point_logits: Tensor, point_labels: Tensor, point_mask: Tensor,
                 pixel_logits: Tensor, pixel_labels: Tensor) -> None:
-        """Take note of the scores of a training step (arguments as in ``overlap_loss``)."""
-        recent = torch.stack([
+        """Take note of the scores of a training step (arguments as in ``overlap_loss``).
+
+        Of several processes, those of all: each has the thresholds that one process with the whole
+        batch would have. All have to be here.
+        """
+        counts = torch.stack([
             _histogram(point_logits, point_labels, point_mask),
             _histogram(pixel_logits, pixel_labels, torch.ones_like(pixel_labels))])
+        all_reduce(counts)
+        recent = counts / counts.sum((1, 2), keepdim=True).clamp(min=1)
         self.score_histogram.lerp_(recent, 1 - MEMORY)
 
     @property
@@ -94,10 +101,10 @@ class OverlapHead(BaseModule):
 
 
 def _histogram(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
-    """(2, bins): share of the scores of negatives and of positives in each bin of all scores."""
+    """(2, bins): how many scores of negatives and of positives are in each bin."""
     score = logits.float().sigmoid().nan_to_num()  # the loss tells that it is not finite
     index = (score * NUM_BINS).long().clamp(max=NUM_BINS - 1)
     index = index + NUM_BINS * labels.long()
     counts = torch.zeros(2 * NUM_BINS, device=logits.device)
     counts.index_add_(0, index.flatten(), mask.flatten().float())
-    return counts.view(2, NUM_BINS) / mask.sum().clamp(min=1)
+    return counts.view(2, NUM_BINS)

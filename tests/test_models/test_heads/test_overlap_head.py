@@ -1,4 +1,6 @@
 """Scores of each view, from the point, the view and nothing else."""
+import multiprocessing
+
 import torch
 
 from nclr_plugin.models.heads import OverlapHead
@@ -48,6 +50,43 @@ def test_thresholds_are_those_of_largest_iou_on_recent_scores():
         iou = [float(((score >= t) & truth).sum() / ((score >= t) | truth).sum()) for t in grid]
         assert abs(iou[grid.index(round(found, 2))] - max(iou)) < 1e-6
     assert head.thresholds[0] > 0.6 and head.thresholds[1] < 0.4
+
+
+def _scores(seed, count):
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.rand(2, count, generator=generator) < 0.3
+    logits = torch.randn(2, count, generator=generator) + 2 * labels + seed
+    mask = torch.rand(2, count, generator=generator) < 0.9
+    pixel_labels = torch.rand(2, 8, 9, generator=generator) < 0.5
+    pixel_logits = torch.randn(2, 8, 9, generator=generator) - 3 * seed + 2 * pixel_labels
+    return logits, labels, mask, pixel_logits, pixel_labels
+
+
+def _observe(rank, folder, queue):
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2)
+    head = OverlapHead(6, 5)
+    for step in range(3):
+        head.observe(*_scores(rank + step, 500))
+    queue.put((rank, head.score_histogram.numpy()))
+
+
+def test_two_processes_have_the_thresholds_of_one_with_both_batches(tmp_path):
+    context = multiprocessing.get_context('fork')
+    queue = context.Queue()
+    processes = [context.Process(target=_observe, args=(rank, tmp_path, queue))
+                 for rank in range(2)]
+    for process in processes:
+        process.start()
+    found = dict(queue.get(timeout=60) for _ in processes)
+    for process in processes:
+        process.join(10)
+    one = OverlapHead(6, 5)
+    for step in range(3):
+        one.observe(*map(torch.cat, zip(_scores(step, 500), _scores(step + 1, 500))))
+    for histogram in found.values():
+        torch.testing.assert_close(torch.from_numpy(histogram), one.score_histogram)
+    assert (found[0] == found[1]).all() and one.thresholds[0] != one.thresholds[1]
 
 
 def test_fixed_thresholds():
