@@ -73,7 +73,11 @@ def _kernel(problem: PnPProblem, axes: Tensor,
     cost[:, 3, 3] += torch.where(planar, 10 * trace + 1, torch.zeros_like(trace))
     depths = torch.linalg.eigh(cost)[1]
     control = torch.stack([Mu @ depths, Mv @ depths, depths], dim=1)  # (B, 3, 4 control, 4 kernel)
-    control = (torch.inverse(problem.focal) @ control.flatten(2)).view_as(control)
+    # From pixels to rays. F is triangular, and batches of general inverses fail on some GPUs.
+    x, y, z = control.unbind(1)
+    fx, skewness, fy = (problem.focal[:, i, j, None, None] for i, j in ((0, 0), (0, 1), (1, 1)))
+    y = y / fy
+    control = torch.stack([(x - skewness * y) / fx, y, z], dim=1)
     deviations = torch.where(flat, torch.zeros_like(deviations), deviations)
     return control.permute(0, 3, 1, 2), deviations, moments
 
