@@ -8,6 +8,7 @@ from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop
 
 IN_STEPS = 'begin', 'end', 'T_max', 'step_size'  # arguments of the host's schedulers
+SEEN_KEY = 'seen_samples'  # in the message hub, which checkpoints carry
 
 
 @LOOPS.register_module()
@@ -15,7 +16,8 @@ class ResumableIterLoop(IterBasedTrainLoop):
     """mmengine's ``IterBasedTrainLoop`` that resumes at the right sample at once.
 
     The host's loop reads all batches that were trained on before, to throw them away. This one
-    tells the sampler how many samples were seen, ``set_start(iteration * batch_size * processes)``.
+    tells the sampler how many samples were seen, ``set_start(samples)``; the checkpoint holds
+    their number, so that batch size and number of processes may be others than before.
 
     Args:
         runner: The runner.
@@ -50,10 +52,11 @@ class ResumableIterLoop(IterBasedTrainLoop):
         self._compare_with_num_samples()
         for stage in ('before_train', 'before_train_epoch'):
             self.runner.call_hook(stage)
-        if self.iter > 0:
-            self._skip_seen_samples()
+        seen = self._skip_seen_samples() if self.iter > 0 else 0
         while self.iter < self.max_iters and not self.stop_training:
             self.runner.model.train()  # the validation left it in eval mode
+            seen += self._step_size
+            self.runner.message_hub.update_info(SEEN_KEY, seen)  # before its checkpoint
             self.run_iter(next(self.dataloader_iterator))
             self._decide_current_val_interval()
             if self._validation_is_due():
@@ -100,9 +103,11 @@ class ResumableIterLoop(IterBasedTrainLoop):
                         for key in IN_STEPS if scheduler.get(key)]
         return options
 
-    def _skip_seen_samples(self) -> None:
-        seen = self.iter * self._step_size
+    def _skip_seen_samples(self) -> int:
+        # Checkpoints that do not have the number are of the present size of a step.
+        seen = self.runner.message_hub.get_info(SEEN_KEY, self.iter * self._step_size)
         self.dataloader.batch_sampler.sampler.set_start(seen)
         # Workers of the iterator made at construction are already fetching the first samples.
         self.dataloader_iterator = iter(self.dataloader)
         self.runner.logger.info(f'Resuming after {self.iter} iterations, {seen} samples.')
+        return seen

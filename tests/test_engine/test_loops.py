@@ -107,3 +107,24 @@ def test_other_steps_than_the_schedule_is_made_for_are_named_with_the_options_th
     assert config.param_scheduler[0].step_size == right // 2
     assert warned(toy, tmp_path / f'mended_{batch_size}', **{
         'train_dataloader.batch_size': batch_size, 'train_cfg.max_iters': right}) == (right, [])
+
+
+def test_resumed_with_another_batch_size_goes_on_at_the_next_sample(toy, tmp_path):
+    """Three steps of two samples, three of four, three of two."""
+    read = []
+    original = toy.ToyFrames.__getitem__
+
+    def getitem(self, index):
+        read.append(index)
+        return original(self, index)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(toy.ToyFrames, '__getitem__', getitem)
+        toy.build_runner(tmp_path / 'whole', **{'train_cfg.max_iters': 12}).train()
+        whole = read.copy()
+        read.clear()
+        for name, batch_size, max_iters in (('a', 2, 3), ('b', 4, 6), ('c', 2, 9)):
+            toy.build_runner(tmp_path / 'parts', resume=name != 'a', name=name, **{
+                'train_dataloader.batch_size': batch_size,
+                'train_cfg.max_iters': max_iters}).train()
+    assert len(whole) == 24 and read == whole
