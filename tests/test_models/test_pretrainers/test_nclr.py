@@ -4,6 +4,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from mmengine.model import convert_sync_batchnorm
 from mmengine.registry import MODELS
 
 pytest.importorskip('mmdet3d')
@@ -241,3 +242,21 @@ def test_a_batch_is_the_mean_of_its_scans(config, batch):
     for name, value in both.items():
         torch.testing.assert_close(value, (single[0][name] + single[1][name]) / 2,
                                    rtol=1e-3, atol=1e-4)
+
+
+def test_a_frozen_image_branch_stays_frozen_where_batch_norm_is_synchronised(config, batch):
+    """``sync_bn='torch'`` of the host replaces every BatchNorm; in one process nothing changes."""
+    config['image_branch']['frozen'] = True
+    losses = []
+    for convert in (lambda model: model, lambda model: convert_sync_batchnorm(model, 'torch')):
+        model = convert(build(config))
+        encoder = model.image_branch.encoder
+        before = copy.deepcopy(encoder.state_dict())
+        torch.manual_seed(1)
+        found, _ = run(model, batch, 'loss')
+        sum(found.values()).backward()
+        losses.append({name: float(value) for name, value in found.items()})
+        assert all(p.grad is None for p in encoder.parameters())
+        assert all(torch.equal(value, before[n]) for n, value in encoder.state_dict().items())
+    assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in encoder.modules())
+    assert losses[0] == pytest.approx(losses[1])
