@@ -92,6 +92,8 @@ def test_wheel_holds_the_package_and_real_files_for_openmim(source, tmp_path):
     assert config == (ROOT / 'configs/nclr/pretrain_demo.py').read_bytes()
     requires = re.findall(r'^Requires-Dist: ([\w-]+)(?![^\n]*extra)', metadata, re.MULTILINE)
     assert sorted(requires) == ['mmengine', 'numpy', 'torch']
+    assert re.search(r'^Requires-Dist: torch *\(?>=2\.1\)?$', metadata, re.MULTILINE), \
+        'attention with a mask under mixed precision needs it'
     extras = re.findall(r'^Provides-Extra: (\w+)', metadata, re.MULTILINE)
     assert sorted(extras) == ['mmdet3d', 'pcdet', 'tests']
 

@@ -31,7 +31,8 @@ class GradNorm(nn.Module):
       halved when they overflow; that step updates nothing. In float32 and bfloat16 the factor
       changes no bit of the result.
     - Several processes: gradients and losses are averaged over them, so that all have the same
-      weights as one process with the whole batch would.
+      weights as one process with the whole batch would. With accumulated gradients
+      (``accumulative_counts``) each of the batches is a step of the weights.
     - All state is in buffers: checkpoints carry it, and a resumed run goes on where it was.
 
     The weights appear in the log as ``weight_<task>``, the ratios to the first loss as

@@ -215,9 +215,12 @@ def _distributed_on_cpu(args: argparse.Namespace) -> Dict[str, Any]:
 
 def _without_workers(config: Config) -> Dict[str, Any]:
     """No workers that persist where there are none: the configs ask for it, torch refuses it."""
-    loaders = [name for name in ('train_dataloader', 'val_dataloader', 'test_dataloader')
-               if (config.get(name) or {}).get('num_workers') == 0]
-    return {f'{name}.persistent_workers': False for name in loaders}
+    options = {}
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loader = config.get(name) or {}
+        if loader.get('persistent_workers') and not loader.get('num_workers'):
+            options[f'{name}.persistent_workers'] = False
+    return options
 
 
 def _load_config(args: argparse.Namespace) -> Config:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS
 from torch import nn
 
@@ -306,3 +307,27 @@ def test_a_momentum_that_forgets_nothing_is_told(momentum):
 def test_running_means_are_in_a_checkpoint_if_they_are_used():
     for momentum, kept in ((0., False), (0.9, True)):
         assert ('loss_balancer.means' in make(momentum=momentum).state_dict()) == kept
+
+
+def test_accumulated_gradients_are_the_mean_of_the_weighed_ones():
+    """By the host's wrapper; each of the batches moves the weights."""
+    stepped, expected = make(), make()
+    wrapper = OptimWrapper(torch.optim.SGD(stepped.parameters(), lr=1.), accumulative_counts=2)
+    wrapper.initialize_count_status(stepped, 0, 4)
+    history = []
+    for number, x in enumerate(data(4)):
+        stepped.late = expected.late = True
+        before = copy.deepcopy(stepped.state_dict())
+        total, log = stepped.parse_losses(stepped.losses(x))
+        wrapper.update_params(total)
+        history.append(float(log['weight_small']))
+        moved = not torch.equal(stepped.shared.weight, before['shared.weight'])
+        assert moved == (number % 2 == 1)
+        (expected.parse_losses(expected.losses(x))[0] / 2).backward()
+        if moved:
+            with torch.no_grad():
+                for parameter in expected.parameters():
+                    parameter -= parameter.grad
+            expected.zero_grad()
+        torch.testing.assert_close(stepped.state_dict(), expected.state_dict())
+    assert len(set(history)) == 4
