@@ -203,13 +203,16 @@ def _distributed_on_cpu(args: argparse.Namespace) -> Dict[str, Any]:
     if args.launcher != 'pytorch':
         raise OSError(f'--launcher {args.launcher} needs GPUs; without, start the processes by '
                       'torchrun with --launcher pytorch')
+    config = _load_config(args)
+    if config.get('sync_bn'):
+        raise OSError(f'sync_bn={config.sync_bn}: needs GPUs, torch shares the statistics of '
+                      'BatchNorm on no CPU; leave it out')
     torch.distributed.init_process_group('gloo')
     return {
         'model_wrapper_cfg.type': 'MMDistributedDataParallel',
         'model_wrapper_cfg.device_ids': None,
         'model_wrapper_cfg.broadcast_buffers': False,
-        'model_wrapper_cfg.find_unused_parameters': _load_config(args).get(
-            'find_unused_parameters', False),
+        'model_wrapper_cfg.find_unused_parameters': config.get('find_unused_parameters', False),
     }
 
 

@@ -79,6 +79,16 @@ def test_amp_on_a_gpu_is_the_hosts_with_a_gradient_scaler(config, monkeypatch):
 
 
 @needs_host
+def test_statistics_of_several_processes_on_a_cpu_are_refused_before_they_meet(config,
+                                                                               monkeypatch):
+    monkeypatch.setattr(launcher, 'get_device', lambda: 'cpu')
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    text = message(launcher.train, config, '--launcher', 'pytorch', '--cfg-options',
+                   'sync_bn=torch')
+    assert 'sync_bn=torch: needs GPUs' in text and 'leave it out' in text
+
+
+@needs_host
 @pytest.mark.parametrize('part', ['train', 'test'])
 def test_loading_without_workers_needs_one_option(config, tmp_path, part):
     """Where the config lets workers persist, as those of this project do."""

@@ -128,3 +128,14 @@ def test_resumed_with_another_batch_size_goes_on_at_the_next_sample(toy, tmp_pat
                 'train_dataloader.batch_size': batch_size,
                 'train_cfg.max_iters': max_iters}).train()
     assert len(whole) == 24 and read == whole
+
+
+def test_resumed_by_another_number_of_processes_goes_on_at_the_next_sample(toy, tmp_path,
+                                                                           monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr('nclr_plugin.engine.loops.get_world_size', lambda: 2)
+        toy.build_runner(tmp_path, name='two', **{'train_cfg.max_iters': 3}).train()
+    runner = toy.build_runner(tmp_path, resume=True, name='one', **{'train_cfg.max_iters': 4})
+    runner.train()
+    assert runner.train_dataloader.batch_sampler.sampler.start == 3 * 2 * 2
+    assert runner.message_hub.get_info('seen_samples') == 14
