@@ -178,11 +178,11 @@ def test_losses_of_matching(sides):
 def test_predicted_overlap():
     """In bfloat16, probabilities above one half have steps of 0.004: thresholds of 0.02 differ."""
     logits = torch.linspace(-4, 4, 2000).bfloat16()
-    model = SimpleNamespace(overlap_head=SimpleNamespace(thresholds=torch.tensor([.9, .9])))
+    model = SimpleNamespace(overlap_head=SimpleNamespace(thresholds=torch.tensor([.98, .98])))
     features = SimpleNamespace(
         point_logits=logits[None], pixel_logits=logits.view(1, 40, 50),
         seen=SimpleNamespace(mask=torch.ones(1, 2000, dtype=torch.bool)))
-    expected = logits.float().sigmoid() > .9
+    expected = logits.float().sigmoid() > .98
     for found in CalibrationModel.predicted_overlap(model, features):
         assert torch.equal(found[0], expected)
 
