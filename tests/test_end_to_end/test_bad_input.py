@@ -26,6 +26,16 @@ def test_data_root_that_does_not_exist(run, demo_config, demo, tmp_path):
     assert 'sequences/XX/{image_2,velodyne,calib.txt}' in text
 
 
+@pytest.mark.parametrize('weights, words', [
+    ('http://127.0.0.1:9/resnet.pth', ('cannot be reached', 'give its path, or None for random')),
+    ('nowhere.pth', ('"nowhere.pth" not found', 'or None for random weights'))])
+def test_image_weights_that_are_not_there_stop_the_training(run, demo_config, demo, tmp_path,
+                                                            weights, words):
+    text = run.fails('train', demo_config, '--work-dir', tmp_path / 'work',
+                     options={**demo, **QUICK, 'model.image_branch.weights': weights})
+    assert weights in text and all(word in text for word in words)
+
+
 def test_unknown_sequence_ends_a_process_with_a_status(run, demo_config, demo, tmp_path):
     ended = run.process('train', demo_config, '--work-dir', tmp_path,
                         options={**demo, f'{READER}.sequences': '[42]'})

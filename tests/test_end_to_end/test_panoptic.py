@@ -153,3 +153,18 @@ def test_backbone_of_a_pretraining_run(demo, tmp_path, monkeypatch):
     loaded = model.backbone.state_dict()
     assert loaded.keys() == expected.keys()
     assert all(torch.equal(loaded[name], expected[name]) for name in expected)
+
+
+def test_backbone_of_a_network_trained_with_labels(demo, tmp_path, monkeypatch):
+    """Table 5, "supervised pre-training": a semantic segmentor's checkpoint, heads and all."""
+    from mmengine.config import Config
+    from mmengine.registry import MODELS, init_default_scope
+    init_default_scope('mmdet3d')
+    segmentor = MODELS.build(Config.fromfile('configs/semseg/minkunet_demo.py').model)
+    torch.save(dict(meta={}, state_dict=segmentor.state_dict()), tmp_path / 'epoch_30.pth')
+    monkeypatch.setenv('NCLR_CHECKPOINT', str(tmp_path / 'epoch_30.pth'))
+    model = MODELS.build(Config.fromfile(CONFIG).model)
+    model.init_weights()
+    expected, loaded = segmentor.backbone.state_dict(), model.backbone.state_dict()
+    assert loaded.keys() == expected.keys()
+    assert all(torch.equal(loaded[name], expected[name]) for name in expected)
