@@ -3,6 +3,8 @@ import math
 
 import pytest
 
+from nclr_plugin.experiments.view_errors import read_errors
+
 ITERATIONS = 2
 READER = 'dataset.reader'
 
@@ -32,7 +34,9 @@ def check(run, demo_config, in_process, quick_pictures, curves, log, tmp_path):
         assert 'The schedule is made for' in log(tmp_path / 'train')
         run('test', config, tmp_path / 'train' / f'iter_{ITERATIONS}.pth', '--work-dir',
             tmp_path / 'test', '--show-dir', tmp_path / 'pictures',
-            options={**options, **quick_pictures})
+            options={**options, **quick_pictures,
+                     'test_evaluator.0.out_file': tmp_path / 'views.csv'})
+        assert len(read_errors(tmp_path / 'views.csv').rre) == views
         assert f'Calibration of {views} views' in log(tmp_path / 'test')
         assert len(list((tmp_path / 'pictures' / 'overlay').glob('*.png'))) == views
 
