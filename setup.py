@@ -13,6 +13,13 @@ from setuptools.command.build import build
 
 ROOT = Path(__file__).resolve().parent
 
+# mmdet3d can be imported before this package, by its own tools, say. So where mmcv has no compiled
+# operators, `mmcv._ext` is found from the start; nothing is imported until it is asked for.
+START_UP = (
+    'import sys; sys.meta_path.append(type("NCLRStartUp", (), dict(find_spec=staticmethod('
+    'lambda name, *_: __import__("nclr_plugin").compat.ExtensionFinder.find_spec(name) '
+    'if name == "mmcv._ext" else None))))\n')
+
 
 def read_version():
     """Return the version without importing the package (torch may not be installed yet)."""
@@ -64,10 +71,31 @@ class EditableMim(Command):
         return f'import runpy\n\nrunpy.run_path({str(source)!r}, run_name="__main__")\n'
 
 
-class Build(build):
-    """The usual build, and :class:`EditableMim`."""
+class StartUp(Command):
+    """Gives an installation the line that Python runs when it starts."""
 
-    sub_commands = build.sub_commands + [('editable_mim', None)]
+    user_options = []
+    editable_mode = False  # set by setuptools
+
+    def initialize_options(self):
+        """No options."""
+
+    def finalize_options(self):
+        """No options."""
+
+    def run(self):
+        """Write it beside the package."""
+        command, folder = ('install', 'install_lib') if self.editable_mode else (
+            'build', 'build_lib')
+        target = Path(getattr(self.get_finalized_command(command), folder))
+        target.mkdir(parents=True, exist_ok=True)
+        (target / 'nclr_plugin_start_up.pth').write_text(START_UP, encoding='utf-8')
+
+
+class Build(build):
+    """The usual build, :class:`EditableMim` and :class:`StartUp`."""
+
+    sub_commands = build.sub_commands + [('editable_mim', None), ('start_up', None)]
 
 
 readme = ROOT / 'README.md'
@@ -89,8 +117,10 @@ setup(
     package_dir={'': '.'},
     package_data={'nclr_plugin': ['.mim/model-index.yml', '.mim/configs/**/*', '.mim/tools/**/*']},
     exclude_package_data={'': ['*.pyc']},
-    cmdclass=dict(build=Build, editable_mim=EditableMim),
+    cmdclass=dict(build=Build, editable_mim=EditableMim, start_up=StartUp),
     install_requires=read_requirements('core'),
-    extras_require={name: read_requirements(name) for name in ('mmdet3d', 'pcdet', 'tests')},
+    extras_require=dict(
+        {name: read_requirements(name) for name in ('mmdet3d', 'pcdet', 'tests')},
+        light=read_requirements('mmdet3d') + read_requirements('light')),
     zip_safe=False,
 )

@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PARTS = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'README.md', 'model-index.yml',
          'requirements', 'configs', 'tools', 'nclr_plugin')
 HOSTS = {'mmdet3d', 'mmdet', 'mmcv', 'spconv', 'scipy', 'pcdet'}
-PINNED = re.compile(r'[\w.-]+==[\w.]+(; python_version [<>]=? "3\.\d+")?$')
+MARKER = r'python_version ([<>]=?|==) "3\.\d+"'
+PINNED = re.compile(rf'[\w.-]+==[\w.]+(; {MARKER}( and {MARKER})?)?$')
 OPTIONAL = HOSTS | {'cv2', 'matplotlib', 'torchvision', 'PIL', 'skimage', 'open3d', 'nuscenes'}
 
 
@@ -79,8 +80,9 @@ def expected_in_wheel(source):
     mim = ['model-index.yml']
     mim += [f'configs/{name}' for name in files_below(
         source / 'configs', '*.py', '*.yml', '*.yaml', '*.md')]
-    mim += [f'tools/{name}' for name in files_below(source / 'tools', '*.py', '*.sh')]
-    return sorted(package + [f'nclr_plugin/.mim/{name}' for name in mim])
+    mim += [f'tools/{name}' for name in files_below(source / 'tools', '*.py', '*.sh', '*.ipynb')]
+    return sorted(package + [f'nclr_plugin/.mim/{name}' for name in mim]
+                  + ['nclr_plugin_start_up.pth'])
 
 
 def test_wheel_holds_the_package_and_real_files_for_openmim(source, tmp_path):
@@ -95,7 +97,7 @@ def test_wheel_holds_the_package_and_real_files_for_openmim(source, tmp_path):
     assert re.search(r'^Requires-Dist: torch *\(?>=2\.1\)?$', metadata, re.MULTILINE), \
         'attention with a mask under mixed precision needs it'
     extras = re.findall(r'^Provides-Extra: (\w+)', metadata, re.MULTILINE)
-    assert sorted(extras) == ['mmdet3d', 'pcdet', 'tests']
+    assert sorted(extras) == ['light', 'mmdet3d', 'pcdet', 'tests']
 
 
 def test_source_archive_builds_the_same_wheel(source, sdist, tmp_path):
@@ -119,7 +121,7 @@ def editable(source, tmp_path_factory):
 
 
 def test_editable_install_leads_to_the_checkout(editable, source):
-    pth, = editable.glob('*.pth')
+    pth, = editable.glob('__editable__*.pth')
     assert Path(pth.read_text().strip()) == source
     # A regular package later on the path wins over the folder that only holds .mim.
     assert not (editable / 'nclr_plugin' / '__init__.py').exists()
@@ -128,6 +130,15 @@ def test_editable_install_leads_to_the_checkout(editable, source):
         'import importlib.machinery as m; print(m.PathFinder.find_spec("nclr_plugin").origin)',
         cwd=str(editable.parent), PYTHONPATH=os.pathsep.join([str(editable), str(source)]))
     assert Path(output.strip()) == source / 'nclr_plugin' / '__init__.py'
+
+
+def test_an_installation_finds_the_operators_of_mmcv_before_this_package_is_imported(editable):
+    line = (editable / 'nclr_plugin_start_up.pth').read_text()
+    code = (f'import sys; exec({line!r}); assert "nclr_plugin" not in sys.modules\n'
+            'finder = sys.meta_path[-1]\n'
+            'print(finder.find_spec("mmcv"), finder.find_spec("mmcv._ext", None).origin)')
+    output = run(sys.executable, '-W', 'ignore', '-c', code, cwd=str(ROOT))
+    assert output.split() == ['None', str(ROOT / 'nclr_plugin' / 'compat' / 'mmcv_ext.py')]
 
 
 def test_editable_install_has_every_config_for_openmim(editable, source):
@@ -197,10 +208,21 @@ def test_model_index_names_every_config():
     assert named == there
 
 
-@pytest.mark.parametrize('name', ['lock', 'build', 'gold', 'torch213'])
+@pytest.mark.parametrize('name', ['common', 'gold', 'modern', 'cuda'])
 def test_environment_is_pinned_and_names_no_index(name):
     lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
     lines = [line for line in lines if line and not line.startswith('#')]
     assert lines
     for line in lines:
-        assert line == '-r lock.txt' or PINNED.match(line), line
+        assert line == '-r common.txt' or PINNED.match(line), line
+
+
+def test_no_version_of_the_environment_is_stated_twice():
+    pins = [line.partition(';')[0] for name in ('common', 'gold', 'modern', 'cuda')
+            for line in (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
+            if '==' in line and not line.startswith('#')]
+    assert len(set(pins)) == len(pins) > 200
+    for path in [ROOT / 'README.md', *(ROOT / 'tools').glob('*.*')]:
+        for package, _, version in (pin.partition('==') for pin in pins):
+            words = rf'{re.escape(package)}\W{{1,4}}{re.escape(version)}(?![\w.])'
+            assert not re.search(words, path.read_text()), f'{path.name}: {package} {version}'

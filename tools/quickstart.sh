@@ -5,7 +5,8 @@
 #
 # Sets up the environment, generates the demo data, evaluates the untrained network, pretrains,
 # evaluates again and draws pictures. A stage that is done is skipped in the next call; an
-# interrupted training goes on where it stopped. NCLR_TORCH=2.13.0 chooses the other environment.
+# interrupted training goes on where it stopped. tools/setup_env.sh --help says how to choose the
+# Python and the place of the environment.
 # The numbers below can be given before the command: SCENES=40 SAMPLES=50 bash tools/quickstart.sh
 set -euo pipefail
 
@@ -22,11 +23,7 @@ WORKERS=$(env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)
 PROCESSES=$((WORKERS < 2 ? 1 : 2)) # of the training, with one sample each a step
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-TORCH=${NCLR_TORCH:-2.1.2}
-case $TORCH in
-    2.1.2) PYTHON=.venv/bin/python ;;
-    *) PYTHON=.venv-torch$TORCH/bin/python ;;
-esac
+PYTHON=${NCLR_VENV:-.venv}/bin/python
 # One OpenMP thread a process: several of them on the same cores collapse.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} NCLR_DEMO_ROOT=$DATA
 START=$SECONDS
@@ -109,7 +106,7 @@ evaluate_trained() {
 
 mkdir -p "$OUT"
 printf '=== [%s] Environment\n' "$(clock)"
-bash tools/setup_env.sh --torch "$TORCH"
+bash tools/setup_env.sh
 
 DATA_KEY="$SCENES $TOWNS $VAL_SCENES $SEED $(find nclr_plugin/demo -name '*.py' -exec cat {} + | cksum)"
 [ -d "$DATA" ] || rm -f "$OUT/data.done"

@@ -17,6 +17,7 @@ from typing import Any, Optional
 import numpy as np
 
 EXTENSION = 'mmcv._ext'
+STAND_IN = str(Path(__file__).with_name('mmcv_ext.py'))
 
 
 class ExtensionFinder:
@@ -27,7 +28,7 @@ class ExtensionFinder:
         """Return the spec of the stand-in for ``mmcv._ext``, ``None`` for any other module."""
         if name != EXTENSION:
             return None
-        return spec_from_file_location(name, Path(__file__).with_name('mmcv_ext.py'))
+        return spec_from_file_location(name, STAND_IN)
 
 
 def make_hosts_importable() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nclr_plugin.compat import boxes, voxels
 
-REMEDY = ('this mmcv has no compiled operators. Install mmcv 2.1 with them: `mim install mmcv` finds '
+REMEDY = ('this mmcv has no compiled operators. Install one with them: `mim install mmcv` finds '
           'wheels for torch up to 2.1, and `bash tools/setup_env.sh --ops` of nclr_plugin compiles '
           'it once for other releases')
 

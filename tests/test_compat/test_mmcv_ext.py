@@ -1,4 +1,4 @@
-"""The stand-in beside the compiled operators where these are, by what mmcv's own functions return."""
+"""The stand-in beside the compiled operators, by what functions of mmcv return with each."""
 import importlib
 import inspect
 

@@ -89,7 +89,7 @@ def test_skew_is_the_cross_product():
 
 def test_yaw_turns_anticlockwise_about_z():
     yaw = torch.linspace(-3, 3, 7, dtype=torch.float64)
-    expected = Rotation.from_euler('z', yaw.numpy()).as_matrix()
+    expected = Rotation.from_euler('z', yaw.numpy()[:, None]).as_matrix()
     np.testing.assert_allclose(se3.yaw_rotation(yaw).numpy(), expected, atol=1e-15)
     quarter = se3.yaw_rotation(torch.tensor(np.pi / 2))
     torch.testing.assert_close(quarter @ torch.tensor([1., 0., 0.]), torch.tensor([0., 1., 0.]),

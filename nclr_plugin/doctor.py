@@ -1,0 +1,109 @@
+"""Say what works in this Python environment, and what to install for what does not.
+
+    python -m nclr_plugin.doctor
+"""
+from __future__ import annotations
+
+import importlib
+import platform
+from importlib import metadata
+from typing import Callable, List, NamedTuple, Tuple
+
+import torch
+
+import nclr_plugin
+
+PACKAGES = ('torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmcv-lite', 'mmdet', 'mmdet3d',
+            'spconv', 'pcdet', 'opencv', 'scipy', 'matplotlib')
+LAST_OF_SPCONV = (9, 0)  # compute capability of Hopper
+
+
+class Finding(NamedTuple):
+    """Whether something works, and a sentence about it."""
+
+    works: bool
+    remark: str
+
+
+def versions() -> List[Tuple[str, str]]:
+    """Return names and versions of Python and of the packages that matter, as installed."""
+    found = {}
+    for distribution in metadata.distributions():
+        name = (distribution.metadata['Name'] or '').lower()
+        if name in PACKAGES or name.startswith(('spconv-', 'opencv-')):
+            found[name] = distribution.version
+    order = sorted(found, key=lambda name: [name == wanted or name.startswith(f'{wanted}-')
+                                            for wanted in PACKAGES], reverse=True)
+    return [('nclr_plugin', nclr_plugin.__version__), ('Python', platform.python_version()),
+            *((name, found[name]) for name in order)]
+
+
+def imports(remedy: str, *modules: str) -> Finding:
+    """Return whether all modules import; the remark is the remedy and what is missing."""
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # a broken package may raise anything
+            return Finding(False, f'{module}: {error or type(error).__name__}. {remedy}')
+    return Finding(True, '')
+
+
+def device() -> Finding:
+    """Return what torch computes on."""
+    if torch.cuda.is_available():
+        return Finding(True, torch.cuda.get_device_name())
+    build = f'a CUDA {torch.version.cuda} build' if torch.version.cuda else 'a CPU build'
+    return Finding(True, f'the CPU: {build} of torch, no usable GPU')
+
+
+def sparse_convolution() -> Finding:
+    """Return whether spconv imports, and knows the GPU."""
+    finding = imports('pip install spconv-cu126', 'spconv.pytorch')
+    if finding.works and torch.cuda.is_available():
+        if torch.cuda.get_device_capability() > LAST_OF_SPCONV:
+            return Finding(False, 'this GPU is newer than the kernels of spconv, which end at '
+                           'Hopper; spconv-triton has newer ones')
+    return finding
+
+
+def operators() -> Finding:
+    """Return whether mmcv's operators suit the device."""
+    finding = imports('pip install mmcv-lite, or mim install mmcv', 'mmcv.ops')
+    if not finding.works:
+        return finding
+    extension = importlib.import_module('mmcv._ext')
+    if extension.__file__ != nclr_plugin.compat.STAND_IN:
+        return Finding(True, 'compiled')
+    if torch.cuda.is_available():
+        return Finding(False, 'bash tools/setup_env.sh --ops; on a GPU the stand-in has none')
+    return Finding(True, 'in plain torch, for SECOND; others: bash tools/setup_env.sh --ops')
+
+
+CHECKS: Tuple[Tuple[str, Callable[[], Finding]], ...] = (
+    ('computing on', device),
+    ('sparse backbones, pretraining', sparse_convolution),
+    ('calibration of a pair', lambda: imports(
+        'pip install opencv-python-headless scipy', 'cv2', 'scipy')),
+    ('mmdet3d: image branch, segmentation', lambda: imports(
+        "pip install 'nclr_plugin[light]'", 'mmdet.models', 'mmdet3d.models')),
+    ('mmdet3d: detection operators', operators),
+    ('OpenPCDet', lambda: imports(
+        'Set OPENPCDET_ROOT or install it; see configs/pcdet/README.md', 'pcdet')),
+    ('weights named torchvision://', lambda: imports('pip install torchvision', 'torchvision')),
+    ('pictures', lambda: imports('pip install matplotlib', 'matplotlib')),
+    ('tests', lambda: imports("pip install 'nclr_plugin[tests]'", 'pytest', 'hypothesis',
+                              'nbclient')),
+)
+
+
+def report() -> str:
+    """Return the versions and a line for everything that this package can do."""
+    lines = [f'{name:<24}{version}' for name, version in versions()] + ['']
+    for feature, check in CHECKS:
+        works, remark = check()
+        lines.append(f'{"yes" if works else "no":<5}{feature}{": " if remark else ""}{remark}')
+    return '\n'.join(lines)
+
+
+if __name__ == '__main__':
+    print(report())
