@@ -15,6 +15,7 @@ from nclr_plugin.geometry.camera import project_points
 from nclr_plugin.structures import CalibrationDataSample
 
 from ..datasets.errors import BrokenFrameError
+from ..datasets.pose_check import check_pose
 from ..datasets.readers.calibration import check_lidar2cam
 from ..engine.hooks.checkpoint_guard_hook import check_state_dict
 from ..evaluation.appearance import Appearance
@@ -149,6 +150,7 @@ class Calibrator:
         for picture, camera, guess in zip(images, cameras, guesses):
             if guess is not None:
                 check_in_front(points, guess, camera.cam2img, *picture.shape[:2])
+                check_pose(points, guess, camera.cam2img, picture.shape[1::-1], 'initial guess')
         upright = _upright(guesses[0])
         appearances = [Appearance(picture, points, camera.cam2img)
                        for picture, camera in zip(images, cameras)]

@@ -1,13 +1,18 @@
 """Scans, images and calibration, from any reader."""
 from __future__ import annotations
 
+import logging
 from typing import Any, Callable, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS, TASK_UTILS
 
 from .errors import BrokenFrameError, DataLayoutError
+from .pose_check import check_pose
+from .readers.pairing import shorten
+from .transforms.loading import LoadImages, LoadScan
 
 
 @DATASETS.register_module()
@@ -22,7 +27,8 @@ class CalibrationDataset(BaseDataset):
 
     optionally with ``intensity_scale`` (what turns the scan's fourth column into 0..1), ``sweeps``
     (dicts of ``lidar_path`` and ``sweep2lidar``, for :class:`AccumulateSweeps`) and, in an image,
-    ``image_size`` (width, height in pixels).
+    ``image_size`` (width, height in pixels). A frame that the reader found to be broken is
+    ``dict(frame_id=..., broken=reason)``.
 
     A sample is a pure function of (seed, index): all randomness of the pipeline comes from
     ``results['rng']``, a generator seeded by ``(seed, epoch, i)`` with
@@ -35,8 +41,8 @@ class CalibrationDataset(BaseDataset):
         pipeline: Transforms, from ``LoadScan`` to ``PackCalibrationInputs``.
         seed: Seed of all randomness.
         skip_broken: Take the next frame when one is broken, and note that in the sample's
-            ``skipped_frames``. Frames that miss a file are then kept in the list and skipped like
-            any broken one.
+            ``skipped_frames``. Frames that miss a file or a calibration are then kept in the list
+            and skipped like any broken one.
         max_skipped: Broken frames in a row after which ``skip_broken`` gives up.
         wrong_image_control: Make the set twice as long: sample ``N + i`` is sample i, with the
             same scan, placement, intrinsics and extrinsics, but the images show the place of
@@ -93,6 +99,16 @@ class CalibrationDataset(BaseDataset):
         if not frames:
             raise DataLayoutError(f"data_root '{self.data_root}': expected frames, but "
                                   f'{type(self.reader).__name__} found none; check its settings.')
+        broken = [frame for frame in frames if 'broken' in frame]
+        if len(broken) == len(frames):
+            raise DataLayoutError(f'all {len(frames)} frames are broken; the first one: '
+                                  f"{broken[0]['broken']}")
+        if broken:
+            names = shorten([frame['frame_id'] for frame in broken])
+            print_log(f'Of {len(frames)} frames these are broken and will be skipped: {names}; '
+                      f"the first one: {broken[0]['broken']}", logger='current',
+                      level=logging.WARNING)
+        _look_at_cameras([frame for frame in frames if 'broken' not in frame])
         return frames
 
     def full_init(self) -> None:
@@ -146,6 +162,8 @@ class CalibrationDataset(BaseDataset):
             results['rng'] = np.random.default_rng((self.seed, epoch, first))
             results['skipped_frames'] = list(skipped)
             try:
+                if 'broken' in results:
+                    raise BrokenFrameError(results['frame_id'], results['broken'])
                 return self.pipeline(results)
             except BrokenFrameError as error:
                 if not self.skip_broken:
@@ -161,7 +179,12 @@ class CalibrationDataset(BaseDataset):
     def _with_wrong_images(self, frame: int) -> dict:
         """Entry of a frame for the wrong-image control."""
         results = self.get_data_info(frame)
-        images = self.get_data_info(self._other_frame(frame))['images']
+        other = self.get_data_info(self._other_frame(frame))
+        if 'broken' in results or 'broken' in other:
+            return dict(frame_id=results['frame_id'],
+                        broken=results.get('broken') or f"the frame whose images it is to get, "
+                        f"{other['frame_id']}, is broken: {other['broken']}")
+        images = other['images']
         if len(images) != len(results['images']):
             raise DataLayoutError(
                 'wrong_image_control: expected as many images in every frame, found '
@@ -183,3 +206,16 @@ class CalibrationDataset(BaseDataset):
                 f"data_root '{self.data_root}': wrong_image_control gives a frame the images of "
                 f'another one; expected at least 2 frames, found {self.num_frames}.')
         return (frame + self.num_frames // 2) % self.num_frames
+
+
+def _look_at_cameras(frames: List[dict]) -> None:
+    """Compare images and calibration of a few frames, and warn before training starts."""
+    for place in sorted({0, len(frames) // 2, len(frames) - 1}):
+        frame = dict(frames[place])
+        try:
+            frame = LoadImages()(LoadScan(use_dim=3)(frame))
+        except (BrokenFrameError, ImportError):
+            continue  # met again, and named, when the frame is loaded
+        for image, pixels in zip(frame['images'], frame['imgs']):
+            check_pose(frame['points'], image['lidar2cam'], image['cam2img'],
+                       pixels.shape[1::-1], f"camera '{image['name']}'")

@@ -8,7 +8,7 @@ import numpy as np
 from mmengine import fileio
 from mmengine.registry import TASK_UTILS
 
-from nclr_plugin.datasets.readers.nuscenes import NuScenesReader, check_files
+from nclr_plugin.datasets.readers.nuscenes import NuScenesReader
 from nclr_plugin.datasets.readers.pairing import require_file, require_folder
 
 LIDAR_DIM = 5  # x, y, z, intensity, ring
@@ -34,13 +34,10 @@ class OpenPCDetNuScenesReader(NuScenesReader):
         if not isinstance(infos, list):
             raise ValueError(f"info file '{path}': expected a list of frames, as OpenPCDet writes "
                              f'it, found {type(infos).__name__}.')
-        if not all('cams' in info for info in infos):
-            raise ValueError(f"info file '{path}': expected cameras ('cams') in every frame, found "
-                             'some without; write it anew with --with_cam.')
-        frames = [self._frame(data_root, path, _as_mmdet3d(info, path)) for info in infos]
-        frames = self._select(frames, data_root, path)
-        check_files(frames, path, keep_unpaired)
-        return frames
+        return self._read_infos(data_root, path, infos, keep_unpaired)
+
+    def _frame(self, data_root: str, path: str, info: dict) -> dict:
+        return super()._frame(data_root, path, _as_mmdet3d(info, path))
 
 
 def _as_mmdet3d(info: dict, path: str) -> dict:

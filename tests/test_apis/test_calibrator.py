@@ -186,6 +186,45 @@ def test_distortion_is_taken_out(scene, save_network):
     assert not torch.equal(seen, calibrator.model.seen['imgs'])
 
 
+def test_a_fisheye_is_undistorted_by_its_own_model(scene, save_network):
+    cv2 = pytest.importorskip('cv2')
+    coefficients = np.array([0.1, -0.02, 0.004, 0.])
+    camera = Intrinsics(scene.cam2img, coefficients, (scene.width, scene.height), 'equidistant')
+    found = Calibrator(save_network())(scene.image, scene.points, camera)
+    expected = cv2.fisheye.undistortImage(scene.image, scene.cam2img, coefficients,
+                                          Knew=scene.cam2img)
+    np.testing.assert_array_equal(found.image, expected)
+    assert (expected != cv2.undistort(scene.image, scene.cam2img, coefficients)).any()
+
+
+@pytest.mark.parametrize('yaw', [0, 140, -130])
+def test_portrait_and_backward_looking_cameras(scene, save_network, yaw):
+    """The scene's camera looks 40 degrees to the side; 140 more, and it looks backwards."""
+    truth = scene.lidar2cam.copy()
+    truth[:3, :3] = truth[:3, :3] @ Rotation.from_euler('z', -yaw, degrees=True).as_matrix()
+    portrait = np.random.default_rng(0).integers(0, 256, (300, 120, 3), dtype=np.uint8)
+    cam2img = np.array([[170., 0, 58], [0, 180, 152], [0, 0, 1]])
+    found = calibrate(portrait, scene.points, cam2img, save_network(truth=truth), search=False)
+    assert found.valid and angle(found.lidar2cam, truth) < 1e-2
+    np.testing.assert_allclose(found.lidar2cam[:3, 3], truth[:3, 3], atol=1e-2)
+    np.testing.assert_allclose(found.matches.pixels,
+                               project(found.matches.points, truth, cam2img), atol=1e-2)
+
+
+def test_a_guess_that_looks_inverted_is_warned_of(scene, save_network, monkeypatch):
+    from nclr_plugin.datasets import image_size
+    image_size.warn_once.cache_clear()
+    logged = []
+    monkeypatch.setattr(image_size, 'print_log', lambda text, **kwargs: logged.append(text))
+    calibrator = Calibrator(save_network(), search=False)
+    camera = Intrinsics(scene.cam2img, None, (scene.width, scene.height))
+    calibrator(scene.image, scene.points, camera, scene.lidar2cam)
+    assert not logged
+    calibrator(scene.image, scene.points, camera, np.linalg.inv(scene.lidar2cam))
+    assert len(logged) == 1 and logged[0].startswith('initial guess: lidar2cam looks wrong')
+    assert 'is it cam2lidar?' in logged[0]
+
+
 def test_cameras_of_one_scan_together(scene, save_network):
     calibrator = Calibrator(save_network())
     other = scene.cam2img * [[1.1], [1.1], [1]]

@@ -1,50 +1,56 @@
 """Checked calibration matrices."""
 from __future__ import annotations
 
-from typing import Any, Dict
+import re
+from typing import Any, Dict, Union
 
 import numpy as np
 
 # Published calibrations are rounded to 7 digits (KITTI) or stored as float32 (nuScenes infos).
 ROTATION_TOLERANCE = 1e-3
+KITTI_LINE = re.compile(r'\s*([A-Za-z]\w*)(?:\s*:|\s)(.*)')
+# Names of the object data, and those of the same matrix in the tracking and the raw data.
+KITTI_ALIASES = dict(
+    R0_rect=('R_rect', 'R_rect_00'), Tr_velo_to_cam=('Tr_velo_cam', 'Tr'),
+    **{f'P{number}': (f'P_rect_0{number}', ) for number in range(4)})
+
+KittiValue = Union[np.ndarray, str]
 
 
-def read_kitti_calibration(path: str) -> Dict[str, np.ndarray]:
-    """Read a KITTI ``calib.txt``: lines of ``NAME: number number ...``.
+def read_kitti_calibration(path: str) -> Dict[str, KittiValue]:
+    """Read a calibration of KITTI: lines of ``NAME: number number ...``.
+
+    Tracking leaves the colon out of some lines; raw recordings have a ``calib_time`` in words.
 
     Args:
-        path: The file.
+        path: File of the odometry, object, tracking or raw data.
 
     Returns:
-        The numbers of each name, float64.
-
-    Raises:
-        ValueError: If a value is not a number.
+        The numbers of each name, float64; the text where it is something else.
     """
-    values = {}
+    values: Dict[str, KittiValue] = {}
     with open(path, encoding='utf-8') as file:
         for line in file:
-            name, colon, numbers = line.partition(':')
-            if not colon:
+            found = KITTI_LINE.match(line)
+            if not found:
                 continue
+            name, text = found.groups()
             try:
-                values[name.strip()] = np.array(numbers.split(), dtype=np.float64)
+                values[name] = np.array(text.split(), dtype=np.float64)
             except ValueError:
-                raise ValueError(
-                    f"calibration '{path}': expected numbers after '{name}:', found "
-                    f"'{numbers.strip()}'.") from None
+                values[name] = text.strip()
     return values
 
 
-def take_matrix(values: Dict[str, np.ndarray], name: str, rows: int, cols: int,
+def take_matrix(values: Dict[str, KittiValue], name: str, rows: int, cols: int,
                 path: str) -> np.ndarray:
     """Take one matrix out of a KITTI calibration.
 
     Args:
         values: What :func:`read_kitti_calibration` returned.
-        name: The matrix, e.g. ``'P2'``.
-        rows: Its rows.
-        cols: Its columns.
+        name: Name of the matrix, e.g. ``'P2'``, or any other name that KITTI has for it.
+        rows: Number of its rows.
+        cols: Number of its columns.
         path: The file, for the message.
 
     Returns:
@@ -53,14 +59,38 @@ def take_matrix(values: Dict[str, np.ndarray], name: str, rows: int, cols: int,
     Raises:
         ValueError: If the name is absent or has not rows * cols finite numbers.
     """
-    if name not in values:
-        raise ValueError(f"calibration '{path}': expected a line '{name}: ...' with "
+    names = (name, *KITTI_ALIASES.get(name, ()))
+    known = next((name for name in names if name in values), None)
+    if known is None:
+        raise ValueError(f"calibration '{path}': expected a line '{' or '.join(names)}: ...' with "
                          f'{rows * cols} numbers, found only {sorted(values)}.')
-    found = values[name]
+    found = values[known]
+    if isinstance(found, str):
+        raise ValueError(f"calibration '{path}': expected numbers after '{known}:', found "
+                         f"'{found}'.")
     if found.size != rows * cols or not np.isfinite(found).all():
         raise ValueError(f"calibration '{path}': expected {rows * cols} finite numbers after "
-                         f"'{name}:', found {np.isfinite(found).sum()} in {found.size} values.")
+                         f"'{known}:', found {np.isfinite(found).sum()} in {found.size} values.")
     return found.reshape(rows, cols)
+
+
+def kitti_lidar2ref(values: Dict[str, KittiValue], path: str) -> np.ndarray:
+    """Return the (4, 4) transform from the laser to the rectified reference camera.
+
+    It is ``Tr`` of odometry, and ``R0_rect @ Tr_velo_to_cam`` of the object data, whatever these
+    are named in the tracking and the raw data.
+
+    Raises:
+        ValueError: See :func:`take_matrix`.
+    """
+    if 'Tr' in values:
+        return homogeneous(take_matrix(values, 'Tr', 3, 4, path))
+    if 'R' in values and 'T' in values:  # calib_velo_to_cam.txt
+        lidar2cam = np.column_stack([take_matrix(values, 'R', 3, 3, path),
+                                     take_matrix(values, 'T', 3, 1, path)])
+    else:
+        lidar2cam = take_matrix(values, 'Tr_velo_to_cam', 3, 4, path)
+    return homogeneous(take_matrix(values, 'R0_rect', 3, 3, path)) @ homogeneous(lidar2cam)
 
 
 def homogeneous(matrix: np.ndarray) -> np.ndarray:

@@ -7,11 +7,15 @@ from typing import Dict, List, Optional, Sequence, Union
 import numpy as np
 from mmengine.registry import TASK_UTILS
 
-from .calibration import homogeneous, kitti_camera, read_kitti_calibration, take_matrix
-from .pairing import (IMAGE_SUFFIXES, Folder, pair_files, read_frame_list, require_file,
-                      require_folder)
+from .calibration import (KittiValue, kitti_camera, kitti_lidar2ref, read_kitti_calibration,
+                          take_matrix)
+from .pairing import (IMAGE_SUFFIXES, Folder, frame_or_broken, pair_files, read_frame_list,
+                      require_file, require_folder)
 
 LIDAR_DIM = 4  # x, y, z, reflectance in 0..1
+CAMERAS = {name.format(number): number
+           for number in range(4) for name in ('image_{}', 'image_0{}')}
+RAW_FILES = 'calib_cam_to_cam.txt', 'calib_velo_to_cam.txt'
 
 
 @TASK_UTILS.register_module()
@@ -21,11 +25,13 @@ class KittiOdometryReader:
     The frames of a sequence are the stems of its image and scan folders. A frame's id is
     ``'XX/NNNNNN'``. The extrinsics count both translations: of the laser to the reference camera
     (Tr) and of the reference camera to this camera (fourth column of P):
-    ``lidar2cam = [I | K^-1 P[:, 3]] @ Tr``.
+    ``lidar2cam = [I | K^-1 P[:, 3]] @ Tr``. The calibration may be named as in the tracking data,
+    or lie beside the images in the files of a raw recording, ``calib_cam_to_cam.txt`` and
+    ``calib_velo_to_cam.txt``.
 
     Args:
         sequences: Sequence folder names, e.g. ``('00', '01')``; numbers and a single one will do.
-        cameras: Image folders; ``image_N`` goes with ``PN`` of ``calib.txt``.
+        cameras: Image folders; ``image_N`` and ``image_0N`` go with ``PN`` of ``calib.txt``.
         frame_list: List of frame ids ``XX/NNNNNN``, one a line; absolute or relative to the data
             root, or the list itself. All frames of ``sequences`` when None.
     """
@@ -88,7 +94,7 @@ class KittiOdometryReader:
             raise FileNotFoundError(
                 f"sequence '{sequence}' is unknown: expected a folder '{folder}', found "
                 f'{sorted(os.listdir(root))}.')
-        calibration = self._read_calibration(os.path.join(folder, 'calib.txt'))
+        calibration = self._read_calibration(folder)
         folders = {'scan': Folder(os.path.join(folder, 'velodyne'), ('.bin', ))}
         for camera in self.cameras:
             folders[camera] = Folder(os.path.join(folder, camera), IMAGE_SUFFIXES)
@@ -104,11 +110,16 @@ class KittiOdometryReader:
                 ]) for stem, files in pairs.items()
         ]
 
-    def _read_calibration(self, path: str) -> Dict[str, Dict[str, np.ndarray]]:
-        require_file(path, 'Expected the calibration of the sequence with P2 and Tr.')
-        values = read_kitti_calibration(path)
-        lidar2ref = homogeneous(take_matrix(values, 'Tr', 3, 4, path))
-        return _calibrate(values, self.cameras, lidar2ref, path)
+    def _read_calibration(self, folder: str) -> Dict[str, Dict[str, np.ndarray]]:
+        path = os.path.join(folder, 'calib.txt')
+        raw = [os.path.join(folder, file) for file in RAW_FILES]
+        paths = raw if not os.path.isfile(path) and os.path.isfile(raw[0]) else [path]
+        values: Dict[str, KittiValue] = {}
+        for path in paths:
+            require_file(path, 'Expected the calibration of the sequence: calib.txt with P2 and '
+                         f'Tr, or {" and ".join(RAW_FILES)}.')
+            values.update(read_kitti_calibration(path))
+        return _calibrate(values, self.cameras, ' and '.join(paths))
 
 
 @TASK_UTILS.register_module()
@@ -120,7 +131,7 @@ class KittiObjectReader:
 
     Args:
         split: ``'training'`` or ``'testing'``.
-        cameras: Image folders; ``image_N`` goes with ``PN`` of the calibration.
+        cameras: Image folders; ``image_N`` and ``image_0N`` go with ``PN`` of the calibration.
         frame_list: List of stems, one a line (the benchmark's ``ImageSets/train.txt``); absolute or
             relative to the data root, or the list itself. All frames when None.
     """
@@ -138,7 +149,7 @@ class KittiObjectReader:
 
         Args:
             data_root: Folder that holds ``training`` and ``testing``.
-            keep_unpaired: See :func:`pair_files`. The calibration of a frame must exist anyway.
+            keep_unpaired: See :func:`pair_files`; frames with a faulty calibration are kept, too.
 
         Returns:
             Frames as :class:`CalibrationDataset` keeps them.
@@ -154,43 +165,46 @@ class KittiObjectReader:
         folders = {'scan': Folder(os.path.join(root, 'velodyne'), ('.bin', ))}
         for camera in self.cameras:
             folders[camera] = Folder(os.path.join(root, camera), IMAGE_SUFFIXES)
-        frames = []
-        for stem, files in pair_files(folders, stems, keep_unpaired).items():
-            calibration = self._read_calibration(os.path.join(root, 'calib', f'{stem}.txt'))
-            frames.append(
-                dict(
-                    frame_id=stem,
-                    lidar_path=files['scan'],
-                    lidar_dim=LIDAR_DIM,
-                    images=[
-                        dict(name=camera, img_path=files[camera], **calibration[camera])
-                        for camera in self.cameras
-                    ]))
-        return frames
+        return [
+            frame_or_broken(stem, keep_unpaired, self._frame, root, stem, files)
+            for stem, files in pair_files(folders, stems, keep_unpaired).items()
+        ]
+
+    def _frame(self, root: str, stem: str, files: Dict[str, str]) -> dict:
+        calibration = self._read_calibration(os.path.join(root, 'calib', f'{stem}.txt'))
+        return dict(
+            frame_id=stem,
+            lidar_path=files['scan'],
+            lidar_dim=LIDAR_DIM,
+            images=[
+                dict(name=camera, img_path=files[camera], **calibration[camera])
+                for camera in self.cameras
+            ])
 
     def _read_calibration(self, path: str) -> Dict[str, Dict[str, np.ndarray]]:
         require_file(path, 'Expected the calibration of the frame with P2, R0_rect, '
                      'Tr_velo_to_cam.')
-        values = read_kitti_calibration(path)
-        rectify = homogeneous(take_matrix(values, 'R0_rect', 3, 3, path))
-        lidar2ref = rectify @ homogeneous(take_matrix(values, 'Tr_velo_to_cam', 3, 4, path))
-        return _calibrate(values, self.cameras, lidar2ref, path)
+        return _calibrate(read_kitti_calibration(path), self.cameras, path)
 
 
 def _check_cameras(cameras: Sequence[str]) -> List[str]:
-    known = [f'image_{number}' for number in range(4)]
     for camera in cameras:
-        if camera not in known:
-            raise ValueError(f"camera '{camera}' is unknown: expected some of {known}.")
+        if camera not in CAMERAS:
+            raise ValueError(f"camera '{camera}' is unknown: expected some of {list(CAMERAS)}.")
     return list(cameras)
 
 
-def _calibrate(values: Dict[str, np.ndarray], cameras: Sequence[str], lidar2ref: np.ndarray,
+def _calibrate(values: Dict[str, KittiValue], cameras: Sequence[str],
                path: str) -> Dict[str, Dict[str, np.ndarray]]:
-    """``cam2img`` and ``lidar2cam`` of each camera; ``image_2`` goes with ``P2``."""
+    """Return ``cam2img``, ``lidar2cam`` and, if stated, ``image_size`` of each camera."""
+    lidar2ref = kitti_lidar2ref(values, path)
     calibration = {}
     for camera in cameras:
-        name = camera.replace('image_', 'P')
+        name = f'P{CAMERAS[camera]}'
         calibration[camera] = kitti_camera(
             take_matrix(values, name, 3, 4, path), lidar2ref, f"calibration '{path}', {name}")
+        size = f'S_rect_0{CAMERAS[camera]}'  # raw recordings only
+        if size in values:
+            width, height = take_matrix(values, size, 1, 2, path)[0]
+            calibration[camera]['image_size'] = int(width), int(height)
     return calibration

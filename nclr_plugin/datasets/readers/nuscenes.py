@@ -9,7 +9,8 @@ from mmengine import fileio
 from mmengine.registry import TASK_UTILS
 
 from .calibration import check_cam2img, check_lidar2cam
-from .pairing import read_frame_list, report_missing, require_file, require_folder, shorten
+from .pairing import (frame_or_broken, read_frame_list, report_missing, require_file,
+                      require_folder, shorten)
 
 CAMERAS = ('CAM_FRONT', 'CAM_FRONT_RIGHT', 'CAM_FRONT_LEFT', 'CAM_BACK', 'CAM_BACK_LEFT',
            'CAM_BACK_RIGHT')
@@ -60,7 +61,8 @@ class NuScenesReader:
 
         Args:
             data_root: Folder that holds ``samples``.
-            keep_unpaired: Warn and keep frames that miss a file.
+            keep_unpaired: Warn and keep frames that miss a file or a camera, or whose calibration
+                is invalid.
 
         Returns:
             Frames as :class:`CalibrationDataset` keeps them.
@@ -84,12 +86,19 @@ class NuScenesReader:
             raise ValueError(f"info file '{path}': expected lidar_sweeps in it (num_sweeps is "
                              f"{self.num_sweeps}), found none; write it by mmdet3d's "
                              'tools/create_data.py nuscenes --max-sweeps 10.')
-        frames = [self._frame(data_root, path, info) for info in infos['data_list']]
-        frames = self._select(frames, data_root, path)
+        return self._read_infos(data_root, path, infos['data_list'], keep_unpaired)
+
+    def _read_infos(self, data_root: str, path: str, infos: Sequence[dict],
+                    keep_unpaired: bool) -> List[dict]:
+        """Return the frames of the list file, their files checked."""
+        frames = [frame_or_broken(str(info.get('token', f'number {number}')), keep_unpaired,
+                                  self._frame, data_root, path, info)
+                  for number, info in enumerate(self._select(infos, data_root, path))]
         check_files(frames, path, keep_unpaired)
         return frames
 
     def _frame(self, data_root: str, path: str, info: dict) -> dict:
+        """Return the entry of a frame of mmdet3d's infos."""
         try:
             token, lidar, images = info['token'], info['lidar_points'], info['images']
             return dict(
@@ -99,21 +108,28 @@ class NuScenesReader:
                 intensity_scale=INTENSITY_SCALE,
                 sweeps=self._sweeps(data_root, info, f"info file '{path}', frame {token}"),
                 images=[
-                    dict(
-                        name=camera,
-                        img_path=_sample_path(data_root, camera, images[camera]['img_path']),
-                        cam2img=check_cam2img(images[camera]['cam2img'],
-                                              f"info file '{path}', frame {token}, {camera}"),
-                        lidar2cam=check_lidar2cam(images[camera]['lidar2cam'],
-                                                  f"info file '{path}', frame {token}, {camera}"))
+                    self._view(data_root, camera, images[camera],
+                               f"info file '{path}', frame {token}, {camera}")
                     for camera in self.cameras
                 ])
-        except KeyError as error:
+        except (KeyError, TypeError) as error:
+            fault = f'no {error}' if isinstance(error, KeyError) else f'a fault: {error}'
             raise ValueError(
                 f"info file '{path}', frame {info.get('token')}: expected a token, lidar_points "
                 '(lidar_path, num_pts_feats) and images with img_path, cam2img, lidar2cam of '
-                f"{self.cameras}; found no {error} (cameras: {sorted(info.get('images', {}))})."
+                f"{self.cameras}; found {fault} (cameras: {sorted(info.get('images') or {})})."
             ) from None
+
+    @staticmethod
+    def _view(data_root: str, camera: str, image: dict, where: str) -> dict:
+        view = dict(
+            name=camera,
+            img_path=_sample_path(data_root, camera, image['img_path']),
+            cam2img=check_cam2img(image['cam2img'], where),
+            lidar2cam=check_lidar2cam(image['lidar2cam'], where))
+        if 'width' in image and 'height' in image:
+            view['image_size'] = int(image['width']), int(image['height'])
+        return view
 
     def _sweeps(self, data_root: str, info: dict, where: str) -> List[dict]:
         """File and pose of the sweeps that are asked for, the latest first."""
@@ -130,11 +146,11 @@ class NuScenesReader:
             for number, sweep in enumerate(chosen[:self.num_sweeps])
         ]
 
-    def _select(self, frames: List[dict], data_root: str, path: str) -> List[dict]:
-        """The frames of the list file."""
+    def _select(self, infos: Sequence[dict], data_root: str, path: str) -> Sequence[dict]:
+        """Return the infos of the frames in the list file."""
         if self.frame_list is None:
-            return frames
-        by_token = {frame['frame_id']: frame for frame in frames}
+            return infos
+        by_token = {info.get('token'): info for info in infos}
         tokens = read_frame_list(self.frame_list, data_root)
         unknown = [token for token in tokens if token not in by_token]
         if unknown:
@@ -153,6 +169,8 @@ def check_files(frames: List[dict], info_file: str, keep: bool) -> None:
     listings: Dict[str, Set[str]] = {}
     missing = []
     for frame in frames:
+        if 'broken' in frame:
+            continue
         for path in [part[key] for key, parts in (
                 ('lidar_path', [frame, *frame.get('sweeps', ())]), ('img_path', frame['images']))
                      for part in parts]:

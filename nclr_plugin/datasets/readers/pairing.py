@@ -4,7 +4,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from mmengine.logging import print_log
 
@@ -52,6 +52,26 @@ def report_missing(finding: str, cure: str, keep: bool) -> None:
         f'{cure}.',
         logger='current',
         level=logging.WARNING)
+
+
+def frame_or_broken(frame_id: str, keep: bool, build: Callable[..., dict], *args) -> dict:
+    """Return the entry of a frame, or that of a broken one if a fault in it is to be kept.
+
+    Args:
+        frame_id: The frame.
+        keep: Return ``dict(frame_id=..., broken=reason)``, which is skipped when it is loaded.
+        build: Function that returns the entry.
+        *args: Arguments of ``build``.
+
+    Raises:
+        FileNotFoundError, ValueError: By ``build``, unless ``keep``.
+    """
+    try:
+        return build(*args)
+    except (FileNotFoundError, ValueError) as error:
+        if not keep:
+            raise
+        return dict(frame_id=frame_id, broken=str(error))
 
 
 def require_folder(path: str, expectation: str) -> None:

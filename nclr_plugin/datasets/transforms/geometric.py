@@ -130,7 +130,7 @@ class CropImages(BaseTransform):
         random: A window anywhere, for each view its own; else the one in the middle.
 
     Raises:
-        ValueError: If an image is smaller than the window.
+        BrokenFrameError: If an image is smaller than the window.
     """
 
     def __init__(self, size: Tuple[int, int], random: bool = False) -> None:
@@ -143,9 +143,10 @@ class CropImages(BaseTransform):
         for img, matrix in zip(results['imgs'], results['cam2img']):
             spare = np.array([img.shape[1] - self.width, img.shape[0] - self.height])
             if (spare < 0).any():
-                raise ValueError(
-                    f"CropImages: a window of {self.width} x {self.height} does not fit into an "
-                    f"image of {img.shape[1]} x {img.shape[0]} (frame {results['frame_id']}).")
+                raise BrokenFrameError(
+                    results['frame_id'], f'CropImages: a window of {self.width} x {self.height} '
+                    f'does not fit into an image of {img.shape[1]} x {img.shape[0]}; set another '
+                    'size, or resize the images by ResizeImages.')
             left, top = results['rng'].integers(spare + 1) if self.random else spare // 2
             imgs.append(img[top:top + self.height, left:left + self.width])
             cam2img.append(crop_intrinsics(torch.from_numpy(matrix), int(left), int(top)).numpy())

@@ -27,19 +27,34 @@ def test_reads_names_and_numbers(tmp_path):
 def test_a_word_among_the_numbers_is_named(tmp_path):
     path = tmp_path / 'calib.txt'
     path.write_text('P2: 1 2 three\n')
-    with pytest.raises(ValueError, match="calib.txt': expected numbers after 'P2:', found '1 2"):
-        read_kitti_calibration(str(path))
+    values = read_kitti_calibration(str(path))
+    with pytest.raises(ValueError, match="expected numbers after 'P2:', found '1 2 three'"):
+        take_matrix(values, 'P2', 3, 4, 'a.txt')
 
 
 @pytest.mark.parametrize('values, match', [
     (dict(Tr=np.zeros(12)),
-     r"a.txt': expected a line 'P2: ...' with 12 numbers, found only \['Tr'\]"),
+     r"a.txt': expected a line 'P2 or P_rect_02: ...' with 12 numbers, found only \['Tr'\]"),
     (dict(P2=np.zeros(11)), r'expected 12 finite numbers after .P2:., found 11 in 11'),
     (dict(P2=np.array([np.nan] + [1.] * 11)), r'found 11 in 12 values'),
 ])
 def test_incomplete_matrices_are_refused(values, match):
     with pytest.raises(ValueError, match=match):
         take_matrix(values, 'P2', 3, 4, 'a.txt')
+
+
+NUMBERS = ' '.join(map(str, range(1, 13)))
+
+
+@pytest.mark.parametrize('line', [
+    f'Tr_velo_cam {NUMBERS}', f'  Tr_velo_cam\t{NUMBERS}  ', f'Tr_velo_to_cam : {NUMBERS}',
+    f'Tr_velo_to_cam:{NUMBERS}'])
+def test_names_with_and_without_colon(tmp_path, line):
+    path = tmp_path / 'calib.txt'
+    path.write_text(f'calib_time: 09-Jan-2012 13:57:47\ncorner_dist: 9.95e-02\n{line}\n')
+    values = read_kitti_calibration(str(path))
+    assert take_matrix(values, 'Tr_velo_to_cam', 3, 4, 'f')[0].tolist() == [1, 2, 3, 4]
+    assert values['calib_time'] == '09-Jan-2012 13:57:47' and values['corner_dist'] == 0.0995
 
 
 def test_kitti_camera_projects_as_its_projection_matrix():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from mmengine.registry import TASK_UTILS
 
-from nclr_plugin.datasets import KittiObjectReader, KittiOdometryReader
+from nclr_plugin.datasets import CalibrationDataset, KittiObjectReader, KittiOdometryReader
 
 
 def test_odometry_counts_both_translations(kitti_odometry):
@@ -69,8 +69,8 @@ def test_image_and_scan_counts_must_agree(kitti_odometry):
 
 
 @pytest.mark.parametrize('text, match', [
-    ('P0: 1', r"expected a line 'Tr: ...' with 12 numbers, found only \['P0'\]"),
-    ('Tr: 1 0 0 0 0 1 0 0 0 0 1 0', "expected a line 'P2: ...'"),
+    ('P0: 1', r"expected a line 'Tr_velo_to_cam .* or Tr: ...' with 12 numbers, .*\['P0'\]"),
+    ('Tr: 1 0 0 0 0 1 0 0 0 0 1 0', "expected a line 'P2 or P_rect_02: ...'"),
     ('Tr: 1 0 0', "expected 12 finite numbers after 'Tr:', found 3"),
     ('Tr: 2 0 0 0 0 2 0 0 0 0 2 0\nP2: 9 0 5 0 0 9 5 0 0 0 1 0', 'P2: expected a rotation'),
     ('Tr: 1 0 0 0 0 1 0 0 0 0 1 0\nP2: 0 0 5 0 0 9 5 0 0 0 1 0', 'P2: expected intrinsics'),
@@ -137,7 +137,7 @@ def test_object_names_an_absent_or_incomplete_calibration(kitti_object):
     root, _ = kitti_object
     path = root / 'training/calib/000001.txt'
     path.write_text('P2: ' + ' '.join(['1'] * 12))
-    with pytest.raises(ValueError, match="calib/000001.txt': expected a line 'R0_rect"):
+    with pytest.raises(ValueError, match="calib/000001.txt': expected a line 'Tr_velo_to_cam"):
         KittiObjectReader().read(str(root))
     path.unlink()
     with pytest.raises(FileNotFoundError, match="calib/000001.txt' does not exist"):
@@ -166,3 +166,92 @@ def test_real_object_frames_have_their_own_calibration(shared_data):
     assert len(frames) == 20 and focals[0] == 707.0 and focals[6] == focals[15] == 718.3
     assert set(focals) == {707.0, 718.3, 721.5}
     assert len({frame['images'][0]['lidar2cam'].tobytes() for frame in frames}) == 3
+
+
+TRACKING = dict(R0_rect='R_rect', Tr_velo_to_cam='Tr_velo_cam')
+
+
+def as_tracking(text):
+    """Lines of the object data as the tracking data has them."""
+    for name, other in TRACKING.items():
+        text = text.replace(f'{name}:', other)
+    return text + 'Tr_imu_velo 1 0 0 0 0 1 0 0 0 0 1 0\n'
+
+
+def same_calibration(frames, others):
+    for frame, other in zip(frames, others):
+        for key in ('cam2img', 'lidar2cam'):
+            np.testing.assert_allclose(frame['images'][0][key], other['images'][0][key],
+                                       atol=1e-9)
+
+
+def test_calibration_of_the_tracking_data(kitti_object):
+    root, _ = kitti_object
+    expected = KittiObjectReader().read(str(root))
+    for path in (root / 'training/calib').iterdir():
+        path.write_text(as_tracking(path.read_text()))
+    same_calibration(KittiObjectReader().read(str(root)), expected)
+    # As one calib.txt of a sequence, with the tracking data's names of folders.
+    sequence = root / 'sequences/0000'
+    sequence.mkdir(parents=True)
+    for folder, name in (('image_2', 'image_02'), ('velodyne', 'velodyne')):
+        (root / 'training' / folder).rename(sequence / name)
+    (sequence / 'calib.txt').write_text((root / 'training/calib/000000.txt').read_text())
+    frames = KittiOdometryReader(['0000'], cameras=['image_02']).read(str(root))
+    same_calibration(frames[:1], expected)
+    assert frames[0]['images'][0]['name'] == 'image_02'
+
+
+def test_calibration_of_a_raw_recording(kitti_object, disk):
+    root, rectify = kitti_object
+    expected = KittiObjectReader().read(str(root))
+    sequence = root / 'sequences/0000'
+    sequence.mkdir(parents=True)
+    for folder in ('image_2', 'velodyne'):
+        (root / 'training' / folder).rename(sequence / folder)
+    lines = (root / 'training/calib/000000.txt').read_text().splitlines()
+    values = dict(line.split(': ') for line in lines)
+    velo = np.array(values['Tr_velo_to_cam'].split(), float).reshape(3, 4)
+    time = 'calib_time: 09-Jan-2012 13:57:47\n'
+    (sequence / 'calib_cam_to_cam.txt').write_text(
+        time + 'corner_dist: 9.950000e-02\nS_02: 1.392e+03 5.12e+02\nK_02: 1 0 0 0 1 0 0 0 1\n'
+        f'S_rect_02: 120. 48.\nP_rect_02: {values["P2"]}\nR_rect_00: {values["R0_rect"]}\n')
+    with pytest.raises(FileNotFoundError, match='calib_velo_to_cam.txt'):
+        KittiOdometryReader(['0000']).read(str(root))
+    disk.write_calibration(sequence / 'calib_velo_to_cam.txt', R=velo[:, :3], T=velo[:, 3])
+    path = sequence / 'calib_velo_to_cam.txt'
+    path.write_text(time + path.read_text() + 'delta_f: 0 0\ndelta_c: 0 0\n')
+    frames = KittiOdometryReader(['0000']).read(str(root))
+    same_calibration(frames[:1], expected)
+    assert frames[0]['images'][0]['image_size'] == (120, 48)
+
+
+@pytest.mark.parametrize('damage', [
+    lambda path: path.unlink(), lambda path: path.write_text('P2: 1 2'),
+    lambda path: path.write_text(path.read_text().replace('R0_rect: 1', 'R0_rect: 2'))])
+def test_a_frame_with_a_faulty_calibration_is_kept_as_broken(kitti_object, damage):
+    root, _ = kitti_object
+    damage(root / 'training/calib/000001.txt')
+    with pytest.raises((FileNotFoundError, ValueError)):
+        KittiObjectReader().read(str(root))
+    frames = KittiObjectReader().read(str(root), keep_unpaired=True)
+    assert len(frames[0]['images']) == 1
+    assert set(frames[1]) == {'frame_id', 'broken'} and '000001.txt' in frames[1]['broken']
+
+
+@pytest.mark.parametrize('camera', ['image_0', 'image_1'])
+def test_grey_cameras(kitti_odometry, disk, camera):
+    folder = kitti_odometry.root / 'sequences/01'
+    calibration = (folder / 'calib.txt').read_text()
+    (folder / 'calib.txt').write_text(
+        calibration.replace('P2:', camera.replace('image_', 'P') + ':') if camera == 'image_1'
+        else calibration.replace('P0:', 'P3:').replace('P2:', 'P0:'))
+    (folder / camera).mkdir()
+    for path in (folder / 'image_2').iterdir():
+        grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        cv2.imwrite(str(folder / camera / path.name), grey)
+    dataset = CalibrationDataset(
+        str(kitti_odometry.root), KittiOdometryReader(['01'], cameras=[camera]),
+        [dict(type='LoadScan'), dict(type='LoadImages')])
+    image, = dataset[1]['imgs']
+    assert image.shape == (disk.height, disk.width, 3) and (image == image[..., :1]).all()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from mmengine.registry import TASK_UTILS
 
-from nclr_plugin.datasets import NuScenesReader
+from nclr_plugin.datasets import CalibrationDataset, NuScenesReader
+from nclr_plugin.datasets.errors import DataLayoutError
 
 CAMERAS = ('CAM_FRONT', 'CAM_BACK')
 
@@ -108,6 +109,65 @@ def test_incomplete_infos_are_refused(nuscenes):
         write(root, dict(data_list=broken))
         with pytest.raises(ValueError, match=match):
             read(root)
+        frames = NuScenesReader('infos.pkl', cameras=CAMERAS).read(str(root), keep_unpaired=True)
+        assert set(frames[0]) == {'frame_id', 'broken'} and frames[0]['frame_id'] == 'token0'
+        assert len(frames[1]['images']) == 2
+
+
+@pytest.mark.parametrize('break_it', [
+    lambda info: info['images'].pop('CAM_BACK'), lambda info: info.update(images=None),
+    lambda info: info['images'].update(CAM_BACK=None),
+    lambda info: info['images']['CAM_FRONT'].update(lidar2cam=np.zeros((4, 4)).tolist())])
+def test_a_frame_without_a_camera_is_skipped_like_any_broken_one(nuscenes, break_it):
+    root, infos = nuscenes
+    break_it(infos[0])
+    write(root, dict(data_list=infos))
+    settings = dict(data_root=str(root), pipeline=[dict(type='LoadScan'), dict(type='LoadImages')],
+                    reader=dict(type='NuScenesReader', info_file='infos.pkl', cameras=CAMERAS))
+    with pytest.raises(DataLayoutError, match='frame token0'):
+        CalibrationDataset(**settings)
+    dataset = CalibrationDataset(**settings, skip_broken=True)
+    assert len(dataset) == 2
+    for index in range(2):
+        sample = dataset[index]
+        assert sample['frame_id'] == 'token1' and len(sample['imgs']) == 2
+    (frame_id, reason), = dataset[0]['skipped_frames']
+    assert frame_id == 'token0' and 'frame token0' in reason
+    break_it(infos[1])
+    write(root, dict(data_list=infos))
+    with pytest.raises(DataLayoutError, match='all 2 frames are broken; the first one: .*token0'):
+        CalibrationDataset(**settings, skip_broken=True)
+
+
+def test_a_frame_list_takes_a_broken_frame_out(nuscenes):
+    root, infos = nuscenes
+    infos[0]['images'].pop('CAM_BACK')
+    write(root, dict(data_list=infos))
+    (root / 'list.txt').write_text('token1\n')
+    assert [frame['frame_id'] for frame in read(root, frame_list='list.txt')] == ['token1']
+
+
+def test_the_wrong_image_control_passes_over_broken_frames(nuscenes):
+    root, infos = nuscenes
+    infos[0]['images'].pop('CAM_BACK')
+    infos.append(copy.deepcopy(infos[1]))
+    infos[2]['token'] = 'token2'
+    write(root, dict(data_list=infos))
+    dataset = CalibrationDataset(
+        str(root), dict(type='NuScenesReader', info_file='infos.pkl', cameras=CAMERAS),
+        [dict(type='LoadScan'), dict(type='LoadImages')], skip_broken=True, test_mode=True,
+        wrong_image_control=True)
+    wrong = dataset[3 + 0]  # itself broken; so are the images that frame 2 would get
+    assert wrong['frame_id'] == 'token1' and len(wrong['skipped_frames']) == 1
+    wrong = dataset[3 + 2]
+    assert [frame_id for frame_id, _ in wrong['skipped_frames']] == ['token2', 'token0']
+
+
+def test_the_size_in_the_infos_is_compared(nuscenes, disk):
+    root, infos = nuscenes
+    infos[0]['images']['CAM_BACK'].update(width=disk.width, height=disk.height)
+    write(root, dict(data_list=infos))
+    assert read(root)[0]['images'][1]['image_size'] == (disk.width, disk.height)
 
 
 def test_real_frame_has_six_views_with_the_stated_calibration(shared_data):

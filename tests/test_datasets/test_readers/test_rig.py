@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 import yaml
 from mmengine.registry import TASK_UTILS
+from PIL import Image
+from scipy.spatial.transform import Rotation
 
-from nclr_plugin.datasets import RigReader
+from nclr_plugin.datasets import CalibrationDataset, RigReader
 
 
 @pytest.fixture
@@ -94,3 +96,71 @@ def test_what_is_no_description_is_refused(rig, text):
     (root / 'rig.yaml').write_text(text)
     with pytest.raises(ValueError, match="rig.yaml': expected"):
         RigReader().read(str(root))
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    from nclr_plugin.datasets import image_size
+    image_size.warn_once.cache_clear()
+    logged = []
+    monkeypatch.setattr(image_size, 'print_log', lambda text, **kwargs: logged.append(text))
+    return logged
+
+
+def dataset(root):
+    return CalibrationDataset(str(root), dict(type='RigReader'), [
+        dict(type='LoadScan'), dict(type='LoadImages'), dict(type='ResizeImages', size=(40, 60))])
+
+
+def test_cam2lidar_is_warned_of_before_training(rig, warnings):
+    root, description = rig
+    assert len(dataset(root)) == 3 and not warnings
+    camera = description['cameras'][1]
+    camera['lidar2cam'] = np.linalg.inv(camera['lidar2cam']).tolist()
+    write(root, description)
+    assert len(dataset(root)) == 3
+    warning, = warnings
+    assert warning.startswith("camera 'right': lidar2cam looks wrong") and 'cam2lidar?' in warning
+    dataset(root)
+    assert len(warnings) == 1
+
+
+@pytest.mark.parametrize('yaw, width, height', [(0, 48, 120), (180, 120, 48), (180, 48, 120),
+                                                (-90, 48, 120)])
+def test_portrait_and_backward_looking_cameras(rig, disk, warnings, yaw, width, height):
+    """A point keeps its pixel from the file through the transforms."""
+    root, description = rig
+    turn = Rotation.from_euler('z', yaw, degrees=True).as_matrix()
+    description['cameras'] = description['cameras'][:1]
+    lidar2cam = np.eye(4)
+    lidar2cam[:3, :3] = disk.axes @ turn.T
+    description['cameras'][0].update(
+        image_size=[width, height], cam2img=[[60, 0, width / 2], [0, 60, height / 2], [0, 0, 1]],
+        lidar2cam=lidar2cam.tolist())
+    write(root, description)
+    for stem in ('10', '11', '12'):
+        disk.write_image(root / f'images/left/{stem}.jpg', width=width, height=height)
+        points = np.fromfile(root / f'scans/{stem}.bin', np.float32).reshape(-1, 5)
+        points[:, :3] = points[:, :3] @ turn.T.astype(np.float32)
+        points.tofile(root / f'scans/{stem}.bin')
+    sample = dataset(root)[1]
+    assert not warnings and sample['imgs'][0].shape == (60, 40, 3)
+    point = turn @ [10, 0.5, -1]
+    in_camera = sample['lidar2cam'][0][:3, :3] @ point
+    u, v, depth = sample['cam2img'][0] @ in_camera
+    expected = np.array([60 * -0.05 + width / 2 + 0.5, 60 * 0.1 + height / 2 + 0.5]) \
+        * [40 / width, 60 / height] - 0.5
+    np.testing.assert_allclose([u / depth, v / depth], expected, atol=1e-6)
+
+
+def test_exif_and_grey_cameras_of_a_rig(rig, disk):
+    root, description = rig
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for stem in ('10', '11', '12'):
+        pixels = np.random.default_rng(0).integers(0, 256, (disk.width, disk.height), np.uint8)
+        Image.fromarray(pixels).save(root / f'images/left/{stem}.jpg', exif=exif)
+    sample = dataset(root)[0]
+    assert sample['imgs'][0].shape == (60, 40, 3)
+    assert (sample['imgs'][0] == sample['imgs'][0][..., :1]).all()
+    assert RigReader().read(str(root))[0]['images'][0]['image_size'] == (disk.width, disk.height)

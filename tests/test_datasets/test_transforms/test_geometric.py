@@ -163,7 +163,7 @@ def test_random_crops_reach_every_window(results):
 
 
 def test_crop_refuses_a_window_larger_than_the_image(results):
-    with pytest.raises(ValueError, match='130 x 40 does not fit into an image of 120 x 80'):
+    with pytest.raises(BrokenFrameError, match='130 x 40 does not fit into an image of 120 x 80'):
         CropImages((130, 40))(results)
 
 
