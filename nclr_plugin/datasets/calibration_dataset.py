@@ -214,8 +214,8 @@ def _look_at_cameras(frames: List[dict]) -> None:
         frame = dict(frames[place])
         try:
             frame = LoadImages()(LoadScan(use_dim=3)(frame))
-        except (BrokenFrameError, ImportError):
-            continue  # met again, and named, when the frame is loaded
+        except (BrokenFrameError, ImportError, KeyError):
+            continue  # named when the frame is loaded; a pipeline of one's own has other entries
         for image, pixels in zip(frame['images'], frame['imgs']):
             check_pose(frame['points'], image['lidar2cam'], image['cam2img'],
                        pixels.shape[1::-1], f"camera '{image['name']}'")
