@@ -45,7 +45,8 @@ def test_grey_becomes_three_equal_channels(tmp_path, name):
 def test_palettes_and_opaque_alpha_become_rgb(tmp_path):
     palette = Image.fromarray(RGB).convert('P')
     palette.save(tmp_path / 'palette.png')
-    np.testing.assert_array_equal(read(tmp_path / 'palette.png'), np.asarray(palette.convert('RGB')))
+    np.testing.assert_array_equal(read(tmp_path / 'palette.png'),
+                                  np.asarray(palette.convert('RGB')))
     Image.fromarray(np.dstack([RGB, np.full((24, 40), 255, np.uint8)])).save(tmp_path / 'rgba.png')
     np.testing.assert_array_equal(read(tmp_path / 'rgba.png'), RGB)
 
