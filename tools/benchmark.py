@@ -1,51 +1,48 @@
-"""Benchmarks behind the tables of the documentation.
+"""Run a benchmark and print its table in Markdown.
 
-python tools/benchmark.py {pnp,step,data,backbones,meanshift,reliability}
+    python tools/benchmark.py {pnp,step,data,backbones,meanshift,reliability} [--help]
 """
 import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+TOOLS = Path(__file__).resolve().parent
+sys.path[:0] = [str(TOOLS.parent), str(TOOLS)]
 
-from nclr_plugin.benchmarks import backbones, mean_shift, pnp, reliability, step  # noqa: E402
+from benchmarks import backbones, mean_shift, pnp, reliability, step  # noqa: E402
 from nclr_plugin.errors import one_line_errors  # noqa: E402
 
 
-def main():
-    """Parse the command line and print a Markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(argv=None):
+    """Parse the command line and run the benchmark."""
+    parser = argparse.ArgumentParser(
+        description='Run a benchmark and print its table in Markdown.')
     commands = parser.add_subparsers(dest='command', required=True)
 
-    command = commands.add_parser('pnp', help='pose solvers: accuracy, gradients, time')
-    pnp.add_arguments(command)
-    command.set_defaults(main=pnp.main)
+    def add_command(name, description, add_arguments, run):
+        command = commands.add_parser(name, help=description, description=f'{description}.')
+        add_arguments(command)
+        command.set_defaults(run=run)
+        return command
 
-    command = commands.add_parser('step', help='a training step over its two backbones')
-    step.add_arguments(command)
-    command.set_defaults(main=step.main_step)
+    add_command('pnp', 'Accuracy, gradients and speed of the pose solvers', pnp.add_arguments,
+                pnp.main)
+    add_command('step', 'Time of a pretraining step, compared with its two backbones',
+                step.add_arguments, step.main_step)
+    data = add_command('data', 'Time that a pretraining step waits for its batch',
+                       step.add_arguments, step.main_data)
+    data.add_argument('--workers', type=int, default=2,
+                      help='processes of the data loader (default: 2)')
+    add_command('backbones', 'Size, time and memory of the point backbones',
+                backbones.add_arguments, backbones.main)
+    add_command('meanshift', "Speed of mean shift, compared with scikit-learn's",
+                mean_shift.add_arguments, mean_shift.main)
+    add_command('reliability', 'True pairs accepted and mismatched pairs refused by the calibrator',
+                reliability.add_arguments, reliability.main)
 
-    command = commands.add_parser('data', help='how long a step waits for its batch')
-    step.add_arguments(command)
-    command.add_argument('--workers', type=int, default=2)
-    command.set_defaults(main=step.main_data)
-
-    command = commands.add_parser('backbones', help='point backbones: size, time, memory')
-    backbones.add_arguments(command)
-    command.set_defaults(main=backbones.main)
-
-    command = commands.add_parser('meanshift', help="clustering: time, beside scikit-learn's")
-    mean_shift.add_arguments(command)
-    command.set_defaults(main=mean_shift.main)
-
-    command = commands.add_parser(
-        'reliability', help='calibrations: true pairs accepted, wrong images refused')
-    reliability.add_arguments(command)
-    command.set_defaults(main=reliability.main)
-
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     with one_line_errors():
-        args.main(args)
+        args.run(args)
 
 
 if __name__ == '__main__':

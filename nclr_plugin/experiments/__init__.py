@@ -1,1 +1,1 @@
-"""Several trainings and evaluations, and one table of them."""
+"""Experiments over configs, seeds and label fractions, and their tables."""

@@ -7,7 +7,7 @@ from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from nclr_plugin.benchmarks.tables import markdown_table
+from .tables import markdown_table
 
 CLASSES = 'Car', 'Pedestrian', 'Cyclist'
 LEVELS = 'easy', 'moderate', 'hard'
@@ -21,7 +21,7 @@ Precisions = Dict[Tuple[str, str], float]
 
 
 def read_precisions(log: Path) -> Precisions:
-    """The nine 3D APs at 40 recall positions of the last evaluation in a log.
+    """Read the nine 3D APs at 40 recall positions of the last evaluation in a log.
 
     Args:
         log: Log of OpenPCDet's ``train.py`` or ``test.py``, or of mmdet3d's.
@@ -46,7 +46,7 @@ def read_precisions(log: Path) -> Precisions:
 
 
 def average(precisions: Precisions) -> float:
-    """The table's last column: the mean of the nine."""
+    """Return the mean of the nine APs, the last column of the table."""
     return float(np.mean(list(precisions.values())))
 
 

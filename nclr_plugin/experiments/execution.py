@@ -1,27 +1,34 @@
-"""Carrying out a run as processes, resumably."""
+"""Carry out runs as processes: resumable, several at a time, or as lines for a shell."""
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import threading
+import time
+import warnings
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import torch
+from mmengine.logging import MMLogger
 
-from .environment import Variables, environment
-from .plan import Run, TestSet, differences, settings, training_settings
-from .provenance import commit
+from .runs import (CONFIG_TEST_SET, Run, TestSet, Variables, assignments, commit, differences,
+                   environment, settings, training_settings, variables_read)
+
+FORMS = ('shell', 'torchrun', 'slurm')
 
 
 class RunError(RuntimeError):
-    """A run that failed; the message names the log."""
+    """Raised when a run fails; the message names its log."""
 
 
 class Processes:
-    """Child processes that end when they are told to."""
+    """Child processes that can be stopped from another thread."""
 
     def __init__(self) -> None:
         self._children: List[subprocess.Popen] = []
@@ -29,18 +36,18 @@ class Processes:
         self._stopped = False
 
     def run(self, command: Sequence[str], log: Path, variables: Variables = ()) -> None:
-        """Run a command with environment variables; its output is appended to the log.
+        """Run a command with environment variables, and append its output to the log.
 
         Raises:
-            RunError: If it fails, or after :meth:`stop`.
+            RunError: If the command fails, or :meth:`stop` was called.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
-        # Two OpenMP threads beside another busy process slow each other down many times over.
+        # OpenMP threads of several busy processes slow each other down many times over.
         variables = (*variables, ('OMP_NUM_THREADS', '1'))
         with log.open('ab') as output:
             with self._lock:
                 if self._stopped:
-                    raise RunError('stopped before it began')
+                    raise RunError('stopped before it started')
                 with environment(variables):
                     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
                                              stderr=subprocess.STDOUT)
@@ -53,7 +60,7 @@ class Processes:
             raise RunError(f'exit status {status}, see {log}: {lines[-1]}')
 
     def stop(self) -> None:
-        """End all children and start no more."""
+        """Terminate all children and refuse to start more."""
         with self._lock:
             self._stopped = True
             for child in self._children:
@@ -61,16 +68,16 @@ class Processes:
 
 
 def carry_out(run: Run, test_sets: Sequence[TestSet], tools: Path, processes: Processes) -> None:
-    """Train unless that is done, then evaluate on each test set unless that is done.
+    """Train and evaluate a run, skipping the steps that are finished.
 
     Args:
         run: The run.
         test_sets: Its evaluations.
         tools: Folder of ``train.py`` and ``test.py``.
-        processes: Where the processes run.
+        processes: Runner of the child processes.
 
     Raises:
-        RunError: If a process fails, or the folder holds a training of other settings.
+        RunError: If a process fails, or the folder contains a training with other settings.
     """
     checkpoint = run.checkpoint
     if checkpoint is None:
@@ -83,7 +90,7 @@ def carry_out(run: Run, test_sets: Sequence[TestSet], tools: Path, processes: Pr
 
 
 def train(run: Run, tools: Path, processes: Processes) -> None:
-    """Train, from the last checkpoint if the training was interrupted."""
+    """Train, or resume an interrupted training."""
     announce(run)
     processes.run(run.train_command(tools), run.folder / 'train.log', run.variables)
     if trained_checkpoint(run) is None:
@@ -93,10 +100,10 @@ def train(run: Run, tools: Path, processes: Processes) -> None:
 
 
 def announce(run: Run) -> None:
-    """Keep in the run's folder which training it is for.
+    """Record the settings of the training in the run's folder.
 
     Raises:
-        RunError: If the folder holds a training of other settings.
+        RunError: If the folder contains a training with other settings.
     """
     before = _read(run.folder / 'training.json')
     if before is not None:
@@ -111,16 +118,16 @@ def _finish_training(run: Run) -> None:
 
 
 def test(run: Run, test_set: TestSet, checkpoint: str, tools: Path, processes: Processes) -> None:
-    """Evaluate a checkpoint and keep the figures in the run's folder."""
+    """Evaluate a checkpoint and store the metrics in the run's folder."""
     work = run.test_folder(test_set)
     shutil.rmtree(str(work), ignore_errors=True)
     processes.run(run.test_command(tools, test_set, checkpoint), work.parent / f'{work.name}.log',
                   run.variables)
-    _keep_test(run, test_set, checkpoint)
+    _store_metrics(run, test_set, checkpoint)
 
 
-def _keep_test(run: Run, test_set: TestSet, checkpoint: str) -> None:
-    """Keep the figures that ``tools/test.py`` has written, with what they depend on."""
+def _store_metrics(run: Run, test_set: TestSet, checkpoint: str) -> None:
+    """Store the metrics written by ``tools/test.py``, with the settings they depend on."""
     work = run.test_folder(test_set)
     config = run.load(test_set)
     training = {} if run.checkpoint else _read(run.folder / 'training.json')
@@ -128,40 +135,40 @@ def _keep_test(run: Run, test_set: TestSet, checkpoint: str) -> None:
         settings=test_settings(run, test_set),
         commits=sorted({commit(), training.get('commit', commit())}),
         samples=samples_seen(checkpoint, config.train_dataloader.batch_size),
-        metrics=json.loads(written_figures(work).read_text())))
+        metrics=json.loads(metrics_file(work).read_text())))
 
 
-def written_figures(work: Path) -> Optional[Path]:
-    """The file of figures that the last ``tools/test.py`` has left in a work directory."""
+def metrics_file(work: Path) -> Optional[Path]:
+    """Return the file of metrics that the last ``tools/test.py`` wrote into a work directory."""
     return max(work.glob('*/*.json'), default=None)
 
 
 def adopt(run: Run, test_set: TestSet) -> None:
-    """Take over what an announced run's commands left that were run elsewhere, if they ended.
+    """Take over the results of a run whose :func:`job_line` was executed elsewhere.
 
-    They evaluate after the training is finished, so figures younger than the last checkpoint are
-    those of the final one.
+    A job evaluates after its training, so metrics newer than the last checkpoint are those of the
+    final checkpoint. Unfinished jobs are ignored.
 
     Raises:
-        RunError: If the folder holds a training of other settings.
+        RunError: If the folder contains a training with other settings.
     """
     record, checkpoint = _read(run.folder / 'training.json'), trained_checkpoint(run)
-    figures = written_figures(run.test_folder(test_set))
-    if record is None or figures is None or not Path(checkpoint or '').is_file():
+    metrics = metrics_file(run.test_folder(test_set))
+    if record is None or metrics is None or not Path(checkpoint or '').is_file():
         return
     _check_settings(run, record)
-    if figures.stat().st_mtime >= Path(checkpoint).stat().st_mtime and not (
+    if metrics.stat().st_mtime >= Path(checkpoint).stat().st_mtime and not (
             record['finished'] and is_tested(run, test_set)):
         _finish_training(run)
-        _keep_test(run, test_set, checkpoint)
+        _store_metrics(run, test_set, checkpoint)
 
 
 def read_test(run: Run, test_set: TestSet) -> Optional[Dict[str, Any]]:
-    """The figures of a finished evaluation, or None.
+    """Return the record of a finished evaluation, or ``None``.
 
     Returns:
-        ``settings``, ``commits`` (of training and evaluation), ``samples`` (training samples seen)
-        and ``metrics`` (figures by name).
+        ``settings``, ``commits`` (of training and evaluation), ``samples`` (number of training
+        samples) and ``metrics`` (values by name).
     """
     record = _read(run.folder / 'tests' / f'{test_set.name}.json')
     current = record is not None and record['settings'] == test_settings(run, test_set)
@@ -169,10 +176,10 @@ def read_test(run: Run, test_set: TestSet) -> Optional[Dict[str, Any]]:
 
 
 def is_trained(run: Run) -> bool:
-    """Whether the training is finished.
+    """Return whether the training is finished.
 
     Raises:
-        RunError: If the folder holds a training of other settings.
+        RunError: If the folder contains a training with other settings.
     """
     record = _read(run.folder / 'training.json')
     if record is None:
@@ -182,12 +189,12 @@ def is_trained(run: Run) -> bool:
 
 
 def is_tested(run: Run, test_set: TestSet) -> bool:
-    """Whether this evaluation of the present checkpoint is finished."""
+    """Return whether this evaluation of the current checkpoint is finished."""
     return read_test(run, test_set) is not None
 
 
 def is_finished(run: Run, test_sets: Sequence[TestSet]) -> bool:
-    """Whether nothing is left to do; False also for a folder of other settings."""
+    """Return whether training and evaluations are finished, with the present settings."""
     try:
         trained = run.checkpoint is not None or is_trained(run)
     except RunError:
@@ -196,7 +203,7 @@ def is_finished(run: Run, test_sets: Sequence[TestSet]) -> bool:
 
 
 def trained_checkpoint(run: Run) -> Optional[str]:
-    """The last checkpoint of the run's folder."""
+    """Return the last checkpoint in the run's folder."""
     pointer = run.folder / 'last_checkpoint'
     if not pointer.is_file():
         return None
@@ -204,14 +211,14 @@ def trained_checkpoint(run: Run) -> Optional[str]:
 
 
 def test_settings(run: Run, test_set: TestSet) -> Dict[str, str]:
-    """What an evaluation depends on: the flat config and the checkpoint."""
+    """Return what an evaluation depends on: the flat config and the checkpoint."""
     checkpoint = run.checkpoint or trained_checkpoint(run) or ''
     written = Path(checkpoint).stat().st_mtime if Path(checkpoint).is_file() else 0
     return dict(settings(run, test_set), checkpoint=f'{checkpoint} of {written}')
 
 
 def samples_seen(checkpoint: str, batch_size: int) -> int:
-    """Training samples behind a checkpoint of the Runner, trained by one process."""
+    """Return the number of training samples of a checkpoint, trained by one process."""
     if checkpoint == 'none':
         return 0
     return batch_size * torch.load(checkpoint, map_location='cpu').get('meta', {}).get('iter', 0)
@@ -222,7 +229,7 @@ def _check_settings(run: Run, record: Dict[str, Any]) -> None:
     if changed:
         key = changed[0]
         raise RunError(
-            f"{run.folder} holds a training of other settings: {', '.join(changed[:5])}"
+            f"{run.folder} contains a training with other settings: {', '.join(changed[:5])}"
             f"{', ...' if len(changed) > 5 else ''} ({key} was {record['settings'].get(key)}); "
             'choose another --out, or delete the folder')
 
@@ -232,8 +239,135 @@ def _read(path: Path) -> Optional[Dict[str, Any]]:
 
 
 def _write(path: Path, record: Dict[str, Any]) -> None:
-    """Write whole or not at all: an interrupted call must not leave half a record."""
+    """Write a record atomically, so that an interruption leaves no partial file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix('.tmp')
     unfinished.write_text(json.dumps(record, indent=1))
     os.replace(str(unfinished), str(path))
+
+
+def quieten_configs() -> None:
+    """Silence the messages of mmengine and pkg_resources at each reading of a config."""
+    MMLogger.get_current_instance().setLevel('WARNING')
+    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
+
+
+def carry_out_all(runs: Sequence[Run], test_sets: Sequence[TestSet], tools: Path, jobs: int,
+                  write: Callable[[], object], summarize: Callable[[Run], str]) -> None:
+    """Carry out the runs that are not finished.
+
+    Args:
+        runs: All runs.
+        test_sets: Their evaluations.
+        tools: Folder of ``train.py`` and ``test.py``.
+        jobs: Number of runs at a time.
+        write: Called after each run to write the results so far.
+        summarize: Returns the main metrics of a finished run in one line.
+
+    Raises:
+        ValueError: If ``jobs`` is less than 1.
+        RunError: If it was interrupted, or runs failed; the other runs are carried out first.
+    """
+    if jobs < 1:
+        raise ValueError(f'--jobs {jobs}: expected at least 1')
+    left = [run for run in runs if not is_finished(run, test_sets)]
+    print(f'{len(runs)} runs, {len(runs) - len(left)} of them already finished', flush=True)
+    if len(left) < len(runs):
+        write()
+    failed: Dict[str, str] = {}
+    processes, start = Processes(), time.monotonic()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(carry_out, run, test_sets, tools, processes): run for run in left}
+        try:
+            for number, future in enumerate(as_completed(futures), 1):
+                run = futures[future]
+                outcome = failure(future)
+                if outcome:
+                    failed[run.name] = outcome
+                else:
+                    write()
+                    outcome = summarize(run)
+                print(progress(number, len(left), time.monotonic() - start, run.name, outcome),
+                      flush=True)
+        except KeyboardInterrupt:
+            processes.stop()
+            raise RunError('interrupted; repeat the command to resume') from None
+        finally:
+            signal.signal(signal.SIGTERM, before)
+    if failed:
+        raise RunError('\n'.join([f'{len(failed)} of {len(runs)} runs failed:'] +
+                                 [f'  {name}: {reason}' for name, reason in failed.items()]))
+
+
+def failure(future: Future) -> str:
+    """Return the reason why a run failed in one line, empty if it did not."""
+    error = future.exception()
+    if error is None or isinstance(error, RunError):
+        return f'failed: {error}' if error else ''
+    # Other errors must not stop the remaining runs.
+    return f'failed: {type(error).__name__}: {error}'
+
+
+def progress(number: int, total: int, elapsed: float, name: str, outcome: str) -> str:
+    """Format a line for a finished run, with the elapsed and the estimated remaining time."""
+    rest = elapsed / number * (total - number)
+    return (f'[{number}/{total}] {clock(elapsed)} {name}: {outcome}' +
+            (f'; about {clock(rest)} left' if number < total else ''))
+
+
+def clock(seconds: float) -> str:
+    """Format seconds as h:mm:ss."""
+    minutes, seconds = divmod(int(seconds), 60)
+    return f'{minutes // 60}:{minutes % 60:02d}:{seconds:02d}'
+
+
+def job_line(run: Run, tools: Path, form: str, gpus: int = 1) -> str:
+    """Return a shell line that trains and then evaluates the last checkpoint.
+
+    Repeating the line resumes an interrupted training.
+
+    Args:
+        run: The run.
+        tools: Folder of ``train.py`` and ``test.py``.
+        form: ``shell``: one process; ``torchrun``: one process per GPU of a machine; ``slurm``:
+            ``srun`` as in mmdet3d's scripts, with further arguments in ``$SRUN_ARGS``.
+        gpus: Number of processes of the last two forms, each with the batch size of the config.
+
+    Raises:
+        ValueError: If ``gpus`` is less than 1.
+    """
+    if gpus < 1:
+        raise ValueError(f'--gpus {gpus}: expected at least 1')
+    last = f'"$(cat {shlex.quote(str(run.folder / "last_checkpoint"))})"'
+    given = {name: value for name, value in run.variables if value is not None}
+    unset = [f'unset {name}; ' for name, value in run.variables if value is None]
+    train = _launched(run.train_command(tools), run, form, gpus)
+    test = _launched(run.test_command(tools, CONFIG_TEST_SET, last), run, form, gpus, raw=last)
+    exported = assignments({**variables_read([run]), **given})
+    return f"( {''.join(unset)}export {' '.join(exported)}; {train} && {test} )"
+
+
+def _launched(command: Sequence[str], run: Run, form: str, gpus: int, raw: str = '') -> str:
+    """Adapt a command to a launcher.
+
+    Args:
+        command: Words of the command; the first is the Python of this machine.
+        run: The run, which gives a Slurm job its name.
+        form: See :func:`job_line`.
+        gpus: See :func:`job_line`.
+        raw: Word that is not quoted.
+    """
+    before: List[str] = ['python']
+    after: List[str] = []
+    if form == 'torchrun':
+        before = ['torchrun', '--standalone', '--nproc_per_node', str(gpus)]
+        after = ['--launcher', 'pytorch']
+    elif form == 'slurm':
+        node = min(gpus, 8)
+        before = ['srun', f"--job-name={run.row.replace('/', '_')}_{run.seed}",
+                  f'--gres=gpu:{node}', f'--ntasks={gpus}', f'--ntasks-per-node={node}',
+                  '--kill-on-bad-exit=1', '$SRUN_ARGS', 'python', '-u']
+        after = ['--launcher', 'slurm']
+    words = [word if word == raw else shlex.quote(word) for word in command[1:]]
+    return ' '.join([*before, *words, *after])

@@ -1,103 +1,172 @@
-"""The command line of label efficiency: a fine-tuning config in, tables over fractions out."""
+"""Label efficiency: a fine-tuning config in, tables over label fractions out."""
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-from .execution import RunError, adopt, announce, is_finished
-from .jobs import FORMS, job_line
-from .label_figure import write_figure
-from .label_plan import LabelRun, parse_checkpoints, plan_label_runs
-from .label_report import choose_metrics, collect, csv_of_cells, csv_of_runs, markdown
-from .plan import TEST, Run, TestSet, variables_read
-from .provenance import command_line
-from .scheduling import add_arguments, carry_out_all, positive, quieten_configs
+from .execution import adopt, announce, carry_out_all, is_finished, job_line, quieten_configs
+from .label_report import (SCRATCH, choose_metrics, collect, csv_of_cells, csv_of_runs, markdown,
+                           write_figure)
+from .runs import CONFIG_TEST_SET, Run, command_line, seed_options, variables_read
 
-TEST_SETS = [TestSet(TEST)]
+PRETRAINED = 'pretrained'  # name of a checkpoint that is given none
+FRACTION = 'NCLR_FRACTION'
+CHECKPOINT = 'NCLR_CHECKPOINT'
 
 
-def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Arguments of the command line."""
-    parser = argparse.ArgumentParser(
-        description='Fine-tune a config from scratch and from pretrained weights, on several '
-        'fractions of the labels and with several seeds; evaluate the last checkpoint of each run. '
-        'The same command again skips what is finished and goes on with what was interrupted.')
-    parser.add_argument('config', metavar='CONFIG', help='reads NCLR_FRACTION and NCLR_CHECKPOINT')
-    parser.add_argument('--checkpoint', nargs='+', default=[], metavar='[NAME=]FILE',
-                        help='pretrained weights; several are several lines of the plot')
-    parser.add_argument('--fractions', nargs='+', type=float, default=[1, 10, 100],
-                        metavar='PERCENT', help='of the labels (default: 1 10 100)')
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2],
-                        help='of initialisation and order; the labels are the same for all seeds '
-                        '(default: 0 1 2)')
-    add_arguments(parser)
-    parser.add_argument('--metrics', nargs='+', default=[], metavar='NAME',
-                        help='names of figures that tools/test.py writes, or shell patterns of '
-                        'them (default: miou, pq, KITTI moderate AP, mAP and NDS, where they are)')
-    parser.add_argument('--best', action='store_true', help='show the best run beside the mean')
-    parser.add_argument('--list', choices=FORMS, dest='form',
-                        help='print the runs that are left, a line each for another machine, and '
-                        'carry out nothing; afterwards the command without it makes the tables')
-    parser.add_argument('--gpus', type=positive, default=1,
-                        help='of a listed torchrun or slurm run (default: 1); each has the batch '
-                        'size of the config')
-    return parser.parse_args(argv)
+class LabelRun(NamedTuple):
+    """A fine-tuning from one initialisation on a fraction of the labels.
+
+    Attributes:
+        init: ``scratch``, or the name of a checkpoint.
+        fraction: Percent of the labels.
+        run: The training and its evaluation.
+    """
+    init: str
+    fraction: float
+    run: Run
 
 
-def main(tools: Path, argv: Optional[Sequence[str]] = None) -> None:
-    """Carry out the experiment, or list its jobs.
+def run_label_efficiency(runs: Sequence[LabelRun], out: str, tools: Path,
+                         metrics: Sequence[str] = (), best: bool = False, jobs: int = 1,
+                         argv: Sequence[str] = ()) -> None:
+    """Carry out the runs, and write ``runs.csv`` and ``results.csv, .md, .png``.
+
+    Finished runs are skipped, interrupted ones are resumed.
 
     Args:
+        runs: Runs of :func:`plan_label_runs`.
+        out: Folder of the results.
         tools: Folder of ``train.py`` and ``test.py``.
-        argv: Arguments of the command line; default ``sys.argv[1:]``.
+        metrics: Names of metrics, or patterns; see :func:`.label_report.choose_metrics`.
+        best: Show the best run beside the mean.
+        jobs: Number of runs at a time.
+        argv: Arguments of the command line, which the results repeat.
+
+    Raises:
+        ValueError: If an argument is invalid.
+        RunError: If runs failed; the others are carried out first.
     """
-    args = parse(argv)
-    quieten_configs()
-    try:
-        runs = plan_label_runs(args.config, parse_checkpoints(args.checkpoint), args.fractions,
-                               args.seeds, args.out, args.cfg_options)
-        for _, _, run in runs:
-            adopt(run, TEST_SETS[0])
-        if args.form:
-            print_jobs([run for _, _, run in runs], tools, args.form, args.gpus)
-            return
-    except (OSError, KeyError, ValueError, RunError) as error:
-        sys.exit(f'{type(error).__name__}: {error}')
-    command = command_line('label_efficiency.py', sys.argv[1:] if argv is None else argv,
+    for label_run in runs:
+        adopt(label_run.run, CONFIG_TEST_SET)
+    command = command_line('label_efficiency.py', argv,
                            variables_read(label_run.run for label_run in runs))
     by_run = {label_run.run: label_run for label_run in runs}
-    carry_out_all(list(by_run), TEST_SETS, tools, args.jobs,
-                  lambda: write_results(runs, Path(args.out), args.metrics, args.best, command),
-                  lambda run: summary(by_run[run], args.metrics))
-    # Last, so that a misspelt name costs no run.
-    try:
-        choose_metrics(collect(runs), args.metrics)
-    except ValueError as error:
-        sys.exit(f'ValueError: {error}')
+    carry_out_all(list(by_run), [CONFIG_TEST_SET], tools, jobs,
+                  lambda: write_results(runs, Path(out), metrics, best, command),
+                  lambda run: summary(by_run[run], metrics))
+    choose_metrics(collect(runs), metrics)  # report a misspelt name only now: it costs no run
 
 
-def print_jobs(runs: Sequence[Run], tools: Path, form: str, gpus: int) -> None:
-    """Print a line for each run that is not finished, and prepare its folder."""
-    left = [run for run in runs if not is_finished(run, TEST_SETS)]
-    print(f'# {len(left)} of {len(runs)} runs are left. Each line is one, to be run in '
-          f'{Path.cwd()}; they are independent.')
-    for run in left:
+def print_jobs(runs: Sequence[LabelRun], tools: Path, form: str, gpus: int = 1) -> None:
+    """Print a shell line for each unfinished run, and prepare its folder.
+
+    Args:
+        runs: Runs of :func:`plan_label_runs`.
+        tools: Folder of ``train.py`` and ``test.py``.
+        form: See :func:`.execution.job_line`.
+        gpus: See :func:`.execution.job_line`.
+
+    Raises:
+        ValueError: If ``gpus`` is less than 1.
+        RunError: If a folder contains a training with other settings.
+    """
+    if Path.cwd() in tools.parents:
+        tools = tools.relative_to(Path.cwd())
+    for label_run in runs:
+        adopt(label_run.run, CONFIG_TEST_SET)
+    left = [label_run.run for label_run in runs
+            if not is_finished(label_run.run, [CONFIG_TEST_SET])]
+    lines = [job_line(run, tools, form, gpus) for run in left]
+    print(f'# {len(left)} of {len(runs)} runs are left, one a line. They are independent; execute '
+          f'them in {Path.cwd()}.')
+    for run, line in zip(left, lines):
         announce(run)
-        print(job_line(run, _shortened(tools), form, gpus))
+        print(line)
 
 
-def _shortened(path: Path) -> Path:
-    """A path below the working directory relative to it."""
-    return path.relative_to(Path.cwd()) if Path.cwd() in path.parents else path
+def parse_checkpoints(words: Sequence[str]) -> Dict[str, str]:
+    """Parse ``FILE`` or ``NAME=FILE`` words to a mapping of names to files.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a name is used twice, reserved, or no valid folder name.
+    """
+    checkpoints: Dict[str, str] = {}
+    for word in words:
+        name, file = (PRETRAINED, word) if Path(word).is_file() or '=' not in word \
+            else word.split('=', 1)
+        if not Path(file).is_file():
+            raise FileNotFoundError(f'--checkpoint {word}: no such file {file}; expected FILE or '
+                                    'NAME=FILE')
+        if not name or '/' in name or name == SCRATCH or name in checkpoints:
+            raise ValueError(f"--checkpoint {word}: the name '{name}' is '{SCRATCH}', used twice, "
+                             "empty or contains '/'; give NAME=FILE with a unique name")
+        checkpoints[name] = file
+    return checkpoints
+
+
+def plan_label_runs(config: str, checkpoints: Mapping[str, str], fractions: Sequence[float],
+                    seeds: Sequence[int], out: str,
+                    options: Sequence[str] = ()) -> List[LabelRun]:
+    """Return the runs: all of a seed before the next seed, small fractions first.
+
+    The config reads its fraction and its checkpoint from the variables ``NCLR_FRACTION`` and
+    ``NCLR_CHECKPOINT``; the latter is unset when training from scratch.
+
+    Args:
+        config: Fine-tuning config that reads the two variables.
+        checkpoints: Checkpoint files by name; training from scratch is always added.
+        fractions: Label fractions in percent.
+        seeds: Seeds of initialisation and order of the samples.
+        out: Folder of all runs.
+        options: ``key=value`` words that override the config.
+
+    Raises:
+        FileNotFoundError: If the config is missing.
+        ValueError: If a fraction is out of range, the config does not read one of the variables or
+            sets ``load_from``, or the options do not fit.
+    """
+    quieten_configs()
+    if not Path(config).is_file():
+        raise FileNotFoundError(f'{config}: no such config')
+    for fraction in fractions:
+        if not 0 < fraction <= 100:
+            raise ValueError(f'--fractions {fraction:g}: expected percent, above 0 and at most 100')
+    inits: Dict[str, Optional[str]] = {SCRATCH: None, **checkpoints}
+    runs = [
+        LabelRun(init, fraction, Run(
+            f'{init}/fraction_{fraction:g}', Path(config), seed, Path(out),
+            (*seed_options(['randomness.seed'], seed), *options),
+            variables=((FRACTION, f'{fraction:g}'), (CHECKPOINT, file))))
+        for seed in dict.fromkeys(seeds) for fraction in sorted(set(fractions))
+        for init, file in inits.items()
+    ]
+    for label_run in runs:
+        _check(label_run.run)
+    return runs
+
+
+def _check(run: Run) -> None:
+    """Refuse a config that trains the same way whatever the fraction or the checkpoint is."""
+    config = run.load()
+    ignored = [name for name, value in run.variables
+               if value is not None and name not in config.env_variables]
+    if ignored:
+        raise ValueError(f'{run.config} does not read the variable {ignored[0]}, so all runs '
+                         f"would be the same; expected '{{{{${ignored[0]}:default}}}}' in it, "
+                         'as in configs/semseg')
+    if config.get('load_from'):
+        raise ValueError(f"{run.config} sets load_from='{config.load_from}', which a resumable "
+                         'training ignores; load weights by the init_cfg of the backbone instead: '
+                         "dict(type='NCLRPretrained', checkpoint=...)")
 
 
 def summary(label_run: LabelRun, patterns: Sequence[str]) -> str:
-    """Main figures of a finished run."""
+    """Return the main metrics of a finished run in one line."""
     results = collect([label_run])
     try:
-        return ', '.join(f'{name.rsplit("/", 1)[-1]} {results[0].get(name):.3f}'
+        return ', '.join(f'{name.rsplit("/", 1)[-1]} {results[name].iloc[0]:.3f}'
                          for name in choose_metrics(results, patterns))
     except ValueError as error:
         return f'finished, but {error}'
@@ -105,15 +174,16 @@ def summary(label_run: LabelRun, patterns: Sequence[str]) -> str:
 
 def write_results(runs: Sequence[LabelRun], out: Path, patterns: Sequence[str], best: bool,
                   command: str) -> List[Path]:
-    """Write what is finished: ``runs.csv`` with every figure, ``results.csv``, ``.md``, ``.png``.
+    """Write the results of the finished runs.
 
-    Of figures that the tests do not have, only the first can be written.
+    ``runs.csv`` has all metrics. ``results.csv``, ``.md`` and ``.png`` have the chosen ones, and
+    are not written if the tests do not have them.
 
     Returns:
-        The files that were written.
+        The written files.
     """
     results = collect(runs)
-    if not results:
+    if results.empty:
         return []
     paths = [out / name for name in ('runs.csv', 'results.csv', 'results.md', 'results.png')]
     paths[0].write_text(csv_of_runs(results))

@@ -1,180 +1,210 @@
-"""Tables of a label-efficiency experiment: metrics over fractions, for each initialisation."""
+"""Tables and picture of label efficiency: metrics over label fractions, for each initialisation."""
 from __future__ import annotations
 
-import csv
 import fnmatch
-import io
-from typing import Dict, List, Mapping, NamedTuple, Sequence, Tuple
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Sequence
 
 import numpy as np
 
-from nclr_plugin.benchmarks.tables import markdown_table
+from ..utils.optional import optional_import
 from .execution import read_test
-from .label_plan import SCRATCH, LabelRun
-from .plan import TEST, TestSet
-from .provenance import machine
-from .report import mean_and_deviation
+from .runs import CONFIG_TEST_SET, provenance
+from .tables import markdown_table, mean_and_deviation
 
-# Segmentation, panoptic segmentation, detection on KITTI and on nuScenes, as the hosts name them.
-USUAL = ('miou', 'pq', '*KITTI/Overall_3D_AP40_moderate', '*/mAP', '*/NDS')
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from .label_efficiency import LabelRun
+
+SCRATCH = 'scratch'
+COLUMNS = ['init', 'fraction', 'seed', 'samples_per_process', 'commits']
+# Segmentation, panoptic segmentation, detection on KITTI and on nuScenes.
+DEFAULT_METRICS = ('miou', 'pq', '*KITTI/Overall_3D_AP40_moderate', '*/mAP', '*/NDS')
+SCRATCH_COLOUR = '#777777'
+COLOURS = ('#1f5fa8', '#d08770', '#5b8c5a', '#8a5fa8')
+SPREAD = 0.012  # distance between lines, share of the axis, so that error bars do not overlap
 
 
-class LabelResult(NamedTuple):
-    """The evaluation of a run.
+def collect(runs: Sequence[LabelRun]) -> DataFrame:
+    """Collect the finished runs.
 
-    Attributes:
-        init: ``scratch``, or the name of the checkpoint.
-        fraction: Percent of the labels.
-        seed: Seed of the run.
-        commits: Revisions of the code that trained and evaluated.
-        samples: Training samples that each process has seen, repetitions counted.
-        metrics: All figures by name.
+    Returns:
+        A line for each run: ``init``, ``fraction``, ``seed``, ``samples_per_process`` (number of
+        training samples, with repetitions), ``commits``, and a column for each metric.
     """
-    init: str
-    fraction: float
-    seed: int
-    commits: Tuple[str, ...]
-    samples: int
-    metrics: Dict[str, float]
-
-    def get(self, name: str) -> float:
-        """A figure, not a number where the test has none."""
-        return self.metrics.get(name, float('nan'))
-
-
-def collect(runs: Sequence[LabelRun]) -> List[LabelResult]:
-    """Results of the runs that are finished."""
-    results = []
+    pandas = optional_import('pandas', purpose='The table of label efficiency')
+    lines = []
     for init, fraction, run in runs:
-        record = read_test(run, TestSet(TEST))
+        record = read_test(run, CONFIG_TEST_SET)
         if record is not None:
-            results.append(LabelResult(init, fraction, run.seed, tuple(record['commits']),
-                                       record['samples'], record['metrics']))
-    return results
+            lines.append(dict(
+                init=init, fraction=fraction, seed=run.seed,
+                samples_per_process=record['samples'], commits=' '.join(record['commits']),
+                **record['metrics']))
+    return pandas.DataFrame(lines, columns=None if lines else COLUMNS)
 
 
-def choose_metrics(results: Sequence[LabelResult], patterns: Sequence[str] = ()) -> List[str]:
-    """Names of the metrics that the tables are about.
+def metrics_in(results: DataFrame) -> List[str]:
+    """Return the names of all metrics."""
+    return [name for name in results.columns if name not in COLUMNS]
+
+
+def choose_metrics(results: DataFrame, patterns: Sequence[str] = ()) -> List[str]:
+    """Return the names of the metrics that the tables show.
 
     Args:
-        results: At least one.
-        patterns: Names or shell patterns of them; default the usual ones, which may be absent.
+        results: At least one result, see :func:`collect`.
+        patterns: Names or shell patterns; by default those of ``DEFAULT_METRICS`` that exist.
 
     Raises:
-        ValueError: If a pattern, or no usual one, is the name of a metric.
+        ValueError: If a pattern, or none of the default ones, matches a metric.
     """
-    names = list(dict.fromkeys(name for result in results for name in result.metrics))
-    found = {pattern: fnmatch.filter(names, pattern) for pattern in patterns or USUAL}
-    missing = [pattern for pattern in patterns if not found[pattern]]
-    chosen = list(dict.fromkeys(name for group in found.values() for name in group))
+    names = metrics_in(results)
+    matches = {pattern: fnmatch.filter(names, pattern) for pattern in patterns or DEFAULT_METRICS}
+    missing = [pattern for pattern in patterns if not matches[pattern]]
+    chosen = list(dict.fromkeys(itertools.chain(*matches.values())))
     if missing or not chosen:
-        raise ValueError(f"--metrics: no figure of the tests is named {(missing or USUAL)[0]}; "
+        raise ValueError(f'--metrics: the tests have no metric {(missing or DEFAULT_METRICS)[0]}; '
                          f"choose from: {', '.join(sorted(names))}")
     return chosen
 
 
-def by_cell(results: Sequence[LabelResult]) -> Dict[Tuple[str, float], List[LabelResult]]:
-    """The results by initialisation and fraction."""
-    cells: Dict[Tuple[str, float], List[LabelResult]] = {}
-    for result in results:
-        cells.setdefault((result.init, result.fraction), []).append(result)
-    return cells
+def initialisations(results: DataFrame) -> List[str]:
+    """Return the initialisations: from scratch first, the others in order of appearance."""
+    return sorted(results['init'].unique(), key=lambda init: init != SCRATCH)
 
 
-def inits_of(results: Sequence[LabelResult]) -> List[str]:
-    """Initialisations, from scratch first, others as they come."""
-    return sorted(dict.fromkeys(result.init for result in results), key=lambda i: i != SCRATCH)
+def csv_of_runs(results: DataFrame) -> str:
+    """Format a CSV line for each run, with all metrics."""
+    return _with_percent(results).to_csv(columns=COLUMNS + sorted(metrics_in(results)),
+                                         index=False)
 
 
-def csv_of_runs(results: Sequence[LabelResult]) -> str:
-    """One line for each run, with every figure."""
-    names = sorted({name for result in results for name in result.metrics})
-    rows = [['init', 'fraction', 'seed', 'samples_per_process', 'commits', *names]]
-    for result in results:
-        rows.append([result.init, f'{result.fraction:g}', result.seed, result.samples,
-                     ' '.join(result.commits), *(result.metrics.get(name, '') for name in names)])
-    return _csv(rows)
+def csv_of_cells(results: DataFrame, metrics: Sequence[str]) -> str:
+    """Format a CSV line for each metric, fraction and initialisation: mean, deviation, best."""
+    pandas = optional_import('pandas', purpose='The table of label efficiency')
+    cells = _with_percent(results).groupby(['fraction', 'init'], sort=False)
+    tables = [
+        cells.agg(mean=(metric, lambda values: values.mean(skipna=False)),
+                  std=(metric, lambda values: values.std(skipna=False)),
+                  best=(metric, lambda values: values.max(skipna=False)),
+                  runs=('seed', 'size'),
+                  seeds=('seed', lambda seeds: ' '.join(map(str, seeds))),
+                  samples_per_process=('samples_per_process', 'first')).reset_index()
+        for metric in metrics
+    ]
+    for metric, lines in zip(metrics, tables):
+        lines.insert(0, 'metric', metric)
+    return pandas.concat(tables).to_csv(index=False, na_rep='nan')
 
 
-def csv_of_cells(results: Sequence[LabelResult], metrics: Sequence[str]) -> str:
-    """One line for each metric, fraction and initialisation: mean, sample deviation, best."""
-    rows = [['metric', 'fraction', 'init', 'mean', 'std', 'best', 'runs', 'seeds',
-             'samples_per_process']]
-    for metric in metrics:
-        for (init, fraction), cell in by_cell(results).items():
-            values = [result.get(metric) for result in cell]
-            rows.append([metric, f'{fraction:g}', init, np.mean(values), deviation(values),
-                         max(values), len(cell), _seeds(cell), cell[0].samples])
-    return _csv(rows)
+def _with_percent(results: DataFrame) -> DataFrame:
+    return results.assign(fraction=results['fraction'].map('{:g}'.format))
 
 
-def deviation(values: Sequence[float]) -> float:
-    """Sample standard deviation; not a number for a single value."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else float('nan')
+def table(results: DataFrame, metric: str, best: bool = False) -> List[dict]:
+    """Return the rows of the table of a metric: mean and deviation over seeds by fraction.
 
-
-def table(results: Sequence[LabelResult], metric: str, best: bool = False) -> List[dict]:
-    """Rows of the table of a metric: its mean and deviation over seeds, a row for each fraction.
-
-    The gain over training from scratch is the mean over the seeds that both have, with the
-    deviation of the differences.
+    The gain over training from scratch is the mean of the differences, seed by seed, with their
+    deviation.
 
     Args:
-        results: At least one.
+        results: At least one result, see :func:`collect`.
         metric: Name of the metric.
-        best: Whether to add the best run of each initialisation.
+        best: Add the best run of each initialisation.
     """
-    cells, inits = by_cell(results), inits_of(results)
-    form = '.3f' if all(abs(r.get(metric)) <= 1 for r in results) else '.2f'
+    inits = initialisations(results)
+    form = '.3f' if (results[metric].abs() <= 1).all() else '.2f'
     rows = []
-    for fraction in sorted({fraction for _, fraction in cells}):
-        groups = {init: cells.get((init, fraction), []) for init in inits}
-        values = {init: {r.seed: r.get(metric) for r in group} for init, group in groups.items()}
+    for fraction, cells in results.groupby('fraction'):
+        values = {init: cells[cells['init'] == init].set_index('seed')[metric] for init in inits}
         row = {'labels': f'{fraction:g}%'}
         for init in inits:
-            row[init] = mean_and_deviation(list(values[init].values()) or [np.nan], form)
+            row[init] = mean_and_deviation(values[init], form)
         for init in inits:
             if best:
-                row[f'{init}, best'] = format(max(values[init].values(), default=np.nan), form)
+                row[f'{init}, best'] = format(values[init].max(skipna=False), form)
         for init in inits:
             if init != SCRATCH and SCRATCH in inits:
-                gains = [value - values[SCRATCH][seed] for seed, value in values[init].items()
-                         if seed in values[SCRATCH]]
-                row[f'{init} - {SCRATCH}'] = mean_and_deviation(gains or [np.nan], f'+{form}')
-        row['seeds'] = _seeds_of_groups(groups)
+                shared = values[init].index.intersection(values[SCRATCH].index)
+                gains = values[init][shared] - values[SCRATCH][shared]
+                row[f'{init} - {SCRATCH}'] = mean_and_deviation(gains, f'+{form}')
+        row['seeds'] = _seeds({init: values[init].index for init in inits})
         rows.append(row)
     return rows
 
 
-def markdown(results: Sequence[LabelResult], metrics: Sequence[str], command: str,
+def _seeds(seeds: Dict[str, Sequence[int]]) -> str:
+    """Format the seeds, only once if they are the same for all initialisations."""
+    texts = {init: ' '.join(map(str, members)) or '-' for init, members in seeds.items()}
+    if len(set(texts.values())) == 1:
+        return next(iter(texts.values()))
+    return '; '.join(f'{init} {text}' for init, text in texts.items())
+
+
+def markdown(results: DataFrame, metrics: Sequence[str], command: str,
              best: bool = False) -> str:
-    """The document: a table for each metric, and what the figures come from."""
+    """Format a table for each metric, and the origin of the results."""
     parts = []
     for metric in metrics:
         if len(metrics) > 1:
             parts.append(f'### {metric}')
         parts.append(markdown_table(table(results, metric, best)))
-    named = '' if len(metrics) > 1 else f'{metrics[0]}; '
-    parts.append(f'{named}mean +- standard deviation over seeds, of the last checkpoint of each '
-                 'run. The difference is taken seed by seed.')
-    commits = ', '.join(sorted({commit for result in results for commit in result.commits}))
-    parts.append(f'Commit {commits}; {machine()}\n\n```bash\n{command}\n```')
+    name = '' if len(metrics) > 1 else f'{metrics[0]}; '
+    parts.append(f'{name}mean +- standard deviation over seeds, last checkpoint of each run. '
+                 'Differences are taken seed by seed.')
+    parts.append(provenance(' '.join(results['commits']).split(), command))
     return '\n\n'.join(parts) + '\n'
 
 
-def _seeds(cell: Sequence[LabelResult]) -> str:
-    return ' '.join(str(result.seed) for result in cell)
+def write_figure(results: DataFrame, metrics: Sequence[str], path: Path) -> None:
+    """Draw a line for each initialisation: mean and standard deviation over label fractions.
+
+    There is one panel per metric; a dot is a run. The axis of the fractions is logarithmic.
+
+    Args:
+        results: At least one result, see :func:`collect`.
+        metrics: Names of the metrics.
+        path: PNG file to write.
+    """
+    figures = optional_import('matplotlib.figure', 'matplotlib', 'The picture of label efficiency')
+    figure = figures.Figure((4.6 * len(metrics), 3.8), layout='constrained')
+    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for panel, metric in zip(panels, metrics):
+        _draw(panel, results, metric)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.suptitle('mean and standard deviation over seeds; dots are runs', fontsize=9)
+    figure.legend(handles, labels, loc='outside lower center', ncols=2 * len(panels),
+                  frameon=False, fontsize=9)
+    figure.savefig(str(path), dpi=130)
 
 
-def _seeds_of_groups(groups: Mapping[str, Sequence[LabelResult]]) -> str:
-    """Seeds once, where all initialisations have the same."""
-    seeds = {init: _seeds(group) or '-' for init, group in groups.items()}
-    if len(set(seeds.values())) == 1:
-        return next(iter(seeds.values()))
-    return '; '.join(f'{init} {text}' for init, text in seeds.items())
-
-
-def _csv(rows: Sequence[Sequence[object]]) -> str:
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator='\n').writerows(rows)
-    return stream.getvalue()
+def _draw(panel: Any, results: DataFrame, metric: str) -> None:
+    fractions = sorted(results['fraction'].unique())
+    inits = initialisations(results)
+    colours = itertools.cycle(COLOURS)
+    lowest, highest = fractions[0] / 1.6, fractions[-1] * 1.6
+    shift = (highest / lowest)**SPREAD
+    for number, init in enumerate(inits):
+        colour = SCRATCH_COLOUR if init == SCRATCH else next(colours)
+        runs = results[results['init'] == init]
+        cells = runs.groupby('fraction')[metric]
+        factor = shift**(number - (len(inits) - 1) / 2)
+        counts = sorted({cells.size().min(), cells.size().max()})
+        panel.errorbar(cells.mean().index * factor, cells.mean(),
+                       np.nan_to_num(cells.std()), color=colour, linewidth=1.6, capsize=3.5,
+                       label=f"{init}, {'-'.join(map(str, counts))} runs")
+        panel.plot(runs['fraction'] * factor, runs[metric], 'o', color='white',
+                   markeredgecolor=colour, markersize=3.5, markeredgewidth=0.8, zorder=3)
+    panel.set_xscale('log')
+    panel.set_xticks(fractions, [f'{fraction:g}%' for fraction in fractions], fontsize=8)
+    panel.set_xticks([], minor=True)
+    panel.set_xlim(lowest, highest)
+    panel.set_xlabel('labels used for fine-tuning')
+    panel.set_ylabel(metric.rsplit('/', 1)[-1])
+    panel.grid(color='0.88', linewidth=0.6)
+    panel.set_axisbelow(True)
+    for side in ('top', 'right'):
+        panel.spines[side].set_visible(False)

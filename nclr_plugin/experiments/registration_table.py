@@ -1,84 +1,58 @@
-"""Methods x data sets, or methods x disturbances, in the layout of registration papers."""
+"""Tables of registration papers: methods x data sets, or methods x disturbances."""
 from __future__ import annotations
 
-import argparse
-import csv
-import sys
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Dict
 
-from nclr_plugin.benchmarks.tables import markdown_table
-from nclr_plugin.evaluation.protocols import PROTOCOLS, Protocol, get_protocol
-from .plan import TEST
+from ..evaluation.protocols import get_protocol
+from ..utils.optional import optional_import
+from .runs import TEST
+from .tables import markdown_table
 
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
 
-def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Arguments of the command line."""
-    parser = argparse.ArgumentParser(
-        description='RRE, RTE, inlier ratio and recall of the evaluations that tools/ablation.py '
-        'has written: a line for each method and test set, columns for each data set.')
-    parser.add_argument('results', nargs='+', metavar='NAME=RESULTS.CSV',
-                        help='a data set and the results of the methods on it')
-    parser.add_argument('--protocol', default='corri2p_10_5', choices=sorted(PROTOCOLS))
-    parser.add_argument('--inlier-px', type=float, default=5.)
-    return parser.parse_args(argv)
+KEYS = ['row', 'seed', 'test_set']
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Print the table.
-
-    Args:
-        argv: Arguments of the command line; default ``sys.argv[1:]``.
-    """
-    args = parse(argv)
-    try:
-        data_sets = {}
-        for word in args.results:
-            name, equals, path = word.partition('=')
-            if not equals:
-                raise ValueError(f'"{word}": expected NAME=RESULTS.CSV')
-            data_sets[name] = read_results(Path(path), args.protocol)
-        print(registration_table(data_sets, args.protocol, args.inlier_px))
-    except (OSError, ValueError) as error:
-        sys.exit(f'{type(error).__name__}: {error}')
-
-
-def read_results(path: Path, protocol: str) -> List[Dict[str, str]]:
-    """Lines of a ``results.csv``.
+def read_results(path: Path, protocol: str) -> DataFrame:
+    """Read a ``results.csv`` of ``tools/ablation.py``.
 
     Raises:
-        ValueError: When none of them was evaluated by the protocol.
+        FileNotFoundError: If there is no such file.
+        ValueError: If none of its lines was evaluated with the protocol.
     """
-    with path.open() as stream:
-        lines = list(csv.DictReader(stream))
-    if not any(line.get(f'registration/{protocol}_rre_deg_mean') for line in lines):
+    pandas = optional_import('pandas', purpose='The table of registration')
+    results = pandas.read_csv(path, dtype={'row': str, 'test_set': str}, keep_default_na=False,
+                              na_values=['', 'nan'])
+    metric = f'registration/{protocol}_rre_deg_mean'
+    if metric not in results or results[metric].isna().all():
         raise ValueError(
-            f"{path}: expected figures of the protocol {protocol}, found none; add it to the "
-            "protocols of RegistrationMetric in test_evaluator and evaluate again")
-    return lines
+            f'{path}: expected metrics of the protocol {protocol}, found none; add it to the '
+            'protocols of RegistrationMetric in test_evaluator and evaluate again')
+    return results
 
 
-def registration_table(data_sets: Dict[str, List[Dict[str, str]]], protocol: str,
+def registration_table(data_sets: Dict[str, DataFrame], protocol: str,
                        inlier_px: float = 5.) -> str:
-    """Markdown: a line for each row, seed and test set, four columns for each data set.
+    """Format results in Markdown: a line per method, seed and test set, columns per data set.
 
     Args:
-        data_sets: Lines of ``results.csv`` by the name of the data set.
+        data_sets: Results of :func:`read_results` by name of the data set.
         protocol: Name of the protocol.
         inlier_px: Threshold of the inlier ratio, pixels.
     """
+    pandas = optional_import('pandas', purpose='The table of registration')
     rule = get_protocol(protocol)
-    keys = list(dict.fromkeys(
-        _key(line) for lines in data_sets.values() for line in lines))
-    seeds = {key[1] for key in keys}
+    keys = pandas.concat([results[KEYS] for results in data_sets.values()]).drop_duplicates()
     rows = []
-    for key in keys:
-        row, seed, test_set = key
+    for row, seed, test_set in keys.itertuples(index=False):
         title = row if test_set == TEST else f'{row}, {test_set}'
-        cells = {'': title if len(seeds) == 1 else f'{title}, seed {seed}'}
-        for name, lines in data_sets.items():
-            line = next((line for line in lines if _key(line) == key), {})
-            cells.update(_cells(name, line, protocol, rule, inlier_px))
+        cells = {'': title if keys['seed'].nunique() == 1 else f'{title}, seed {seed}'}
+        for name, results in data_sets.items():
+            lines = results[(results[KEYS] == [row, seed, test_set]).all(axis=1)]
+            cells.update(_cells(name, lines.iloc[0] if len(lines) else pandas.Series(dtype=float),
+                                protocol, inlier_px))
         rows.append(cells)
     degrees, metres = rule.thresholds[0]
     note = (f'Protocol {protocol} ({rule.origin}). RRE: {rule.rotation}; mean +- deviation over '
@@ -87,26 +61,22 @@ def registration_table(data_sets: Dict[str, List[Dict[str, str]]], protocol: str
     return f'{markdown_table(rows)}\n\n{note}'
 
 
-def _key(line: Dict[str, str]) -> tuple:
-    return line['row'], line['seed'], line['test_set']
-
-
-def _cells(name: str, line: Dict[str, str], protocol: str, rule: Protocol,
-           inlier_px: float) -> Dict[str, str]:
+def _cells(name: str, line: Series, protocol: str, inlier_px: float) -> Dict[str, str]:
+    """Return the cells of one data set; metrics that a line does not have are ``-``."""
     prefix = f'registration/{protocol}'
-    degrees, metres = rule.thresholds[0]
+    degrees, metres = get_protocol(protocol).thresholds[0]
 
-    def figure(key: str, scale: float = 1.) -> str:
-        text = line.get(key) or 'nan'
-        return f'{scale * float(text):.2f}' if float(text) == float(text) else '-'
+    def number(key: str, scale: float = 1.) -> str:
+        value = scale * float(line.get(key, float('nan')))
+        return f'{value:.2f}' if value == value else '-'
 
     def spread(kind: str) -> str:
-        mean = figure(f'{prefix}_{kind}_mean')
-        return mean if mean == '-' else f"{mean} +- {figure(f'{prefix}_{kind}_std')}"
+        mean = number(f'{prefix}_{kind}_mean')
+        return mean if mean == '-' else f"{mean} +- {number(f'{prefix}_{kind}_std')}"
 
     return {
         f'{name} RRE, deg': spread('rre_deg'),
         f'{name} RTE, m': spread('rte_m'),
-        f'{name} IR, %': figure(f'registration/inlier_ratio_{inlier_px:g}px', 100.),
-        f'{name} RR, %': figure(f'{prefix}_recall_{degrees:g}deg_{metres:g}m', 100.),
+        f'{name} IR, %': number(f'registration/inlier_ratio_{inlier_px:g}px', 100.),
+        f'{name} RR, %': number(f'{prefix}_recall_{degrees:g}deg_{metres:g}m', 100.),
     }

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from nclr_plugin.experiments import execution
-from nclr_plugin.experiments.plan import TEST, TestSet, plan_runs
+from nclr_plugin.experiments import execution, runs
+from nclr_plugin.experiments.ablation import plan_runs
 
 CONFIG = '''"""{title}
 
@@ -27,7 +27,7 @@ train_dataloader = dict(batch_size=3, data_root='{{$NCLR_DEMO_ROOT:data/demo}}')
 
 @pytest.fixture
 def fine_tuning(tmp_path):
-    """A config that is filled in from the variables of a label-efficiency experiment."""
+    """Write a config that reads the variables of a label-efficiency experiment."""
     path = tmp_path / 'tuning.py'
     path.write_text(FINE_TUNING)
     return path
@@ -35,7 +35,7 @@ def fine_tuning(tmp_path):
 
 @pytest.fixture
 def weights(tmp_path):
-    """A checkpoint to start from."""
+    """Write a checkpoint to start from."""
     path = tmp_path / 'pretrained weights.pth'
     path.write_bytes(b'weights')
     return path
@@ -43,7 +43,7 @@ def weights(tmp_path):
 
 @pytest.fixture
 def configs(tmp_path):
-    """Files of two rows."""
+    """Write the configs of two rows."""
     paths = []
     for name, title, alignment in (('first', 'The first row', True), ('second', 'Row 2', False)):
         paths.append(tmp_path / f'{name}.py')
@@ -53,15 +53,15 @@ def configs(tmp_path):
 
 @pytest.fixture
 def finish():
-    """Function: write the records of a finished run with these figures."""
+    """Return a function that writes the records of a finished run with given metrics."""
 
-    def finish(run, test_set=TestSet(TEST), **figures):
+    def finish(run, test_set=runs.CONFIG_TEST_SET, **figures):
         run.folder.mkdir(parents=True, exist_ok=True)
         if not (run.folder / 'iter_5.pth').is_file():
             (run.folder / 'iter_5.pth').write_bytes(b'weights')
         (run.folder / 'last_checkpoint').write_text('/elsewhere/iter_5.pth')
         (run.folder / 'training.json').write_text(json.dumps(dict(
-            settings=execution.training_settings(run), commit='abc', finished=True)))
+            settings=runs.training_settings(run), commit='abc', finished=True)))
         (run.folder / 'tests').mkdir(exist_ok=True)
         (run.folder / 'tests' / f'{test_set.name}.json').write_text(json.dumps(dict(
             settings=execution.test_settings(run, test_set), commits=['abc'], samples=15,
@@ -72,7 +72,7 @@ def finish():
 
 @pytest.fixture
 def tools(tmp_path):
-    """Scripts in the place of train.py and test.py that leave what those leave.
+    """Write stand-ins of train.py and test.py that leave the same files.
 
     Each call adds a line to ``calls``; a seed of 13 fails. The mIoU is half a percent of the
     fraction, + 0.2 when pretrained, + 0.01 times the seed.
@@ -113,6 +113,6 @@ miou = float(os.environ.get('NCLR_FRACTION', 0)) / 200 + .01 * seed
 
 @pytest.fixture
 def make_run(configs, tmp_path):
-    """Function: a run of the first config."""
+    """Return a function that makes a run of the first config."""
     return lambda seed=0, config=0, **kwargs: plan_runs(
         [str(configs[config])], [seed], str(tmp_path / 'out'), **kwargs)[0]

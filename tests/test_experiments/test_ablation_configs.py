@@ -5,7 +5,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from nclr_plugin.experiments.plan import differences, flatten, title_of
+from nclr_plugin.experiments.runs import differences, flatten, title_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / 'configs' / 'nclr' / 'ablation'

@@ -6,20 +6,106 @@ import sys
 import pytest
 
 from nclr_plugin.experiments import label_efficiency
-from nclr_plugin.experiments.label_efficiency import main, parse
+from nclr_plugin.experiments.label_efficiency import parse_checkpoints, plan_label_runs
+from nclr_plugin.experiments.runs import differences, training_settings
+
+
+def cells(document):
+    """Cells of the tables of a document, without the rule below the header."""
+    return [[cell.strip() for cell in line.strip('|').split('|')]
+            for line in document.splitlines() if line.startswith('| ')]
 
 
 @pytest.fixture
-def run(fine_tuning, weights, tools, tmp_path):
-    """Function: the command line with two fractions and two seeds."""
-    return lambda *argv: main(tools.folder, [
+def plan(fine_tuning, weights, tmp_path):
+    """Return a function that plans the runs of the config."""
+
+    def plan(fractions=(1, 10), seeds=(0, 1), options=(), checkpoints=None):
+        checkpoints = {'pretrained': str(weights)} if checkpoints is None else checkpoints
+        return plan_label_runs(str(fine_tuning), checkpoints, fractions, seeds,
+                               str(tmp_path / 'out'), options)
+
+    return plan
+
+
+def test_every_combination_is_a_run_and_a_seed_is_finished_first(plan, tmp_path):
+    runs = plan((10, .1, 10))
+    assert [(r.init, r.fraction, r.run.seed) for r in runs] == [
+        (init, fraction, seed) for seed in (0, 1) for fraction in (.1, 10)
+        for init in ('scratch', 'pretrained')]
+    assert runs[1].run.folder == tmp_path / 'out' / 'pretrained' / 'fraction_0.1' / 'seed_0'
+    assert len({r.run.folder for r in runs}) == len(runs)
+
+
+def test_config_is_filled_in_whatever_is_set_outside(plan, weights, monkeypatch):
+    monkeypatch.setenv('NCLR_CHECKPOINT', 'of_the_user.pth')
+    monkeypatch.setenv('NCLR_FRACTION', '77')
+    scratch, pretrained = (r.run.load() for r in plan([.1], [5], ['model.width=6']))
+    assert scratch.percent == pretrained.percent == .1
+    assert scratch.model.checkpoint == 'none' and pretrained.model.checkpoint == str(weights)
+    assert scratch.randomness.seed == 5 and scratch.model.width == 6
+
+
+def test_settings_know_the_weights_by_their_content(plan, weights, tmp_path):
+    before = training_settings(plan()[1].run)
+    moved = weights.rename(tmp_path / 'moved.pth')
+    assert training_settings(plan(checkpoints={'pretrained': str(moved)})[1].run) == before
+    moved.write_bytes(b'other weights')
+    after = training_settings(plan(checkpoints={'pretrained': str(moved)})[1].run)
+    assert differences(before, after) == ['model.checkpoint']
+    assert str(tmp_path) not in str(after)
+
+
+def test_names_of_checkpoints(weights, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'a=b.pth').write_bytes(b'')
+    assert parse_checkpoints([str(weights)]) == {'pretrained': str(weights)}
+    assert parse_checkpoints([f'ours={weights}', 'a=b.pth']) == {
+        'ours': str(weights), 'pretrained': 'a=b.pth'}
+    with pytest.raises(FileNotFoundError, match='no such file gone.pth; expected FILE or NAME='):
+        parse_checkpoints(['ours=gone.pth'])
+    for words in ([f'scratch={weights}'], [f'a/b={weights}'], [f'={weights}'], [str(weights)] * 2):
+        with pytest.raises(ValueError, match='with a unique name'):
+            parse_checkpoints(words)
+
+
+@pytest.mark.parametrize('fraction', [0, -1, 100.5, float('nan')])
+def test_fractions_are_percent(plan, fraction):
+    with pytest.raises(ValueError, match='--fractions .*: expected percent, above 0 and at most'):
+        plan([fraction])
+
+
+@pytest.mark.parametrize('name', ['NCLR_FRACTION', 'NCLR_CHECKPOINT'])
+def test_a_config_that_ignores_a_variable_is_refused(plan, fine_tuning, name):
+    fine_tuning.write_text(fine_tuning.read_text().replace(name, 'NCLR_ELSE'))
+    with pytest.raises(ValueError, match=f'tuning.py does not read the variable {name}'):
+        plan()
+
+
+def test_a_config_that_loads_weights_where_resuming_drops_them_is_refused(plan, fine_tuning):
+    fine_tuning.write_text(fine_tuning.read_text() + "load_from = model['checkpoint']\n")
+    with pytest.raises(ValueError, match="load_from='none', which a resumable training ignores"):
+        plan()
+
+
+def test_mistakes_are_found_while_planning(plan, tmp_path):
+    with pytest.raises(FileNotFoundError, match='gone.py: no such config'):
+        plan_label_runs('gone.py', {}, [1], [0], str(tmp_path))
+    with pytest.raises(ValueError, match='does not take the options .*model.width.a=1'):
+        plan(options=['model.width.a=1'])
+
+
+@pytest.fixture
+def run(fine_tuning, weights, tools, tmp_path, load_tool):
+    """Return a function that runs the command with two fractions and two seeds."""
+    return lambda *argv: load_tool('label_efficiency').main([
         str(fine_tuning), '--checkpoint', str(weights), '--fractions', '1', '10', '--seeds', '0',
-        '1', '--out', str(tmp_path / 'out'), *map(str, argv)])
+        '1', '--out', str(tmp_path / 'out'), *map(str, argv)], tools.folder)
 
 
 @pytest.fixture
 def no_picture(monkeypatch):
-    """A picture after each run takes longer than the runs here."""
+    """Skip the pictures, which take longer than the runs here."""
     monkeypatch.setattr(label_efficiency, 'write_figure', lambda *_: None)
 
 
@@ -27,7 +113,7 @@ def test_runs_once_and_writes_results(run, tools, tmp_path, capsys):
     run('--jobs', 2)
     assert len(tools.calls()) == 8 * 2
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == '8 runs, 0 of them finished before and skipped'
+    assert lines[0] == '8 runs, 0 of them already finished'
     assert sum('pretrained/fraction_10 seed 1: miou 0.260' in line for line in lines) == 1
     out = tmp_path / 'out'
     with (out / 'runs.csv').open() as file:
@@ -37,13 +123,15 @@ def test_runs_once_and_writes_results(run, tools, tmp_path, capsys):
         (init, f'{fraction}', f'{seed}'): .2 * (init == 'pretrained') + fraction / 200 + .01 * seed
         for init in ('scratch', 'pretrained') for fraction in (1, 10) for seed in (0, 1)})
     document = (out / 'results.md').read_text()
-    assert '| 1%     | 0.010 +- 0.007 | 0.210 +- 0.007 | +0.200' in document
+    assert cells(document)[:2] == [
+        ['labels', 'scratch', 'pretrained', 'pretrained - scratch', 'seeds'],
+        ['1%', '0.010 +- 0.007', '0.210 +- 0.007', '+0.200', '0 1']]
     assert 'python tools/label_efficiency.py ' in document and '--seeds 0 1' in document
     assert (out / 'results.csv').is_file() and (out / 'results.png').is_file()
 
     run()
     assert len(tools.calls()) == 16
-    assert capsys.readouterr().out == '8 runs, 8 of them finished before and skipped\n'
+    assert capsys.readouterr().out == '8 runs, 8 of them already finished\n'
 
 
 @pytest.mark.usefixtures('no_picture')
@@ -63,13 +151,13 @@ def test_other_weights_do_not_mix_with_finished_runs(run, tools, weights, capsys
     with pytest.raises(SystemExit) as exit_info:
         run()
     message = str(exit_info.value.code)
-    assert 'holds a training of other settings: model.checkpoint' in message
+    assert 'contains a training with other settings: model.checkpoint' in message
     assert len(tools.calls()) == 16, 'from scratch is not run again, pretrained not at all'
 
 
 @pytest.mark.usefixtures('no_picture')
 def test_metrics_may_be_named_and_renamed_without_running_again(run, tools, tmp_path):
-    with pytest.raises(SystemExit, match='named ap; choose from: .*car, miou'):
+    with pytest.raises(SystemExit, match='have no metric ap; choose from: .*car, miou'):
         run('--metrics', 'ap')
     assert len(tools.calls()) == 16
     assert [path.name for path in (tmp_path / 'out').glob('*.*')] == ['runs.csv']
@@ -87,7 +175,7 @@ def test_jobs_are_listed_and_not_run(run, tools, tmp_path, capsys, monkeypatch):
     calls = len(tools.calls())
     run('--list', 'torchrun', '--gpus', 2)
     comment, *lines = capsys.readouterr().out.splitlines()
-    assert comment.startswith('# 4 of 8 runs are left.') and len(lines) == 4
+    assert comment.startswith('# 4 of 8 runs are left') and len(lines) == 4
     assert all('torchrun --standalone --nproc_per_node 2 tools/train.py ' in x for x in lines)
     assert len(tools.calls()) == calls
     for line in lines:
@@ -96,7 +184,7 @@ def test_jobs_are_listed_and_not_run(run, tools, tmp_path, capsys, monkeypatch):
         assert os.system(line) == 0
     run()
     assert len(tools.calls()) == calls + 8
-    assert capsys.readouterr().out == '8 runs, 8 of them finished before and skipped\n'
+    assert capsys.readouterr().out == '8 runs, 8 of them already finished\n'
 
 
 @pytest.mark.usefixtures('no_picture')
@@ -106,20 +194,26 @@ def test_a_failed_run_is_named_and_the_others_go_on(run, tmp_path):
     lines = str(exit_info.value.code).splitlines()
     assert lines[0] == '2 of 4 runs failed:'
     assert lines[1].startswith('  scratch/fraction_1 seed 13: failed: exit status 1, see ')
-    assert '| 1%     | 0.005   | 0.205' in (tmp_path / 'out' / 'results.md').read_text()
+    row = cells((tmp_path / 'out' / 'results.md').read_text())[1]
+    assert row[:3] == ['1%', '0.005', '0.205']
 
 
-def test_mistakes_end_in_a_sentence(run, tools, fine_tuning):
+def test_mistakes_end_in_a_sentence(run, fine_tuning, load_tool):
+    main = load_tool('label_efficiency').main
     with pytest.raises(SystemExit, match='FileNotFoundError: gone.py: no such config'):
-        main(tools.folder, ['gone.py', '--out', 'x'])
+        main(['gone.py', '--out', 'x'])
     with pytest.raises(SystemExit, match='ValueError: --fractions 0: expected percent'):
         run('--fractions', 0)
     with pytest.raises(SystemExit, match='FileNotFoundError: --checkpoint gone.pth: no such file'):
         run('--checkpoint', 'gone.pth')
+    for words, message in ((['--jobs', '0'], '--jobs 0: expected at least 1'),
+                           (['--list', 'slurm', '--gpus', '0'], '--gpus 0: expected at least 1')):
+        with pytest.raises(SystemExit, match=message):
+            run(*words)
     # mmengine has no empty default values.
     fine_tuning.write_text(fine_tuning.read_text().replace('CHECKPOINT:none', 'CHECKPOINT:'))
     with pytest.raises(SystemExit, match='KeyError: .*NCLR_CHECKPOINT'):
         run()
-    for wrong in (['--jobs', '0'], ['--list', 'pbs'], ['--gpus', 'x']):
+    for wrong in (['--jobs', 'x'], ['--list', 'pbs'], ['--gpus', 'x']):
         with pytest.raises(SystemExit):
-            parse(['a.py', '--out', 'x', *wrong])
+            main(['a.py', '--out', 'x', *wrong])

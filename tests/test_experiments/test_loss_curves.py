@@ -4,7 +4,7 @@ import json
 import pytest
 
 from nclr_plugin.experiments import loss_curves
-from nclr_plugin.experiments.loss_curves import main, read_curves
+from nclr_plugin.experiments.loss_curves import read_curves
 
 
 @pytest.fixture
@@ -26,13 +26,14 @@ def test_later_runs_count(work_dir):
     assert values == pytest.approx([13., 8., 10 / 3 + 2, 4.5])
 
 
-def test_picture_has_a_line_for_each_run(work_dir, tmp_path, monkeypatch, capsys):
+def test_picture_has_a_line_for_each_run(work_dir, tmp_path, monkeypatch, capsys, load_tool):
     seen = []
     new_figure = loss_curves.new_figure
     monkeypatch.setattr(loss_curves, 'new_figure',
                         lambda *size: seen.append(new_figure(*size)) or seen[-1])
     out = tmp_path / 'losses.png'
-    main([f'pretrained={work_dir}', f'scratch={work_dir}', '--key', 'loss_cls', '--out', str(out)])
+    load_tool('plot_losses').main([f'pretrained={work_dir}', f'scratch={work_dir}', '--key',
+                                   'loss_cls', '--out', str(out)])
     (_, (axis, )), = seen
     assert [line.get_label() for line in axis.lines] == ['pretrained', 'scratch']
     assert axis.lines[1].get_ydata().tolist() == [1., 1., 1., 1.]
@@ -40,12 +41,13 @@ def test_picture_has_a_line_for_each_run(work_dir, tmp_path, monkeypatch, capsys
     assert 'scratch: loss_cls 1.000 at step 1, 1.000 at step 4' in capsys.readouterr().out
 
 
-def test_balanced_tasks_side_by_side(work_dir, tmp_path, monkeypatch, capsys):
+def test_balanced_tasks_side_by_side(work_dir, tmp_path, monkeypatch, capsys, load_tool):
     seen = []
     new_figure = loss_curves.new_figure
     monkeypatch.setattr(loss_curves, 'new_figure',
                         lambda *size: seen.append(new_figure(*size)) or seen[-1])
-    main([f'run={work_dir}', '--out', str(tmp_path / 'ratios.png'), '--key', 'ratio_*', 'loss'])
+    load_tool('plot_losses').main([f'run={work_dir}', '--out', str(tmp_path / 'ratios.png'),
+                                   '--key', 'ratio_*', 'loss'])
     (_, (axis, )), = seen
     assert {line.get_label(): line.get_ydata().tolist() for line in axis.lines} == {
         'run: ratio_fine': [0.9, 0.8, 0.7, 0.6], 'run: ratio_pose': [0.5, 1., 1.5, 2.],
@@ -57,7 +59,8 @@ def test_balanced_tasks_side_by_side(work_dir, tmp_path, monkeypatch, capsys):
     (['a={}/nowhere'], 'nowhere: expected TIME/vis_data/scalars.json'),
     (['a={}', '--key', 'loss_x'], "['loss', 'loss_cls', 'ratio_fine', 'ratio_pose']"),
 ])
-def test_errors_are_one_line(work_dir, tmp_path, words, expected):
+def test_errors_are_one_line(work_dir, tmp_path, load_tool, words, expected):
     with pytest.raises(SystemExit) as error:
-        main([word.format(work_dir) for word in words] + ['--out', str(tmp_path / 'x.png')])
+        load_tool('plot_losses').main(
+            [*(word.format(work_dir) for word in words), '--out', str(tmp_path / 'x.png')])
     assert expected in str(error.value) and '\n' not in str(error.value)

@@ -3,8 +3,6 @@ import csv
 
 import pytest
 
-from nclr_plugin.experiments.registration_table import main
-
 FIGURES = {'corri2p_10_5_rre_deg_mean': 0.871, 'corri2p_10_5_rre_deg_std': 0.33,
            'corri2p_10_5_rte_m_mean': 0.18, 'corri2p_10_5_rte_m_std': 0.11,
            'inlier_ratio_5px': 0.8874, 'corri2p_10_5_recall_10deg_5m': 1.}
@@ -26,10 +24,10 @@ def write(tmp_path):
     return make
 
 
-def test_lines_are_methods_and_columns_are_data_sets(write, capsys):
+def test_lines_are_methods_and_columns_are_data_sets(write, capsys, load_tool):
     one = write('one.csv', [('crossi2p', 'test', 1), ('crossi2p', 'noise', 2)])
     two = write('two.csv', [('crossi2p', 'test', 3), ('nclr', 'test', None)])
-    main([f'KITTI={one}', f'nuScenes={two}'])
+    load_tool('registration_table').main([f'KITTI={one}', f'nuScenes={two}'])
     lines = [[cell.strip() for cell in line.strip('|').split('|')]
              for line in capsys.readouterr().out.splitlines()]
     assert lines[0][:5] == ['', 'KITTI RRE, deg', 'KITTI RTE, m', 'KITTI IR, %', 'KITTI RR, %']
@@ -41,10 +39,13 @@ def test_lines_are_methods_and_columns_are_data_sets(write, capsys):
     assert 'A view without a pose is left out of mean and deviation' in lines[-1][0]
 
 
-def test_wrong_input_is_told(write, tmp_path):
+def test_wrong_input_is_told(write, tmp_path, load_tool, capsys):
     path = write('one.csv', [('crossi2p', 'test', None)])
-    for words, message in ((['x'], 'expected NAME=RESULTS.CSV'),
-                           ([f'a={path}'], 'expected figures of the protocol corri2p_10_5'),
+    main = load_tool('registration_table').main
+    for words, message in (([f'a={path}'], 'expected metrics of the protocol corri2p_10_5'),
                            ([f'a={tmp_path / "no.csv"}'], 'No such file')):
         with pytest.raises(SystemExit, match=message):
             main(words)
+    with pytest.raises(SystemExit):
+        main(['x'])
+    assert 'expected NAME=RESULTS.CSV, found x' in capsys.readouterr().err

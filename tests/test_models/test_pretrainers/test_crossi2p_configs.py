@@ -5,7 +5,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import METRICS, MODELS, TASK_UTILS, TRANSFORMS, init_default_scope
 
-from nclr_plugin.experiments.plan import differences, flatten, title_of
+from nclr_plugin.experiments.runs import differences, flatten, title_of
 
 FOLDER = Path(__file__).resolve().parents[3] / 'configs' / 'crossi2p'
 PATHS = sorted(FOLDER.rglob('*.py'))

@@ -133,7 +133,7 @@ def test_a_step_of_the_paper_as_printed_has_its_three_losses_and_trains_every_pa
 
 
 def test_the_paper_as_printed_differs_from_the_default_by_what_the_readme_says():
-    from nclr_plugin.experiments.plan import differences, flatten
+    from nclr_plugin.experiments.runs import differences, flatten
     default, literal = (
         flatten(Config.fromfile(str(CONFIGS / f'{name}.py'), import_custom_modules=False).to_dict())
         for name in ('pretrain_skitti', 'pretrain_semantickitti_literal'))

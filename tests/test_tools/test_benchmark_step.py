@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from nclr_plugin.benchmarks import step
+from benchmarks import step
 
 
 def test_parts_are_timed_in_turn_after_a_warm_up():

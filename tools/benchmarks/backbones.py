@@ -1,7 +1,7 @@
-"""Size, time and memory of the point backbones on one scan, beside the host's MinkUNet.
+"""Size, time and memory of the point backbones on one scan, compared with mmdet3d's MinkUNet.
 
-Times are taken in turn within one process, those on the CPU in seconds of processor time; memory
-is that of a fresh process for each network.
+Times are measured in turn within one process, on the CPU as processor time. Memory is measured in
+a fresh process for each network.
 """
 from __future__ import annotations
 
@@ -18,24 +18,30 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from nclr_plugin.datasets.transforms.loading import LoadScan
+from nclr_plugin.experiments.tables import markdown_table
 from nclr_plugin.models.voxelization import voxelize
 from nclr_plugin.utils.optional import optional_import
 from nclr_plugin.utils.sparse import set_sparse_algorithm
 from .step import mixed_precision, now
-from .tables import markdown_table
 
 
 class Entry(NamedTuple):
-    """A network of the table: its class, how deep its encoder is, and what it is compared with."""
+    """A row of the table.
+
+    Attributes:
+        kind: Registered name of the backbone.
+        blocks: Number of blocks in each encoder stage.
+        baseline: Name of the row that it is compared with.
+    """
     kind: str
     blocks: Tuple[int, ...]
-    peer: str
+    baseline: str
 
     def build(self) -> nn.Module:
-        """With random weights, in training, on the CPU."""
+        """Build the network with random weights, in training mode, on the CPU."""
         optional_import('mmdet3d.models', 'mmdet3d', 'The benchmark of backbones')
         backend = dict(sparseconv_backend='spconv') if self.kind == 'MinkUNetBackbone' else {}
-        # The host changes the lists that it is given, its own defaults included.
+        # mmdet3d modifies the lists that it is given, even its own defaults.
         return MODELS.build(
             dict(
                 type=self.kind, in_channels=4, base_channels=32,
@@ -44,41 +50,44 @@ class Entry(NamedTuple):
                 **backend)).train()
 
 
-_HOSTS = ("mmdet3d's MinkUNet-18", "mmdet3d's MinkUNet-34")
+_BASELINES = ("mmdet3d's MinkUNet-18", "mmdet3d's MinkUNet-34")
 _BLOCKS = ((2, 2, 2, 2), (2, 3, 4, 6))
 ENTRIES = {
-    _HOSTS[0]: Entry('MinkUNetBackbone', _BLOCKS[0], _HOSTS[0]),
-    'MinkUNet-18': Entry('SplitMinkUNet', _BLOCKS[0], _HOSTS[0]),
-    'SPVCNN': Entry('SplitSPVCNN', _BLOCKS[0], _HOSTS[0]),
-    'ResUNet-18': Entry('SplitResUNet', _BLOCKS[0], _HOSTS[0]),
-    _HOSTS[1]: Entry('MinkUNetBackbone', _BLOCKS[1], _HOSTS[1]),
-    'MinkUNet-34': Entry('SplitMinkUNet', _BLOCKS[1], _HOSTS[1]),
-    'ResUNet-34': Entry('SplitResUNet', _BLOCKS[1], _HOSTS[1]),
+    _BASELINES[0]: Entry('MinkUNetBackbone', _BLOCKS[0], _BASELINES[0]),
+    'MinkUNet-18': Entry('SplitMinkUNet', _BLOCKS[0], _BASELINES[0]),
+    'SPVCNN': Entry('SplitSPVCNN', _BLOCKS[0], _BASELINES[0]),
+    'ResUNet-18': Entry('SplitResUNet', _BLOCKS[0], _BASELINES[0]),
+    _BASELINES[1]: Entry('MinkUNetBackbone', _BLOCKS[1], _BASELINES[1]),
+    'MinkUNet-34': Entry('SplitMinkUNet', _BLOCKS[1], _BASELINES[1]),
+    'ResUNet-34': Entry('SplitResUNet', _BLOCKS[1], _BASELINES[1]),
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds this benchmark's options to a command line."""
-    parser.add_argument('scan', type=Path, help='float32 file of x, y, z, intensity (KITTI)')
-    parser.add_argument('--voxel-size', type=float, default=0.05, help='metres')
-    parser.add_argument('--repeats', type=int, default=5, help='timed rounds, after one warm-up')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    """Add this benchmark's options to a command line."""
+    parser.add_argument('scan', type=Path, help='scan in KITTI format: float32 x, y, z, intensity')
+    parser.add_argument('--voxel-size', type=float, default=0.05,
+                        help='voxel size in metres (default: 0.05)')
+    parser.add_argument('--repeats', type=int, default=5,
+                        help='timed rounds, after a warm-up (default: 5)')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu',
+                        help='device of the networks (default: cuda if available)')
     parser.add_argument('--amp', action='store_true',
                         help='autocast: float16 on a GPU, bfloat16 on a CPU')
 
 
 def run_backbones(args: argparse.Namespace) -> List[dict]:
-    """Measures every network of ``ENTRIES`` on one scan.
+    """Measure every network of ``ENTRIES`` on one scan.
 
     Returns:
-        list[dict]: One per network: name, parameters, forward, backward and time, their sum
-            (seconds of each round), memory (bytes above input and weights), ratio (time over
-            that of the host's network in the same round), memory_ratio.
+        One dictionary per network: name, parameters, forward, backward and time, their sum
+        (seconds of each round), memory (bytes, without input and weights), ratio (time over that
+        of the baseline in the same round), memory_ratio.
     """
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload([__name__, 'mmdet3d.models', 'spconv.pytorch'])
+    context.set_forkserver_preload(['mmdet3d.models', 'spconv.pytorch'])
     memory = {}
-    for name in ENTRIES:  # one process each: memory that one has freed would hide another's
+    for name in ENTRIES:  # one process each, because freed memory is reused
         with context.Pool(1) as pool:
             memory[name] = pool.apply(_peak_memory, (name, args))
 
@@ -105,22 +114,23 @@ def run_backbones(args: argparse.Namespace) -> List[dict]:
             forward=forward[name][1:],  # without the warm-up
             backward=backward[name][1:],
             memory=memory[name],
-            memory_ratio=memory[name] / memory[entry.peer]))
+            memory_ratio=memory[name] / memory[entry.baseline]))
         rows[-1]['time'] = [sum(both) for both in zip(rows[-1]['forward'], rows[-1]['backward'])]
     times = {row['name']: row['time'] for row in rows}
     for row in rows:
         row['ratio'] = [
-            ours / host for ours, host in zip(row['time'], times[ENTRIES[row['name']].peer])]
+            ours / theirs
+            for ours, theirs in zip(row['time'], times[ENTRIES[row['name']].baseline])]
     return rows
 
 
 def _seconds(device: str) -> float:
-    """Processor time on the CPU, which other jobs use too; elsewhere the time that passes."""
+    """Return the processor time on the CPU, which other jobs share, else the wall time."""
     return time.process_time() if torch.device(device).type == 'cpu' else now(device)
 
 
 def _prepare(nets: Iterable[nn.Module], args: argparse.Namespace) -> Tuple[Tensor, Tensor]:
-    """Lets the networks run on the device, and reads the scan's voxels and their indices."""
+    """Prepare the networks for the device and return the features and coors of the voxels."""
     for net in nets:
         set_sparse_algorithm(net, args.device)
     scan = dict(frame_id=args.scan.stem, lidar_path=str(args.scan), lidar_dim=4)
@@ -130,7 +140,7 @@ def _prepare(nets: Iterable[nn.Module], args: argparse.Namespace) -> Tuple[Tenso
 
 
 def _peak_memory(name: str, args: argparse.Namespace) -> int:
-    """Bytes that forward and backward need above the weights and the input, at their peak."""
+    """Return the peak memory of forward and backward in bytes, without weights and input."""
     net = ENTRIES[name].build().to(args.device)
     feats, coors = _prepare([net], args)
     on_cpu = torch.device(args.device).type == 'cpu'
@@ -147,7 +157,7 @@ def _peak_memory(name: str, args: argparse.Namespace) -> int:
 
 
 def format_table(rows: List[dict]) -> str:
-    """Rows of :func:`run_backbones` as a Markdown table; times are medians."""
+    """Format the rows of :func:`run_backbones` as a Markdown table; times are medians."""
     return markdown_table([{
         'backbone': row['name'],
         'parameters, M': f'{row["parameters"] / 1e6:.2f}',
@@ -161,5 +171,5 @@ def format_table(rows: List[dict]) -> str:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Prints the table of :func:`run_backbones`."""
+    """Print the table of :func:`run_backbones`."""
     print(format_table(run_backbones(args)))

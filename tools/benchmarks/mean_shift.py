@@ -1,4 +1,4 @@
-"""Time of mean shift on the points of one labelled scan, beside scikit-learn's, and agreement."""
+"""Speed of mean shift on a labelled scan, compared with scikit-learn's, and their agreement."""
 from __future__ import annotations
 
 import argparse
@@ -10,30 +10,32 @@ from typing import Dict, List
 import numpy as np
 
 from nclr_plugin.datasets.errors import DataLayoutError
+from nclr_plugin.experiments.tables import markdown_table
 from nclr_plugin.models.segmentors.mean_shift import mean_shift
 from nclr_plugin.utils.optional import optional_import
-from .tables import markdown_table
 
-# SemanticKITTI's raw labels: vehicles, people, and both in motion.
+# Raw SemanticKITTI labels of vehicles and people, moving ones included.
 THINGS = (10, 11, 13, 15, 16, 18, 20, 30, 31, 32, *range(252, 260))
 VEGETATION = 70
-NUMBER = 30_000
-WAY, NOISE = 0.8, 0.15  # as a network moves points to the middle of their object
+MAX_POINTS = 30_000  # of the sets that contain more than things
+# The second set imitates a network that moves points to the centre of their object.
+SHIFT, NOISE = 0.8, 0.15  # share of the way, metres
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds this benchmark's options to a command line."""
-    parser.add_argument('scan', type=Path, help='float32 file of x, y, z, intensity (KITTI)')
-    parser.add_argument('label', type=Path, help='uint32 file of its labels (SemanticKITTI)')
-    parser.add_argument('--bandwidth', type=float, default=1.2, help='metres')
-    parser.add_argument('--repeats', type=int, default=3, help='timed rounds')
+    """Add this benchmark's options to a command line."""
+    parser.add_argument('scan', type=Path, help='scan in KITTI format: float32 x, y, z, intensity')
+    parser.add_argument('label', type=Path, help='its labels in SemanticKITTI format: uint32')
+    parser.add_argument('--bandwidth', type=float, default=1.2,
+                        help='bandwidth in metres (default: 1.2)')
+    parser.add_argument('--repeats', type=int, default=3, help='timed rounds (default: 3)')
 
 
 def point_sets(scan: Path, label: Path) -> Dict[str, np.ndarray]:
-    """What is clustered: points (N, 3) by name.
+    """Return the point sets to cluster: (N, 3) arrays by name.
 
     Raises:
-        DataLayoutError: The labels are not as many as the points, or none is of a thing.
+        DataLayoutError: If there are not as many labels as points, or no labels of things.
     """
     points = np.fromfile(scan, np.float32).reshape(-1, 4)[:, :3].astype(np.float64)
     labels = np.fromfile(label, np.uint32)
@@ -42,29 +44,29 @@ def point_sets(scan: Path, label: Path) -> Dict[str, np.ndarray]:
     if len(labels) != len(points) or not thing.any():
         raise DataLayoutError(
             f"label file '{label}': expected {len(points)} labels, as many as '{scan}' has points, "
-            f'some of them of things, found {len(labels)}, {thing.sum()} of them of things')
+            f'some of them of things; found {len(labels)} labels, {thing.sum()} of things')
     rng = np.random.default_rng(0)
     moved = points[thing]
-    for one in np.unique(labels[thing]):
-        of_object = labels[thing] == one
-        centre = (moved[of_object].min(axis=0) + moved[of_object].max(axis=0)) / 2
-        moved[of_object] += WAY * (centre - moved[of_object])
-    some = np.flatnonzero(thing | (semantic == VEGETATION))
+    for instance in np.unique(labels[thing]):
+        mask = labels[thing] == instance
+        centre = (moved[mask].min(axis=0) + moved[mask].max(axis=0)) / 2
+        moved[mask] += SHIFT * (centre - moved[mask])
+    candidates = np.flatnonzero(thing | (semantic == VEGETATION))
     return {
         'of things, as scanned': points[thing],
-        f'of things, moved {WAY:.0%} of the way to the centres, {NOISE} m of noise':
+        f'of things, moved {SHIFT:.0%} of the way to the centres, {NOISE} m of noise':
             moved + rng.normal(0, NOISE, moved.shape),
-        'of things and vegetation': points[rng.permutation(some)[:NUMBER]],
-        'of all classes': points[rng.permutation(len(points))[:NUMBER]],
+        'of things and vegetation': points[rng.permutation(candidates)[:MAX_POINTS]],
+        'of all classes': points[rng.permutation(len(points))[:MAX_POINTS]],
     }
 
 
 def run_mean_shift(args: argparse.Namespace) -> List[dict]:
-    """Times both implementations on every point set, in turns.
+    """Time both implementations on every point set, in turn.
 
     Returns:
-        list[dict]: One per set: name, number, ours, theirs (processor seconds of each round),
-            ratio (theirs over ours in the same round), clusters, rand_index (adjusted).
+        One dictionary per set: name, number, ours, theirs (processor seconds of each round),
+        ratio (theirs over ours in the same round), clusters, rand_index (adjusted).
     """
     sklearn = optional_import('sklearn.cluster', 'scikit-learn', 'The comparison')
     from sklearn.metrics import adjusted_rand_score
@@ -87,7 +89,7 @@ def run_mean_shift(args: argparse.Namespace) -> List[dict]:
 
 
 def format_table(rows: List[dict]) -> str:
-    """Rows of :func:`run_mean_shift` as a Markdown table; times are medians."""
+    """Format the rows of :func:`run_mean_shift` as a Markdown table; times are medians."""
     return markdown_table([{
         'points': f'{row["number"]:,} {row["name"]}',
         'clusters': row['clusters'],
@@ -100,5 +102,5 @@ def format_table(rows: List[dict]) -> str:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Prints the table of :func:`run_mean_shift`."""
+    """Print the table of :func:`run_mean_shift`."""
     print(format_table(run_mean_shift(args)))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nclr_plugin.apis import CalibrationInputError
-from nclr_plugin.benchmarks import reliability
+from benchmarks import reliability
 from nclr_plugin.datasets.errors import DataLayoutError
 
 

@@ -1,7 +1,7 @@
-"""How often a calibration is called reliable where image and scan are of one place, and where not.
+"""Rates at which calibrations are called reliable, for matching and for mismatched pairs.
 
-The pairs of a test set with its placements, and the same scans with images of other places, through
-the function that users call.
+The calibrator is given the scans of a test set with their own images, and the same scans with
+images of other scenes.
 """
 from __future__ import annotations
 
@@ -22,21 +22,23 @@ from nclr_plugin.apis.calibrator import MIN_AGREEMENT, MIN_INLIER_RATIO, Calibra
 from nclr_plugin.apis.errors import CalibrationInputError
 from nclr_plugin.engine.hooks.picture_hook import write_png
 from nclr_plugin.evaluation.confidence import auroc, rejection
+from nclr_plugin.experiments.tables import markdown_table
 from nclr_plugin.visualization import plot_roc
-from .tables import markdown_table
 
-GIVEN = ('LoadScan', 'AccumulateSweeps', 'LoadImages', 'RandomPlacement')  # what a user has
+# The part of the test pipeline that provides what a user has.
+GIVEN = ('LoadScan', 'AccumulateSweeps', 'LoadImages', 'RandomPlacement')
 SCORES = 'agreement', 'inlier_ratio'
 
 
 class Pair(NamedTuple):
-    """What was said of one image and scan.
+    """Verdict on one image and scan.
 
     Attributes:
-        true: Whether they are of one place.
+        true: Whether image and scan show the same scene.
         reliable: The verdict.
-        agreement, inlier_ratio: The scores that it is made of; -inf without a pose.
-        error: RRE (degrees) and RTE (metres); not a number without a pose.
+        agreement: Photometric score; -inf without a pose.
+        inlier_ratio: Share of matches that support the pose; -inf without a pose.
+        error: RRE in degrees and RTE in metres; NaN without a pose.
     """
     true: bool
     reliable: bool
@@ -46,26 +48,31 @@ class Pair(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds this benchmark's options to a command line."""
-    parser.add_argument('config', help='whose test set is used')
-    parser.add_argument('checkpoint', nargs='+')
-    parser.add_argument('--min-inlier-ratio', type=float, default=MIN_INLIER_RATIO)
-    parser.add_argument('--min-agreement', type=float, default=MIN_AGREEMENT)
-    parser.add_argument('--no-search', action='store_true')
-    parser.add_argument('--roc', type=Path, help='PNG of the ROC of the last checkpoint')
+    """Add this benchmark's options to a command line."""
+    parser.add_argument('config', help='config with the test set')
+    parser.add_argument('checkpoint', nargs='+', help='a row of the table each')
+    parser.add_argument('--min-inlier-ratio', type=float, default=MIN_INLIER_RATIO,
+                        help='threshold of the verdict (default: %(default)s)')
+    parser.add_argument('--min-agreement', type=float, default=MIN_AGREEMENT,
+                        help='threshold of the verdict (default: %(default)s)')
+    parser.add_argument('--no-search', action='store_true',
+                        help='do not refine poses by photometric consistency')
+    parser.add_argument('--roc', type=Path,
+                        help='PNG file for the ROC curve of the last checkpoint')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
+                        metavar='KEY=VALUE',
                         help='overrides of the config')
 
 
 def run_reliability(args: argparse.Namespace) -> Dict[str, dict]:
-    """Calibrates every pair by every checkpoint.
+    """Calibrate every pair with every checkpoint.
 
     Returns:
-        dict: By checkpoint: ``pairs``, a list of :class:`Pair`, and ``seconds`` of processor time
-            a pair, after loading.
+        For each checkpoint, ``pairs``, a list of :class:`Pair`, and ``seconds``, the processor
+        time per pair without loading.
 
     Raises:
-        DataLayoutError: The test set is not there, or has one frame only.
+        DataLayoutError: If the test set is missing or has only one frame.
     """
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options)
@@ -75,9 +82,9 @@ def run_reliability(args: argparse.Namespace) -> Dict[str, dict]:
     settings.pipeline = [step for step in settings.pipeline if step['type'] in GIVEN]
     for step in settings.pipeline:
         if step['type'] == 'RandomPlacement':
-            step['translation'] = (0., 0., 0.)  # a user's scan is about its sensor
+            step['translation'] = (0., 0., 0.)  # a user's scan is centred on its sensor
     dataset = DATASETS.build(settings)
-    found = {}
+    results = {}
     for checkpoint in args.checkpoint:
         calibrator = Calibrator(checkpoint, min_inlier_ratio=args.min_inlier_ratio,
                                 min_agreement=args.min_agreement,
@@ -87,31 +94,31 @@ def run_reliability(args: argparse.Namespace) -> Dict[str, dict]:
         progress = ProgressBar(len(dataset), file=sys.stderr)
         for number, sample in enumerate(dataset):
             start = time.process_time()
-            pairs += _calibrated(calibrator, sample, number < len(dataset) // 2)
+            pairs += _calibrate(calibrator, sample, number < len(dataset) // 2)
             seconds += time.process_time() - start
             progress.update()
         print(file=sys.stderr)
-        found[checkpoint] = dict(pairs=pairs, seconds=seconds / len(pairs))
-    return found
+        results[checkpoint] = dict(pairs=pairs, seconds=seconds / len(pairs))
+    return results
 
 
-def _calibrated(calibrator: Calibrator, sample: dict, true: bool) -> List[Pair]:
-    nothing = Pair(true, False, -np.inf, -np.inf, (np.nan, np.nan))
+def _calibrate(calibrator: Calibrator, sample: dict, true: bool) -> List[Pair]:
+    refused = Pair(true, False, -np.inf, -np.inf, (np.nan, np.nan))
     try:
         views = calibrator(list(sample['imgs']), sample['points'], list(sample['cam2img']))
     except CalibrationInputError as error:
         print(f'\nCounted as refused: {error}', file=sys.stderr)
-        return [nothing] * len(sample['imgs'])
+        return [refused] * len(sample['imgs'])
     return [
         Pair(true, view.reliable, view.agreement, view.inlier_ratio,
-             pose_difference(view.lidar2cam, truth)) if view.valid else nothing
+             pose_difference(view.lidar2cam, truth)) if view.valid else refused
         for view, truth in zip(views, sample['lidar2cam'])]
 
 
-def format_table(found: Dict[str, dict]) -> str:
-    """Results of :func:`run_reliability` as a Markdown table."""
+def format_table(results: Dict[str, dict]) -> str:
+    """Format the results of :func:`run_reliability` as a Markdown table."""
     rows = []
-    for checkpoint, result in found.items():
+    for checkpoint, result in results.items():
         true, wrong = ([pair for pair in result['pairs'] if pair.true is kind]
                        for kind in (True, False))
         accepted = [pair for pair in true if pair.reliable]
@@ -135,11 +142,11 @@ def _scores(pairs: List[Pair], score: str) -> Tuple[list, list]:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Prints the table of :func:`run_reliability`, and draws the ROC."""
-    found = run_reliability(args)
-    print(format_table(found))
+    """Print the table of :func:`run_reliability` and draw the ROC curve."""
+    results = run_reliability(args)
+    print(format_table(results))
     if args.roc is not None:
-        pairs = found[args.checkpoint[-1]]['pairs']
+        pairs = results[args.checkpoint[-1]]['pairs']
         write_png(args.roc, plot_roc({
             score: rejection(*_scores(pairs, score)) for score in SCORES}))
         print(f'ROC: {args.roc}')

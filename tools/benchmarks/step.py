@@ -1,6 +1,6 @@
-"""What a whole pretraining step costs over its two backbones, and what waiting for data costs.
+"""Cost of a pretraining step, compared with its two backbones, and of waiting for data.
 
-Every ratio is taken within one round of one run, because the machine's speed drifts.
+Ratios are taken within one round, because the speed of a machine drifts.
 """
 from __future__ import annotations
 
@@ -18,25 +18,29 @@ from mmengine.runner import Runner
 from mmengine.runner.amp import autocast
 from torch import nn
 
+from nclr_plugin.experiments.tables import markdown_table
 from nclr_plugin.utils.sparse import set_sparse_algorithm
-from .tables import markdown_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags that ``step`` and ``data`` share."""
-    parser.add_argument('--config', default='configs/nclr/pretrain_skitti.py')
-    parser.add_argument('--batch-size', type=int, default=1, help='scans a step')
-    parser.add_argument('--rounds', type=int, default=5, help='timed rounds, after one warm-up')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    """Add the options that ``step`` and ``data`` share."""
+    parser.add_argument('--config', default='configs/nclr/pretrain_skitti.py',
+                        help='pretraining config (default: %(default)s)')
+    parser.add_argument('--batch-size', type=int, default=1, help='scans per step (default: 1)')
+    parser.add_argument('--rounds', type=int, default=5,
+                        help='timed rounds, after a warm-up (default: 5)')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu',
+                        help='device of the model (default: cuda if available)')
     parser.add_argument('--amp', action='store_true',
-                        help='autocast as in training: float16 on a GPU, bfloat16 on a CPU')
+                        help='autocast: float16 on a GPU, bfloat16 on a CPU')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
-                        help='overrides of the config, such as '
+                        metavar='KEY=VALUE',
+                        help='overrides of the config, for example '
                         'train_dataloader.dataset.reader.sequences="[\'90\']"')
 
 
 def load(args: argparse.Namespace) -> Config:
-    """The config with the overrides of the command line."""
+    """Load the config with the overrides of the command line."""
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
@@ -44,7 +48,7 @@ def load(args: argparse.Namespace) -> Config:
 
 
 def build_model(cfg: Config, device: str) -> nn.Module:
-    """The config's model with random weights: weights do not change what a step costs."""
+    """Build the model with random weights, which do not change the cost of a step."""
     cfg.model.image_branch.weights = None
     model = MODELS.build(cfg.model).to(device).train()
     set_sparse_algorithm(model, device)
@@ -52,10 +56,10 @@ def build_model(cfg: Config, device: str) -> nn.Module:
 
 
 def run_step(args: argparse.Namespace) -> List[dict]:
-    """Time one batch of the training set through the backbones alone and through NCLR.
+    """Time a training batch through the backbones alone and through the whole model.
 
     Returns:
-        list: rows of the table that :func:`main_step` prints.
+        Rows of the table.
     """
     cfg = load(args)
     model = build_model(cfg, args.device)
@@ -90,7 +94,7 @@ def run_step(args: argparse.Namespace) -> List[dict]:
 
 def measure(parts: Dict[str, Callable], rounds: int, device: str, amp: bool,
             model: nn.Module) -> Dict[str, List[float]]:
-    """Seconds of each part, in turn, ``rounds`` times after a warm-up round."""
+    """Return the seconds of each part, measured in turn for ``rounds`` after a warm-up."""
     times = {name: [] for name in parts}
     for _ in range(rounds + 1):
         for name, part in parts.items():
@@ -103,21 +107,25 @@ def measure(parts: Dict[str, Callable], rounds: int, device: str, amp: bool,
 
 
 def mixed_precision(device: str, enabled: bool) -> ContextManager:
-    """The autocast that ``tools/train.py --amp`` trains under on a device.
+    """Return the autocast of ``tools/train.py --amp`` on a device.
 
-    The gradient scaler, which training on a GPU has beside it, costs a product.
+    The gradient scaler of training on a GPU is left out: it costs a single product.
     """
     return autocast(torch.device(device).type, enabled=enabled)
 
 
 def now(device: str) -> float:
-    """Seconds, once the device has done what it was given."""
+    """Return the time in seconds, after the device has finished its work."""
     getattr(torch, torch.device(device).type).synchronize()
     return time.perf_counter()
 
 
 def run_data(args: argparse.Namespace) -> List[dict]:
-    """Train with the config's loader and measure how long each step waits for its batch."""
+    """Train with the data loader and measure how long each step waits for its batch.
+
+    Returns:
+        Rows of the table.
+    """
     cfg = load(args)
     model = build_model(cfg, args.device)
     loader = cfg.train_dataloader
@@ -136,7 +144,7 @@ def run_data(args: argparse.Namespace) -> List[dict]:
             sum(losses.values()).backward()
         waits.append(ready - start)
         steps.append(now(args.device) - ready)
-    waits, steps = waits[2:], steps[2:]  # the workers' start is not a step's cost
+    waits, steps = waits[2:], steps[2:]  # without the start of the workers
     start = time.perf_counter()
     for index in range(args.rounds):
         loader.dataset[index]

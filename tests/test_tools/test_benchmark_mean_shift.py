@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip('sklearn')
 pytest.importorskip('scipy')
-from nclr_plugin.benchmarks import mean_shift  # noqa: E402
+from benchmarks import mean_shift  # noqa: E402
 from nclr_plugin.datasets.errors import DataLayoutError  # noqa: E402
 
 

@@ -1,1 +1,0 @@
-"""Measurements behind the tables of the documentation."""

@@ -1,0 +1,269 @@
+"""Runs: configs with seeds, their settings, commands and provenance."""
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import (Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence,
+                    Tuple)
+
+import torch
+from mmengine.config import Config, DictAction
+
+ROOT = Path(__file__).resolve().parents[2]
+TEST = 'test'  # name of the test set of the configs themselves
+SEED_KEYS = ('randomness.seed', 'train_dataloader.dataset.seed', 'test_dataloader.dataset.seed')
+Variables = Tuple[Tuple[str, Optional[str]], ...]
+_ENVIRONMENT_LOCK = threading.RLock()
+
+
+class TestSet(NamedTuple):
+    """An evaluation of each checkpoint.
+
+    Attributes:
+        name: Name of its files and of its table.
+        options: ``key=value`` words, in addition to those of the run.
+    """
+    __test__ = False  # tell pytest that this class is not a test
+    name: str
+    options: Tuple[str, ...] = ()
+
+
+CONFIG_TEST_SET = TestSet(TEST)
+
+
+class Run(NamedTuple):
+    """A config trained with a seed, and its evaluations.
+
+    Attributes:
+        row: Name of the row in the table, and of the folder of its seeds.
+        config: Config file.
+        seed: Random seed, which ``options`` pass to the config.
+        out: Folder of all runs.
+        options: ``key=value`` words that override the config; later ones override earlier ones.
+        checkpoint: File to evaluate instead of training, or ``none``; see ``tools/test.py``.
+        variables: Environment variables that the config reads; ``None`` unsets one.
+        test_flags: Flags for ``tools/test.py``.
+    """
+    row: str
+    config: Path
+    seed: int
+    out: Path
+    options: Tuple[str, ...] = ()
+    checkpoint: Optional[str] = None
+    variables: Variables = ()
+    test_flags: Tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return row and seed."""
+        return f'{self.row} seed {self.seed}'
+
+    @property
+    def folder(self) -> Path:
+        """Return the work directory."""
+        return self.out / self.row / f'seed_{self.seed}'
+
+    def test_folder(self, test_set: TestSet) -> Path:
+        """Return the work directory of an evaluation."""
+        return self.folder / 'tests' / test_set.name
+
+    def load(self, test_set: TestSet = CONFIG_TEST_SET) -> Config:
+        """Load the config with all options.
+
+        Raises:
+            ValueError: If the options do not fit the config.
+        """
+        with environment(self.variables):
+            config = Config.fromfile(str(self.config), import_custom_modules=False)
+        words = [*self.options, *test_set.options]
+        try:
+            config.merge_from_dict(parse_options(words))
+        except (TypeError, KeyError, IndexError, AssertionError) as error:
+            raise ValueError(f"{self.config} does not take the options {' '.join(words)}: "
+                             f'{error}') from error
+        return config
+
+    def train_command(self, tools: Path) -> List[str]:
+        """Return the command that trains, or resumes an interrupted training."""
+        return [sys.executable, str(tools / 'train.py'), str(self.config), '--work-dir',
+                str(self.folder), '--resume', '--cfg-options', *self.options]
+
+    def test_command(self, tools: Path, test_set: TestSet, checkpoint: str) -> List[str]:
+        """Return the command of an evaluation."""
+        return [sys.executable, str(tools / 'test.py'), str(self.config), checkpoint, '--work-dir',
+                str(self.test_folder(test_set)), *self.test_flags, '--cfg-options', *self.options,
+                *test_set.options]
+
+
+def variables_read(runs: Iterable[Run]) -> Dict[str, str]:
+    """Return the environment variables that configs read, without those that runs set."""
+    return {name: value for run in runs for name, value in run.load().env_variables.items()
+            if name not in dict(run.variables)}
+
+
+def seed_options(keys: Sequence[str], seed: int) -> Tuple[str, ...]:
+    """Return ``key=value`` words that set a seed."""
+    return tuple(f'{key}={seed}' for key in keys)
+
+
+def plan_tests(test_sets: Sequence[Sequence[str]]) -> List[TestSet]:
+    """Return the test set of the configs, then further ones.
+
+    Args:
+        test_sets: Name and ``key=value`` words of each further test set.
+
+    Raises:
+        ValueError: If a name is used twice or is not valid.
+    """
+    planned = [CONFIG_TEST_SET]
+    for name, *options in test_sets:
+        if '=' in name or '/' in name or name in [other.name for other in planned]:
+            raise ValueError(f"--test-set {name}: expected a unique name (without '=' or '/', and "
+                             f"not '{TEST}', the test set of the config), then key=value")
+        planned.append(TestSet(name, tuple(options)))
+    return planned
+
+
+def parse_options(words: Sequence[str]) -> Dict[str, Any]:
+    """Parse ``key=value`` words as mmengine's command lines do.
+
+    Raises:
+        ValueError: If a word has no ``=``.
+    """
+    wrong = [word for word in words if '=' not in word]
+    if wrong:
+        raise ValueError(f"options: expected key=value, found '{wrong[0]}'")
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--options', nargs='+', action=DictAction, default={})
+    return parser.parse_args(['--options', *words] if words else []).options
+
+
+def title_of(config: Path) -> str:
+    """Return the first line of a config's docstring, or else its stem."""
+    docstring = ast.get_docstring(ast.parse(config.read_text()))
+    return docstring.splitlines()[0].rstrip('.') if docstring else config.stem
+
+
+def flatten(node: Any, prefix: str = '') -> Dict[str, str]:
+    """Flatten a config to dotted keys with values as JSON.
+
+    Example:
+        >>> flatten(dict(a=dict(b=1, c=[dict(d=2.)])))
+        {'a.b': '1', 'a.c.0.d': '2.0'}
+    """
+    if isinstance(node, dict):
+        items = node.items()
+    elif isinstance(node, (list, tuple)) and any(isinstance(value, dict) for value in node):
+        items = enumerate(node)
+    else:
+        return {prefix: json.dumps(node, default=str)}
+    flat = {}
+    for key, value in items:
+        flat.update(flatten(value, f'{prefix}.{key}' if prefix else str(key)))
+    return flat
+
+
+def differences(first: Dict[str, str], second: Dict[str, str]) -> List[str]:
+    """Return the keys whose values differ, or that only one of two flat configs has."""
+    return sorted(key for key in {*first, *second} if first.get(key) != second.get(key))
+
+
+def settings(run: Run, test_set: TestSet = CONFIG_TEST_SET) -> Dict[str, str]:
+    """Return the flat config, with files named by the run's variables replaced by their digests."""
+    contents = {json.dumps(value): f'file of content {_digest(value, os.path.getmtime(value))}'
+                for _, value in run.variables if value is not None and Path(value).is_file()}
+    return {key: contents.get(value, value)
+            for key, value in flatten(run.load(test_set).to_dict()).items()}
+
+
+def training_settings(run: Run) -> Dict[str, str]:
+    """Return the settings that a training depends on: all but those of the test."""
+    return {key: value for key, value in settings(run).items() if not key.startswith('test_')}
+
+
+@functools.lru_cache(maxsize=None)
+def _digest(path: str, mtime: float) -> str:
+    """Return the digest of a file; it is read again only if it was modified."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def environment(variables: Variables) -> Iterator[None]:
+    """Set environment variables within a ``with`` block.
+
+    Configs read ``{{$NAME:default}}`` from ``os.environ``, which the threads of a process share,
+    so threads wait for each other here.
+
+    Args:
+        variables: Names and values; ``None`` unsets a variable.
+    """
+    with _ENVIRONMENT_LOCK:
+        before = {name: os.environ.get(name) for name, _ in variables}
+        _set(dict(variables))
+        try:
+            yield
+        finally:
+            _set(before)
+
+
+def _set(values: Dict[str, Optional[str]]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def commit() -> str:
+    """Return the revision of the code, ``-dirty`` if modified, ``unknown`` outside a checkout."""
+    try:
+        return subprocess.check_output(
+            ['git', 'describe', '--always', '--dirty', '--exclude=*'], cwd=str(ROOT),
+            stderr=subprocess.DEVNULL, universal_newlines=True).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return 'unknown'
+
+
+def machine() -> str:
+    """Describe this machine: processor, cores, GPU and torch version."""
+    device = f', {torch.cuda.get_device_name()}' if torch.cuda.is_available() else ''
+    return f'{_processor()}, {os.cpu_count()} cores{device}, torch {torch.__version__}'
+
+
+def _processor() -> str:
+    path = Path('/proc/cpuinfo')
+    lines = path.read_text().splitlines() if path.is_file() else []
+    names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def assignments(variables: Mapping[str, str]) -> List[str]:
+    """Return ``NAME=value`` words, quoted for a shell."""
+    return [f'{name}={shlex.quote(value)}' for name, value in sorted(variables.items())]
+
+
+def command_line(script: str, words: Sequence[str], variables: Mapping[str, str]) -> str:
+    """Return the command that repeats a call of a script.
+
+    Args:
+        script: Name of the script in ``tools``.
+        words: Arguments of the script.
+        variables: Environment variables that it depends on.
+    """
+    return ' '.join([*assignments(variables), f'python tools/{script}', *map(shlex.quote, words)])
+
+
+def provenance(commits: Iterable[str], command: str) -> str:
+    """Format the origin of a table in Markdown: commits, machine and command."""
+    return f"Commit {', '.join(sorted(set(commits)))}; {machine()}\n\n```bash\n{command}\n```"

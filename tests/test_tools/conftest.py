@@ -1,0 +1,5 @@
+"""The benchmarks are modules beside the scripts."""
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'tools'))
