@@ -1,15 +1,14 @@
-"""Pictures of what a calibration network sees and finds.
+"""Pictures of the inputs and predictions of a calibration network.
 
-``PICTURES`` are functions of an image (H, W, 3) uint8 RGB, its scan (N, 3+), the data sample and
-the number of the view. They return an RGB picture, or None where the network has nothing to show.
+Each function of ``PICTURES`` takes an image (H, W, 3) uint8 RGB, its scan (N, 3+), the data sample
+and the index of the view. It returns a uint8 RGB picture, or ``None`` if the network does not
+predict what the picture shows.
 """
 from .curves import plot_error_histograms, plot_recall, plot_roc
-from .feature_map import draw_features
-from .feature_plot import plot_features
-from .match_map import draw_matches
+from .features import draw_features, plot_features
+from .matches import draw_matches, draw_pixel_similarity, draw_point_similarity
 from .overlap_map import draw_overlap
-from .overlay import compare_poses, compare_sample
-from .similarity_map import draw_pixel_similarity, draw_point_similarity
+from .points import compare_poses, compare_sample
 
 PICTURES = dict(
     overlay=compare_sample,
@@ -20,6 +19,8 @@ PICTURES = dict(
     feature_plot=plot_features,
     feature_map=draw_features)
 
-__all__ = ['PICTURES', 'compare_poses', 'compare_sample', 'draw_features', 'draw_matches',
-           'draw_overlap', 'draw_pixel_similarity', 'draw_point_similarity', 'plot_features',
-           'plot_error_histograms', 'plot_recall', 'plot_roc']
+__all__ = [
+    'PICTURES', 'compare_poses', 'compare_sample', 'draw_features', 'draw_matches', 'draw_overlap',
+    'draw_pixel_similarity', 'draw_point_similarity', 'plot_error_histograms', 'plot_features',
+    'plot_recall', 'plot_roc'
+]

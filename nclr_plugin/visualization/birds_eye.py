@@ -1,4 +1,4 @@
-"""A scan seen from above, with the field of view of one camera or without."""
+"""Bird's-eye view of a scan, with or without the field of view of a camera."""
 from __future__ import annotations
 
 from typing import Optional, Tuple
@@ -11,28 +11,28 @@ from .canvas import BACKGROUND, WHITE, write
 from .points import draw_discs
 
 LINE = (90, 90, 90)
-PANEL_HEIGHT = 400  # of panels that stand beside it, at most: three of them are as high as it
+PANEL_HEIGHT = 400  # maximum height of the panels beside it, of which there are three
 
 
 def draw_birds_eye(points: Tensor, colours: np.ndarray, lidar2cam: Optional[Tensor],
                    cam2img: Optional[Tensor], width: int, size: int) -> np.ndarray:
-    """Points from above: the camera in the centre, its viewing direction upwards.
+    """Draw points from above, with the camera in the centre and its viewing direction upwards.
 
-    Without a camera, the sensor is in the centre and its x axis points upwards.
-
-    Drawn up to the distance within which 98% of the points lie, with circles of that distance
-    divided by whole tens of metres, and the lines between which the image lies.
+    Without a camera, the LiDAR is in the centre and its x axis points upwards. The panel shows
+    the distance that contains 98% of the points, with rings every 10 or 20 metres and the
+    borders of the field of view.
 
     Args:
-        points: (N, 3+), LiDAR frame, metres, z upwards; later ones are drawn over earlier ones.
+        points: (N, 3+) points in the LiDAR frame, metres, z upwards; later points cover earlier
+            ones.
         colours: (N, 3) uint8 RGB.
-        lidar2cam: (4, 4); None: no camera.
-        cam2img: (3, 3); of no effect without a camera.
-        width: Of the image, pixels; of no effect without a camera.
-        size: Of the panel, pixels.
+        lidar2cam: (4, 4) extrinsics, or ``None`` for no camera.
+        cam2img: (3, 3) intrinsics; ignored without a camera.
+        width: Image width, pixels; ignored without a camera.
+        size: Width and height of the panel, pixels.
 
     Returns:
-        RGB panel, (size, size, 3) uint8.
+        (size, size, 3) uint8 RGB panel.
     """
     cv2 = optional_import('cv2', 'opencv-python-headless', 'Pictures')
     if lidar2cam is None:
@@ -59,7 +59,7 @@ def draw_birds_eye(points: Tensor, colours: np.ndarray, lidar2cam: Optional[Tens
         end = to_panel(2 * reach * ray)
         cv2.line(panel, centre, tuple(int(x) for x in np.rint(end)), WHITE, 1, cv2.LINE_AA)
     for metres in rings:
-        # Obliquely behind: there are fewer points than along and across a road.
+        # Labels stand diagonally behind, where there are fewer points than along the road.
         oblique = int(metres * scale * np.sqrt(0.5)) + 4
         panel = write(panel, f'{metres} m', (centre[0] + oblique, centre[1] + oblique), 0.5)
     return panel
@@ -67,7 +67,8 @@ def draw_birds_eye(points: Tensor, colours: np.ndarray, lidar2cam: Optional[Tens
 
 def _camera_from_above(lidar2cam: Tensor, cam2img: Tensor,
                        width: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Directions (2,) of the optical axis and (2, 2) of the image's edges, and the position."""
+    """Return the directions of the optical axis (2,) and of the image's edges (2, 2), and the
+    position of the camera (2,), seen from above."""
     lidar2cam, cam2img = (t.detach().cpu().double().numpy() for t in (lidar2cam, cam2img))
     rotation = lidar2cam[:3, :3]
     position = -rotation.T @ lidar2cam[:3, 3]
@@ -79,6 +80,6 @@ def _camera_from_above(lidar2cam: Tensor, cam2img: Tensor,
 
 
 def _reach(offset: np.ndarray) -> float:
-    """Metres from the centre to the border, a multiple of ten."""
+    """Return the distance from the centre to the border in metres, a multiple of ten."""
     distance = np.linalg.norm(offset, axis=1)
     return 10 * max(1., np.ceil(np.quantile(distance, 0.98) / 10)) if len(offset) else 10.

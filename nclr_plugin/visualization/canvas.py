@@ -1,4 +1,4 @@
-"""Panels with titles, legends and colour bars, put together to pictures."""
+"""Building blocks of pictures: panels, titles, legends, colour bars and plots."""
 from __future__ import annotations
 
 from typing import Any, Callable, Optional, Sequence, Tuple
@@ -11,38 +11,39 @@ Colour = Tuple[int, int, int]
 
 WHITE: Colour = (255, 255, 255)
 BACKGROUND = 32
-DIMMED = 0.6  # brightness of an image under what is drawn on it
+DIMMED = 0.6  # brightness of an image that is drawn on
 PANEL_WIDTH = 960
 TITLE_HEIGHT = 32
 BAR_WIDTH = 80
 TEXT_SIZE = 0.6
 MARGIN = 8
+DPI = 100
 
 
 def enlarge(image: np.ndarray, width: int = PANEL_WIDTH) -> Tuple[np.ndarray, float]:
-    """An image at least so wide; one that is wider stays as it is.
+    """Enlarge an image to a width; a wider image stays as it is.
 
     Args:
         image: (H, W, 3) uint8.
-        width: Pixels.
+        width: Minimum width, pixels.
 
     Returns:
-        the image and by how much it was enlarged.
+        The image and the factor by which it was enlarged.
     """
     return fit(image, width) if image.shape[1] < width else (image, 1.)
 
 
 def fit(image: np.ndarray, width: int = PANEL_WIDTH,
         height: Optional[int] = None) -> Tuple[np.ndarray, float]:
-    """An image resized to a width, or to a lesser one if it would be too high.
+    """Resize an image to a width, or to a smaller one if it would be too high.
 
     Args:
         image: (H, W, 3) uint8.
-        width: Pixels.
-        height: Pixels, at most.
+        width: Width, pixels.
+        height: Maximum height, pixels; ``None`` for no limit.
 
     Returns:
-        the image and the factor by which it was enlarged.
+        The image and the factor by which it was enlarged.
     """
     cv2 = _cv2()
     if height is not None:
@@ -54,48 +55,48 @@ def fit(image: np.ndarray, width: int = PANEL_WIDTH,
 
 
 def scale_pixels(pixels: np.ndarray, factor: float) -> np.ndarray:
-    """Where pixels (..., 2) of an image lie after it was enlarged by ``factor``."""
+    """Map pixels (..., 2) of an image to the image enlarged by ``factor``."""
     return (pixels + 0.5) * factor - 0.5
 
 
 def dim(image: np.ndarray) -> np.ndarray:
-    """An image dark enough to draw on."""
+    """Darken an image, so that drawings stand out."""
     return (image * DIMMED).astype(np.uint8)
 
 
 def grey(image: np.ndarray) -> np.ndarray:
-    """An image without colours of its own, to draw colours on."""
+    """Remove the colours of an image, so that drawn colours stand out."""
     return np.repeat(image.mean(axis=-1, keepdims=True), 3, axis=-1).astype(np.uint8)
 
 
 def colour_scale(level: Any) -> np.ndarray:
-    """Colours from blue over green to red.
+    """Map levels to colours from blue over green to red.
 
     Args:
-        level: (...,) 0 (blue) to 1 (red).
+        level: (...,) levels from 0 (blue) to 1 (red), clipped.
 
     Returns:
         (..., 3) uint8 RGB.
     """
     cv2 = _cv2()
     scale = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_TURBO)
-    # The ends of the scale are nearly black: lost on an image.
+    # The ends of the scale are nearly black and would not show on an image.
     entry = np.rint(20 + 215 * np.clip(level, 0, 1))
     return scale[entry.astype(np.uint8), 0, ::-1]
 
 
 def write(image: np.ndarray, text: str, corner: Tuple[int, int],
           size: float = TEXT_SIZE) -> np.ndarray:
-    """A copy of an image with white text in it, made smaller where it would not fit.
+    """Write white text into a copy of an image, in a smaller size if it does not fit.
 
     Args:
         image: (H, W, 3) uint8.
-        text: ASCII; other characters cannot be drawn.
-        corner: Column and row where the base line of the text begins.
-        size: 1 is about 22 pixels high.
+        text: ASCII text; OpenCV cannot draw other characters.
+        corner: Column and row of the start of the text's base line.
+        size: Size of the text; 1 is about 22 pixels high.
 
     Returns:
-        As ``image``.
+        (H, W, 3) uint8.
     """
     cv2 = _cv2()
     space = max(1, image.shape[1] - corner[0] - 2)
@@ -105,23 +106,23 @@ def write(image: np.ndarray, text: str, corner: Tuple[int, int],
 
 
 def text_width(text: str, size: float = TEXT_SIZE) -> int:
-    """Pixels that a text takes in :func:`write`."""
+    """Return the width of a text in :func:`write`, pixels."""
     cv2 = _cv2()
     return cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0]
 
 
 def strip(text: str, width: int, height: int = TITLE_HEIGHT) -> np.ndarray:
-    """A line of text on the background, (height, width, 3)."""
+    """Write a line of text on the background, (height, width, 3)."""
     return write(_blank(height, width), text, (MARGIN, height - 10))
 
 
 def titled(panel: np.ndarray, text: str) -> np.ndarray:
-    """A panel with a line of text above it."""
+    """Add a line of text above a panel."""
     return np.concatenate([strip(text, panel.shape[1]), panel])
 
 
 def stack(panels: Sequence[np.ndarray], space: int = 0) -> np.ndarray:
-    """Panels one below the other, narrower ones filled up on the right."""
+    """Stack panels vertically; narrower ones are padded on the right."""
     width = max(panel.shape[1] for panel in panels)
     rows = []
     for panel in panels:
@@ -131,21 +132,21 @@ def stack(panels: Sequence[np.ndarray], space: int = 0) -> np.ndarray:
 
 
 def beside(panels: Sequence[np.ndarray], space: int = 0) -> np.ndarray:
-    """Panels side by side, lower ones filled up below."""
+    """Put panels side by side; lower ones are padded below."""
     turned = stack([panel.swapaxes(0, 1) for panel in panels], space)
     return np.ascontiguousarray(turned.swapaxes(0, 1))
 
 
 def colour_bar(height: int, colours: Callable[[np.ndarray], np.ndarray],
                ticks: Sequence[Tuple[float, str]], margin: int = TITLE_HEIGHT) -> np.ndarray:
-    """A colour bar with labels to its right.
+    """Draw a colour bar with labels to its right.
 
     Args:
-        height: Pixels, margins included.
-        colours: Function from places on the bar (N,), 0 at the top to 1 at the bottom, to RGB
-            colours (N, 3).
-        ticks: Place on the bar and label.
-        margin: Pixels above and below the bar.
+        height: Height including margins, pixels.
+        colours: Function that maps positions on the bar (N,), from 0 at the top to 1 at the
+            bottom, to RGB colours (N, 3).
+        ticks: Position on the bar and label of each tick.
+        margin: Margin above and below the bar, pixels.
 
     Returns:
         (height, BAR_WIDTH, 3) uint8.
@@ -153,17 +154,17 @@ def colour_bar(height: int, colours: Callable[[np.ndarray], np.ndarray],
     bar = _blank(height, BAR_WIDTH)
     length = height - 2 * margin
     bar[margin:margin + length, 8:24] = colours(np.linspace(0, 1, length))[:, None]
-    for place, label in ticks:
-        bar = write(bar, label, (28, int(round(margin + (length - 1) * place)) + 4), 0.4)
+    for position, label in ticks:
+        bar = write(bar, label, (28, int(round(margin + (length - 1) * position)) + 4), 0.4)
     return bar
 
 
 def legend(entries: Sequence[Tuple[Colour, str]], width: int) -> np.ndarray:
-    """Colours and what they mean, in as many lines as they need.
+    """Draw a legend, in as many lines as it needs.
 
     Args:
-        entries: RGB colour and text.
-        width: Pixels.
+        entries: RGB colour and text of each entry.
+        width: Width, pixels.
 
     Returns:
         (H, width, 3) uint8.
@@ -180,6 +181,57 @@ def legend(entries: Sequence[Tuple[Colour, str]], width: int) -> np.ndarray:
         lines[-1] = write(lines[-1], text, (left + swatch + 8, TITLE_HEIGHT - 10))
         left += needed + 24
     return np.concatenate(lines)
+
+
+def enlarge_cells(cells: np.ndarray, height: int, width: int, rows: int,
+                  columns: int) -> np.ndarray:
+    """Look up the cell under each pixel of a resized image.
+
+    Args:
+        cells: (H', W', ...) strided map of an image.
+        height: Image height, pixels.
+        width: Image width, pixels.
+        rows: Height of the resized image, pixels.
+        columns: Width of the resized image, pixels.
+
+    Returns:
+        (rows, columns, ...) values of the cells.
+    """
+    stride = map_stride(cells.shape[:2], height, width)
+    row = ((np.arange(rows) + 0.5) * height / rows / stride).astype(int)
+    column = ((np.arange(columns) + 0.5) * width / columns / stride).astype(int)
+    return cells[row[:, None], column]
+
+
+def map_stride(shape: Tuple[int, int], height: int, width: int) -> int:
+    """Return the pixels per cell of a map of ``ceil(size / stride)`` cells."""
+    return max(-(-height // shape[0]), -(-width // shape[1]))
+
+
+def new_figure(width: int, height: int, columns: int) -> Tuple[Any, Any]:
+    """Create a matplotlib figure with axes side by side.
+
+    Pyplot's global state, which other code may be using, is not touched.
+
+    Args:
+        width: Figure width, pixels.
+        height: Figure height, pixels.
+        columns: Number of axes.
+
+    Returns:
+        The figure and its axes (columns,).
+    """
+    figures = optional_import('matplotlib.figure', purpose='Plots')
+    figure = figures.Figure((width / DPI, height / DPI), DPI, layout='constrained')
+    return figure, figure.subplots(1, columns, squeeze=False)[0]
+
+
+def render(figure: Any) -> np.ndarray:
+    """Render a matplotlib figure as (height, width, 3) uint8 RGB."""
+    backend = optional_import('matplotlib.backends.backend_agg', purpose='Plots')
+    drawn = backend.FigureCanvasAgg(figure)
+    drawn.draw()
+    return np.asarray(drawn.buffer_rgba())[..., :3].copy()
 
 
 def _blank(height: int, width: int) -> np.ndarray:

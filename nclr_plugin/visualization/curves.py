@@ -1,11 +1,11 @@
-"""Registration recall over the error that is allowed (paper, Fig. 9), and wrong images told."""
+"""Curves of registration recall (paper, Fig. 9) and of rejected mismatched pairs."""
 from __future__ import annotations
 
 from typing import Any, Dict
 
 import numpy as np
 
-from .plots import new_figure, render
+from .canvas import new_figure, render
 
 STYLES = dict(
     predicted=dict(color='#2e86ab', linestyle='-', linewidth=2.5),
@@ -14,15 +14,15 @@ STYLES = dict(
 
 
 def plot_recall(curves: Dict[str, Dict[str, Any]]) -> np.ndarray:
-    """Share of views whose rotation and whose translation error is below a threshold.
+    """Plot the share of views whose rotation or translation error is below a threshold.
 
     Args:
-        curves: By the name of the answer (``predicted``, ``identity``, ``wrong image``): the
-            recalls ``rre`` (A,) at ``rre_thresholds`` (A,), degrees, and ``rte`` (B,) at
-            ``rte_thresholds`` (B,), metres.
+        curves: For each name (``predicted``, ``identity``, ``wrong image``), the recalls ``rre``
+            (A,) at ``rre_thresholds`` (A,) in degrees and ``rte`` (B,) at ``rte_thresholds`` (B,)
+            in metres.
 
     Returns:
-        RGB picture, uint8.
+        uint8 RGB picture.
     """
     figure, axes = new_figure(1440, 600, 2)
     for axis, error, label in zip(axes, ('rre', 'rte'), ('RRE threshold [deg]',
@@ -43,27 +43,28 @@ def plot_recall(curves: Dict[str, Dict[str, Any]]) -> np.ndarray:
 
 def plot_error_histograms(errors: Dict[str, Any], degrees: float, metres: float,
                           bins: int = 20) -> np.ndarray:
-    """Share of views by their rotation and by their translation error (CrossI2P, Fig. 4).
+    """Plot histograms of the rotation and translation errors of views (CrossI2P, Fig. 4).
 
     Args:
-        errors: By the name of the method: its views' errors ``rre`` (N,), degrees, and ``rte``
-            (N,), metres, as attributes; infinite where there is no pose.
-        degrees, metres: End of the axes. The last bar has what is beyond, views without a pose
-            included.
+        errors: Errors by name of the method, with the attributes ``rre`` (N,) in degrees and
+            ``rte`` (N,) in metres, infinite without a pose.
+        degrees: End of the axis of rotation errors. The last bar counts larger errors and views
+            without a pose.
+        metres: End of the axis of translation errors, likewise.
         bins: Number of bars below the end of the axis.
 
     Returns:
-        RGB picture, uint8.
+        uint8 RGB picture.
     """
     figure, axes = new_figure(1440, 600, 2)
     for axis, kind, end, unit in zip(axes, ('rre', 'rte'), (degrees, metres), ('deg', 'm')):
         edges = np.linspace(0, end, bins + 1)
         width = edges[1] / (len(errors) + 0.5)
-        for place, (name, found) in enumerate(errors.items()):
+        for number, (name, views) in enumerate(errors.items()):
             # searchsorted, because a last bin without an end cannot be drawn by hist.
-            index = np.searchsorted(edges, getattr(found, kind), side='right') - 1
+            index = np.searchsorted(edges, getattr(views, kind), side='right') - 1
             share = np.bincount(index, minlength=bins + 1) / len(index)
-            axis.bar(edges + (place + 0.5) * width, 100 * share, width, label=name)
+            axis.bar(edges + (number + 0.5) * width, 100 * share, width, label=name)
         axis.axvline(end, color='0.6', linewidth=1)
         axis.set_xlabel(f'{kind.upper()} [{unit}]; last bar: {end:g} and more, or no pose',
                         fontsize=14)
@@ -78,22 +79,22 @@ def plot_error_histograms(errors: Dict[str, Any], degrees: float, metres: float,
 
 
 def plot_roc(roc: Dict[str, Any]) -> np.ndarray:
-    """Share of true pairs that pass over that of wrong ones, a curve for each score.
+    """Plot the share of true pairs accepted over that of mismatched ones, for each score.
 
     Args:
-        roc: :class:`~nclr_plugin.evaluation.confidence.Rejection` by the name of the score.
+        roc: :class:`~nclr_plugin.evaluation.confidence.Rejection` by name of the score.
 
     Returns:
-        RGB picture, uint8.
+        uint8 RGB picture.
     """
     figure, (axis, ) = new_figure(720, 600, 1)
-    for name, found in roc.items():
-        line, = axis.step(100 * np.concatenate([[0], found.accepted_other]),
-                          100 * np.concatenate([[0], found.accepted_true]), where='post',
-                          label=f'{name}: {100 * found.rejected:.0f}% of the wrong pairs refused',
+    for name, curve in roc.items():
+        line, = axis.step(100 * np.concatenate([[0], curve.accepted_other]),
+                          100 * np.concatenate([[0], curve.accepted_true]), where='post',
+                          label=f'{name}: {100 * curve.rejected:.0f}% of the wrong pairs refused',
                           linewidth=2)
-        place = np.flatnonzero(found.thresholds == found.threshold)
-        axis.plot(100 * found.accepted_other[place], 100 * found.accepted_true[place], 'o',
+        index = np.flatnonzero(curve.thresholds == curve.threshold)
+        axis.plot(100 * curve.accepted_other[index], 100 * curve.accepted_true[index], 'o',
                   color=line.get_color())
     axis.plot([0, 100], [0, 100], color='#555555', linestyle='--', linewidth=1)
     axis.set_xlabel('wrong pairs accepted [%]', fontsize=14)

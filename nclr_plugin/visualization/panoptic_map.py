@@ -1,4 +1,4 @@
-"""Classes and instances of a scan, predicted beside true, from above and in the image."""
+"""Classes and instances of a scan, predicted and true, from above and in an image."""
 from __future__ import annotations
 
 import colorsys
@@ -13,8 +13,8 @@ from .points import draw_discs, project_visible
 
 NO_CLASS: Colour = (90, 90, 90)
 NO_INSTANCE: Colour = (90, 90, 90)
-GOLDEN = (5**0.5 - 1) / 2  # turns of the colour circle between instances: neighbours differ most
-BIRDS_EYE = 560  # pixels
+GOLDEN = (5**0.5 - 1) / 2  # golden ratio: hue step between instances, in turns
+BIRDS_EYE = 560  # size of a panel, pixels
 IMAGE_WIDTH = 720
 
 
@@ -22,20 +22,20 @@ class Panoptic(NamedTuple):
     """Labels of a scan.
 
     Attributes:
-        semantic: (N,) classes; any other number is no class.
-        instance: (N,) instances, 0 none; those of stuff do not matter.
+        semantic: (N,) classes; other numbers mean no class.
+        instance: (N,) instance ids, 0 for none; ids of stuff classes are ignored.
     """
     semantic: np.ndarray
     instance: np.ndarray
 
 
 class Vocabulary(NamedTuple):
-    """What the classes are called.
+    """Names and colours of classes.
 
     Attributes:
-        names: Of the classes.
+        names: C names.
         palette: (C, 3) uint8 RGB.
-        thing_classes: The classes that have instances.
+        thing_classes: Classes that have instances.
     """
     names: Sequence[str]
     palette: np.ndarray
@@ -44,17 +44,17 @@ class Vocabulary(NamedTuple):
 
 def draw_panoptic_birds_eye(points: Tensor, predicted: Panoptic, true: Optional[Panoptic],
                             vocabulary: Vocabulary) -> np.ndarray:
-    """A scan from above: classes and instances, predicted and true.
+    """Draw classes and instances of a scan from above, predicted and true.
 
     Args:
-        points: (N, 3+), LiDAR frame, metres.
-        predicted: Of the N points.
-        true: Of the N points, or None where it is not known.
-        vocabulary: Of the classes.
+        points: (N, 3+) points in the LiDAR frame, metres.
+        predicted: Predicted labels of the N points.
+        true: True labels of the N points, or ``None`` if unknown.
+        vocabulary: Names and colours of the classes.
 
     Returns:
-        RGB picture, uint8. An instance has the colour of the true one that it is matched with (IoU
-        above 0.5); what has no match has a colour of its own.
+        uint8 RGB picture. A predicted instance has the colour of the true one that it matches
+        (IoU above 0.5); instances without match have colours of their own.
     """
     order = np.argsort(points[:, 2].cpu().numpy(), kind='stable')
 
@@ -67,58 +67,63 @@ def draw_panoptic_birds_eye(points: Tensor, predicted: Panoptic, true: Optional[
 def draw_panoptic_image(image: np.ndarray, lidar2cam: Tensor, cam2img: Tensor, points: Tensor,
                         predicted: Panoptic, true: Optional[Panoptic],
                         vocabulary: Vocabulary) -> np.ndarray:
-    """The same on the image of a camera.
+    """Draw classes and instances of a scan into the image of a camera, predicted and true.
 
     Args:
-        image: RGB, (H, W, 3) uint8.
-        lidar2cam: (4, 4).
-        cam2img: (3, 3).
-        points, predicted, true, vocabulary: See :func:`draw_panoptic_birds_eye`.
+        image: (H, W, 3) uint8 RGB.
+        lidar2cam: (4, 4) extrinsics.
+        cam2img: (3, 3) intrinsics.
+        points: (N, 3+) points in the LiDAR frame, metres.
+        predicted: See :func:`draw_panoptic_birds_eye`.
+        true: See :func:`draw_panoptic_birds_eye`.
+        vocabulary: See :func:`draw_panoptic_birds_eye`.
 
     Returns:
-        RGB picture, uint8.
+        uint8 RGB picture.
     """
     background, factor = fit(image, IMAGE_WIDTH)
     background = dim(background)
-    seen, pixels, depth = project_visible(points, lidar2cam, cam2img, *image.shape[:2])
+    visible, pixels, depth = project_visible(points, lidar2cam, cam2img, *image.shape[:2])
     order = np.argsort(-depth, kind='stable')
     pixels = scale_pixels(pixels[order], factor)
 
     def draw(colours: np.ndarray) -> np.ndarray:
-        return draw_discs(background, pixels, colours[seen[order]])
+        return draw_discs(background, pixels, colours[visible[order]])
 
     return _compare(draw, predicted, true, vocabulary)
 
 
 def match_instances(predicted: Panoptic, true: Panoptic,
                     thing_classes: Sequence[int]) -> Tuple[np.ndarray, np.ndarray]:
-    """Numbers of instances that say which predicted one is which true one.
+    """Assign numbers to instances, the same one to matching predicted and true instances.
 
     Args:
-        predicted, true: Labels of the same N points.
-        thing_classes: The classes that have instances.
+        predicted: Predicted labels of N points.
+        true: True labels of the same points.
+        thing_classes: Classes that have instances.
 
     Returns:
-        tuple: (N,) of the predicted and (N,) of the true instances, 0 none. True instances are
-        1..K; a predicted one has the number of the true one of its class with an IoU above 0.5,
-        or a number of its own above K.
+        (N,) numbers of the predicted and (N,) of the true instances, 0 for none. True instances
+        are 1..K. A predicted instance has the number of the true one of its class with an IoU
+        above 0.5, or else a number above K.
     """
     true_number, predicted_number = (_number(labels, thing_classes) for labels in (true, predicted))
     pairs, shared = np.unique(np.stack((predicted_number, true_number)), axis=1,
                               return_counts=True)
-    same = np.bincount(true_number), np.bincount(predicted_number)
-    renamed = np.arange(len(same[1])) + len(same[0]) - 1
+    sizes = np.bincount(true_number), np.bincount(predicted_number)
+    renamed = np.arange(len(sizes[1])) + len(sizes[0]) - 1
     renamed[0] = 0
-    for (mine, other), count in zip(pairs.T, shared):
-        if mine and other and count > (same[0][other] + same[1][mine] - count) / 2:
-            agree = true.semantic[true_number == other][0] == predicted.semantic[
-                predicted_number == mine][0]
-            renamed[mine] = other if agree else renamed[mine]
+    for (pred, gt), intersection in zip(pairs.T, shared):
+        union = sizes[0][gt] + sizes[1][pred] - intersection
+        if pred and gt and intersection > union / 2:
+            agree = true.semantic[true_number == gt][0] == predicted.semantic[
+                predicted_number == pred][0]
+            renamed[pred] = gt if agree else renamed[pred]
     return renamed[predicted_number], true_number
 
 
 def _number(labels: Panoptic, thing_classes: Sequence[int]) -> np.ndarray:
-    """Instances (N,) as 1..K in the order of class and id, 0 for none."""
+    """Assign 1..K to instances (N,) in the order of class and id, 0 to the rest."""
     thing = np.isin(labels.semantic, list(thing_classes)) & (labels.instance > 0)
     number = np.zeros(len(thing), np.int64)
     rows = np.stack((labels.semantic[thing], labels.instance[thing]), axis=1)
@@ -128,7 +133,7 @@ def _number(labels: Panoptic, thing_classes: Sequence[int]) -> np.ndarray:
 
 def _compare(draw, predicted: Panoptic, true: Optional[Panoptic],
              vocabulary: Vocabulary) -> np.ndarray:
-    """Rows of classes and instances, columns of predicted and true, and a legend."""
+    """Arrange classes and instances in rows, predicted and true in columns; add a legend."""
     both = [('predicted', predicted)] + ([] if true is None else [('true', true)])
     if true is None:
         numbers = [_number(predicted, vocabulary.thing_classes)]
@@ -154,7 +159,7 @@ def _class_colours(semantic: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
 
 
 def instance_colours(number: np.ndarray) -> np.ndarray:
-    """Colours (N, 3) uint8 of instances (N,), 0 being none."""
+    """Return the colours (N, 3) uint8 of instance numbers (N,), where 0 means none."""
     table = [NO_INSTANCE] + [
         tuple(255 * part for part in colorsys.hsv_to_rgb(k * GOLDEN % 1, 0.6 + 0.4 * (k % 2), 1))
         for k in range(1, int(number.max(initial=0)) + 1)]

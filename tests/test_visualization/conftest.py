@@ -60,7 +60,7 @@ def sample(points):
 
 @pytest.fixture
 def plain(sample):
-    """The same of a network without overlap head and without alignment."""
+    """Return the sample of a network without overlap head and without alignment."""
     for name in ('pred_point_overlap', 'pred_pixel_overlap', 'overlap_thresholds'):
         sample.pop(name)
     features = sample.features

@@ -2,7 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
+from nclr_plugin.geometry.camera import cell_centres
 from nclr_plugin.visualization import canvas
+from nclr_plugin.visualization.canvas import enlarge_cells, map_stride
 
 
 def panel(height, width, value=200):
@@ -85,3 +87,22 @@ def test_colours_run_from_blue_to_red():
     assert (canvas.colour_scale(np.array([-3., 9.])) == np.array([low, high])).all()
     table = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_TURBO)
     assert (canvas.colour_scale(np.linspace(0, 1, 216)) == table[20:236, 0, ::-1]).all()
+
+
+@pytest.mark.parametrize('height, width', [(40, 80), (41, 78)])
+def test_every_pixel_gets_the_cell_with_the_nearest_centre(height, width):
+    centres = cell_centres(height, width, 4).numpy()
+    shape = centres.shape[:2]
+    pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)
+    distance = np.linalg.norm(pixels[:, :, None] - centres.reshape(-1, 2), axis=-1)
+    cells = np.arange(shape[0] * shape[1]).reshape(shape)
+    assert map_stride(shape, height, width) == 4
+    found = enlarge_cells(cells, height, width, height, width)
+    assert (found == distance.argmin(axis=-1)).all()
+    twice = enlarge_cells(cells, height, width, 2 * height, 2 * width)
+    assert (twice == found.repeat(2, axis=0).repeat(2, axis=1)).all()
+
+
+def test_channels_stay():
+    cells = np.random.default_rng(0).random((3, 5, 2))
+    assert (enlarge_cells(cells, 12, 20, 12, 20)[::4, ::4] == cells).all()

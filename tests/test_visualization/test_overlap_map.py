@@ -4,7 +4,7 @@ from sklearn.metrics import jaccard_score
 
 from nclr_plugin.visualization import draw_overlap
 from nclr_plugin.visualization.canvas import BAR_WIDTH, TITLE_HEIGHT
-from nclr_plugin.visualization.overlap_map import CLASSES, COLOURS, OPACITY, _classify
+from nclr_plugin.visualization.overlap_map import CLASSES, COLOURS, OPACITY, classify_overlap
 
 FACTOR = 10  # of the enlargement of 40 rows
 WIDTH = 80 * FACTOR
@@ -67,12 +67,12 @@ def test_false_positives_behind_the_camera_are_seen_from_above(image, points, sa
 
 
 def test_intersection_over_union_is_that_of_all_points(sample):
-    _, title = _classify(sample, 'point', 0)
+    _, title = classify_overlap(sample, 'point', 0)
     expected = jaccard_score(sample.gt_point_overlap[0], sample.pred_point_overlap[0] > .6)
     assert title == f'IoU {expected:.3f} (threshold 0.6)'
     sample.gt_pixel_overlap[:] = False
     sample.pred_pixel_overlap[:] = 0
-    assert _classify(sample, 'pixel', 0)[1] == 'IoU undefined (threshold 0.5)'
+    assert classify_overlap(sample, 'pixel', 0)[1] == 'IoU undefined (threshold 0.5)'
 
 
 def test_without_overlap_head_there_is_no_picture(image, points, plain):

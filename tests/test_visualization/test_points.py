@@ -1,10 +1,19 @@
+import cv2
 import numpy as np
+import pytest
+import torch
 
+from nclr_plugin.structures import CalibrationDataSample
+from nclr_plugin.visualization import compare_poses, compare_sample
+from nclr_plugin.visualization.canvas import BAR_WIDTH, DIMMED, TITLE_HEIGHT
 from nclr_plugin.visualization.points import (DEPTH_TICKS, MAX_DEPTH, MIN_DEPTH, depth_colours,
                                               depth_level, draw_depth, draw_discs, level_depth)
 
+AXES = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1.]])
+K = np.array([[900., 0, 639.5], [0, 900., 191.5], [0, 0, 1]])
 
-def grey(height, width):
+
+def grey(height=384, width=1280):
     return np.full((height, width, 3), 100, np.uint8)
 
 
@@ -47,3 +56,84 @@ def test_scale_of_depths_is_logarithmic():
     assert level[0] == 0 and level[-1] == 1
     assert np.allclose(np.diff(level)[1:4], np.log(2) / np.log(MAX_DEPTH / MIN_DEPTH))
     assert np.allclose(level_depth(level), DEPTH_TICKS)
+
+
+def scan(n=200):
+    rng = np.random.default_rng(0)
+    return rng.uniform([6, -3, -1, 0], [50, 3, 1, 1], (n, 4)).astype(np.float32)
+
+
+def test_points_are_drawn_where_opencv_projects_them():
+    points = scan()
+    picture = compare_poses(grey(), torch.tensor(points), torch.tensor(K),
+                            dict(truth=torch.tensor(AXES), none=None))
+    assert picture.shape == (2 * (384 + TITLE_HEIGHT), 1280 + BAR_WIDTH, 3)
+    pixels, _ = cv2.projectPoints(points[:, :3].astype(float), cv2.Rodrigues(AXES[:3, :3])[0],
+                                  np.zeros(3), K, None)
+    order = np.argsort(points[:, 0])
+    u, v = np.rint(pixels[order, 0]).astype(int).T
+    depth = points[order, 0]
+    first = np.array([not ((abs(u[:i] - u[i]) < 3) & (abs(v[:i] - v[i]) < 3)).any()
+                      for i in range(len(u))])  # no nearer point covers it
+    inside = first & (u >= 0) & (u < 1280) & (v >= 0) & (v < 384)
+    assert inside.sum() > 100
+    panel = picture[TITLE_HEIGHT:TITLE_HEIGHT + 384, :1280]
+    difference = panel[v[inside], u[inside]].astype(int) - depth_colours(depth[inside])
+    assert np.abs(difference).max() <= 8  # a rounded colour level
+    without = picture[-384:, :1280]
+    assert (without == int(100 * DIMMED)).all()
+
+
+def test_small_images_are_enlarged_with_the_points():
+    cam2img = torch.tensor([[80., 0, 47.5], [0, 80., 15.5], [0, 0, 1]])
+    point = torch.tensor([[8., 1., -0.5, 0.]])  # u = 47.5 - 80 / 8 = 37.5, v = 15.5 + 40 / 8 = 20.5
+    picture = compare_poses(grey(32, 96), point, cam2img, dict(one=torch.tensor(AXES)))
+    factor = 960 // 96
+    assert picture.shape[1] - BAR_WIDTH == 960
+    panel = picture[TITLE_HEIGHT:, :960].astype(int)
+    v, u = np.nonzero(np.abs(panel - int(100 * DIMMED)).sum(axis=-1))
+    assert abs(u.mean() - ((37.5 + 0.5) * factor - 0.5)) <= 0.5
+    assert abs(v.mean() - ((20.5 + 0.5) * factor - 0.5)) <= 0.5
+
+
+def test_points_behind_the_camera_are_not_drawn():
+    picture = compare_poses(grey(), torch.tensor(scan()) * torch.tensor([-1., 1, 1, 1]),
+                            torch.tensor(K), dict(one=torch.tensor(AXES)))
+    assert (picture[TITLE_HEIGHT:, :1280] == int(100 * DIMMED)).all()
+
+
+@pytest.fixture
+def sample():
+    placement = np.eye(4)
+    placement[:3, 3] = 0, 1, 0
+    sample = CalibrationDataSample(metainfo=dict(placement=placement))
+    sample.lidar2cam = torch.tensor(AXES[None])
+    sample.cam2img = torch.tensor(K[None])
+    return sample
+
+
+def panels(picture, count):
+    height = len(picture) // count
+    return [picture[i * height + TITLE_HEIGHT:(i + 1) * height, :1280] for i in range(count)]
+
+
+def test_sample_shows_before_predicted_and_truth(sample):
+    points = torch.tensor(scan())
+    sample.pred_lidar2cam, sample.pred_valid = sample.lidar2cam.clone(), torch.tensor([True])
+    before, predicted, truth = panels(compare_sample(grey(), points, sample, 0), 3)
+    assert np.array_equal(predicted, truth)
+    moved = compare_poses(grey(), points, sample.cam2img[0],
+                          dict(one=sample.lidar2cam[0] @ torch.tensor(sample.placement)))
+    assert np.array_equal(before, panels(moved, 1)[0])
+    assert not np.array_equal(before, truth)
+
+
+def test_failed_view_is_shown_without_points(sample):
+    sample.pred_lidar2cam, sample.pred_valid = sample.lidar2cam.clone(), torch.tensor([False])
+    _, predicted, truth = panels(compare_sample(grey(), torch.tensor(scan()), sample, 0), 3)
+    assert (predicted == int(100 * DIMMED)).all() and not (truth == int(100 * DIMMED)).all()
+
+
+def test_sample_without_predictions_has_two_panels(sample):
+    picture = compare_sample(grey(), torch.tensor(scan()), sample, 0)
+    assert len(picture) == 2 * (384 + TITLE_HEIGHT)

@@ -1,10 +1,12 @@
 import numpy as np
+import pytest
 import torch
 
-from nclr_plugin.visualization import draw_pixel_similarity, draw_point_similarity
-from nclr_plugin.visualization import similarity_map
-from nclr_plugin.visualization.canvas import BAR_WIDTH, TITLE_HEIGHT, colour_scale, grey
-from nclr_plugin.visualization.similarity_map import OPACITY, PURPLE, WIDTH
+from nclr_plugin.visualization import (draw_matches, draw_pixel_similarity, draw_point_similarity,
+                                       matches)
+from nclr_plugin.visualization.canvas import (BAR_WIDTH, PANEL_WIDTH, TITLE_HEIGHT, colour_scale,
+                                              grey)
+from nclr_plugin.visualization.matches import COLOURS, OPACITY, PURPLE, WIDTH, choose_queries
 
 FACTOR = 9  # of the enlargement of 80 pixels
 HEIGHT = 40 * FACTOR
@@ -12,7 +14,7 @@ HEIGHT = 40 * FACTOR
 
 def one_query(sample, monkeypatch, row=0):
     """Leave one point in view, at pixel (32, 23.25), cell (5, 8)."""
-    monkeypatch.setattr(similarity_map, 'QUERIES', 1)
+    monkeypatch.setattr(matches, 'NUM_QUERIES', 1)
     sample.voxel_points = sample.voxel_points.clone()
     sample.voxel_points[:, 0] = -10
     sample.voxel_points[row] = torch.tensor([8., 1., -0.5])
@@ -64,7 +66,7 @@ def test_ring_marks_the_most_similar_pixel(image, points, sample, monkeypatch):
 
 
 def test_points_are_coloured_by_their_similarity(image, points, sample, monkeypatch):
-    monkeypatch.setattr(similarity_map, 'QUERIES', 1)
+    monkeypatch.setattr(matches, 'NUM_QUERIES', 1)
     # One point far from another: u = 39.5 -/+ 60 * 4 / 10.
     sample.voxel_points = torch.tensor([[10., 4., 0], [10., -4., 0], [-5., 0, 0]])
     query = torch.nn.functional.normalize(torch.arange(1., 9), dim=0)
@@ -81,7 +83,7 @@ def test_points_are_coloured_by_their_similarity(image, points, sample, monkeypa
 
 def test_most_similar_point_may_be_out_of_view(image, points, sample, monkeypatch):
     titles = []
-    monkeypatch.setattr(similarity_map, 'titled',
+    monkeypatch.setattr(matches, 'titled',
                         lambda panel, title: titles.append(title) or panel)
     one_query(sample, monkeypatch)
     code = sample.features.points[7].clone()
@@ -115,3 +117,89 @@ def test_nothing_to_show(image, points, sample):
 
 def test_the_background_has_no_colours(image):
     assert (grey(image) == grey(image)[..., :1]).all()
+
+
+def wall_with_poles(columns, wall=30.):
+    """Points on a wall, and in some columns on a pole 8 m away in front of it."""
+    u, v = (grid.ravel().astype(float) for grid in np.meshgrid(np.arange(0, 300, 3),
+                                                               np.arange(0, 90, 3)))
+    depth = np.where(np.isin(u, columns), 8., wall)
+    return np.stack([u, v], axis=-1), depth
+
+
+def test_what_stands_in_front_is_chosen_in_every_stripe():
+    pixels, depth = wall_with_poles([30, 150, 270])
+    chosen = choose_queries(pixels, depth, 300, 90, 3)
+    assert pixels[chosen, 0].tolist() == [30, 150, 270]
+    assert (depth[chosen] == 8).all()
+
+
+def test_points_that_something_nearer_covers_are_not_chosen():
+    # The second has more contrast to the third than the first has to the second.
+    pixels = np.array([[10.9, 10.], [14., 10.], [17.1, 10.]])
+    assert choose_queries(pixels, np.array([8., 12., 30.]), 300, 90, 1).tolist() == [0]
+    assert choose_queries(pixels[1:], np.array([12., 30.]), 300, 90, 1).tolist() == [0]
+
+
+def test_stripes_without_points_have_no_query():
+    pixels = np.array([[10., 10.], [290., 10.]])
+    assert choose_queries(pixels, np.array([5., 6.]), 300, 90, 3).tolist() == [0, 1]
+    assert len(choose_queries(pixels[:0], np.zeros(0), 300, 90, 3)) == 0
+
+
+def test_points_at_the_image_border_are_allowed():
+    pixels = np.array([[-0.5, -0.5], [299.49, 89.49]])
+    assert len(choose_queries(pixels, np.array([5., 6.]), 300, 90, 3)) == 2
+
+
+ERROR_FACTOR = 12
+ERROR_PANEL = 40 * ERROR_FACTOR + TITLE_HEIGHT
+
+
+@pytest.mark.parametrize('error, band', [(0., 0), (2.9, 0), (3.1, 1), (5., 2), (10.1, 3),
+                                         (20.1, 4), (300., 4)])
+def test_dots_lie_at_the_true_pixel_in_the_colour_of_the_error(image, points, sample, error, band):
+    found = sample.matchings[0]
+    found.true_pixels = torch.tensor([[32., 10.]])
+    found.points = points[:1, :3]
+    found.cosine_hard = torch.tensor([[32. + .6 * error, 10 - .8 * error]])
+    found.learned_soft = found.true_pixels
+    picture = draw_matches(image, points, sample, 0)
+    row, column = round(10.5 * ERROR_FACTOR - .5), round(32.5 * ERROR_FACTOR - .5)
+    assert (picture[TITLE_HEIGHT + row, column] == COLOURS[band]).all()
+    assert (picture[ERROR_PANEL + TITLE_HEIGHT + row, column] == COLOURS[0]).all()
+
+
+def test_titles_say_median_and_share(image, points, sample, monkeypatch):
+    titles = []
+    monkeypatch.setattr(matches, 'titled', lambda panel, title: titles.append(title) or panel)
+    found = sample.matchings[0]
+    found.cosine_hard = found.true_pixels + torch.tensor([3., 4.])
+    found.learned_soft = found.true_pixels.clone()
+    found.learned_soft[:len(found.points) // 4] += 100
+    draw_matches(image, points, sample, 0)
+    assert titles == [
+        'cosine similarity, most similar pixel: median error 5.0 px, 0% below 3 px',
+        'learned alignment, soft matching: median error 0.0 px, 75% below 3 px']
+
+
+def test_panels_by_what_the_network_has(image, points, sample, plain):
+    picture = draw_matches(image, points, plain, 0)
+    assert picture.shape == (ERROR_PANEL + TITLE_HEIGHT, PANEL_WIDTH, 3)
+    plain.matchings[0].learned_soft = plain.matchings[0].cosine_soft
+    assert draw_matches(image, points, plain, 0).shape == (2 * ERROR_PANEL + TITLE_HEIGHT,
+                                                           PANEL_WIDTH, 3)
+
+
+def test_legend_shows_every_band(image, points, sample):
+    legend = draw_matches(image, points, sample, 0)[-TITLE_HEIGHT:]
+    assert len(COLOURS) == len(matches.band_labels()) == 5
+    for colour in COLOURS:
+        assert (legend == colour).all(axis=-1).sum() == 16**2
+
+
+def test_no_matches_to_show(image, points, sample):
+    sample.matchings[0].points = sample.matchings[0].points[:0]
+    assert draw_matches(image, points, sample, 0) is None
+    sample.pop('matchings')
+    assert draw_matches(image, points, sample, 0) is None

@@ -1,0 +1,173 @@
+"""Features of points and pixels, as colours (like colours, like features) and in the plane."""
+from __future__ import annotations
+
+from typing import Any, Dict, Optional, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .birds_eye import PANEL_HEIGHT, draw_birds_eye
+from .canvas import (TITLE_HEIGHT, beside, dim, enlarge_cells, fit, new_figure, render,
+                     scale_pixels, stack, titled)
+from .points import draw_discs, project_visible
+
+MAX_DOTS = 200  # of each modality
+TITLES = {'cosine': 'before alignment', 'learned alignment': 'after learned alignment'}
+POINT_COLOUR, PIXEL_COLOUR = '#d1495b', '#2e86ab'
+
+
+def draw_features(image: np.ndarray, points: Tensor, sample: Any,
+                  view: int) -> Optional[np.ndarray]:
+    """Draw the first three principal components of the aligned features as red, green and blue.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, as given to the model.
+        points: Not used; the points that have features are in ``sample``.
+        sample: :class:`~nclr_plugin.structures.CalibrationDataSample` with ``features``.
+        view: Index of the view.
+
+    Returns:
+        uint8 RGB picture of the image, the pixels, the points in view and the points from above;
+        ``None`` without features or without overlap.
+    """
+    if 'features' not in sample:
+        return None
+    overlap = [sample.get(name)[view].flatten().cpu().numpy()
+               for name in ('gt_point_overlap', 'gt_pixel_overlap')]
+    if not all(mask.any() for mask in overlap):
+        return None
+    size = image.shape[:2]
+    background, factor = fit(image, height=PANEL_HEIGHT)
+    point_colours, cell_colours = feature_colours(
+        sample.features.unified_points.cpu().numpy(),
+        sample.features.unified_pixels[view].cpu().numpy(), *overlap)
+    shape = tuple(sample.gt_pixel_overlap.shape[-2:])
+    camera = sample.lidar2cam[view], sample.cam2img[view]
+    cells = enlarge_cells(cell_colours.reshape(*shape, 3), *size, *background.shape[:2])
+    visible, pixels, depth = project_visible(sample.voxel_points, *camera, *size)
+    order = np.argsort(-depth, kind='stable')
+    in_view = draw_discs(dim(background) // 2, scale_pixels(pixels[order], factor),
+                         point_colours[visible[order]], 2)
+    column = stack([titled(background, 'image'),
+                    titled(cells, 'features of pixels: like colours, like features'),
+                    titled(in_view, 'features of points in view')])
+    above = draw_birds_eye(sample.voxel_points, point_colours, *camera, size[1],
+                           len(column) - TITLE_HEIGHT)
+    return beside([column, titled(above, 'features of all points from above')])
+
+
+def feature_colours(points: np.ndarray, pixels: np.ndarray, point_overlap: np.ndarray,
+                    pixel_overlap: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Colour features by the principal components of those in the overlapping area.
+
+    The mean of each modality is subtracted first, since a constant difference between them would
+    hide everything else.
+
+    Args:
+        points: (N, D) features of points.
+        pixels: (L, D) features of pixels.
+        point_overlap: (N,) bool, not all False.
+        pixel_overlap: (L,) bool, not all False.
+
+    Returns:
+        (N, 3) and (L, 3) uint8 RGB. Each channel saturates at the 2% and 98% quantiles of the
+        overlapping area.
+    """
+    points = points - points[point_overlap].mean(axis=0)
+    pixels = pixels - pixels[pixel_overlap].mean(axis=0)
+    shared = np.concatenate([points[point_overlap], pixels[pixel_overlap]])
+    _, axes = principal_axes(shared, 3)
+    low, high = np.quantile(shared @ axes, (0.02, 0.98), axis=0)
+
+    def colours(features: np.ndarray) -> np.ndarray:
+        level = np.clip((features @ axes - low) / np.maximum(high - low, 1e-6), 0, 1)
+        return np.rint(255 * level).astype(np.uint8)
+
+    return colours(points), colours(pixels)
+
+
+def plot_features(image: np.ndarray, points: Tensor, sample: Any,
+                  view: int) -> Optional[np.ndarray]:
+    """Plot the features of the overlapping area in the plane (paper, Fig. 4).
+
+    Args:
+        image: Not used.
+        points: Not used; the points that have features are in ``sample``.
+        sample: :class:`~nclr_plugin.structures.CalibrationDataSample` with ``features``.
+        view: Index of the view.
+
+    Returns:
+        uint8 RGB picture with a panel for the features before and, if the network has it, one for
+        those after the learned alignment; ``None`` without features or without overlap.
+    """
+    if 'features' not in sample:
+        return None
+    point_idx = evenly_spaced(sample.gt_point_overlap[view])
+    cell_idx = evenly_spaced(sample.gt_pixel_overlap[view].flatten())
+    if min(len(point_idx), len(cell_idx)) < 2:
+        return None
+    spaces = similarity_spaces(sample.features)
+    figure, axes = new_figure(720 * len(spaces), 640, len(spaces))
+    for axis, (name, features) in zip(axes, spaces.items()):
+        point_features, pixel_features = features
+        joined = np.concatenate([point_features[point_idx].cpu().numpy(),
+                                 pixel_features[view][cell_idx].cpu().numpy()])
+        plane, method = _to_plane(joined)
+        for title, colour, dots in (('points', POINT_COLOUR, plane[:len(point_idx)]),
+                                    ('pixels', PIXEL_COLOUR, plane[len(point_idx):])):
+            axis.scatter(*dots.T, s=14, c=colour, alpha=0.7, linewidths=0, label=title)
+        axis.set_title(f'{TITLES[name] if len(spaces) > 1 else "without alignment"} ({method})',
+                       fontsize=15)
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.legend(loc='best', fontsize=13, markerscale=2)
+    figure.suptitle(f'Features of {len(point_idx)} points and {len(cell_idx)} pixels of the '
+                    'overlapping area', fontsize=15)
+    return render(figure)
+
+
+def evenly_spaced(mask: Tensor) -> np.ndarray:
+    """Return at most ``MAX_DOTS`` indices at which the mask is True, evenly spaced."""
+    index = np.flatnonzero(mask.cpu().numpy())
+    return index[np.linspace(0, len(index) - 1, min(MAX_DOTS, len(index))).astype(int)]
+
+
+def similarity_spaces(features: Any) -> Dict[str, Tuple[Tensor, Tensor]]:
+    """Return the features of points and pixels by the name of their dot product."""
+    spaces = {'cosine': (features.points, features.pixels)}
+    if not (torch.equal(features.points, features.unified_points)
+            and torch.equal(features.pixels, features.unified_pixels)):
+        spaces['learned alignment'] = features.unified_points, features.unified_pixels
+    return spaces
+
+
+def principal_axes(features: np.ndarray, count: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Return the principal axes of features, by decreasing variance.
+
+    Args:
+        features: (N, D) features, N >= 1.
+        count: Number of axes, at most D.
+
+    Returns:
+        The mean (D,) and the axes (D, count). The sign of an axis is such that its largest entry
+        is positive, so that the same features always give the same colours.
+    """
+    mean = features.mean(axis=0, dtype=np.float64)
+    centred = features - mean
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    axes = axes[:, ::-1][:, :count]
+    largest = np.abs(axes).argmax(axis=0)
+    return mean, axes * np.sign(axes[largest, np.arange(axes.shape[1])])
+
+
+def _to_plane(features: np.ndarray) -> Tuple[np.ndarray, str]:
+    """Embed features (N, D) in the plane, (N, 2); return the name of the method, too."""
+    try:
+        from sklearn.manifold import TSNE
+    except ImportError:
+        mean, axes = principal_axes(features, 2)
+        return (features - mean) @ axes, 'PCA'
+    perplexity = min(30., (len(features) - 1) / 3)
+    method = TSNE(perplexity=perplexity, init='pca', random_state=0)
+    return method.fit_transform(features.astype(np.float32)), 't-SNE'
