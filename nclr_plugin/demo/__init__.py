@@ -4,6 +4,6 @@ from __future__ import annotations
 from .generate import generate
 from .layouts import LAYOUTS
 from .options import DemoOptions
-from .street import HEADINGS
+from .scene import HEADINGS
 
 __all__ = ['HEADINGS', 'LAYOUTS', 'DemoOptions', 'generate']

@@ -7,17 +7,19 @@ import numpy as np
 
 from . import labels
 from .primitives import Pattern, Surface
-from .street import Road, Scene
+from .scene import Road, Scene
 
 PAINT = np.float32(0.72)  # linear albedo of lane paint
 
 
 class Appearance(NamedTuple):
-    """What N surface points look like.
+    """Appearance of N surface points.
 
     Attributes:
-        albedo: (N, 3) linear RGB. gloss: (N,) share of mirrored sky.
-        infrared: (N,) reflectance to the laser. semantic: (N,) raw SemanticKITTI label.
+        albedo: (N, 3) linear RGB.
+        gloss: (N,) share of mirrored sky.
+        infrared: (N,) reflectance to the laser.
+        semantic: (N,) raw SemanticKITTI labels.
     """
     albedo: np.ndarray
     gloss: np.ndarray
@@ -30,11 +32,11 @@ def appearance(scene: Scene, surface: Surface) -> Appearance:
 
     Args:
         scene: The scene.
-        surface: N surface points of it.
+        surface: N surface points of the scene.
 
     Returns:
-        Their appearance; the infrared reflectance follows the textured colour, so that what one
-        sensor sees on a wall the other sees too.
+        Appearance of the points. The infrared reflectance follows the textured colour, so that
+        both sensors see the same patterns.
     """
     world, index = scene.primitives, surface.index
     albedo, gloss = world.color[index].copy(), np.zeros(len(index), np.float32)
@@ -54,7 +56,6 @@ def appearance(scene: Scene, surface: Surface) -> Appearance:
 
 class _Patch:
     """N surface points of one pattern, with the parameters of their materials."""
-
     def __init__(self, scene: Scene, surface: Surface) -> None:
         world = scene.primitives
         self.road, self.seed, self.surface = scene.road, scene.seed, surface
@@ -65,17 +66,17 @@ class _Patch:
         self.index = surface.index
 
     def noise(self, x: np.ndarray, y: np.ndarray, salt: int = 0) -> np.ndarray:
-        """Smooth value noise (N,) in -1..1 with one lattice cell a unit."""
+        """Return smooth value noise (N,) in -1..1, with lattice cells of unit size."""
         return _noise(x, y, self.seed + salt)
 
     def cells(self, points: np.ndarray, size: float, salt: int = 0) -> np.ndarray:
-        """A random number (N,) in -1..1 for each cube of a side in metres."""
+        """Return a random number (N,) in -1..1 for each cube of a given size, metres."""
         x, y, z = np.floor(points / size).astype(np.int64).T
         return _hash(x, y, z + 7919 * salt, self.seed)
 
     @property
     def along(self) -> np.ndarray:
-        """Horizontal coordinate (N,) on an upright face, metres from its middle."""
+        """Return the horizontal coordinate (N,) on an upright face, metres from its middle."""
         return np.where(self.surface.axis == 0, self.surface.local[:, 1], self.surface.local[:, 0])
 
 
@@ -98,7 +99,7 @@ def _road(patch: _Patch) -> tuple:
 
 
 def _markings(road: Road, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Where the carriageway is painted (N,): lane lines, kerb lines, zebra crossings."""
+    """Return where the road is painted (N,): lane lines, kerb lines and zebra crossings."""
     painted = np.zeros(len(x), bool)
     for lane in road.lanes:
         solid = lane == 0.0 and len(road.lanes) > 1
@@ -228,7 +229,7 @@ _PAINTERS: Dict[Pattern, Callable[[_Patch], tuple]] = {
 
 
 def _hash(x: np.ndarray, y: np.ndarray, z: np.ndarray, seed: int) -> np.ndarray:
-    """A number in -1..1 for each integer triple."""
+    """Return a pseudo-random number in -1..1 for each integer triple."""
     mixed = (np.asarray(x * 73856093 ^ y * 19349663 ^ z * 83492791) + seed).astype(np.uint32)
     mixed = (mixed ^ (mixed >> np.uint32(15))) * np.uint32(2246822519)
     mixed = (mixed ^ (mixed >> np.uint32(13))) * np.uint32(3266489917)

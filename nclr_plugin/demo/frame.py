@@ -1,4 +1,4 @@
-"""One frame: a scene, its LiDAR and its cameras, rendered."""
+"""A frame: a scene recorded by a LiDAR and cameras."""
 from __future__ import annotations
 
 import enum
@@ -9,11 +9,12 @@ import numpy as np
 
 from .rays import CameraRays, LidarRays
 from .sensors import Photograph, Scan, ShadowMap, photograph, scan
-from .street import Object, Scene, Town, build_scene
+from .scene import Object, Scene, Town
+from .street import build_scene
 
 
 class Split(enum.IntEnum):
-    """Each draws from a random stream of its own."""
+    """Split of a data set; each has its own random stream."""
     TRAIN = 0
     VAL = 1
     TEST = 2
@@ -23,7 +24,9 @@ class CameraMount(NamedTuple):
     """A camera on the ego vehicle.
 
     Attributes:
-        cam2img: (3, 3) intrinsics. width, height: Image size, pixels.
+        cam2img: (3, 3) intrinsics.
+        width: Image width, pixels.
+        height: Image height, pixels.
         lidar2cam: (4, 4) extrinsics.
     """
     cam2img: np.ndarray
@@ -36,7 +39,8 @@ class LidarMount(NamedTuple):
     """A LiDAR on the ego vehicle.
 
     Attributes:
-        elevations: (beams,) radians, from the highest down. azimuths: Steps of a turn.
+        elevations: (beams,) elevations, radians, from the highest down.
+        azimuths: Number of azimuth steps of a turn.
         lidar2ego: (4, 4) pose; ego: x forward, z up, origin on the ground.
     """
     elevations: np.ndarray
@@ -46,13 +50,17 @@ class LidarMount(NamedTuple):
 
 @dataclass(frozen=True)
 class Frame:
-    """What is written of a scene.
+    """A scene with the data of all sensors.
 
     Attributes:
-        scene: The scene. scan: The LiDAR's record. photographs: The cameras' records by name.
-        cameras: The cameras by name. lidar: The LiDAR.
-        boxes: (K, 7) road users in the LiDAR's frame: centre x, y, z, length, width, height, yaw.
-        num_points: (K,) LiDAR returns of each.
+        scene: The scene.
+        scan: Scan of the LiDAR.
+        photographs: Images of the cameras by name.
+        cameras: Mounts of the cameras by name.
+        lidar: Mount of the LiDAR.
+        boxes: (K, 7) boxes of road users in the LiDAR frame: centre x, y, z, length, width,
+            height, yaw.
+        num_points: (K,) number of LiDAR returns of each road user.
     """
     scene: Scene
     scan: Scan
@@ -64,27 +72,27 @@ class Frame:
 
     @property
     def objects(self) -> List[Object]:
-        """Road users, in the order of ``boxes``."""
+        """Return the road users in the order of ``boxes``."""
         return self.scene.objects
 
     @property
     def lidar2world(self) -> np.ndarray:
-        """(4, 4) pose of the LiDAR in the scene."""
+        """Return the pose (4, 4) of the LiDAR in the scene."""
         return self.scene.ego2world @ self.lidar.lidar2ego
 
 
 def beam_elevations(beams: int) -> np.ndarray:
-    """Return the elevations of a known LiDAR.
+    """Return the beam elevations of a LiDAR model.
 
     Args:
         beams: 64: like a Velodyne HDL-64E, +2 to -24.8 degrees, denser above -8.8 degrees;
             32: like an HDL-32E, +10.67 to -30.67 degrees.
 
     Returns:
-        (beams,) radians, from the highest down.
+        (beams,) elevations, radians, from the highest down.
 
     Raises:
-        ValueError: If there is no such LiDAR.
+        ValueError: If ``beams`` is neither 64 nor 32.
     """
     if beams == 64:
         degrees = np.concatenate([np.linspace(2.0, -8.33, 32), np.linspace(-8.83, -24.8, 32)])
@@ -96,21 +104,21 @@ def beam_elevations(beams: int) -> np.ndarray:
 
 
 def town_rng(seed: int, split: Split, town: int) -> np.random.Generator:
-    """Random numbers of a town, the same for every scene in it."""
+    """Return the random generator of a town, the same for all its scenes."""
     return np.random.default_rng((seed, int(split), 0, town))
 
 
 def render_frame(cameras: Mapping[str, CameraMount], lidar: LidarMount, seed: int, split: Split,
                  town: int, index: int, heading: str) -> Frame:
-    """Make scene ``index`` of a split and record it; a pure function of its arguments.
+    """Build a scene and record it; a pure function of its arguments.
 
     Args:
-        cameras: The cameras by name.
-        lidar: The LiDAR.
+        cameras: Mounts of the cameras by name.
+        lidar: Mount of the LiDAR.
         seed: Seed of the whole data set.
-        split: Which stream.
-        town: Number of the town within the split.
-        index: Number of the scene within the split.
+        split: Split of the data set.
+        town: Index of the town within the split.
+        index: Index of the scene within the split.
         heading: See :func:`build_scene`.
 
     Returns:
@@ -123,11 +131,9 @@ def render_frame(cameras: Mapping[str, CameraMount], lidar: LidarMount, seed: in
     record = scan(scene, turn, rng)
     shadows = ShadowMap(scene)
     photographs = {
-        name:
-        photograph(
-            scene, shadows,
-            CameraRays(mount.width, mount.height, mount.cam2img,
-                       lidar2world @ np.linalg.inv(mount.lidar2cam)), rng)
+        name: photograph(scene, shadows, CameraRays(
+            mount.width, mount.height, mount.cam2img,
+            lidar2world @ np.linalg.inv(mount.lidar2cam)), rng)
         for name, mount in cameras.items()
     }
     counts = np.bincount(record.instance, minlength=len(scene.objects) + 1)[1:]

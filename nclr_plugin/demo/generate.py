@@ -12,28 +12,25 @@ from .layouts import LAYOUTS, Job, Layout
 from .options import DemoOptions
 
 
-def generate(root: str,
-             layout: str,
-             options: DemoOptions,
-             workers: int = 1,
+def generate(root: str, layout: str, options: DemoOptions, workers: int = 1,
              report: Callable[[int, int], None] = lambda done, total: None) -> List[str]:
     """Generate a data set.
 
     The files depend on the layout and the options only, not on the number of workers.
 
     Args:
-        root: Folder to fill; absent or empty.
+        root: Folder to write; it must be empty or not exist.
         layout: Name in :data:`LAYOUTS`.
-        options: What to make.
-        workers: Processes.
-        report: Called with the numbers of frames done and in all after each frame.
+        options: Options of the generator.
+        workers: Number of processes.
+        report: Called after each frame with the number of finished frames and their total.
 
     Returns:
-        Lines that say what was written where.
+        Lines that describe what was written where.
 
     Raises:
         ValueError: If the layout is unknown.
-        FileExistsError: If ``root`` holds something.
+        FileExistsError: If ``root`` is not empty.
     """
     if layout not in LAYOUTS:
         raise ValueError(f'layout: expected one of {sorted(LAYOUTS)}, found {layout!r}.')
@@ -64,7 +61,7 @@ def _make(writer: Layout, job: Job) -> Tuple[Job, Any]:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """End OpenCV's threads: a forked process that ends those it was forked beside hangs."""
+    """Stop OpenCV's threads before forking: a child that stops inherited threads hangs."""
     import cv2
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)

@@ -1,4 +1,4 @@
-"""Raw SemanticKITTI labels used in the demo world, and how other datasets name them."""
+"""Raw SemanticKITTI labels of the demo world."""
 from __future__ import annotations
 
 CAR, BICYCLE, BUS, TRUCK = 10, 11, 13, 18

@@ -1,28 +1,28 @@
-"""What a generated data set shall be like."""
+"""Options of the demo data generator."""
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
 from .frame import beam_elevations
-from .street import HEADINGS
+from .scene import HEADINGS
 
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """Options of the generator; the layout decides where a default depends on it.
+    """Options of the generator; ``None`` stands for the default of the layout.
 
     Attributes:
         scenes: Number of training scenes.
         val_scenes: Number of validation scenes, in a town of their own.
-        seed: Seed of everything.
-        towns: Number of training towns; scene i is in town i modulo this.
+        seed: Random seed.
+        towns: Number of training towns; scene i is in town ``i % towns``.
         heading: ``'road'`` or ``'free'``, see :func:`build_scene`.
-        image_size: (width, height) in pixels, or None for the layout's own.
-        focal: Focal length in pixels, or None for the layout's own, scaled with the width.
-        beams: Beams of the LiDAR, 64 or 32, or None for the layout's own.
-        azimuths: Azimuth steps of a turn, or None for the layout's own.
-        sensor_height: Height of the LiDAR above the ground in metres, or None for the layout's own.
+        image_size: Image (width, height), pixels.
+        focal: Focal length, pixels; the default is scaled with the image width.
+        beams: Number of LiDAR beams, 64 or 32.
+        azimuths: Number of azimuth steps of a LiDAR turn.
+        sensor_height: Height of the LiDAR above the ground, metres.
     """
     scenes: int
     val_scenes: int = 0
@@ -40,7 +40,7 @@ class DemoOptions:
             if getattr(self, name) < least:
                 raise ValueError(f'{name}: expected at least {least}, found {getattr(self, name)}.')
         if self.scenes + self.val_scenes == 0:
-            raise ValueError('scenes: expected at least one scene, found none to make.')
+            raise ValueError('scenes: expected at least one scene in total, found none.')
         if self.heading not in HEADINGS:
             raise ValueError(f'heading: expected one of {HEADINGS}, found {self.heading!r}.')
         if self.image_size is not None and min(self.image_size) < 16:

@@ -1,4 +1,4 @@
-"""Solids that a demo scene is built of, and the surface where a ray meets one."""
+"""Solids that demo scenes are built of, and their surfaces."""
 from __future__ import annotations
 
 import copy
@@ -12,10 +12,10 @@ CORNERS = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)
 
 
 class Shape(enum.IntEnum):
-    """Solids, each within the cube ``[-1, 1]^3`` of its own unit frame.
+    """Solids within the cube ``[-1, 1]^3`` of their unit frame.
 
-    BOX fills the cube; FRUSTUM is the cube with its top face drawn in at the front, the back and
-    the sides; CYLINDER stands along z; ELLIPSOID is the unit ball.
+    BOX fills the cube. FRUSTUM is the cube with the top face inset at the front, the back and the
+    sides. CYLINDER has its axis along z. ELLIPSOID is the unit ball.
     """
     BOX = 0
     FRUSTUM = 1
@@ -24,7 +24,7 @@ class Shape(enum.IntEnum):
 
 
 class Pattern(enum.IntEnum):
-    """How the colour of a material varies over its surface."""
+    """Patterns of colour on a surface."""
     PLAIN = 0
     ROAD = 1
     PAVING = 2
@@ -39,16 +39,16 @@ class Pattern(enum.IntEnum):
 
 
 class Material(NamedTuple):
-    """What a surface is made of.
+    """Material of a surface.
 
     Attributes:
         color: sRGB colour in 0..1.
         semantic: Raw SemanticKITTI label.
-        pattern: How the colour varies.
-        accent: Second sRGB colour of the pattern (window glass, joints, sign border).
+        pattern: Pattern of the colour.
+        accent: Second sRGB colour, for example of window glass, joints or the border of a sign.
         infrared: Reflectance to the laser, relative to the luminance of the colour.
-        params: Numbers of the pattern, in metres: for facades storey height, window spacing,
-            window width, window height; for fences the spacing of the slats.
+        params: Parameters of the pattern, metres. Facades: storey height, window spacing, window
+            width, window height; fences: spacing of the slats.
     """
     color: Tuple[float, float, float]
     semantic: int
@@ -63,14 +63,14 @@ class Part:
     """One solid of a scene.
 
     Attributes:
-        shape: Which solid.
-        center: Its centre, metres.
+        shape: Shape of the solid.
+        center: Centre, metres.
         half: Half extents along its own axes, metres.
-        material: What it is made of.
-        rotation: (3, 3) from its own axes to the frame of ``center``.
-        inset: FRUSTUM only: how far the top face is drawn in at front (+x), back (-x) and both
-            sides, as a share of the half extents (1 at the sides makes a ridge).
-        instance: Identity of the object it belongs to; 0 for none.
+        material: Material of the surface.
+        rotation: (3, 3) rotation from its own axes to the frame of ``center``.
+        inset: Inset of a frustum's top face at front (+x), back (-x) and both sides, as a share
+            of the half extents; 1 at the sides makes a ridge.
+        instance: Number of the object that the solid belongs to; 0 for none.
     """
     shape: Shape
     center: Tuple[float, float, float]
@@ -81,7 +81,7 @@ class Part:
     instance: int = 0
 
     def corners(self) -> np.ndarray:
-        """Return the (8, 3) corners of its box."""
+        """Return the corners (8, 3) of the bounding box."""
         return np.asarray(self.center) + (CORNERS * self.half) @ self.rotation.T
 
 
@@ -91,39 +91,36 @@ def yaw_matrix(yaw: float) -> np.ndarray:
     return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
 
 
-def place(parts: Sequence[Part],
-          position: Sequence[float],
-          yaw: float,
+def place(parts: Sequence[Part], position: Sequence[float], yaw: float,
           instance: int = 0) -> List[Part]:
     """Move parts from an object's own frame into the world.
 
     Args:
         parts: Parts in the frame of the object, x forward, ground at z = 0.
-        position: (3,) origin of the object in the world, metres.
+        position: (3,) position of the object in the world, metres.
         yaw: Heading of the object, radians.
-        instance: Identity that the parts get.
+        instance: Number of the object, assigned to the parts.
 
     Returns:
-        Parts in the world.
+        The parts in the world.
     """
     turn = yaw_matrix(yaw)
     return [
-        replace(part,
-                center=tuple(turn @ np.asarray(part.center) + np.asarray(position)),
-                rotation=turn @ part.rotation,
-                instance=instance) for part in parts
+        replace(part, center=tuple(turn @ np.asarray(part.center) + np.asarray(position)),
+                rotation=turn @ part.rotation, instance=instance) for part in parts
     ]
 
 
 class Surface(NamedTuple):
-    """Where N rays met the solids.
+    """Surface of the solids at N points.
 
     Attributes:
-        index: (N,) which primitive.
-        point: (N, 3) world position, metres.
-        normal: (N, 3) outward unit normal, world.
-        local: (N, 3) position along the primitive's own axes from its centre, metres.
-        axis: (N,) 2 on level faces, else the own horizontal axis (0, 1) nearest to the normal.
+        index: (N,) indices of the primitives.
+        point: (N, 3) positions in the world, metres.
+        normal: (N, 3) outward unit normals in the world.
+        local: (N, 3) positions along the primitive's own axes from its centre, metres.
+        axis: (N,) 2 on level faces, else the primitive's horizontal axis (0 or 1) nearest to the
+            normal.
     """
     index: np.ndarray
     point: np.ndarray
@@ -133,20 +130,26 @@ class Surface(NamedTuple):
 
 
 class Primitives:
-    """All solids of a scene as arrays; row p is primitive p.
+    """P solids of a scene as arrays.
 
     Args:
         parts: The solids, in the world.
 
     Attributes:
         shape: (P,) :class:`Shape`.
-        center: (P, 3); half: (P, 3); inset: (P, 3).
+        center: (P, 3) centres, metres.
+        half: (P, 3) half extents, metres.
+        inset: (P, 3) insets of frustums.
         world2unit: (P, 3, 3) from world directions to the unit frame.
-        corners: (P, 8, 3) corners of the boxes around the solids.
-        color, accent: (P, 3) linear RGB. infrared: (P,). params: (P, 4).
-        pattern, semantic, instance: (P,).
+        corners: (P, 8, 3) corners of the bounding boxes.
+        color: (P, 3) linear RGB.
+        accent: (P, 3) linear RGB.
+        infrared: (P,) reflectance to the laser.
+        params: (P, 4) parameters of the pattern.
+        pattern: (P,) :class:`Pattern`.
+        semantic: (P,) raw SemanticKITTI labels.
+        instance: (P,) numbers of the objects.
     """
-
     def __init__(self, parts: Sequence[Part]) -> None:
         self.shape = np.array([part.shape for part in parts])
         self.center = np.array([part.center for part in parts], np.float64)
@@ -169,7 +172,7 @@ class Primitives:
         self.instance = np.array([part.instance for part in parts])
 
     def take(self, rows: np.ndarray) -> 'Primitives':
-        """Return only some primitives."""
+        """Return a subset of the primitives."""
         taken = copy.copy(self)
         for name, values in vars(self).items():
             if isinstance(values, list):
@@ -185,11 +188,11 @@ class Primitives:
         """Describe the surface at points that lie on primitives.
 
         Args:
-            index: (N,) primitive of each point.
-            point: (N, 3) world positions on their surfaces.
+            index: (N,) index of the primitive of each point.
+            point: (N, 3) positions in the world, on the surfaces.
 
         Returns:
-            The surface there.
+            The surface at the points.
         """
         offset = (point - self.center[index]).astype(np.float32)
         world2unit, half = self._world2unit[index], self._half[index]
@@ -202,7 +205,7 @@ class Primitives:
         return Surface(index, point, normal, unit * half, axis)
 
     def _unit_gradient(self, index: np.ndarray, unit: np.ndarray) -> np.ndarray:
-        """Outward direction at points on the surface, unit frame, any length."""
+        """Return the outward direction of any length at points on the surface, unit frame."""
         gradient = unit.copy()  # right for the ball
         shape = self.shape[index]
         rows = np.flatnonzero(shape == Shape.BOX)
@@ -227,8 +230,8 @@ def frustum_planes(inset: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         inset: (N, 3) front, back and side insets of the top face.
 
     Returns:
-        Outward normals (N, 6, 3) and offsets (N, 6): inside where ``normal . x <= offset``. The
-        faces are front, back, left, right, top, bottom.
+        Outward normals (N, 6, 3) and offsets (N, 6) of front, back, left, right, top and bottom;
+        a point x is inside where ``normal . x <= offset``.
     """
     slope = np.stack([inset[:, 0], inset[:, 1], inset[:, 2], inset[:, 2]], 1) / 2.0
     normals = np.zeros((len(inset), 6, 3))

@@ -1,24 +1,28 @@
-"""Grids of rays: pinhole camera, spinning LiDAR, parallel sunlight.
+"""Ray casting: grids of rays (pinhole camera, spinning LiDAR, sunlight) and the surfaces they hit.
 
-Each grid knows which of its rays can meet a box, and gives rays in a primitive's own frame at a
-few operations a ray, because its directions are sums or products of a row and a column vector.
+Each grid knows which of its rays can meet a box. It gives rays in the frame of a primitive at a
+few operations per ray, because its directions are sums or products of a row and a column vector.
 """
 from __future__ import annotations
 
 import abc
 from itertools import combinations
-from typing import Iterator, List, NamedTuple, Tuple
+from typing import Iterator, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-NEAR = 0.05  # metres in front of a camera where its view begins
+from .primitives import Primitives, Shape, frustum_planes
+
+NEAR = 0.05  # near plane of a camera, metres
+TINY = np.float32(1e-12)  # keeps the division finite for a ray parallel to a face
 Window = Tuple[slice, slice]
+Components = Sequence[np.ndarray]
 _EDGES = np.array([(a, b) for a, b in combinations(range(8), 2) if bin(a ^ b).count('1') == 1])
 _PAIRS = np.array(list(combinations(range(8), 2)))
 
 
 class Visit(NamedTuple):
-    """A primitive to be tested: its row, a lower bound of its t, and the rays that may meet it."""
+    """A primitive to test: its index, a lower bound of its t, and the window of rays to test."""
     primitive: int
     near: float
     window: Window
@@ -34,17 +38,17 @@ class RayGrid(abc.ABC):
 
     @abc.abstractmethod
     def _bounds(self, corners: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Half-open row and column ranges (P, 4) and the least t (P,) of boxes (P, 8, 3)."""
+        """Return half-open row and column ranges (P, 4) and the least t (P,) of boxes (P, 8, 3)."""
 
     @abc.abstractmethod
     def local(self, world2unit: np.ndarray, center: np.ndarray,
               window: Window) -> Tuple[List[np.ndarray], List[np.ndarray]]:
-        """Give rays in a primitive's unit frame.
+        """Return rays in a primitive's unit frame.
 
         Args:
-            world2unit: (3, 3) of the primitive.
-            center: (3,) of the primitive, world.
-            window: Rows and columns.
+            world2unit: (3, 3) rotation and scale of the primitive.
+            center: (3,) centre of the primitive, world.
+            window: Rows and columns of the rays.
 
         Returns:
             The three components of the origins and of the directions, float32, each broadcastable
@@ -53,20 +57,20 @@ class RayGrid(abc.ABC):
 
     @abc.abstractmethod
     def points(self, distance: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-        """World positions (N, 3) float64 at ray parameters (N,) of the rays (rows, cols)."""
+        """Return world positions (N, 3) float64 at parameters t (N,) of the rays (rows, cols)."""
 
     def windows(self, corners: np.ndarray) -> Iterator[Visit]:
-        """Iterate over the primitives that the rays may meet, from near to far.
+        """Iterate over the primitives that the rays may hit, from near to far.
 
         Args:
-            corners: (P, 8, 3) corners of the boxes around the primitives, world.
+            corners: (P, 8, 3) corners of the primitives' bounding boxes, world.
 
         Yields:
             Primitive, lower bound of its t, and window.
         """
         ranges, near = self._bounds(corners)
-        seen = (ranges[:, 0] < ranges[:, 1]) & (ranges[:, 2] < ranges[:, 3])
-        for p in np.flatnonzero(seen)[np.argsort(near[seen], kind='stable')]:
+        visible = (ranges[:, 0] < ranges[:, 1]) & (ranges[:, 2] < ranges[:, 3])
+        for p in np.flatnonzero(visible)[np.argsort(near[visible], kind='stable')]:
             top, bottom, left, right = ranges[p]
             for columns in self._columns(left, right):
                 yield Visit(p, near[p], (slice(top, bottom), columns))
@@ -84,7 +88,6 @@ class CameraRays(RayGrid):
         cam2img: (3, 3) intrinsics; integer pixels are pixel centres.
         cam2world: (4, 4) pose, camera x right, y down, z forward.
     """
-
     def __init__(self, width: int, height: int, cam2img: np.ndarray, cam2world: np.ndarray) -> None:
         self.shape = (height, width)
         self.cam2img = np.asarray(cam2img, np.float64)
@@ -122,7 +125,7 @@ class CameraRays(RayGrid):
         return list(origin), [a * x + (b * y + c) for a, b, c in turn]
 
     def directions(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-        """World directions (N, 3) with unit depth of the rays (rows, cols)."""
+        """Return world directions (N, 3) with unit depth of the rays (rows, cols)."""
         ray = np.stack([self.x[cols], self.y[rows], np.ones(len(rows), np.float32)], 1)
         return ray @ self.rotation.T
 
@@ -138,9 +141,8 @@ class LidarRays(RayGrid):
         elevations: (H,) beam elevations, radians, from the highest down.
         azimuths: Number of azimuth steps W of a turn.
         start: Azimuth of column 0, radians.
-        lidar2world: (4, 4) pose; only its rotation about z may differ from the world's frame.
+        lidar2world: (4, 4) pose; its only rotation is about z.
     """
-
     def __init__(self, elevations: np.ndarray, azimuths: int, start: float,
                  lidar2world: np.ndarray) -> None:
         self.shape = (len(elevations), azimuths)
@@ -193,7 +195,7 @@ class LidarRays(RayGrid):
         return list(origin), [level * flat[k] + rise[k, :, None] for k in range(3)]
 
     def directions(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-        """Unit directions (N, 3) of the rays (rows, cols) in the LiDAR's frame."""
+        """Return unit directions (N, 3) of the rays (rows, cols) in the LiDAR frame."""
         level = self.level[rows]
         return np.stack([level * self.cos[cols], level * self.sin[cols], self.rise[rows]], 1)
 
@@ -203,15 +205,15 @@ class LidarRays(RayGrid):
 
 
 class SunRays(RayGrid):
-    """Parallel sunlight on a square around a place: a shadow map, t in metres along the light.
+    """Parallel sunlight on a square, for a shadow map; t is in metres along the light.
 
     Args:
-        center: (3,) middle of the square, world.
+        center: (3,) centre of the square, world.
         to_sun: (3,) unit direction to the sun.
         extent: Half the side of the square, metres.
-        cells: Rays along a side.
+        cells: Number of rays along a side.
     """
-    BACK = 150.0  # metres from the centre back towards the sun where the rays begin
+    BACK = 150.0  # distance from the centre to the start of the rays, metres
 
     def __init__(self, center: np.ndarray, to_sun: np.ndarray, extent: float, cells: int) -> None:
         self.shape = (cells, cells)
@@ -224,7 +226,7 @@ class SunRays(RayGrid):
         self.extent, self.cell = extent, 2 * extent / cells
 
     def coordinates(self, points: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Fractional (row, column) (..., 2) of world points (..., 3), and their t (...)."""
+        """Return fractional (row, column) (..., 2) and t (...) of world points (..., 3)."""
         offset = points - self.position
         plane = np.stack([offset @ self.up, offset @ self.right], -1)
         return (plane + self.extent) / self.cell - 0.5, offset @ self.direction
@@ -251,9 +253,100 @@ class SunRays(RayGrid):
                 self.offsets[cols, None] * self.right + distance[:, None] * self.direction)
 
 
+def cast(primitives: Primitives, rays: RayGrid) -> Tuple[np.ndarray, np.ndarray]:
+    """Find the first primitive on every ray.
+
+    Primitives are visited from near to far. Each is tested only on the rays within the bounds of
+    its box, and not at all if everything hit so far is nearer.
+
+    Args:
+        primitives: Solids of the scene.
+        rays: Grid of H x W rays of the sensor.
+
+    Returns:
+        (H, W) float32 parameters t of the hits at ``origin + t * direction``, ``inf`` for none, and
+        (H, W) int32 indices of the primitives, -1 for none.
+    """
+    distance = np.full(rays.shape, np.inf, np.float32)
+    index = np.full(rays.shape, -1, np.int32)
+    with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
+        for p, near, window in rays.windows(primitives.corners):
+            nearest = distance[window]
+            if near >= nearest.max():
+                continue
+            origin, direction = rays.local(primitives.world2unit[p], primitives.center[p], window)
+            t, hit = _INTERSECT[primitives.shape[p]](origin, direction, primitives.inset[p])
+            hit = hit & (t > 0) & (t < nearest)
+            np.copyto(nearest, t, where=hit)
+            np.copyto(index[window], np.int32(p), where=hit)
+    return distance, index
+
+
 def _segment_distance(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Distance (...) of the origin to segments between points (..., 2)."""
+    """Return the distance (...) of the origin to segments between points (..., 2)."""
     along = end - start
     squared = np.maximum((along * along).sum(-1), 1e-12)
     share = np.clip(-(start * along).sum(-1) / squared, 0.0, 1.0)
     return np.linalg.norm(start + share[..., None] * along, axis=-1)
+
+
+def _slab(origin: np.ndarray, direction: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Return where rays enter and leave the slab between -1 and 1."""
+    inverse = 1.0 / (direction + TINY)
+    middle = -origin * inverse
+    inverse = np.abs(inverse)
+    return middle - inverse, middle + inverse
+
+
+def _box(origin: Components, direction: Components,
+         inset: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    enter, leave = _slab(origin[0], direction[0])
+    for axis in (1, 2):
+        t0, t1 = _slab(origin[axis], direction[axis])
+        enter, leave = np.maximum(enter, t0), np.minimum(leave, t1)
+    return enter, enter <= leave
+
+
+def _frustum(origin: Components, direction: Components,
+             inset: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    enter, leave = _slab(origin[2], direction[2])
+    normals, offsets = frustum_planes(inset[None])
+    for (x, y, z), offset in zip(normals[0, :4], offsets[0, :4]):
+        x, y, z = np.float32(x), np.float32(y), np.float32(z)
+        axis, sign = (0, x) if x else (1, y)
+        approach = sign * direction[axis] + z * direction[2] + TINY
+        t = (np.float32(offset) - sign * origin[axis] - z * origin[2]) / approach
+        enter = np.where(approach < 0, np.maximum(enter, t), enter)
+        leave = np.where(approach > 0, np.minimum(leave, t), leave)
+    return enter, enter <= leave
+
+
+def _cylinder(origin: Components, direction: Components,
+              inset: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    (ox, oy, oz), (dx, dy, dz) = origin, direction
+    squared = dx * dx + dy * dy + TINY
+    cross = ox * dy - oy * dx  # stays accurate far away, where b^2 - a c cancels
+    root = squared - cross * cross
+    reach = np.sqrt(np.maximum(root, 0)) / squared
+    middle = -(ox * dx + oy * dy) / squared
+    enter, leave = _slab(oz, dz)
+    enter, leave = np.maximum(enter, middle - reach), np.minimum(leave, middle + reach)
+    return enter, (root >= 0) & (enter <= leave)
+
+
+def _ellipsoid(origin: Components, direction: Components,
+               inset: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    (ox, oy, oz), (dx, dy, dz) = origin, direction
+    squared = dx * dx + dy * dy + dz * dz
+    cross = ((oy * dz - oz * dy)**2 + (oz * dx - ox * dz)**2 + (ox * dy - oy * dx)**2)
+    root = squared - cross
+    middle = -(ox * dx + oy * dy + oz * dz) / squared
+    return middle - np.sqrt(np.maximum(root, 0)) / squared, root >= 0
+
+
+_INTERSECT = {
+    Shape.BOX: _box,
+    Shape.FRUSTUM: _frustum,
+    Shape.CYLINDER: _cylinder,
+    Shape.ELLIPSOID: _ellipsoid,
+}

@@ -1,4 +1,4 @@
-"""What a camera and a LiDAR record of a scene."""
+"""Simulated camera and LiDAR."""
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -6,35 +6,40 @@ from typing import NamedTuple
 import numpy as np
 
 from .appearance import appearance
-from .raycast import cast
-from .rays import CameraRays, LidarRays, SunRays
-from .street import Scene
+from .rays import CameraRays, LidarRays, SunRays, cast
+from .scene import Scene
 
-SHADOW_EXTENT, SHADOW_CELLS = 50.0, 360  # half side of the shadow map, metres; cells along a side
+SHADOW_EXTENT, SHADOW_CELLS = 50.0, 360  # half side of the shadow map, metres; cells per side
 SHADOW_SHIFT, SHADOW_BIAS = 0.3, 0.15  # against self-shadow: off the surface, along the light; m
-BATCH = 1 << 16  # pixels shaded at a time, so that the arrays stay in the cache
+BATCH = 1 << 16  # number of pixels shaded at a time, so that arrays stay in the cache
 SKY = np.array([0.32, 0.50, 0.85], np.float32)
 HORIZON = np.array([0.75, 0.80, 0.86], np.float32)
 SUNLIGHT = np.array([1.0, 0.93, 0.82], np.float32)
-HAZE_RANGE = 350.0  # metres after which 63% of the light is haze
+HAZE_RANGE = 350.0  # distance at which 63% of the light is haze, metres
 MAX_RANGE, MIN_RANGE, RANGE_NOISE = 80.0, 1.5, 0.02  # of the LiDAR, metres
 
 
 class Photograph(NamedTuple):
-    """A camera's record: image (H, W, 3) uint8 RGB, depth (H, W) metres (``inf``: sky), and the
-    instance of each pixel (H, W), 0 for none."""
+    """Image of a camera.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        depth: (H, W) depths, metres; ``inf`` for the sky.
+        instance: (H, W) instance of each pixel, 0 for none.
+    """
     image: np.ndarray
     depth: np.ndarray
     instance: np.ndarray
 
 
 class Scan(NamedTuple):
-    """A LiDAR's record of N returns.
+    """N returns of a LiDAR.
 
     Attributes:
-        points: (N, 4) float32 x, y, z in the LiDAR's frame, metres, and intensity in 0..1.
-        ring: (N,) beam, 0 the lowest. semantic: (N,) raw SemanticKITTI label, static form.
-        instance: (N,) object of the scene, 0 for none.
+        points: (N, 4) float32 x, y, z in the LiDAR frame, metres, and intensity in 0..1.
+        ring: (N,) beams, 0 for the lowest.
+        semantic: (N,) raw SemanticKITTI labels of static objects.
+        instance: (N,) numbers of the objects, 0 for none.
     """
     points: np.ndarray
     ring: np.ndarray
@@ -43,18 +48,17 @@ class Scan(NamedTuple):
 
 
 class ShadowMap:
-    """Which places around the ego vehicle the sun reaches.
+    """Shadow map of the sunlight around the ego vehicle.
 
     Args:
         scene: The scene.
     """
-
     def __init__(self, scene: Scene) -> None:
         self.rays = SunRays(scene.ego2world[:3, 3], scene.to_sun, SHADOW_EXTENT, SHADOW_CELLS)
         self.depth, _ = cast(scene.primitives, self.rays)
 
     def lit(self, points: np.ndarray) -> np.ndarray:
-        """Share of sunlight (N,) that reaches world points (N, 3); all of it off the map."""
+        """Return the share of sunlight (N,) at world points (N, 3); 1 outside the map."""
         cells, depth = self.rays.coordinates(points)
         corner = np.floor(cells).astype(int)
         share = (cells - corner).astype(np.float32)
@@ -69,17 +73,19 @@ class ShadowMap:
 
 def photograph(scene: Scene, shadows: ShadowMap, rays: CameraRays,
                rng: np.random.Generator) -> Photograph:
-    """Take a picture.
+    """Render the image of a camera.
+
+    Simulated are sunlight with shadows, sky light, reflections on glass, haze, a slightly soft
+    lens, vignetting, exposure, white balance, shot and read noise, and gamma.
 
     Args:
         scene: The scene.
-        shadows: Its shadow map.
-        rays: The camera.
-        rng: Random numbers of exposure and noise.
+        shadows: Shadow map of the scene.
+        rays: Rays of the camera.
+        rng: Random generator of exposure and noise.
 
     Returns:
-        The picture: sun with shadows, sky light, mirrored sky on glass, haze, a slightly soft
-        lens, vignetting, exposure, white balance, shot and read noise, gamma.
+        The image with depth and instances.
 
     Raises:
         ImportError: If OpenCV is not installed.
@@ -102,7 +108,7 @@ def photograph(scene: Scene, shadows: ShadowMap, rays: CameraRays,
 
 def _light(scene: Scene, shadows: ShadowMap, rays: CameraRays, depth: np.ndarray, index: np.ndarray,
            start: int) -> np.ndarray:
-    """Light (N, 3) that reaches N pixels in reading order from number ``start``."""
+    """Return the light (N, 3) of N pixels, in row-major order from index ``start``."""
     rows, cols = np.divmod(np.arange(start, start + len(depth)), rays.shape[1])
     view = rays.directions(rows, cols).astype(np.float32)
     view /= np.sqrt(np.einsum('ni,ni->n', view, view))[:, None]
@@ -128,7 +134,7 @@ def _light(scene: Scene, shadows: ShadowMap, rays: CameraRays, depth: np.ndarray
 
 
 def _develop(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """From linear light (H, W, 3) to an 8-bit picture."""
+    """Convert linear light (H, W, 3) to an 8-bit image."""
     height, width = light.shape[:2]
     y, x = np.mgrid[-1:1:height * 1j, -1:1:width * 1j].astype(np.float32)
     light = light * (1 - 0.18 * (x * x + y * y) / 2)[..., None]
@@ -140,7 +146,7 @@ def _develop(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _sky(scene: Scene, direction: np.ndarray) -> np.ndarray:
-    """Light (N, 3) from the sky along world directions (N, 3)."""
+    """Return the light (N, 3) of the sky along world directions (N, 3)."""
     up = np.clip(direction[:, 2:], 0, 1)
     sky = HORIZON + (SKY - HORIZON) * up**0.5
     toward = direction @ scene.to_sun.astype(np.float32)
@@ -154,16 +160,17 @@ def _sky(scene: Scene, direction: np.ndarray) -> np.ndarray:
 
 
 def scan(scene: Scene, rays: LidarRays, rng: np.random.Generator) -> Scan:
-    """Take one turn of the LiDAR.
+    """Simulate one turn of a LiDAR.
+
+    Weak returns (dark, glossy, far, grazing) are dropped more often.
 
     Args:
         scene: The scene.
-        rays: The LiDAR.
-        rng: Random numbers of range noise, drop-outs and intensity noise.
+        rays: Rays of the LiDAR.
+        rng: Random generator of range noise, dropped returns and intensity noise.
 
     Returns:
-        The returns in order of beam, then time. Weak returns (dark, glossy, far, grazing) drop out
-        more often.
+        The returns, ordered by beam and time.
     """
     distance, index = cast(scene.primitives, rays)
     rows, cols = np.nonzero((index >= 0) & (distance > MIN_RANGE) & (distance < MAX_RANGE))

@@ -1,132 +1,27 @@
-"""Layout of one driving scene: a street of a town, its lots, road users and the ego vehicle."""
+"""Layout of a driving scene: a street of a town, its lots, road users and the ego vehicle."""
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Callable, List, Sequence, Tuple
+from typing import Callable, List
 
 import numpy as np
 
-from . import labels, objects
+from . import labels, objects, scenery
 from .primitives import Material, Part, Pattern, Primitives, Shape, place, yaw_matrix
+from .scene import HEADINGS, Object, Range, Road, Scene, Town
 
 REACH = 85.0  # metres of street built in both directions
-DEPTH = 62.0  # metres built to either side
-KERB = 0.14
-HEADINGS = ('road', 'free')
-Range = Tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Town:
-    """Style shared by the scenes of one town.
-
-    Attributes:
-        wall_hues: (K,) hues of the facades. saturation: Their typical saturation.
-        roof_hue: Hue of pitched roofs.
-        leaf_hue: Hue of the leaves.
-        storeys: Typical number of storeys.
-        lots: (5,) chances of a row house, a detached house, a park, a parking lot, a bare lot.
-        lane: Lane width, metres.
-        parked: Share of kerb that is parked up.
-        trees: Mean distance of street trees, metres.
-        sun: Elevation of the sun, radians.
-    """
-    wall_hues: np.ndarray
-    saturation: float
-    roof_hue: float
-    leaf_hue: float
-    storeys: float
-    lots: np.ndarray
-    lane: float
-    parked: float
-    trees: float
-    sun: float
-
-    @classmethod
-    def build(cls, rng: np.random.Generator) -> 'Town':
-        """Draw a town."""
-        return cls(wall_hues=rng.uniform(0, 1, 5),
-                   saturation=rng.uniform(0.12, 0.42),
-                   roof_hue=rng.choice([0.02, 0.06, 0.6]),
-                   leaf_hue=rng.uniform(0.2, 0.36),
-                   storeys=rng.uniform(2.0, 4.0),
-                   lots=rng.dirichlet([5, 4, 2, 2, 1.5]),
-                   lane=rng.uniform(3.0, 3.7),
-                   parked=rng.uniform(0.35, 0.75),
-                   trees=rng.uniform(9, 18),
-                   sun=np.deg2rad(rng.uniform(25, 60)))
-
-
-@dataclass(frozen=True)
-class Road:
-    """The carriageway along x, for painting markings.
-
-    Attributes:
-        half: Half width between the kerbs, metres.
-        lanes: y of the dashed lines between lanes, metres.
-        parking: Width of the parking strip at each kerb, metres.
-        crossings: x ranges of the crossing streets.
-    """
-    half: float
-    lanes: Sequence[float]
-    parking: float
-    crossings: Sequence[Range]
-
-
-@dataclass(frozen=True)
-class Object:
-    """A labelled road user.
-
-    Attributes:
-        instance: Identity within the scene, from 1.
-        label: Raw SemanticKITTI label, static form.
-        center: (3,) centre of the box, world. size: (3,) length, width, height, metres.
-        yaw: Heading, radians, world.
-        velocity: (2,) m/s, world; zero when it stands.
-    """
-    instance: int
-    label: int
-    center: np.ndarray
-    size: np.ndarray
-    yaw: float
-    velocity: np.ndarray
-
-    @property
-    def moving(self) -> bool:
-        """Whether it moves."""
-        return bool(np.any(self.velocity))
-
-
-@dataclass(frozen=True)
-class Scene:
-    """One scene: solids, road users, light and the ego vehicle.
-
-    World: x along the street, z up, carriageway at z = 0.
-
-    Attributes:
-        primitives: All solids.
-        objects: Road users.
-        road: The carriageway.
-        ego2world: (4, 4) pose of the ego vehicle on the ground, x forward.
-        to_sun: (3,) unit direction to the sun.
-        seed: Seed of textures.
-    """
-    primitives: Primitives
-    objects: List[Object]
-    road: Road
-    ego2world: np.ndarray
-    to_sun: np.ndarray
-    seed: int
+DEPTH = 62.0  # metres built on either side
+KERB = 0.14  # height of the kerb, metres
 
 
 def build_scene(town: Town, rng: np.random.Generator, heading: str = 'road') -> Scene:
-    """Lay out a scene.
+    """Build a random scene.
 
     Args:
-        town: The town it is in.
-        rng: Random numbers of the scene.
+        town: Town of the scene.
+        rng: Random generator of the scene.
         heading: ``'road'``: the ego vehicle drives in the right lane along the street;
-            ``'free'``: it stands anywhere between the kerbs with any heading.
+            ``'free'``: it stands anywhere on the road with any heading.
 
     Returns:
         The scene.
@@ -140,13 +35,12 @@ def build_scene(town: Town, rng: np.random.Generator, heading: str = 'road') -> 
 
 
 class _Builder:
-    """Fills a scene from the ground up."""
-
+    """Builder of a scene, from the ground up."""
     def __init__(self, town: Town, rng: np.random.Generator, heading: str) -> None:
         self.town, self.rng = town, rng
         self.parts: List[Part] = []
         self.objects: List[Object] = []
-        self.circles = np.empty((0, 3))  # x, y, radius of what stands
+        self.circles = np.empty((0, 3))  # x, y, radius of occupied places
         self.road = self._draw_road()
         self.ego2world = self._draw_ego(heading)
         self._occupy(self.ego2world[None, :2, 3], 3.2 if heading == 'road' else 4.2)
@@ -207,7 +101,7 @@ class _Builder:
     # -- placing ------------------------------------------------------------------------------
 
     def _free(self, spots: np.ndarray, radius: float) -> bool:
-        """Whether circles around spots (S, 2) touch nothing that stands."""
+        """Return whether circles around spots (S, 2) are free."""
         offset = spots[:, None] - self.circles[:, :2]
         return bool(((offset**2).sum(2) > (radius + self.circles[:, 2])**2).all())
 
@@ -217,24 +111,19 @@ class _Builder:
 
     def _stand(self, parts: List[Part], x: float, y: float, z: float, yaw: float,
                radius: float) -> None:
-        """Put a thing of the street somewhere if there is room."""
+        """Add a piece of scenery if its place is free."""
         spot = np.array([[x, y]])
         if self._free(spot, radius):
             self._occupy(spot, radius)
             self.parts += place(parts, (x, y, z), yaw)
 
-    def _put(self,
-             label: int,
-             x: float,
-             y: float,
-             z: float,
-             yaw: float,
+    def _put(self, label: int, x: float, y: float, z: float, yaw: float,
              speed: float = 0.0) -> None:
-        """Put a road user somewhere if there is room."""
+        """Add a road user if its place is free."""
         parts = objects.BUILDERS[label](self.rng)
         box = objects.bounding_box(parts)
         if box.size[2] > 2.5 and np.hypot(*(self.ego2world[:2, 3] - (x, y))) < 13.0:
-            return  # a lorry beside the ego vehicle would hide all the rest
+            return  # a lorry beside the ego vehicle would hide everything else
         along = np.array([np.cos(yaw), np.sin(yaw)])
         reach, radius = max(box.size[0] - box.size[1], 0) / 2, box.size[1] / 2
         shares = np.linspace(-1, 1, 2 + int(reach / radius))[:, None]
@@ -248,33 +137,25 @@ class _Builder:
         self.objects.append(Object(instance, label, center, box.size, yaw, speed * along))
 
     def _along(self, low: float, high: float, gap: float) -> List[float]:
-        """Places along a line at random distances around ``gap``."""
-        places, x = [], low + self.rng.uniform(0.2, 1.0) * gap
+        """Return positions along a line at random distances around ``gap``."""
+        positions, x = [], low + self.rng.uniform(0.2, 1.0) * gap
         while x < high:
-            places.append(x)
+            positions.append(x)
             x += gap * self.rng.uniform(0.5, 1.5)
-        return places
+        return positions
 
     # -- content ------------------------------------------------------------------------------
 
     def _add_ground(self) -> None:
         rng, far = self.rng, 400.0
         grey = rng.uniform(0.28, 0.45)
-        asphalt = Material((grey, grey, grey * rng.uniform(0.95, 1.06)),
-                           labels.ROAD,
-                           Pattern.ROAD,
-                           accent=(0.85, 0.85, 0.82),
-                           infrared=0.7)
-        paving = Material(objects.hsv(rng.uniform(0.02, 0.12), rng.uniform(0.02, 0.3),
-                                      rng.uniform(0.45, 0.7)),
-                          labels.SIDEWALK,
-                          Pattern.PAVING,
-                          params=(rng.uniform(0.4, 1.2), 1.0, 1.0, 1.0))
+        asphalt = Material((grey, grey, grey * rng.uniform(0.95, 1.06)), labels.ROAD, Pattern.ROAD,
+                           accent=(0.85, 0.85, 0.82), infrared=0.7)
+        paving = Material(
+            objects.hsv(rng.uniform(0.02, 0.12), rng.uniform(0.02, 0.3), rng.uniform(0.45, 0.7)),
+            labels.SIDEWALK, Pattern.PAVING, params=(rng.uniform(0.4, 1.2), 1.0, 1.0, 1.0))
         grass = Material(objects.hsv(self.town.leaf_hue, 0.5, rng.uniform(0.35, 0.55)),
-                         labels.TERRAIN,
-                         Pattern.GRASS,
-                         accent=(0.45, 0.38, 0.25),
-                         infrared=1.8)
+                         labels.TERRAIN, Pattern.GRASS, accent=(0.45, 0.38, 0.25), infrared=1.8)
         self._fill((-far, far), (-far, far), (-1.0, 0.0), asphalt)
         for side, walk in ((-1, self.walk[0]), (1, self.walk[1])):
             inner, outer = self.road.half, self.road.half + walk
@@ -326,16 +207,16 @@ class _Builder:
                               (0.0 if side < 0 else np.pi) + rng.normal(0, 0.02))
         furniture = half + 0.55
         for x in self._along(low, high, 24.0):
-            self._stand(objects.lamp(rng), x, side * furniture, KERB, inward, 0.3)
+            self._stand(scenery.lamp(rng), x, side * furniture, KERB, inward, 0.3)
         for x in self._along(low, high, town.trees):
             if walk > 2.6 and rng.random() < 0.8:
-                self._stand(objects.tree(rng, self._leaf()), x, side * (furniture + 0.2), KERB,
+                self._stand(scenery.tree(rng, self._leaf()), x, side * (furniture + 0.2), KERB,
                             rng.uniform(0, 6), 0.9)
         for x in self._along(low, high, 22.0):
-            self._stand(objects.traffic_sign(rng), x, side * furniture, KERB,
+            self._stand(scenery.traffic_sign(rng), x, side * furniture, KERB,
                         (np.pi if side < 0 else 0.0) + rng.normal(0, 0.1), 0.5)
         for x in self._along(low, high, 17.0):
-            self._stand(objects.furniture(rng), x, side * (half + walk - 0.7), KERB, inward, 1.2)
+            self._stand(scenery.furniture(rng), x, side * (half + walk - 0.7), KERB, inward, 1.2)
         for x in self._along(low, high, 11.0):
             self._put(labels.PERSON, x, side * (half + rng.uniform(1.0, walk - 0.4)), KERB,
                       rng.choice([0.0, np.pi]) + rng.normal(0, 0.2), float(rng.choice([0.0, 1.3])))
@@ -343,7 +224,7 @@ class _Builder:
             self._put(labels.BICYCLE, x, side * (half + walk - 0.5), KERB, rng.normal(0, 0.3))
 
     def _add_lots(self, side: int, walk: float, block: Range) -> None:
-        """Divide the land along a block into lots and build on each."""
+        """Divide the land along a block into lots, and build on each."""
         rng = self.rng
         edge = self.road.half + walk
         x, end = block[0] + rng.uniform(0.5, 3.0), block[1] - 0.5
@@ -362,7 +243,7 @@ class _Builder:
             rng.choice(town.wall_hues) + rng.normal(0, 0.03),
             town.saturation * rng.uniform(0.3, 1.6), rng.uniform(0.4, 0.9))
         roof = objects.hsv(town.roof_hue, rng.uniform(0.3, 0.7), rng.uniform(0.25, 0.6))
-        parts = objects.building(rng, high - low, depth, storeys, wall, roof)
+        parts = scenery.building(rng, high - low, depth, storeys, wall, roof)
         yaw = 0.0 if side > 0 else np.pi
         self.parts += place(parts, ((low + high) / 2, side * front, KERB), yaw)
 
@@ -387,7 +268,7 @@ class _Builder:
                        min(self._storeys(0.6), 3))
         for _ in range(rng.integers(0, 4)):
             x, y = rng.uniform(low, high), side * (edge + rng.uniform(1.0, setback - 1.2))
-            maker = objects.bush if rng.random() < 0.7 else objects.tree
+            maker = scenery.bush if rng.random() < 0.7 else scenery.tree
             self._stand(maker(rng, self._leaf()), x, y, KERB, 0.0, 1.0)
 
     def _park(self, side: int, edge: float, low: float, high: float) -> None:
@@ -396,15 +277,13 @@ class _Builder:
             self._boundary(side, edge, low, high)
         for _ in range(rng.integers(4, 10)):
             x, y = rng.uniform(low, high), side * (edge + rng.uniform(1.5, 22))
-            maker = objects.bush if rng.random() < 0.4 else objects.tree
+            maker = scenery.bush if rng.random() < 0.4 else scenery.tree
             self._stand(maker(rng, self._leaf()), x, y, KERB, rng.uniform(0, 6), 1.5)
         self._background(side, edge + rng.uniform(22, 32), low, high)
 
     def _parking_lot(self, side: int, edge: float, low: float, high: float) -> None:
         rng, depth = self.rng, self.rng.uniform(12, 20)
-        surface = Material((0.42, 0.41, 0.4),
-                           labels.PARKING,
-                           Pattern.PAVING,
+        surface = Material((0.42, 0.41, 0.4), labels.PARKING, Pattern.PAVING,
                            params=(2.5, 1.0, 1.0, 1.0))
         self._fill((low, high), _sorted(side * (edge + 0.3), side * (edge + depth)),
                    (-0.5, KERB + 0.04), surface)
@@ -416,12 +295,10 @@ class _Builder:
         self._background(side, edge + depth + rng.uniform(1, 10), low, high)
 
     def _bare_lot(self, side: int, edge: float, low: float, high: float) -> None:
-        """Rubble and low walls, open to a building behind."""
+        """Add rubble and a low wall, in front of a building."""
         rng = self.rng
-        soil = Material(objects.hsv(0.09, 0.35, rng.uniform(0.35, 0.6)),
-                        labels.TERRAIN,
-                        Pattern.GRASS,
-                        accent=(0.5, 0.45, 0.35))
+        soil = Material(objects.hsv(0.09, 0.35, rng.uniform(0.35, 0.6)), labels.TERRAIN,
+                        Pattern.GRASS, accent=(0.5, 0.45, 0.35))
         for _ in range(rng.integers(1, 4)):
             x, y = rng.uniform(low, high), side * (edge + rng.uniform(5, 16))
             size = rng.uniform([1.5, 1.5, 0.6], [4.5, 4.0, 2.2])
@@ -438,7 +315,7 @@ class _Builder:
             self._building(side, front, low, high, self.rng.uniform(8, 14), self._storeys(1.4))
 
     def _boundary(self, side: int, edge: float, low: float, high: float) -> None:
-        """A hedge, wall or fence along the sidewalk, with a gate."""
+        """Add a hedge, wall or fence with a gate along the sidewalk."""
         rng, kind = self.rng, self.rng.integers(4)
         if kind == 3:
             return
@@ -446,9 +323,7 @@ class _Builder:
         material = [
             Material(self._leaf(), labels.VEGETATION, Pattern.FOLIAGE, (0.05, 0.1, 0.03), 1.6),
             Material(objects.hsv(rng.random(), 0.25, 0.6), labels.FENCE, infrared=0.9),
-            Material(objects.hsv(0.08, 0.45, rng.uniform(0.3, 0.7)),
-                     labels.FENCE,
-                     Pattern.FENCE,
+            Material(objects.hsv(0.08, 0.45, rng.uniform(0.3, 0.7)), labels.FENCE, Pattern.FENCE,
                      params=(rng.uniform(0.12, 0.3), 1.0, 1.0, 1.0)),
         ][kind]
         thickness = (0.4, 0.12, 0.04)[kind]
@@ -464,17 +339,17 @@ class _Builder:
             signals = rng.random() < 0.6
             for x, facing in ((low - 1.0, np.pi), (high + 1.0, 0.0)):
                 for side in (-1, 1):
-                    maker = objects.traffic_light if signals else objects.traffic_sign
+                    maker = scenery.traffic_light if signals else scenery.traffic_sign
                     self._stand(maker(rng), x, side * (half + 0.6), KERB, facing, 0.4)
 
     def _close_ends(self) -> None:
-        """Sometimes a building ends the view along the street."""
+        """Close the ends of the street with buildings, in some scenes."""
         rng, town = self.rng, self.town
         for sign in (-1, 1):
             if rng.random() < 0.6:
                 wall = objects.hsv(rng.choice(town.wall_hues), town.saturation,
                                    rng.uniform(0.4, 0.9))
-                parts = objects.building(rng, rng.uniform(20, 45), 14.0, self._storeys(1.3), wall,
+                parts = scenery.building(rng, rng.uniform(20, 45), 14.0, self._storeys(1.3), wall,
                                          objects.hsv(town.roof_hue, 0.5, 0.4))
                 self.parts += place(
                     parts, (sign * (REACH + rng.uniform(0, 15)), rng.uniform(-10, 10), 0.0),

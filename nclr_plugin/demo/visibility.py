@@ -1,4 +1,4 @@
-"""How much a camera sees of each road user."""
+"""Visibility of road users in a camera."""
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -7,20 +7,19 @@ import numpy as np
 
 from .frame import CameraMount, Frame
 from .primitives import CORNERS
-from .raycast import cast
-from .rays import NEAR, CameraRays
+from .rays import NEAR, CameraRays, cast
 
 
 class Visibility(NamedTuple):
-    """Road users as one camera sees them, K of them.
+    """Visibility of K road users in one camera.
 
     Attributes:
-        full_box: (K, 4) left, top, right, bottom of the projected 3D boxes, pixels, unclipped; NaN
-            where the box is not in front of the camera.
-        box: (K, 4) the same, clipped to the image.
-        truncation: (K,) share of the full box outside the image; 1 where nothing is inside.
-        pixels: (K,) image pixels that show the object.
-        share: (K,) of the pixels that would show it if nothing stood in front.
+        full_box: (K, 4) left, top, right, bottom of the projected 3D boxes, pixels; NaN for boxes
+            behind the camera.
+        box: (K, 4) boxes clipped to the image.
+        truncation: (K,) share of the full box outside the image; 1 for objects out of view.
+        pixels: (K,) number of image pixels that show the object.
+        share: (K,) visible share of the object, in pixels.
     """
     full_box: np.ndarray
     box: np.ndarray
@@ -39,14 +38,14 @@ def box_corners(boxes: np.ndarray) -> np.ndarray:
 
 
 def visibility(frame: Frame, camera: str) -> Visibility:
-    """Measure what a camera sees of the road users of a frame.
+    """Compute the visibility of a frame's road users in a camera.
 
     Args:
         frame: The frame.
-        camera: Name of one of its cameras.
+        camera: Name of the camera.
 
     Returns:
-        Boxes, truncation and occlusion. Boxes that reach behind the camera count as cut off there.
+        Boxes, truncation and occlusion. Boxes that reach behind the camera are cut off there.
     """
     mount = frame.cameras[camera]
     full = _project(box_corners(frame.boxes), mount)

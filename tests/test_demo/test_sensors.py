@@ -5,7 +5,7 @@ from nclr_plugin.demo import labels
 from nclr_plugin.demo.frame import Split, render_frame
 from nclr_plugin.demo.primitives import Material, Part, Primitives, Shape
 from nclr_plugin.demo.sensors import ShadowMap
-from nclr_plugin.demo.street import Road, Scene
+from nclr_plugin.demo.scene import Road, Scene
 
 
 def compare_depth(frame, lidar2cam):

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from nclr_plugin.demo import labels
-from nclr_plugin.demo.street import Town, build_scene
+from nclr_plugin.demo.scene import Town
+from nclr_plugin.demo.street import build_scene
 
 
 def scenes(heading, count=30):

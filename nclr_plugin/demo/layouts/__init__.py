@@ -1,12 +1,11 @@
-"""On-disk layouts of the demo world, by name."""
+"""Layouts in which the demo world can be written."""
 from __future__ import annotations
 
 from typing import Dict, Type
 
 from .base import Job, Layout
-from .kitti import KittiObjectLayout
+from .kitti import KittiObjectLayout, SemanticKittiLayout
 from .nuscenes import NuScenesLayout
-from .semantickitti import SemanticKittiLayout
 
 LAYOUTS: Dict[str, Type[Layout]] = {
     'kitti': KittiObjectLayout,

@@ -13,10 +13,10 @@ from .. import labels
 from ..frame import CameraMount, Frame, Split, town_rng
 from ..options import DemoOptions
 from ..primitives import yaw_matrix
-from ..street import Object
+from ..scene import Object
 from ..visibility import visibility
 from .base import Job, Layout, write_image
-from .kitti_rig import LIDAR_TO_CAMERA_AXES, homogeneous, small_rotation
+from .kitti import LIDAR_TO_CAMERA_AXES, homogeneous, small_rotation
 
 VERSION = 'v1.0-mini'
 SCENE_NAMES = {
@@ -77,13 +77,19 @@ DETECTION_OF_CATEGORY = {
 ATTRIBUTES = ('vehicle.moving', 'vehicle.parked', 'pedestrian.moving', 'pedestrian.standing',
               'cycle.with_rider', 'cycle.without_rider')
 VISIBILITY_LEVELS = ('v0-40', 'v40-60', 'v60-80', 'v80-100')
-START = 1_500_000_000_000_000  # microseconds; samples are half a second apart
-SCENE_DISTANCE = 1000.0  # metres between the samples of a town in the global frame
+START = 1_500_000_000_000_000  # first timestamp, microseconds; samples are 0.5 s apart
+SCENE_DISTANCE = 1000.0  # distance between the samples of a town, global frame, metres
 
 
 class Annotation(NamedTuple):
-    """A labelled road user of one sample: object, box in the LiDAR's frame, LiDAR returns, and
-    the largest share of it that a camera sees."""
+    """A labelled road user of a sample.
+
+    Attributes:
+        thing: The road user.
+        box: (7,) box in the LiDAR frame.
+        num_points: Number of LiDAR returns.
+        share: Largest visible share in a camera.
+    """
     thing: Object
     box: np.ndarray
     num_points: int
@@ -91,16 +97,16 @@ class Annotation(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What the tables need of one frame."""
+    """Pose and annotations of a frame, for the tables."""
     ego2global: np.ndarray
     annotations: List[Annotation]
 
 
 class NuScenesLayout(Layout):
-    """Each town is one scene of the official mini split; the validation set has two towns.
+    """nuScenes v1.0-mini: each town is a scene of the mini split, two for validation.
 
-    The samples of a scene are places of one town far apart from each other, not a drive, so there
-    are no sweeps and each object is seen once.
+    The samples of a scene are unrelated places of a town, not a drive. So there are no sweeps, and
+    each object occurs once.
 
     Raises:
         ValueError: If there are more training towns than training scenes in the mini split.
@@ -117,7 +123,7 @@ class NuScenesLayout(Layout):
                              f'each training scene of {VERSION}, found {options.towns}.')
 
     def jobs(self) -> List[Job]:
-        """List the frames; those of validation alternate between its towns."""
+        """List the frames to generate; validation frames alternate between two towns."""
         towns = len(SCENE_NAMES[Split.VAL])
         return [
             job if job.split == Split.TRAIN else job._replace(town=job.index % towns)
@@ -168,7 +174,7 @@ class NuScenesLayout(Layout):
         return Sample(ego2global, annotations)
 
     def _offset(self, job: Job) -> np.ndarray:
-        """Where the sample's scene lies in the map, metres."""
+        """Return the position of a sample's scene in the map, metres."""
         return np.array([SCENE_DISTANCE * (job.index + 1), SCENE_DISTANCE * (job.town + 1)])
 
     def _timestamp(self, job: Job) -> int:
@@ -193,10 +199,9 @@ class NuScenesLayout(Layout):
     def finish(self, records: List[Tuple[Job, Sample]]) -> List[str]:
         """Write the tables, the map mask and mmdet3d's infos."""
         tables: Dict[str, List[dict]] = {
-            name: []
-            for name in ('category', 'attribute', 'visibility', 'instance', 'sensor',
-                         'calibrated_sensor', 'ego_pose', 'log', 'scene', 'sample', 'sample_data',
-                         'sample_annotation', 'map', 'lidarseg', 'panoptic')
+            name: [] for name in ('category', 'attribute', 'visibility', 'instance', 'sensor',
+                                 'calibrated_sensor', 'ego_pose', 'log', 'scene', 'sample',
+                                 'sample_data', 'sample_annotation', 'map', 'lidarseg', 'panoptic')
         }
         self._fill_vocabulary(tables)
         towns: Dict[Tuple[Split, int], List[Tuple[Job, Sample]]] = {}
@@ -206,9 +211,7 @@ class NuScenesLayout(Layout):
             self._fill_town(tables, members)
         mask = os.path.join('maps', 'demo.png')
         tables['map'].append(
-            dict(category='semantic_prior',
-                 token=self._token('map'),
-                 filename=mask,
+            dict(category='semantic_prior', token=self._token('map'), filename=mask,
                  log_tokens=[log['token'] for log in tables['log']]))
         write_image(self.path(mask), np.full((16, 16, 3), 255, np.uint8))
         for name, rows in tables.items():
@@ -233,29 +236,21 @@ class NuScenesLayout(Layout):
             tables['visibility'].append(dict(token=str(level + 1), level=name, description=''))
         for channel in (LIDAR, *CAMERAS):
             tables['sensor'].append(
-                dict(token=self._token('sensor', channel),
-                     channel=channel,
+                dict(token=self._token('sensor', channel), channel=channel,
                      modality='lidar' if channel == LIDAR else 'camera'))
 
     def _fill_town(self, tables: Dict[str, List[dict]], members: List[Tuple[Job, Sample]]) -> None:
-        """Add one scene with its log, sensors and samples."""
+        """Add a scene with its log, sensors and samples."""
         first = members[0][0]
         name = SCENE_NAMES[first.split][first.town]
         scene, log = self._token('scene', name), self._token('log', name)
         samples = [self._token('sample', job) for job, _ in members]
         tables['log'].append(
-            dict(token=log,
-                 logfile=_log_name(first),
-                 vehicle='demo',
-                 date_captured='2020-01-01',
+            dict(token=log, logfile=_log_name(first), vehicle='demo', date_captured='2020-01-01',
                  location=_log_name(first)))
         tables['scene'].append(
-            dict(token=scene,
-                 name=name,
-                 log_token=log,
-                 nbr_samples=len(members),
-                 first_sample_token=samples[0],
-                 last_sample_token=samples[-1],
+            dict(token=scene, name=name, log_token=log, nbr_samples=len(members),
+                 first_sample_token=samples[0], last_sample_token=samples[-1],
                  description='Places of one procedural town.'))
         cameras, lidar = self.mounts(first)
         for channel in (LIDAR, *CAMERAS):
@@ -265,14 +260,11 @@ class NuScenesLayout(Layout):
                 pose = pose @ np.linalg.inv(camera.lidar2cam)
             tables['calibrated_sensor'].append(
                 dict(token=self._token('calibrated_sensor', channel, name),
-                     sensor_token=self._token('sensor', channel),
-                     **_pose(pose),
+                     sensor_token=self._token('sensor', channel), **_pose(pose),
                      camera_intrinsic=[] if camera is None else camera.cam2img.tolist()))
         for k, (job, sample) in enumerate(members):
             tables['sample'].append(
-                dict(token=samples[k],
-                     timestamp=self._timestamp(job),
-                     scene_token=scene,
+                dict(token=samples[k], timestamp=self._timestamp(job), scene_token=scene,
                      prev=samples[k - 1] if k else '',
                      next=samples[k + 1] if k + 1 < len(samples) else ''))
             self._fill_sample(tables, job, sample, name, cameras)
@@ -286,14 +278,9 @@ class NuScenesLayout(Layout):
             tables['ego_pose'].append(
                 dict(token=pose, timestamp=self._timestamp(job), **_pose(sample.ego2global)))
             tables['sample_data'].append(
-                dict(token=token,
-                     sample_token=self._token('sample', job),
-                     ego_pose_token=pose,
+                dict(token=token, sample_token=self._token('sample', job), ego_pose_token=pose,
                      calibrated_sensor_token=self._token('calibrated_sensor', channel, scene),
-                     timestamp=self._timestamp(job),
-                     is_key_frame=True,
-                     prev='',
-                     next='',
+                     timestamp=self._timestamp(job), is_key_frame=True, prev='', next='',
                      fileformat='pcd' if camera is None else 'jpg',
                      width=0 if camera is None else camera.width,
                      height=0 if camera is None else camera.height,
@@ -301,8 +288,7 @@ class NuScenesLayout(Layout):
         lidar_token = self._token('sample_data', LIDAR, job)
         for task, suffix in (('lidarseg', 'bin'), ('panoptic', 'npz')):
             tables[task].append(
-                dict(token=lidar_token,
-                     sample_data_token=lidar_token,
+                dict(token=lidar_token, sample_data_token=lidar_token,
                      filename=self._label_file(job, task, suffix)))
         for annotation in sample.annotations:
             self._fill_annotation(tables, job, annotation)
@@ -317,24 +303,16 @@ class NuScenesLayout(Layout):
         length, width, height = thing.size.tolist()
         level = np.searchsorted([0.4, 0.6, 0.8], annotation.share, side='right') + 1
         tables['instance'].append(
-            dict(token=instance,
-                 nbr_annotations=1,
-                 first_annotation_token=token,
+            dict(token=instance, nbr_annotations=1, first_annotation_token=token,
                  last_annotation_token=token,
                  category_token=self._token('category', CATEGORY_OF_LABEL[thing.label])))
         tables['sample_annotation'].append(
-            dict(token=token,
-                 sample_token=self._token('sample', job),
-                 instance_token=instance,
+            dict(token=token, sample_token=self._token('sample', job), instance_token=instance,
                  visibility_token=str(level),
                  attribute_tokens=[self._token('attribute', _attribute(thing))],
-                 translation=center.tolist(),
-                 size=[width, length, height],
-                 rotation=_quaternion(yaw_matrix(thing.yaw)),
-                 prev='',
-                 next='',
-                 num_lidar_pts=annotation.num_points,
-                 num_radar_pts=0))
+                 translation=center.tolist(), size=[width, length, height],
+                 rotation=_quaternion(yaw_matrix(thing.yaw)), prev='', next='',
+                 num_lidar_pts=annotation.num_points, num_radar_pts=0))
 
     def _write_infos(self, path: str, members: List[Tuple[Job, Sample]]) -> None:
         """Write the infos, version 2, that mmdet3d's nuScenes datasets read."""
@@ -342,35 +320,26 @@ class NuScenesLayout(Layout):
         for k, (job, sample) in enumerate(members):
             cameras, lidar = self.mounts(job)
             images = {
-                name:
-                dict(img_path=os.path.basename(self._file(job, name)),
-                     cam2img=mount.cam2img.tolist(),
-                     cam2ego=(lidar.lidar2ego @ np.linalg.inv(mount.lidar2cam)).tolist(),
-                     lidar2cam=mount.lidar2cam.tolist(),
-                     sample_data_token=self._token('sample_data', name, job),
-                     timestamp=self._timestamp(job) / 1e6)
+                name: dict(img_path=os.path.basename(self._file(job, name)),
+                           cam2img=mount.cam2img.tolist(),
+                           cam2ego=(lidar.lidar2ego @ np.linalg.inv(mount.lidar2cam)).tolist(),
+                           lidar2cam=mount.lidar2cam.tolist(),
+                           sample_data_token=self._token('sample_data', name, job),
+                           timestamp=self._timestamp(job) / 1e6)
                 for name, mount in cameras.items()
             }
             lidar2global = sample.ego2global @ lidar.lidar2ego
-            entries.append(
-                dict(sample_idx=k,
-                     token=self._token('sample', job),
-                     timestamp=self._timestamp(job) / 1e6,
-                     ego2global=sample.ego2global.tolist(),
-                     images=images,
-                     lidar_points=dict(num_pts_feats=5,
-                                       lidar_path=os.path.basename(self._file(job, LIDAR)),
-                                       lidar2ego=lidar.lidar2ego.tolist()),
-                     instances=[_instance(item, lidar2global) for item in sample.annotations],
-                     pts_semantic_mask_path=os.path.basename(
-                         self._label_file(job, 'lidarseg', 'bin'))))
-        metainfo = dict(categories={
-            name: k
-            for k, name in enumerate(DETECTION_CLASSES)
-        },
-                        dataset='nuscenes',
-                        version=VERSION,
-                        info_version='1.1')
+            entries.append(dict(
+                sample_idx=k, token=self._token('sample', job),
+                timestamp=self._timestamp(job) / 1e6, ego2global=sample.ego2global.tolist(),
+                images=images,
+                lidar_points=dict(num_pts_feats=5,
+                                  lidar_path=os.path.basename(self._file(job, LIDAR)),
+                                  lidar2ego=lidar.lidar2ego.tolist()),
+                instances=[_instance(item, lidar2global) for item in sample.annotations],
+                pts_semantic_mask_path=os.path.basename(self._label_file(job, 'lidarseg', 'bin'))))
+        metainfo = dict(categories={name: k for k, name in enumerate(DETECTION_CLASSES)},
+                        dataset='nuscenes', version=VERSION, info_version='1.1')
         with open(path, 'wb') as file:
             pickle.dump(dict(metainfo=metainfo, data_list=entries), file)
 
@@ -392,13 +361,9 @@ def _instance(annotation: Annotation, lidar2global: np.ndarray) -> dict:
     category = DETECTION_OF_CATEGORY[CATEGORY_OF_LABEL[thing.label]]
     label = DETECTION_CLASSES.index(category)
     velocity = lidar2global[:2, :2].T @ thing.velocity
-    return dict(bbox_label=label,
-                bbox_label_3d=label,
-                bbox_3d=annotation.box.tolist(),
-                bbox_3d_isvalid=annotation.num_points > 0,
-                num_lidar_pts=annotation.num_points,
-                num_radar_pts=0,
-                velocity=velocity.tolist())
+    return dict(bbox_label=label, bbox_label_3d=label, bbox_3d=annotation.box.tolist(),
+                bbox_3d_isvalid=annotation.num_points > 0, num_lidar_pts=annotation.num_points,
+                num_radar_pts=0, velocity=velocity.tolist())
 
 
 def _pose(transform: np.ndarray) -> dict:
@@ -406,7 +371,7 @@ def _pose(transform: np.ndarray) -> dict:
 
 
 def _quaternion(rotation: np.ndarray) -> List[float]:
-    """Unit quaternion w, x, y, z of a (3, 3) rotation: the top eigenvector of a 4 x 4 matrix."""
+    """Return the unit quaternion w, x, y, z of a (3, 3) rotation."""
     (a, b, c), (d, e, f), (g, h, i) = rotation
     matrix = np.array([[a + e + i, h - f, c - g, d - b], [h - f, a - e - i, b + d, c + g],
                        [c - g, b + d, e - a - i, f + h], [d - b, c + g, f + h, i - a - e]])

@@ -5,8 +5,7 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.transform import Rotation
 
 from nclr_plugin.demo.primitives import Material, Part, Primitives, Shape
-from nclr_plugin.demo.raycast import cast
-from nclr_plugin.demo.rays import CameraRays, LidarRays, SunRays
+from nclr_plugin.demo.rays import CameraRays, LidarRays, SunRays, cast
 
 PLAIN = Material((0.5, 0.5, 0.5), 50)
 
