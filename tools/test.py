@@ -1,13 +1,15 @@
-"""Test with mmdet3d's own tools/test.py: ``python tools/test.py CONFIG CHECKPOINT [--help]``.
+"""Test with mmdet3d's own tools/test.py.
 
-The checkpoint ``none`` tests the random initialisation; ``--show-dir DIR`` writes pictures;
-``--submission DIR`` writes what a benchmark's server takes: of segmentation, or of KITTI's boxes.
+    python tools/test.py CONFIG CHECKPOINT [--help]
+
+The checkpoint ``none`` tests the random initialisation. ``--show-dir DIR`` writes pictures.
+``--submission DIR`` writes the files for a benchmark server: segmentation, or boxes of KITTI.
 """
 import os
 import sys
 from pathlib import Path
 
-# Two OpenMP threads beside another busy process slow each other down many times over.
+# OpenMP threads of several busy processes slow each other down many times over.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 

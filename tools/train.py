@@ -1,9 +1,12 @@
-"""Train with mmdet3d's own tools/train.py: ``python tools/train.py CONFIG [--help]``."""
+"""Train with mmdet3d's own tools/train.py.
+
+    python tools/train.py CONFIG [--help]
+"""
 import os
 import sys
 from pathlib import Path
 
-# Two OpenMP threads beside another busy process slow each other down many times over.
+# OpenMP threads of several busy processes slow each other down many times over.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
