@@ -95,8 +95,9 @@ run() {
         printf '\n--- last lines of %s ---\n' "$LOG" >&2
         tail -n 25 "$LOG" >&2
         die "'$title' failed (exit status $status). The whole output is in $LOG. Usual reasons: no
-network or package index (pip config list shows what pip uses), no space on the disk (df -h).
-Put it right and run the same command again: what was downloaded is kept."
+network or package index (pip config list shows what pip uses), no space on the disk (df -h); for
+--ops, no headers of Python (Debian, Ubuntu: apt install python3-dev). Put it right and run the
+same command again: what was downloaded is kept."
     fi
 }
 
@@ -147,7 +148,6 @@ PY
 # nproc would answer with OMP_NUM_THREADS where that is set.
 cores() { env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2; }
 
-# A wheel, if one of pip's indexes or folders has it for this torch, else compiled once.
 compile_mmcv() {
     local folder=$1 build
     build=$(mktemp -d "$folder.XXXXXX")
@@ -165,12 +165,17 @@ compile_mmcv() {
     rm -rf "$build"
 }
 
-install_ops() {
+# A wheel compiled before, or of mmcv's own index, which OpenMIM knows; there may be neither.
+find_wheel() {
     "$PYTHON" -m pip uninstall -y mmcv-lite mmcv
-    install --no-deps "$1"/mmcv-*.whl
+    ls "$FOLDER"/mmcv-*.whl || PIP_ONLY_BINARY=mmcv PIP_NO_DEPS=1 "$PYTHON" -m mim install "$MMCV" ||
+        echo "no wheel of $MMCV for this torch can be reached"
 }
 
+has_ops() { ls "$VENV"/lib/python*/site-packages/mmcv/_ext*.so >/dev/null 2>&1; }
+
 : >"$LOG"
+rm -f "$STAMP"
 mkdir -p "$CACHE"
 export UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never
 say "setting up $VENV (requirements/$LIST); the output of each step is in $LOG"
@@ -184,14 +189,15 @@ if [ "$OPS" = 1 ]; then
     MMCV=$(pinned mmcv-lite)
     MMCV=mmcv${MMCV#mmcv-lite}
     FOLDER=$CACHE/${MMCV//==/-}-$(wheel_folder)
-    if ! ls "$FOLDER"/mmcv-*.whl >/dev/null 2>&1; then
+    run "looking for a wheel of $MMCV" find_wheel
+    if ! has_ops && ! ls "$FOLDER"/mmcv-*.whl >/dev/null 2>&1; then
         command -v "${CXX:-g++}" >/dev/null || die "mmcv has to be compiled for this torch, and
 there is no C++ compiler (${CXX:-g++}). Install one (Debian, Ubuntu: apt install g++ python3-dev)
 and run the same command again; without --ops none is needed."
         run "compiling $MMCV, once on this machine (about 4 minutes on two cores)" \
             compile_mmcv "$FOLDER"
     fi
-    run "installing mmcv from $FOLDER" install_ops "$FOLDER"
+    has_ops || run "installing mmcv from $FOLDER" install --no-deps "$FOLDER"/mmcv-*.whl
 fi
 run "installing nclr_plugin from this checkout" install --no-deps --no-build-isolation -e .
 run "checking that everything imports" "$PYTHON" -c '

@@ -62,7 +62,10 @@ def test_points_in_boxes(cloud):
     boxes = torch.tensor([[1., 2, 0.5, 2, 1, 1, 0.4], [3, 3, 1, 1, 2, 2, -1.2],
                           [1.2, 2, 0.6, 1, 1, 1, 0]])
     inside = reference.points_in_boxes_all(cloud[None], boxes[None])
-    expected = mmcv_ops.points_in_boxes_cpu(cloud[None], boxes[None])
+    try:
+        expected = mmcv_ops.points_in_boxes_cpu(cloud[None], boxes[None])
+    except NotImplementedError as error:
+        pytest.skip(str(error))
     assert inside.sum() > 30 and torch.equal(inside, expected)
     part = reference.points_in_boxes_part(cloud[None], boxes[None])[0]
     first = [next((box for box, hit in enumerate(row) if hit), -1) for row in expected[0].tolist()]
