@@ -179,7 +179,7 @@ rm -f "$STAMP"
 mkdir -p "$CACHE"
 export UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never
 say "setting up $VENV (requirements/$LIST); the output of each step is in $LOG"
-MADE=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)
+MADE=$("$PYTHON" -c 'import pip, sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)
 [ "$MADE" = "$VERSION" ] ||
     run "making the environment with $("$BASE" --version) ($BASE)" "$BASE" -m venv --clear "$VENV"
 run "installing uv" install_uv
