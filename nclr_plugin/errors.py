@@ -44,6 +44,21 @@ class BrokenFrameError(UserError):
         self.reason = reason
 
 
+class ScanError(UserError):
+    """A scan cannot be used: an unreadable file, too few measurements.
+
+    Data sets turn it into a :class:`BrokenFrameError`, calibrations into a
+    :class:`CalibrationInputError`, with its message.
+    """
+
+
+class ScanColumnsError(ScanError):
+    """The columns of a scan are not what they are said to be, most likely in all scans.
+
+    The message names the option that mends it.
+    """
+
+
 class DataLayoutError(UserError):
     """A data set cannot be indexed: a calibration, list or info file is not as expected.
 

@@ -5,7 +5,7 @@ from .errors import CalibrationInputError
 from .intrinsics import Intrinsics
 from .intrinsics_files import read_intrinsics
 from .rig_estimate import RigEstimate, fuse
-from .scan_files import load_scan
+from .scans import load_scan
 
 __all__ = ['Calibration', 'CalibrationInputError', 'Calibrator', 'Intrinsics', 'Matches',
            'RigEstimate', 'calibrate', 'fuse', 'load_scan', 'read_intrinsics']

@@ -24,8 +24,8 @@ from ..utils.sparse import set_sparse_algorithm
 from .calibration import Calibration, Matches, pose_covariance
 from .errors import CalibrationInputError
 from .intrinsics import Intrinsics, check_image, make_intrinsics
-from .point_checks import check_in_front, check_points
 from .pose_search import search_pose
+from .scans import ScanChecker, check_in_front
 
 REPLACED = ('LoadScan', 'AccumulateSweeps', 'LoadImages', 'RandomPlacement',
             'PackCalibrationInputs')  # steps of a test pipeline that are for data sets
@@ -59,6 +59,8 @@ class Calibrator:
             that the network sees, in which the agreement is a little lower). A pose that was
             searched needs an agreement of 0.05 more, whatever its matches.
         search: Whether a pose is searched where that of the matches is not reliable.
+        intensity_scale: What turns the intensities of scans into 0..1; see
+            :class:`~nclr_plugin.apis.scans.ScanChecker` for what is done without.
 
     Raises:
         FileNotFoundError: No such file.
@@ -79,7 +81,8 @@ class Calibrator:
                  device: Optional[str] = None,
                  min_inlier_ratio: float = MIN_INLIER_RATIO,
                  min_agreement: float = MIN_AGREEMENT,
-                 search: bool = True) -> None:
+                 search: bool = True,
+                 intensity_scale: Optional[float] = None) -> None:
         content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
         self.config = _config_of(content, str(checkpoint), config)
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
@@ -107,6 +110,8 @@ class Calibrator:
         self.min_inlier_ratio = min_inlier_ratio
         self.min_agreement = min_agreement
         self.search = search
+        trained = (content.get('meta') or {}).get('dataset_meta') or {}
+        self.check_scan = ScanChecker(intensity_scale, trained.get('intensity_scale'))
 
     def __call__(self,
                  image: Union[np.ndarray, Sequence[np.ndarray]],
@@ -119,7 +124,7 @@ class Calibrator:
             image: RGB, (H, W, 3) uint8; or a list of them, which the network then sees together:
                 for networks that were trained on several cameras a scan.
             points: (N, 3 or 4): x, y, z, intensity; metres, LiDAR frame (x forward, y left, z up),
-                about the sensor. See :func:`~nclr_plugin.apis.point_checks.check_points`.
+                about the sensor. See :class:`~nclr_plugin.apis.scans.ScanChecker`.
             cam2img: (3, 3), or :class:`~nclr_plugin.apis.Intrinsics`, whose distortion is taken
                 out; a list of them for a list of images.
             initial: (4, 4) rough ``lidar2cam``. It is needed where the LiDAR is not mounted
@@ -131,7 +136,7 @@ class Calibrator:
 
         Raises:
             CalibrationInputError: If there is nothing to calibrate by, see
-                :mod:`~nclr_plugin.apis.point_checks` and :mod:`~nclr_plugin.apis.intrinsics`.
+                :mod:`~nclr_plugin.apis.scans` and :mod:`~nclr_plugin.apis.intrinsics`.
         """
         single = isinstance(image, np.ndarray) or not isinstance(image, (list, tuple))
         images, cameras, guesses = ([image], [cam2img], [initial]) if single else (
@@ -140,7 +145,7 @@ class Calibrator:
             raise CalibrationInputError(
                 'expected as many images, intrinsics and initial guesses, found '
                 f'{len(images)}, {len(cameras)} and {len(guesses)}.')
-        points = check_points(points)
+        points = self.check_scan(points)
         cameras = [make_intrinsics(*camera) if isinstance(camera, Intrinsics) else
                    make_intrinsics(camera) for camera in cameras]
         for number, (picture, camera) in enumerate(zip(images, cameras)):

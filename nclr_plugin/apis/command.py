@@ -11,13 +11,14 @@ import numpy as np
 
 from ..datasets.images import read_image
 from ..datasets.readers.pairing import (IMAGE_SUFFIXES, Folder, describe_missing, match_files)
+from ..datasets.scan_files import SUFFIXES
 from ..engine.hooks.picture_hook import write_png
 from ..errors import INPUT_ERRORS, BrokenFrameError, CalibrationInputError
 from .calibration import Calibration, pose_difference
 from .calibrator import MIN_AGREEMENT, MIN_INLIER_RATIO, Calibrator
 from .intrinsics_files import read_intrinsics
 from .rig_estimate import RigEstimate, fuse
-from .scan_files import SUFFIXES, load_scan
+from .scans import load_scan
 
 BAD_INPUT, NOT_RELIABLE = 2, 1
 EXTRINSICS = 'extrinsics.yaml'
@@ -58,6 +59,9 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
                         f'{EXTRINSICS}; needed when the LiDAR is not mounted upright')
     parser.add_argument('--lidar-dim', type=int, default=4,
                         help='columns of .bin and .npy scans (default: 4; nuScenes: 5)')
+    parser.add_argument('--intensity-scale', type=float,
+                        help='what turns intensities into 0..1, such as 0.0039216 for 0..255 '
+                        '(default: that of the training, if they fit it, or what they look like)')
     parser.add_argument('--min-inlier-ratio', type=float, default=MIN_INLIER_RATIO,
                         help='share of agreeing matches below which a pose is not reliable '
                         '(default: %(default)s)')
@@ -89,7 +93,7 @@ def run(args: argparse.Namespace) -> bool:
     intrinsics = read_intrinsics(args.intrinsics)
     initial = None if args.initial is None else _read_initial(args.initial)
     calibrator = Calibrator(args.checkpoint, args.config, args.device, args.min_inlier_ratio,
-                            args.min_agreement, not args.no_search)
+                            args.min_agreement, not args.no_search, args.intensity_scale)
     out = Path(args.out)
     found: Dict[str, Calibration] = {}
     for stem, (image, scan) in pairs.items():

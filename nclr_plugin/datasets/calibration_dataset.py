@@ -9,9 +9,10 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS, TASK_UTILS
 
-from .errors import BrokenFrameError, DataLayoutError
+from .errors import BrokenFrameError, DataLayoutError, ScanColumnsError, ScanError
 from .pose_check import check_pose
 from .readers.pairing import shorten
+from .scans import DroppedRows, evenly_spaced, load_points
 from .transforms.loading import LoadImages, LoadScan
 
 
@@ -25,10 +26,10 @@ class CalibrationDataset(BaseDataset):
         dict(frame_id='00/000012', lidar_path=..., lidar_dim=4,
              images=[dict(name='image_2', img_path=..., cam2img=(3, 3), lidar2cam=(4, 4))])
 
-    optionally with ``intensity_scale`` (what turns the scan's fourth column into 0..1), ``sweeps``
-    (dicts of ``lidar_path`` and ``sweep2lidar``, for :class:`AccumulateSweeps`) and, in an image,
-    ``image_size`` (width, height in pixels). A frame that the reader found to be broken is
-    ``dict(frame_id=..., broken=reason)``.
+    optionally with ``intensity_scale`` (what turns the scan's fourth column into 0..1, by default
+    1), ``sweeps`` (dicts of ``lidar_path`` and ``sweep2lidar``, for :class:`AccumulateSweeps`) and,
+    in an image, ``image_size`` (width, height in pixels). A frame that the reader found to be
+    broken is ``dict(frame_id=..., broken=reason)``.
 
     A sample is a pure function of (seed, index): all randomness of the pipeline comes from
     ``results['rng']``, a generator seeded by ``(seed, epoch, i)`` with
@@ -90,7 +91,8 @@ class CalibrationDataset(BaseDataset):
             One dict a frame.
 
         Raises:
-            DataLayoutError: If there is none, or if a calibration, list or info file is wrong.
+            DataLayoutError: If there is none, if a calibration, list or info file is wrong, or if
+                the columns or intensities of the scans are not what they are said to be.
         """
         try:
             frames = self.reader.read(self.data_root, keep_unpaired=self.skip_broken)
@@ -108,8 +110,32 @@ class CalibrationDataset(BaseDataset):
             print_log(f'Of {len(frames)} frames these are broken and will be skipped: {names}; '
                       f"the first one: {broken[0]['broken']}", logger='current',
                       level=logging.WARNING)
+        frames_with_scans = [frame for frame in frames if 'lidar_path' in frame]
+        self._look_at_scans(frames_with_scans)
+        scales = {frame.get('intensity_scale', 1.) for frame in frames_with_scans}
+        # The Runner keeps it in checkpoints, for whoever uses the network on other scans.
+        self._metainfo['intensity_scale'] = scales.pop() if len(scales) == 1 else None
         _look_at_cameras([frame for frame in frames if 'broken' not in frame])
         return frames
+
+    def _look_at_scans(self, frames: List[dict]) -> None:
+        """Read some scans, to tell what is wrong with all of them and what is dropped."""
+        read, faults = [], []
+        for frame in evenly_spaced(frames):
+            try:
+                read.append(load_points(frame, min(frame['lidar_dim'], 4))[1])
+            except ScanColumnsError as error:
+                faults.append(str(error))
+            except (ScanError, ImportError):
+                continue  # met again, and named, when the frame is loaded
+        if faults and not read:
+            raise DataLayoutError(f'{faults[0]} (So it is in all {len(faults)} scans that were '
+                                  'looked at.)')
+        dropped = DroppedRows(*map(sum, zip(*read))) if read else DroppedRows(0)
+        if dropped.count:
+            print_log(f"data_root '{self.data_root}': in {len(read)} of {len(frames)} scans "
+                      f'{dropped}. They are left out, there and in the other scans.',
+                      logger='current')
 
     def full_init(self) -> None:
         """List the frames and check that the wrong-image control has others to choose from."""

@@ -1,4 +1,4 @@
 """Errors of frames and data sets."""
-from ..errors import BrokenFrameError, DataLayoutError
+from ..errors import BrokenFrameError, DataLayoutError, ScanColumnsError, ScanError
 
-__all__ = ['BrokenFrameError', 'DataLayoutError']
+__all__ = ['BrokenFrameError', 'DataLayoutError', 'ScanColumnsError', 'ScanError']

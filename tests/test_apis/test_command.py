@@ -184,3 +184,23 @@ def test_a_file_and_a_folder(files, tmp_path, capsys):
     assert 'two files or two folders' in capsys.readouterr().err
     assert status([*files, '--initial', files[3]]) == 2
     assert 'expected a YAML file with lidar2cam' in capsys.readouterr().err
+
+
+def test_options_for_columns_and_intensities(files, scene, tmp_path, capsys):
+    """Six columns, intensities in percent, 35% of the rows without a return."""
+    rows = np.full((9231, 6), np.nan, np.float32)
+    places = np.sort(np.random.default_rng(0).permutation(9231)[:6000])
+    rows[places, :4] = scene.points * np.array([1, 1, 1, 100], np.float32)
+    rows[places, 4:] = np.arange(6000)[:, None] % [16, 2000]
+    rows.tofile(files[1])
+    assert status(files) == 2
+    assert '--lidar-dim' in capsys.readouterr().err
+    assert status([*files, '--lidar-dim', '6', '--intensity-scale', '1']) == 2
+    assert '--intensity-scale' in capsys.readouterr().err
+    assert status([*files, '--lidar-dim', '6', '--intensity-scale', '0.01']) == 0
+    written = yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())
+    scene.points.tofile(files[1])
+    assert status(files) == 0
+    again = yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())
+    np.testing.assert_allclose(written['lidar2cam'], again['lidar2cam'], atol=1e-9)
+    assert written['num_matches'] == again['num_matches']

@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.model import BaseModel
 from mmengine.registry import DATASETS
+from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from nclr_plugin.datasets import BrokenFrameError, CalibrationDataset, SeededInfiniteSampler
+from nclr_plugin.datasets import calibration_dataset as dataset_module
 from nclr_plugin.datasets.errors import DataLayoutError
 
 PIPELINE = [
@@ -355,3 +358,91 @@ def test_several_placements_of_each_frame(kitti_odometry):
         assert true.img_paths != wrong.img_paths
     with pytest.raises(ValueError, match='placements >= 1, found 0'):
         build(kitti_odometry.root, placements=0)
+
+
+# The scans of a data set, before anything else happens
+
+@pytest.fixture
+def logged(monkeypatch):
+    """What the data set logs."""
+    lines = []
+    monkeypatch.setattr(dataset_module, 'print_log', lambda text, **kwargs: lines.append(text))
+    return lines
+
+
+def rewrite(root, change):
+    """Change the scans of a data set."""
+    for path in sorted(root.glob('sequences/*/velodyne/*.bin')):
+        change(np.fromfile(path, np.float32).reshape(-1, 4)).astype(np.float32).tofile(path)
+
+
+def with_zeros(points):
+    rows = np.zeros((len(points) * 20 // 11, 4))
+    rows[:len(points)] = points
+    return rows
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_samples_are_those_of_scans_without_rows_that_are_no_measurement(
+        kitti_odometry, logged, workers, capfd):
+    before = build(kitti_odometry.root)
+    expected = [before[index] for index in range(6)]
+    assert not logged
+    rewrite(kitti_odometry.root, with_zeros)
+    dataset = build(kitti_odometry.root)
+    loader = DataLoader(dataset, batch_size=1, sampler=range(6), num_workers=workers,
+                        collate_fn=pseudo_collate)
+    for sample, batch in zip(expected, loader):
+        assert torch.equal(batch['inputs']['points'][0], sample['inputs']['points'])
+    line, = logged  # once, whoever reads them
+    assert 'in 6 of 6 scans 978 of 2178 rows are no measurement: 978 at the origin' in line
+    out, err = capfd.readouterr()
+    assert 'no measurement' not in out + err
+
+
+def test_columns_that_cannot_be_stop_before_training(kitti_odometry):
+    rewrite(kitti_odometry.root, lambda points: points[:, [0, 1, 3, 2]])
+    with pytest.raises(DataLayoutError, match='look like coordinates.*lidar.dim in rig.yaml.*in '
+                       'all 6 scans that were looked at'):
+        build(kitti_odometry.root, skip_broken=True)
+
+
+def test_intensities_that_cannot_be_stop_before_training(kitti_odometry):
+    rewrite(kitti_odometry.root, lambda points: points * [1, 1, 1, 255])
+    with pytest.raises(DataLayoutError, match='intensity_scale of 1 turns.*would fit.*in all 6'):
+        build(kitti_odometry.root)
+
+
+def test_one_scan_with_other_columns_is_a_broken_frame(kitti_odometry):
+    path = kitti_odometry.root / 'sequences/00/velodyne/000001.bin'
+    points = np.fromfile(path, np.float32).reshape(-1, 4)
+    points[:, [0, 1, 3, 2]].tofile(path)
+    with pytest.raises(BrokenFrameError, match='000001.bin.*look like coordinates'):
+        build(kitti_odometry.root)[1]
+
+
+def test_the_scale_of_the_intensities_goes_into_checkpoints(kitti_odometry, disk, tmp_path):
+    assert build(kitti_odometry.root).metainfo['intensity_scale'] == 1
+
+    class Reader:
+        def read(self, data_root, keep_unpaired):
+            return [dict(frame_id=str(scale), lidar_path=str(tmp_path / 'a.bin'), lidar_dim=4,
+                         intensity_scale=scale) for scale in self.scales]
+
+    class Model(BaseModel):
+        def forward(self):
+            raise AssertionError('it is not trained')
+
+    runner = Runner(
+        Model(), str(tmp_path), DataLoader(build(kitti_odometry.root)), train_cfg=dict(
+            by_epoch=True, max_epochs=1), experiment_name='scale',
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=1.)))
+    runner.save_checkpoint(str(tmp_path), 'a.pth', save_optimizer=False,
+                           save_param_scheduler=False)
+    saved = torch.load(tmp_path / 'a.pth', weights_only=False)
+    assert saved['meta']['dataset_meta']['intensity_scale'] == 1
+
+    disk.write_scan(tmp_path / 'a.bin')
+    for Reader.scales, expected in (([0.5, 0.5], 0.5), ([0.5, 1.], None)):
+        dataset = CalibrationDataset('here', Reader(), pipeline=[])
+        assert dataset.metainfo['intensity_scale'] == expected

@@ -88,7 +88,8 @@ def run_reliability(args: argparse.Namespace) -> Dict[str, dict]:
     for checkpoint in args.checkpoint:
         calibrator = Calibrator(checkpoint, min_inlier_ratio=args.min_inlier_ratio,
                                 min_agreement=args.min_agreement,
-                                search=not args.no_search)
+                                search=not args.no_search,
+                                intensity_scale=1.)  # scaled when it was loaded
         pairs: List[Pair] = []
         seconds = 0.
         progress = ProgressBar(len(dataset), file=sys.stderr)

@@ -4,13 +4,19 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, List, Sequence, Union
 
+import numpy as np
+from mmengine.logging import print_log
 from mmengine.registry import TASK_UTILS
 
+from ..errors import ScanError
+from ..scan_files import RAW_SUFFIXES, SUFFIXES, read_columns
+from ..scans import (PERCENTILE, drop_invalid_rows, evenly_spaced, guess_intensity_scale,
+                     intensity_level)
 from .calibration import check_cam2img, check_lidar2cam
-from .pairing import (IMAGE_SUFFIXES, Folder, pair_files, read_frame_list, require_file,
-                      require_folder)
+from .pairing import (IMAGE_SUFFIXES, Folder, list_files, pair_files, read_frame_list,
+                      require_file, require_folder)
 
-LIDAR_KEYS = dict(required=('folder', 'dim'), optional=('suffix', 'intensity_scale'))
+LIDAR_KEYS = dict(required=('folder', ), optional=('dim', 'suffix', 'intensity_scale'))
 CAMERA_KEYS = dict(
     required=('name', 'folder', 'cam2img', 'lidar2cam', 'image_size'), optional=())
 
@@ -24,9 +30,9 @@ class RigReader:
 
         lidar:
           folder: lidar            # below the data root
-          dim: 4                   # columns of a point: x, y, z, intensity, ...
-          suffix: .bin             # or .npy; .bin is raw float32
-          intensity_scale: 1.0     # what turns the fourth column into 0..1
+          dim: 4                   # columns of a point in .bin, .npy: x, y, z, intensity, ...
+          suffix: .bin             # or .npy, .pcd, .ply; .bin is raw float32
+          intensity_scale: 1.0     # what turns the intensity into 0..1
         cameras:
           - name: front
             folder: front
@@ -34,7 +40,9 @@ class RigReader:
             cam2img: [[1000, 0, 960], [0, 1000, 540], [0, 0, 1]]
             lidar2cam: [[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
 
-    ``suffix`` and ``intensity_scale`` may be left out.
+    ``suffix`` and ``intensity_scale`` may be left out, and so may ``dim`` where the files name
+    their fields (.pcd, .ply). Without ``intensity_scale`` some scans are looked at: by the 99th
+    percentile of their intensities these are taken as 0..1, 0..255 or 0..65535, and it is logged.
 
     Args:
         rig_file: The YAML file, absolute or relative to the data root.
@@ -60,27 +68,59 @@ class RigReader:
 
         Raises:
             FileNotFoundError: If the file, a folder, or a file of a frame is absent.
-            ValueError: If the file is no YAML, or misses or adds a key, or a matrix is none.
+            ValueError: If the file is no YAML, or misses or adds a key, or a matrix is none; or if
+                the intensities of the scans are none of the above.
         """
         require_folder(data_root, 'Expected the folder of the rig; set data_root to it.')
         path = os.path.join(data_root, self.rig_file)
         lidar, cameras = _read_rig(path)
         stems = None if self.frame_list is None else read_frame_list(self.frame_list, data_root)
-        suffix = lidar.get('suffix', '.bin')
+        suffix = lidar.get('suffix', '.bin').lower()
         folders = {'lidar': Folder(os.path.join(data_root, lidar['folder']), (suffix, ))}
         views = [_calibration(path, camera) for camera in cameras]
         for camera, view in zip(cameras, views):
             folders['camera ' + view['name']] = Folder(
                 os.path.join(data_root, camera['folder']), IMAGE_SUFFIXES)
+        pairs = pair_files(folders, stems, keep_unpaired)
+        dim = int(lidar.get('dim', 4))
+        scale = lidar.get('intensity_scale')
+        if scale is None:
+            scale = _find_intensity_scale(path, folders['lidar'], dim)
         return [
             dict(
                 frame_id=stem,
                 lidar_path=files['lidar'],
-                lidar_dim=int(lidar['dim']),
-                intensity_scale=float(lidar.get('intensity_scale', 1.0)),
+                lidar_dim=dim,
+                intensity_scale=float(scale),
                 images=[dict(img_path=files['camera ' + view['name']], **view) for view in views])
-            for stem, files in pair_files(folders, stems, keep_unpaired).items()
+            for stem, files in pairs.items()
         ]
+
+
+def _find_intensity_scale(rig_file: str, folder: Folder, dim: int) -> float:
+    """Return the scale that the intensities of all scans speak for, whatever the frame list."""
+    levels = []
+    for scan in evenly_spaced(list(list_files(folder).values())):
+        try:
+            points = drop_invalid_rows(read_columns(os.path.join(folder.path, scan), dim))[0]
+        except ScanError:
+            continue  # the data set refuses it, with the reason
+        if points.shape[1] > 3:
+            levels.append(intensity_level(points[:, 3]))
+    if not levels:
+        return 1.
+    scale = guess_intensity_scale(levels)
+    if scale is None:
+        raise ValueError(
+            f"rig file '{rig_file}', lidar: expected intensities of 0..1, 0..255 or 0..65535, "
+            f'found {PERCENTILE}% of them up to {max(levels):.4g} in {len(levels)} scans; set '
+            'intensity_scale, what turns them into 0..1, or dim, if they are no intensities.')
+    print_log(
+        f"rig file '{rig_file}', lidar: {PERCENTILE}% of the intensities are up to "
+        f'{np.median(levels):.4g} in {len(levels)} scans; they are taken as 0..{1 / scale:.0f} '
+        f'(intensity_scale: {scale:.7g}). Write that into the file, or what is right.',
+        logger='current')
+    return scale
 
 
 def _read_rig(path: str):
@@ -95,9 +135,7 @@ def _read_rig(path: str):
             raise ValueError(f"rig file '{path}': expected YAML, found: {error}") from error
     _check_keys(rig, f"rig file '{path}'", required=('lidar', 'cameras'))
     _check_keys(rig['lidar'], f"rig file '{path}', lidar", **LIDAR_KEYS)
-    if rig['lidar'].get('suffix', '.bin') not in ('.bin', '.npy'):
-        raise ValueError(f"rig file '{path}', lidar: expected suffix .bin or .npy, found "
-                         f"'{rig['lidar']['suffix']}'.")
+    _check_lidar(rig['lidar'], f"rig file '{path}', lidar")
     if not isinstance(rig['cameras'], list) or not rig['cameras']:
         raise ValueError(f"rig file '{path}', cameras: expected a list of at least one camera, "
                          f"found {rig['cameras']!r}.")
@@ -107,6 +145,20 @@ def _read_rig(path: str):
     if len(set(names)) < len(names):
         raise ValueError(f"rig file '{path}': expected different names of cameras, found {names}.")
     return rig['lidar'], rig['cameras']
+
+
+def _check_lidar(lidar: dict, where: str) -> None:
+    suffix = str(lidar.get('suffix', '.bin')).lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"{where}: expected suffix {', '.join(SUFFIXES)}, found '{suffix}'.")
+    dim = lidar.get('dim', None if suffix in RAW_SUFFIXES else 4)
+    if not isinstance(dim, int) or dim < 3:
+        raise ValueError(f'{where}: expected dim, the columns of a point in {suffix} files, '
+                         f'3 or more, found {dim}.')
+    scale = lidar.get('intensity_scale')
+    if scale is not None and not (isinstance(scale, (int, float)) and 0 < scale < np.inf):
+        raise ValueError(f'{where}: expected intensity_scale, a number above 0 that turns '
+                         f'intensities into 0..1, found {scale!r}.')
 
 
 def _check_keys(entry: Any, where: str, required=(), optional=()) -> None:

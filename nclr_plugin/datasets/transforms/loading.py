@@ -1,31 +1,30 @@
 """Loading scans and images, with every check that the rest relies on."""
 from __future__ import annotations
 
-import os
-
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
 from ...utils.optional import optional_import
-from ..errors import BrokenFrameError
 from ..images import read_image
+from ..scans import read_scan
 from .base import BaseTransform
-
-FLOAT_BYTES = 4
 
 
 @TRANSFORMS.register_module()
 class LoadScan(BaseTransform):
-    """Load a scan: raw float32 rows (``.bin``) or an (N, lidar_dim) array (``.npy``).
+    """Load a scan of any format that :func:`~nclr_plugin.datasets.scan_files.read_columns` reads.
 
-    Sets ``points`` (N, use_dim) float32 with the intensity scaled to 0..1 by the data set's
-    ``intensity_scale`` (nuScenes stores 0..255).
+    Sets ``points`` (N, use_dim) float32: the rows that are measurements
+    (:func:`~nclr_plugin.datasets.scans.drop_invalid_rows`), with the intensity scaled to 0..1 by
+    the data set's ``intensity_scale`` (nuScenes stores 0..255).
 
     Args:
         use_dim: Leading columns that are kept: 4 is x, y, z, intensity.
 
     Raises:
-        BrokenFrameError: If the file is absent, cut off or empty, or holds NaN or infinity.
+        BrokenFrameError: If the file is absent, cut off or empty, has other columns than
+            ``lidar_dim`` says, other intensities than ``intensity_scale`` says, or fewer than 30
+            measurements.
     """
 
     def __init__(self, use_dim: int = 4) -> None:
@@ -35,66 +34,6 @@ class LoadScan(BaseTransform):
         """Load ``lidar_path``; see the class."""
         results['points'] = read_scan(results, self.use_dim)
         return results
-
-
-def read_scan(results: dict, use_dim: int, finite: bool = True) -> np.ndarray:
-    """The checked points of a scan, see :class:`LoadScan`.
-
-    Args:
-        results: With ``frame_id``, ``lidar_path``, ``lidar_dim`` and perhaps ``intensity_scale``.
-        use_dim: Leading columns that are kept.
-        finite: Refuse NaN and infinity.
-
-    Returns:
-        (N, use_dim) float32, the intensity scaled.
-
-    Raises:
-        BrokenFrameError: See the class.
-        ValueError: If the scan has fewer columns.
-    """
-    frame_id, path, lidar_dim = (results[key] for key in ('frame_id', 'lidar_path', 'lidar_dim'))
-    if use_dim > lidar_dim:
-        raise ValueError(f"LoadScan: use_dim is {use_dim}, but a point of '{path}' has "
-                         f'{lidar_dim} columns; lower use_dim.')
-    read = _read_npy if path.endswith('.npy') else _read_bin
-    points = read(frame_id, path, lidar_dim)[:, :use_dim]
-    if len(points) == 0:
-        raise BrokenFrameError(frame_id, f"scan '{path}': expected points, found none.")
-    if finite and not np.isfinite(points).all():
-        broken = np.count_nonzero(~np.isfinite(points).all(axis=1))
-        raise BrokenFrameError(
-            frame_id, f"scan '{path}': expected finite numbers, found NaN or infinity in "
-            f'{broken} of {len(points)} points; export the scan without them.')
-    points = np.ascontiguousarray(points, dtype=np.float32)
-    if use_dim > 3:
-        points[:, 3] *= results.get('intensity_scale', 1.0)
-    return points
-
-
-def _read_bin(frame_id: str, path: str, lidar_dim: int) -> np.ndarray:
-    """(N, lidar_dim) float32 of a raw file."""
-    _require_file(frame_id, path, 'scan')
-    size, row = os.path.getsize(path), FLOAT_BYTES * lidar_dim
-    if size % row:
-        raise BrokenFrameError(
-            frame_id, f"scan '{path}': expected rows of {lidar_dim} float32 numbers ({row} bytes), "
-            f'found {size} bytes, {size % row} too many: it is cut off or has other columns.')
-    return np.fromfile(path, dtype=np.float32).reshape(-1, lidar_dim)
-
-
-def _read_npy(frame_id: str, path: str, lidar_dim: int) -> np.ndarray:
-    """(N, lidar_dim) array of a NumPy file."""
-    _require_file(frame_id, path, 'scan')
-    try:
-        points = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise BrokenFrameError(
-            frame_id, f"scan '{path}': expected a NumPy array, found: {error}") from error
-    if points.ndim != 2 or points.shape[1] != lidar_dim or points.dtype.kind != 'f':
-        raise BrokenFrameError(
-            frame_id, f"scan '{path}': expected floating-point numbers of shape (N, {lidar_dim}), "
-            f'found {points.dtype} of shape {points.shape}.')
-    return points
 
 
 @TRANSFORMS.register_module()
@@ -129,9 +68,3 @@ class LoadImages(BaseTransform):
             return other
         cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
         return cv2.resize(other, pixels.shape[1::-1], interpolation=cv2.INTER_AREA)
-
-
-def _require_file(frame_id: str, path: str, kind: str) -> None:
-    if not os.path.isfile(path) or not os.access(path, os.R_OK):
-        found = 'none' if not os.path.exists(path) else 'something unreadable'
-        raise BrokenFrameError(frame_id, f"{kind} '{path}': expected a file, found {found}.")

@@ -7,8 +7,8 @@ from mmengine.registry import TRANSFORMS
 
 from nclr_plugin.geometry.se3 import transform_points
 
+from ..scans import read_scan
 from .base import BaseTransform
-from .loading import read_scan
 
 
 @TRANSFORMS.register_module()
@@ -26,7 +26,7 @@ class AccumulateSweeps(BaseTransform):
             stay.
 
     Raises:
-        BrokenFrameError: If a file is absent, cut off or empty, or holds NaN or infinity.
+        BrokenFrameError: If a sweep cannot be used, see :class:`LoadScan`.
         ValueError: If the frame has no list of sweeps, because its reader knows none.
     """
 

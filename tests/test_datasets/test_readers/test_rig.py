@@ -6,6 +6,8 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from nclr_plugin.datasets import CalibrationDataset, RigReader
+from nclr_plugin.datasets.errors import DataLayoutError
+from nclr_plugin.datasets.readers import rig as rig_module
 
 
 @pytest.fixture
@@ -73,8 +75,10 @@ def test_absent_folders_and_files_are_named(rig):
 
 @pytest.mark.parametrize('change, match', [
     (lambda rig: rig.pop('lidar'), r"the keys \['lidar', 'cameras'\], found \['cameras'\]"),
-    (lambda rig: rig['lidar'].pop('dim'), r"lidar: expected the keys \['folder', 'dim'\]"),
-    (lambda rig: rig['lidar'].update(suffix='.pcd'), "suffix .bin or .npy, found '.pcd'"),
+    (lambda rig: rig['lidar'].pop('dim'), "lidar: expected dim, the columns of a point in .bin"),
+    (lambda rig: rig['lidar'].update(suffix='.las'), "suffix .bin, .npy, .*found '.las'"),
+    (lambda rig: rig['lidar'].update(dim=2), '3 or more, found 2'),
+    (lambda rig: rig['lidar'].update(intensity_scale=0), 'a number above 0 .*found 0'),
     (lambda rig: rig.update(cameras=[]), 'expected a list of at least one camera'),
     (lambda rig: rig['cameras'][1].update(distortion=[0.1]), r"camera 1: .*'distortion'"),
     (lambda rig: rig['cameras'][1].update(name='left'), r"different names.*\['left', 'left'\]"),
@@ -164,3 +168,76 @@ def test_exif_and_grey_cameras_of_a_rig(rig, disk):
     assert sample['imgs'][0].shape == (60, 40, 3)
     assert (sample['imgs'][0] == sample['imgs'][0][..., :1]).all()
     assert RigReader().read(str(root))[0]['images'][0]['image_size'] == (disk.width, disk.height)
+
+
+@pytest.fixture
+def logged(monkeypatch):
+    """What the reader logs."""
+    lines = []
+    monkeypatch.setattr(rig_module, 'print_log', lambda text, **kwargs: lines.append(text))
+    return lines
+
+
+@pytest.mark.parametrize('largest', [1, 255, 65535])
+def test_the_scale_of_intensities_is_found_out(rig, disk, logged, largest):
+    root, description = rig
+    del description['lidar']['intensity_scale']
+    write(root, description)
+    for stem in ('10', '11', '12'):
+        points = disk.write_scan(root / f'scans/{stem}.bin', dim=5)
+        points[:, 3] *= largest
+        points[0, 3] = 1.0039 * largest
+        points.tofile(root / f'scans/{stem}.bin')
+    assert {frame['intensity_scale'] for frame in RigReader().read(str(root))} == {1 / largest}
+    line, = logged
+    assert f'in 3 scans; they are taken as 0..{largest} (intensity_scale: ' in line
+    # What is said is not found out.
+    description['lidar']['intensity_scale'] = 0.5 / largest
+    write(root, description)
+    assert RigReader().read(str(root))[0]['intensity_scale'] == 0.5 / largest
+    assert len(logged) == 1
+
+
+def test_intensities_of_no_known_size_are_refused(rig, disk):
+    root, description = rig
+    del description['lidar']['intensity_scale']
+    write(root, description)
+    for stem in ('10', '11', '12'):
+        points = disk.write_scan(root / f'scans/{stem}.bin', dim=5)
+        points[:, 3] *= 1e9
+        points.tofile(root / f'scans/{stem}.bin')
+    with pytest.raises(ValueError, match='0..65535, found 99% of them up to 9.*set intensity'):
+        RigReader().read(str(root))
+
+
+PIPELINE = [dict(type='LoadScan')]
+
+
+def test_scans_of_other_columns_stop_before_training(rig):
+    root, description = rig
+    description['lidar'].update(dim=4, intensity_scale=1.)
+    write(root, description)
+    with pytest.raises(DataLayoutError, match='by lidar.dim in rig.yaml.*in all 3 scans'):
+        CalibrationDataset(str(root), RigReader(), PIPELINE, skip_broken=True)
+
+
+def test_organised_clouds_and_pcd_can_be_trained_on(rig, disk):
+    root, description = rig
+    description['lidar'] = dict(folder='scans', dim=5)
+    write(root, description)
+    expected = []
+    for stem in ('10', '11', '12'):
+        points = disk.write_scan(root / f'scans/{stem}.bin', dim=5)
+        rows = np.full((300, 5), np.nan, np.float32)
+        rows[np.arange(300) % 3 > 0] = points
+        rows.tofile(root / f'scans/{stem}.bin')
+        header = ('FIELDS x y z intensity ring\nSIZE 4 4 4 4 4\nTYPE F F F F F\n'
+                  'COUNT 1 1 1 1 1\nPOINTS 300\nDATA binary\n')
+        (root / f'scans/{stem}.pcd').write_bytes(header.encode() + rows.tobytes())
+        expected.append(points[:, :4])
+    for lidar in (dict(folder='scans', dim=5), dict(folder='scans', suffix='.pcd')):
+        description['lidar'] = lidar
+        write(root, description)
+        dataset = CalibrationDataset(str(root), RigReader(), PIPELINE)
+        for index, points in enumerate(expected):
+            np.testing.assert_array_equal(dataset[index]['points'], points)

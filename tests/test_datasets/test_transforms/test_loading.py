@@ -36,7 +36,7 @@ def test_columns_are_cut_and_intensity_scaled(tmp_path, disk):
 
 
 def test_numpy_scan(tmp_path):
-    points = np.random.default_rng(0).normal(size=(9, 4))
+    points = np.random.default_rng(0).uniform(1, 9, (40, 4)) * [1, -1, 1, 0.1]
     np.save(tmp_path / 'a.npy', points)
     found = LoadScan()(scan(tmp_path / 'a.npy'))['points']
     np.testing.assert_allclose(found, points, rtol=1e-6)
@@ -66,12 +66,46 @@ def test_empty_scan(tmp_path):
     broken(LoadScan(), scan(tmp_path / 'a.bin'), "a.bin': expected points, found none")
 
 
-@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
-def test_scan_with_values_that_are_not_finite(tmp_path, disk, value):
-    points = disk.write_scan(tmp_path / 'a.bin', count=10)
-    points[3, 1] = points[3, 2] = points[5, 0] = value
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf, 0.])
+def test_rows_that_are_no_measurement_are_dropped(tmp_path, disk, value):
+    points = disk.write_scan(tmp_path / 'a.bin', count=200)
+    rows = np.full((400, 4), value, np.float32)
+    rows[::2] = points
+    rows.tofile(tmp_path / 'a.bin')
+    np.testing.assert_array_equal(LoadScan()(scan(tmp_path / 'a.bin'))['points'], points)
+    rows[60:] = value
+    rows.tofile(tmp_path / 'a.bin')
+    np.testing.assert_array_equal(LoadScan()(scan(tmp_path / 'a.bin'))['points'], points[:30])
+    rows[58:] = value
+    rows.tofile(tmp_path / 'a.bin')
+    kind = 'at the origin' if value == 0 else 'with NaN or infinity'
+    broken(LoadScan(), scan(tmp_path / 'a.bin'),
+           f"a.bin': expected at least 30 points, found 29; 371 of 400 rows are .*371 {kind}")
+
+
+def test_an_organised_cloud_as_pcd(tmp_path, disk):
+    points = disk.write_scan(tmp_path / 'a.bin', count=200, dim=6)
+    rows = np.full((300, 6), np.nan, np.float32)
+    rows[np.arange(300) % 3 > 0] = points
+    header = ('FIELDS x y z intensity ring time\nSIZE 4 4 4 4 4 4\nTYPE F F F F F F\n'
+              'COUNT 1 1 1 1 1 1\nWIDTH 30\nHEIGHT 10\nPOINTS 300\nDATA binary\n')
+    (tmp_path / 'a.pcd').write_bytes(header.encode() + rows.tobytes())
+    found = LoadScan()(scan(tmp_path / 'a.pcd'))['points']
+    np.testing.assert_array_equal(found, points[:, :4])
+    (tmp_path / 'a.pcd').write_bytes(
+        header.replace('intensity', 'label').encode() + rows.tobytes())
+    broken(LoadScan(), scan(tmp_path / 'a.pcd'), "a.pcd': expected a field named intensity")
+
+
+def test_columns_that_cannot_be_are_told(tmp_path, disk):
+    points = disk.write_scan(tmp_path / 'a.bin', count=200, dim=5)
+    points[:, 3] *= 255
     points.tofile(tmp_path / 'a.bin')
-    broken(LoadScan(), scan(tmp_path / 'a.bin'), r"a.bin': expected finite.* in 2 of 10 points")
+    broken(LoadScan(), scan(tmp_path / 'a.bin', 5), 'intensity_scale of 1 turns into 0..1, found '
+           r'99% of them up to 2[45]\d.*lidar.intensity_scale in rig.yaml.*0.003921569 would fit')
+    points[:, 3] = points[:, 1]
+    points.tofile(tmp_path / 'a.bin')
+    broken(LoadScan(), scan(tmp_path / 'a.bin', 5), 'look like coordinates.*lidar.dim in rig.yaml')
 
 
 def test_missing_scan(tmp_path):

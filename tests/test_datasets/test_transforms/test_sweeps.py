@@ -151,9 +151,9 @@ def test_real_scan_seen_from_earlier_poses_comes_back(shared_data, tmp_path):
     moved[:3, 3] -= 3 * ego2global[:3, 0]  # 3 m back along the vehicle's x
     moved[:3, :3] = Rotation.from_euler('z', 5, degrees=True).as_matrix() @ moved[:3, :3]
     lidar2sweep = np.linalg.inv(moved @ lidar2ego) @ ego2global @ lidar2ego
-    raw = np.fromfile(frame['lidar_path'], np.float32).reshape(-1, 5)
+    raw = np.pad(scan, ((0, 0), (0, 1))) * [1, 1, 1, 255, 1]
     raw[:, :3] = raw[:, :3] @ lidar2sweep[:3, :3].T + lidar2sweep[:3, 3]
-    raw.tofile(tmp_path / 'sweep.bin')
+    raw.astype(np.float32).tofile(tmp_path / 'sweep.bin')
     frame['sweeps'] = [dict(lidar_path=str(tmp_path / 'sweep.bin'),
                             sweep2lidar=np.linalg.inv(lidar2sweep))]
     points = accumulate(frame, min_distance=0.)

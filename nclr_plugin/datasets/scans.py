@@ -1,0 +1,242 @@
+"""What a scan must be before anything else sees it: measurements, with intensities in 0..1.
+
+Training, testing and calibrating all take their scans through :func:`drop_invalid_rows`,
+:func:`check_columns` and :func:`scale_intensity`.
+"""
+from __future__ import annotations
+
+from typing import NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from .errors import BrokenFrameError, ScanColumnsError, ScanError
+from .scan_files import DIM_OPTION, read_columns
+
+MIN_RANGE = 0.3  # metres; what is nearer to the sensor is its own cover
+MIN_POINTS = 30  # of fewer points nothing is learned
+PERCENTILE = 99  # by which intensities are judged: single bright points say nothing
+LARGEST = (1, 255, 65535)  # intensities as fractions, of 8 and of 16 bits
+LEEWAY = 1.01  # above the largest intensity: some tools divide 256 steps by 255
+TOO_BRIGHT, TOO_DARK = 2., 1 / 255  # the percentile of scaled intensities by a wrong scale
+MAX_RINGS = 300  # of a sensor; coordinates in metres take more values
+SCALE_OPTION = ('lidar.intensity_scale in rig.yaml, --intensity-scale on the command line, '
+                'intensity_scale in Python')
+DISTINCT = np.array([1., 1e3 * np.sqrt(2), 1e6 * np.sqrt(3)])  # rarely sums alike for two points
+
+
+class DroppedRows(NamedTuple):
+    """Rows of a scan that are no measurement.
+
+    Attributes:
+        total: All rows of the scan.
+        not_finite: Rows with NaN or infinity in a coordinate.
+        no_intensity: Rows with NaN or infinity in another column only.
+        zero: Rows at the origin, as drivers write beams without a return.
+        near: Other rows nearer to the sensor than :data:`MIN_RANGE`.
+        repeated: Rows with the coordinates of an earlier row.
+    """
+    total: int
+    not_finite: int = 0
+    no_intensity: int = 0
+    zero: int = 0
+    near: int = 0
+    repeated: int = 0
+
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return sum(self[1:])
+
+    def __str__(self) -> str:
+        kinds = ('with NaN or infinity', 'with NaN or infinity as their intensity',
+                 'at the origin (0, 0, 0)', f'nearer to the sensor than {MIN_RANGE} m',
+                 'that repeat another')
+        return (f'{self.count} of {self.total} rows are no measurement: ' + ', '.join(
+            f'{count} {kind}' for count, kind in zip(self[1:], kinds) if count))
+
+
+def read_scan(results: dict, use_dim: int) -> np.ndarray:
+    """Read the measurements of a scan, see :class:`~nclr_plugin.datasets.LoadScan`.
+
+    Args:
+        results: With ``frame_id``, ``lidar_path``, ``lidar_dim`` and perhaps ``intensity_scale``.
+        use_dim: Leading columns that are kept.
+
+    Returns:
+        (N, use_dim) float32, the intensity scaled.
+
+    Raises:
+        BrokenFrameError: See the class.
+        ValueError: If the scan has fewer columns.
+    """
+    try:
+        return load_points(results, use_dim)[0]
+    except ScanError as error:
+        raise BrokenFrameError(results['frame_id'], str(error)) from error
+
+
+def load_points(results: dict, use_dim: int) -> Tuple[np.ndarray, DroppedRows]:
+    """Read the measurements of a scan, and count the rows that are none; see :func:`read_scan`.
+
+    Raises:
+        ScanError: In place of ``BrokenFrameError``.
+    """
+    path, lidar_dim = results['lidar_path'], results['lidar_dim']
+    if use_dim > lidar_dim:
+        raise ValueError(f"LoadScan: use_dim is {use_dim}, but a point of '{path}' has "
+                         f'{lidar_dim} columns; lower use_dim.')
+    points = read_columns(path, lidar_dim)[:, :use_dim]
+    if points.shape[1] < use_dim:
+        raise ScanColumnsError(f"scan '{path}': expected a field named intensity beside x, y and "
+                               'z, found none; lower use_dim of LoadScan, or convert it.')
+    name = f"scan '{path}'"
+    points, dropped = drop_invalid_rows(points, name)
+    check_columns(points, name)
+    if use_dim > 3:
+        points = scale_intensity(points, results.get('intensity_scale', 1.), name)
+    return np.ascontiguousarray(points), dropped
+
+
+def drop_invalid_rows(points: np.ndarray, name: str = 'scan',
+                      min_points: int = MIN_POINTS) -> Tuple[np.ndarray, DroppedRows]:
+    """Drop the rows of a scan that are no measurement.
+
+    Drivers write a beam without a return as NaN or as (0, 0, 0), or repeat a point; points within
+    0.3 m are on the sensor's own cover.
+
+    Args:
+        points: (N, C) float32: x, y, z in metres, LiDAR frame, about the sensor, and other columns.
+        name: For the message.
+        min_points: Points that must be left.
+
+    Returns:
+        tuple: The other rows (M, C), in their order, and how many were dropped why.
+
+    Raises:
+        ScanError: If fewer than ``min_points`` are left.
+    """
+    finite = np.isfinite(points)
+    placed = finite[:, :3].all(axis=1)
+    valid = placed & finite.all(axis=1)
+    x, y, z = (np.where(placed, points[:, axis], 0.).astype(np.float64) for axis in range(3))
+    squared = x * x + y * y + z * z
+    zero = valid & (squared == 0)
+    near = valid & (squared < MIN_RANGE**2) & ~zero
+    keep = valid & ~zero & ~near
+    repeated = keep & _repeats(points, keep)
+    dropped = DroppedRows(len(points), *(int(np.count_nonzero(rows)) for rows in (
+        ~placed, placed & ~valid, zero, near, repeated)))
+    left = len(points) - dropped.count
+    if left < min_points:
+        message = f'{name}: expected at least {min_points} points, found {left}'
+        if dropped.count:
+            message += f'; {dropped}'
+        if dropped.near > left:
+            message += ' (metres are expected: is the scan in kilometres, or in a unit box?)'
+        raise ScanError(f'{message}.')
+    if not dropped.count:
+        return points, dropped
+    return points.take(np.flatnonzero(keep & ~repeated), axis=0), dropped
+
+
+def _repeats(points: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Return which of some rows (N, ) bool have the coordinates of an earlier one of these."""
+    rows = np.flatnonzero(among)
+    repeats = np.zeros(len(points), dtype=bool)
+    xyz = points[:, :3] if among.all() else points[rows, :3]
+    code = xyz[:, 0] * DISTINCT[0] + xyz[:, 1] * DISTINCT[1] + xyz[:, 2] * DISTINCT[2]
+    ascending = np.sort(code)
+    if (ascending[1:] == ascending[:-1]).any():
+        order = np.argsort(code, kind='stable')
+        same = (xyz[order[1:]] == xyz[order[:-1]]).all(axis=1)
+        repeats[rows[order[1:][same]]] = True
+    return repeats
+
+
+def check_columns(points: np.ndarray, name: str = 'scan') -> None:
+    """Check that coordinates and intensities can be what they are said to be.
+
+    Args:
+        points: (N, 3 or more), finite: x, y, z, perhaps intensity, and others.
+        name: For the message.
+
+    Raises:
+        ScanColumnsError: If a coordinate has whole numbers only, as ring numbers are, or if more
+            than one in a hundred intensities is negative.
+    """
+    for axis, values in zip('xyz', points[:, :3].T):
+        if values[0] == np.rint(values[0]) and (values == np.rint(values)).all():
+            numbers = np.unique(values)
+            if 1 < len(numbers) <= MAX_RINGS:
+                raise ScanColumnsError(
+                    f'{name}: expected metres as {axis}, found whole numbers from {numbers[0]:.0f} '
+                    f'to {numbers[-1]:.0f} only, as ring numbers are; the columns are to be x, y, '
+                    f'z, intensity, and others ({DIM_OPTION}, is how many).')
+    if points.shape[1] > 3:
+        low = np.percentile(_sample(points[:, 3]), 100 - PERCENTILE)
+        if low < 0:
+            raise ScanColumnsError(
+                f'{name}: expected intensities in the fourth column, found '
+                f'{points[:, 3].min():.4g} ... {points[:, 3].max():.4g}, which look like '
+                f'coordinates: the columns are to be x, y, z, intensity, and others; say how '
+                f'many a point has by {DIM_OPTION}.')
+
+
+def intensity_level(intensity: np.ndarray) -> float:
+    """Return the 99th percentile of the intensities (N, ), by which they are judged."""
+    return float(np.percentile(_sample(intensity), PERCENTILE))
+
+
+def guess_intensity_scale(levels: Sequence[float]) -> Optional[float]:
+    """Tell by the intensities of scans whether they are fractions, of 8 bits or of 16 bits.
+
+    Args:
+        levels: :func:`intensity_level` of each of the scans, whose median counts.
+
+    Returns:
+        1, 1/255 or 1/65535, what turns the intensities into 0..1; None for still larger ones.
+    """
+    level = float(np.median(levels))
+    return next((1 / largest for largest in LARGEST if level <= largest * LEEWAY), None)
+
+
+def fits_intensity_scale(level: float, scale: float) -> bool:
+    """Tell whether intensities of this level become neither more than 1 by a scale nor all dark."""
+    return level == 0 or TOO_DARK < level * scale <= LEEWAY
+
+
+def scale_intensity(points: np.ndarray, scale: float, name: str = 'scan') -> np.ndarray:
+    """Bring the intensities of a scan to 0..1.
+
+    Args:
+        points: (N, 4 or more) float32 with the intensity in the fourth column.
+        scale: What turns it into 0..1; single points that are brighter become 1.
+        name: For the message.
+
+    Returns:
+        The points with their intensity scaled, a new array if it changes.
+
+    Raises:
+        ScanColumnsError: If most of the scan's intensities, so scaled, are far beyond 0..1.
+    """
+    level = intensity_level(points[:, 3])
+    if level * scale > TOO_BRIGHT:
+        fitting = guess_intensity_scale([level])
+        advice = '' if fitting is None else f'; {fitting:.7g} would fit intensities of that size'
+        raise ScanColumnsError(
+            f'{name}: expected intensities that an intensity_scale of {scale:.7g} turns into 0..1, '
+            f'found {PERCENTILE}% of them up to {level:.4g}; set {SCALE_OPTION}{advice}.')
+    scaled = points.copy()
+    scaled[:, 3] = np.clip(points[:, 3] * np.float32(scale), 0, 1)
+    return scaled
+
+
+def evenly_spaced(frames: Sequence, count: int = 8) -> list:
+    """Return so many of the frames, from the first to the last: what is looked at beforehand."""
+    places = np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)
+    return [frames[place] for place in places]
+
+
+def _sample(values: np.ndarray) -> np.ndarray:
+    """Return enough of the values (N, ) for a percentile."""
+    return values[::max(1, len(values) // 10000)]

@@ -1,0 +1,143 @@
+"""Scans as drivers write them, behind ``load_scan`` and ``Calibrator``."""
+import numpy as np
+import pytest
+import torch
+
+from nclr_plugin.apis import CalibrationInputError, Calibrator, load_scan
+from nclr_plugin.apis import scans as scans_module
+from nclr_plugin.apis.scans import ScanChecker
+
+
+@pytest.fixture
+def logged(monkeypatch):
+    """What is logged."""
+    lines = []
+    monkeypatch.setattr(scans_module, 'print_log', lambda text, **kwargs: lines.append(text))
+    return lines
+
+
+def mixed(points, rows):
+    places = np.sort(np.random.default_rng(0).integers(1, len(points) + 1, len(rows)))
+    return np.insert(points, places, rows, axis=0).astype(np.float32)
+
+
+@pytest.mark.parametrize('rows', [
+    np.zeros((4909, 4)), np.full((3231, 4), np.nan), np.tile([3, 1, -np.inf, 0.5], (3231, 1)),
+    np.random.default_rng(0).uniform(-0.1, 0.1, (2000, 4)) + [0, 0, 0, 0.5],
+], ids=['45% zeros', '35% nan', '35% -inf', 'cover'])
+def test_the_answer_is_that_of_the_scan_without_them(scene, save_network, logged, rows):
+    calibrator = Calibrator(save_network(), device='cpu')
+    expected = calibrator(scene.image, scene.points, scene.cam2img)
+    assert not logged
+    for _ in range(2):
+        found = calibrator(scene.image, mixed(scene.points, rows), scene.cam2img)
+    np.testing.assert_array_equal(found.scan, expected.scan)
+    assert found.lidar2cam.tolist() == expected.lidar2cam.tolist()
+    assert found.agreement == expected.agreement and found.reliable
+    line, = logged  # once, not for every scan
+    assert f'{len(rows)} of {len(rows) + 6000} rows are no measurement' in line
+
+
+def test_repeated_points_change_nothing(scene, save_network):
+    calibrator = Calibrator(save_network(), device='cpu')
+    expected = calibrator(scene.image, scene.points, scene.cam2img)
+    found = calibrator(scene.image, np.tile(scene.points, (3, 1)), scene.cam2img)
+    np.testing.assert_array_equal(found.scan, expected.scan)
+    assert found.lidar2cam.tolist() == expected.lidar2cam.tolist()
+
+
+def test_zero_rows_are_the_reason_not_the_units(scene):
+    rows = mixed(scene.points[:400], np.zeros((5600, 4)))
+    with pytest.raises(CalibrationInputError) as error:
+        ScanChecker()(rows)
+    assert str(error.value) == (
+        'scan: expected at least 500 points, found 400; 5600 of 6000 rows are no measurement: '
+        '5600 at the origin (0, 0, 0).')
+    with pytest.raises(CalibrationInputError, match='found 0; 600 of 600 rows .*origin'):
+        ScanChecker()(np.zeros((600, 4)))
+    with pytest.raises(CalibrationInputError, match='found 0; 600 of 600 rows .*NaN or infinity'):
+        ScanChecker()(np.full((600, 4), np.nan))
+    with pytest.raises(CalibrationInputError, match='found 1; 599 of 600 rows .*repeat another'):
+        ScanChecker()(np.tile(scene.points[:1], (600, 1)))
+
+
+def test_points_on_the_cover_are_not_the_units_either(scene):
+    cover = np.random.default_rng(0).uniform(-0.1, 0.1, (7000, 4)) + [0, 0, 0, 0.5]
+    np.testing.assert_allclose(ScanChecker()(mixed(scene.points, cover)), scene.points)
+
+
+def test_a_nuscenes_scan_read_with_four_columns(shared_data):
+    path = str(next((shared_data / 'nuscenes_frame/samples/LIDAR_TOP').glob('*.bin')))
+    with pytest.raises(CalibrationInputError, match='repeat as rows of 5 do; .*--lidar-dim'):
+        load_scan(path)
+    points = ScanChecker()(load_scan(path, 5))
+    assert points.shape[1] == 4 and 0.2 < np.percentile(points[:, 3], 99) < 1
+    assert np.linalg.norm(points[:, :3], axis=1).min() > 0.3
+
+
+@pytest.mark.parametrize('largest', [255, 65535])
+def test_intensities_are_told_by_what_they_are(scene, logged, largest):
+    raw = scene.points * np.array([1, 1, 1, largest], np.float32)
+    check = ScanChecker()
+    for _ in range(2):
+        np.testing.assert_allclose(check(raw), scene.points, atol=1e-6)
+    line, = logged
+    assert f'they are taken as 0..{largest}' in line and 'not known' in line
+    np.testing.assert_allclose(ScanChecker(trained_scale=1.)(raw), scene.points, atol=1e-6)
+    assert 'that of the training is 1.0' in logged[1]
+
+
+def test_single_bright_points_do_not_darken_the_others(scene, logged):
+    points = scene.points.copy()
+    points[7, 3] = 1.0039
+    found = ScanChecker()(points)
+    np.testing.assert_array_equal(np.delete(found, 7, 0), np.delete(points, 7, 0))
+    assert found[7, 3] == 1 and not logged
+
+
+def test_the_scale_that_is_told_is_used(scene):
+    raw = scene.points * np.array([1, 1, 1, 100], np.float32)
+    np.testing.assert_allclose(ScanChecker(0.01)(raw), scene.points, atol=1e-6)
+    np.testing.assert_allclose(ScanChecker(1 / 255)(raw)[:, 3], raw[:, 3] / 255, atol=1e-6)
+    with pytest.raises(CalibrationInputError, match=r'99% of them up to 9\d.*0.003921569 would'):
+        ScanChecker(1.)(raw)
+
+
+@pytest.mark.parametrize('scale', [0., -1., np.inf, np.nan])
+def test_what_is_no_scale_is_refused(scale):
+    with pytest.raises(CalibrationInputError, match='expected a number above 0'):
+        ScanChecker(scale)
+
+
+def test_the_scale_of_the_training_is_used_where_it_fits(scene, logged):
+    raw = scene.points * np.array([1, 1, 1, 100], np.float32)
+    np.testing.assert_allclose(ScanChecker(None, 0.01)(raw), scene.points, atol=1e-6)
+    dark = scene.points * np.array([1, 1, 1, 0.9], np.float32)  # by its looks a fraction
+    np.testing.assert_allclose(ScanChecker(None, 0.5)(dark)[:, 3], dark[:, 3] / 2, atol=1e-6)
+    assert not logged
+    np.testing.assert_allclose(ScanChecker(None, 1 / 255)(scene.points), scene.points)
+    assert 'taken as 0..1 ' in logged[0] and 'training is 0.0039' in logged[0]
+
+
+def test_a_checkpoint_brings_the_scale_of_its_training(scene, save_network):
+    path = save_network()
+    content = torch.load(path)
+    content['meta']['dataset_meta'] = dict(intensity_scale=0.01)
+    torch.save(content, path)
+    raw = scene.points * np.array([1, 1, 1, 100], np.float32)
+    found = Calibrator(path, device='cpu')(scene.image, raw, scene.cam2img)
+    np.testing.assert_allclose(found.scan, scene.points, atol=1e-6)
+    told = Calibrator(path, device='cpu', intensity_scale=0.005)
+    found = told(scene.image, raw, scene.cam2img)
+    np.testing.assert_allclose(found.scan[:, 3], scene.points[:, 3] / 2, atol=1e-6)
+
+
+def test_files_keep_their_rows_for_the_check(tmp_path, scene):
+    rows = mixed(scene.points, np.full((9, 4), np.nan))
+    np.save(tmp_path / 'a.npy', rows)
+    (tmp_path / 'a.npy').rename(tmp_path / 'A.NPY')
+    found = load_scan(str(tmp_path / 'A.NPY'))
+    np.testing.assert_array_equal(found, rows)
+    np.testing.assert_allclose(ScanChecker()(found), scene.points)
+    with pytest.raises(CalibrationInputError, match="none.bin': expected a file, found none"):
+        load_scan(str(tmp_path / 'none.bin'))

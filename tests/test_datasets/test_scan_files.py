@@ -1,0 +1,162 @@
+"""Scans read from files as other programs write them."""
+import numpy as np
+import pytest
+
+from nclr_plugin.datasets.errors import ScanColumnsError, ScanError
+from nclr_plugin.datasets.scan_files import read_columns
+
+PCD = '''# .PCD v0.7 - Point Cloud Data file format
+VERSION 0.7
+FIELDS {fields}
+SIZE {size}
+TYPE {type}
+COUNT {count}
+WIDTH {points}
+HEIGHT 1
+VIEWPOINT 0 0 0 1 0 0 0
+POINTS {points}
+DATA {data}
+'''
+
+
+@pytest.fixture
+def points():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(7, 4)).astype(np.float32)
+
+
+def padded(points):
+    """Rows as PCL lays them out in memory, and their header."""
+    rows = np.zeros(len(points), [('x', '<f4'), ('y', '<f4'), ('z', '<f4'), ('pad', 'u1', 4),
+                                  ('intensity', '<f4'), ('ring', '<u2'), ('pad2', 'u1', 10)])
+    for place, name in enumerate(('x', 'y', 'z', 'intensity')):
+        rows[name] = points[:, place]
+    return rows, dict(fields='x y z _ intensity ring _', size='4 4 4 1 4 2 1',
+                      type='F F F U F U U', count='1 1 1 4 1 1 10', points=len(points))
+
+
+def test_raw(points, tmp_path):
+    points.tofile(tmp_path / 'a.bin')
+    np.testing.assert_array_equal(read_columns(str(tmp_path / 'a.bin')), points)
+    np.pad(points, ((0, 0), (0, 1))).tofile(tmp_path / 'b.bin')
+    np.testing.assert_array_equal(read_columns(str(tmp_path / 'b.bin'), 5)[:, :4], points)
+    np.save(tmp_path / 'c.npy', points[:, :3].astype(np.float64))
+    np.testing.assert_allclose(read_columns(str(tmp_path / 'c.npy'), 3), points[:, :3])
+    points[2] = np.nan  # left for the checks, which count them
+    points.tofile(tmp_path / 'a.bin')
+    assert np.isnan(read_columns(str(tmp_path / 'a.bin'))[2]).all()
+
+
+def test_suffixes_in_capitals(points, tmp_path):
+    np.save(tmp_path / 'a.npy', points)
+    (tmp_path / 'a.npy').rename(tmp_path / 'A.NPY')
+    points.tofile(tmp_path / 'B.BIN')
+    for name in ('A.NPY', 'B.BIN'):
+        np.testing.assert_array_equal(read_columns(str(tmp_path / name)), points)
+
+
+def ordered(width, count=600):
+    """Rows in the order of a turning sensor: what follows is near."""
+    angle = np.linspace(0, 6, count)
+    rows = np.column_stack([12 * np.cos(angle), 9 * np.sin(angle), np.sin(9 * angle) - 1.5,
+                            0.3 + 0.01 * np.cos(5 * angle), np.arange(count) % 8,
+                            0.1 * angle / 6, *5 * [np.full(count, 7.)]])
+    return rows[:, :width].astype(np.float32)
+
+
+@pytest.mark.parametrize('width, said', [(5, 4), (4, 5), (4, 3), (6, 4), (5, 3), (3, 5)])
+def test_columns_of_another_number_are_told(tmp_path, width, said):
+    ordered(width).tofile(tmp_path / 'a.bin')
+    assert read_columns(str(tmp_path / 'a.bin'), width).shape == (600, width)
+    with pytest.raises(ScanColumnsError, match=f'repeat as rows of {width} do; say so by lidar.dim '
+                       'in rig.yaml, --lidar-dim'):
+        read_columns(str(tmp_path / 'a.bin'), said)
+
+
+def test_a_size_that_fits_other_columns_is_told(tmp_path):
+    ordered(5, 601).tofile(tmp_path / 'a.bin')
+    with pytest.raises(ScanColumnsError, match=r'12020 bytes, 4 too many.*a point has 5 columns'):
+        read_columns(str(tmp_path / 'a.bin'))
+    np.save(tmp_path / 'a.npy', ordered(5))
+    with pytest.raises(ScanColumnsError, match=r'shape \(N, 4\), found .*600, 5\); say so by'):
+        read_columns(str(tmp_path / 'a.npy'))
+
+
+@pytest.mark.parametrize('spoil', [
+    lambda rows, bad: rows.__setitem__(bad, 0), lambda rows, bad: rows.__setitem__(bad, np.nan),
+    lambda rows, bad: np.random.default_rng(1).shuffle(rows),
+    lambda rows, bad: rows.__setitem__(slice(None), 1.),
+], ids=['zeros', 'nan', 'shuffled', 'constant'])
+@pytest.mark.parametrize('width', [3, 4, 5, 6, 8])
+def test_right_columns_are_never_doubted(tmp_path, width, spoil):
+    rows = ordered(width)
+    spoil(rows, np.random.default_rng(0).random(600) < 0.6)
+    rows.tofile(tmp_path / 'a.bin')
+    np.testing.assert_array_equal(read_columns(str(tmp_path / 'a.bin'), width), rows)
+
+
+def test_real_scans_tell_their_columns(shared_data):
+    for folder, width in (('kitti_object/training/velodyne', 4),
+                          ('nuscenes_frame/samples/LIDAR_TOP', 5)):
+        for path in (shared_data / folder).glob('*.bin'):
+            assert len(read_columns(str(path), width)) > 1e4
+            for other in {3, 4, 5, 6, 7, 9} - {width}:
+                with pytest.raises(ScanColumnsError, match=f'(of|has).*{width}'):
+                    read_columns(str(path), other)
+
+
+def test_binary_pcd(points, tmp_path):
+    rows, header = padded(points)
+    (tmp_path / 'a.pcd').write_bytes(PCD.format(data='binary', **header).encode() + rows.tobytes())
+    np.testing.assert_array_equal(read_columns(str(tmp_path / 'a.pcd')), points)
+    (tmp_path / 'a.pcd').write_bytes(
+        PCD.format(data='binary', **header).encode() + rows.tobytes()[:-1])
+    with pytest.raises(ScanError, match='7 points of 32 bytes, found 223 bytes'):
+        read_columns(str(tmp_path / 'a.pcd'))
+
+
+def test_ascii_pcd(points, tmp_path):
+    header = dict(fields='z y x', size='4 4 4', type='F F F', count='1 1 1', points=len(points))
+    text = '\n'.join(' '.join(map(repr, row[2::-1].tolist())) for row in points)
+    (tmp_path / 'a.PCD').write_text(PCD.format(data='ascii', **header) + text + '\n')
+    np.testing.assert_allclose(read_columns(str(tmp_path / 'a.PCD')), points[:, :3])
+    (tmp_path / 'a.PCD').write_text(PCD.format(data='ascii', **header) + text[:-30])
+    with pytest.raises(ScanError, match='expected 7 lines of 3 numbers'):
+        read_columns(str(tmp_path / 'a.PCD'))
+
+
+@pytest.mark.parametrize('text', [False, True])
+def test_ply(points, tmp_path, text):
+    plyfile = pytest.importorskip('plyfile')
+    rows = np.zeros(len(points), [('x', 'f8'), ('y', 'f8'), ('z', 'f8'), ('red', 'u1'),
+                                  ('scalar_Intensity', 'f4')])
+    for place, name in enumerate(('x', 'y', 'z', 'scalar_Intensity')):
+        rows[name] = points[:, place]
+    plyfile.PlyData([plyfile.PlyElement.describe(rows, 'vertex')], text=text).write(
+        str(tmp_path / 'a.ply'))
+    np.testing.assert_allclose(read_columns(str(tmp_path / 'a.ply')), points, rtol=1e-6)
+
+
+@pytest.mark.parametrize('name, content, match', [
+    ('a.txt', b'', "ends in one of .bin, .npy, .pcd, .ply, found '.txt'"),
+    ('a.bin', b'12345', r'rows of 4 float32 .*--lidar-dim on the command line'),
+    ('a.bin', b'', 'expected points, found none'),
+    ('a.npy', b'no array', 'expected a NumPy array'),
+    ('a.pcd', b'\x00\x01\x02', 'expected the header of a PCD file'),
+    ('a.pcd', b'FIELDS a b\nSIZE 4 4\nTYPE F F\nPOINTS 0\nDATA ascii\n', 'fields x, y and z'),
+    ('a.pcd', b'FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nPOINTS 9\nDATA binary_compressed\n',
+     'compressed by LZF, found a fault'),
+    ('a.pcd', b'FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nPOINTS 9\nDATA zipped\n',
+     'expected DATA ascii, binary or binary_compressed, found zipped'),
+    ('a.ply', b'no ply', 'expected a PLY file with vertices'),
+])
+def test_broken_files_are_named(tmp_path, name, content, match):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ScanError, match=match) as error:
+        read_columns(str(tmp_path / name))
+    assert name in str(error.value)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(ScanError, match='expected a file, found none'):
+        read_columns(str(tmp_path / 'none.bin'))
