@@ -1,8 +1,8 @@
 """Pretrained weights: between the names and kernel layouts of frameworks, loaded and verified."""
-from .errors import PretrainedWeightsError
+from ..errors import BrokenCheckpointError, PretrainedWeightsError
 from .export import export_backbone
 from .initializer import NCLRPretrained
 from .loading import LoadReport, load_pretrained, read_state_dict
 
-__all__ = ['LoadReport', 'NCLRPretrained', 'PretrainedWeightsError', 'export_backbone',
-           'load_pretrained', 'read_state_dict']
+__all__ = ['BrokenCheckpointError', 'LoadReport', 'NCLRPretrained', 'PretrainedWeightsError',
+           'export_backbone', 'load_pretrained', 'read_state_dict']

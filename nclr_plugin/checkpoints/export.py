@@ -16,6 +16,7 @@ from .layouts import fold_biases, looks_like_spconv1, to_spconv2
 from .loading import LoadReport, read_state_dict
 from .parts import (bev_name, blocks_per_stage, is_point_backbone, is_sparse_encoder,
                     names_of_complete)
+from .reading import is_counter
 from .stem import STEM, second_stem_layer, widen_input
 from .voxels import config_of_checkpoint, voxels_of_checkpoint
 
@@ -85,14 +86,14 @@ def _extract(source: Dict[str, Tensor], report: LoadReport) -> 'OrderedDict[str,
     for name, tensor in inside.items():
         host_name = rename(name, LAYOUTS[report.layout])
         if not is_point_backbone(host_name):
-            report.unexpected.append(name)
+            report.unexpected += [] if is_counter(name) else [name]
             continue
         if name.endswith('.kernel') or (spconv1 and tensor.dim() == 5):
             tensor = to_spconv2(tensor, library)
             report.reshaped.append(host_name)
         found[host_name] = tensor.contiguous()
     fold_biases(found)
-    report.matched = list(found)
+    report.matched = [name for name in found if not is_counter(name)]
     if STEM in found:  # of a sparse U-Net; mmdet3d's see x, y, z and intensity
         wide, words = widen_input(found[STEM], (*found[STEM].shape[:-1], 4), library)
         if wide is not None:
@@ -101,7 +102,7 @@ def _extract(source: Dict[str, Tensor], report: LoadReport) -> 'OrderedDict[str,
             report.reshaped = [name for name in report.reshaped if name != STEM]
             report.completed.append(words)
     completed = {} if is_sparse_encoder(found) else second_stem_layer(found)
-    report.completed += list(completed)
+    report.completed += [name for name in completed if not is_counter(name)]
     found.update(completed)
     report.missing = [name for name in names_of_complete(found) if name not in found]
     return found

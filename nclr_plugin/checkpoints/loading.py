@@ -14,12 +14,16 @@ from torch import Tensor, nn
 from .errors import PretrainedWeightsError
 from .key_maps import LAYOUTS, Rule, find_prefix_and_layout, kernel_library, looks_like, rename
 from .layouts import fit_to_shape, fold_biases
+from .reading import clean_name, find_state_dict, is_counter
 from .stem import STEM, second_stem_layer, widen_input
 
 
 @dataclass
 class LoadReport:
     """What became of every tensor of a backbone and of its checkpoint.
+
+    The counters of norms, ``num_batches_tracked``, are no weights: they are loaded where the file
+    has them and listed nowhere.
 
     Attributes:
         checkpoint: The file.
@@ -73,7 +77,7 @@ def read_state_dict(checkpoint: str) -> Dict[str, Tensor]:
         checkpoint: A file or URL that mmengine's loader knows.
 
     Returns:
-        Name -> tensor on the CPU, without the ``module.`` of a parallel model.
+        Name -> tensor on the CPU, without the ``module.`` of a parallel model and its like.
 
     Raises:
         FileNotFoundError: No such file.
@@ -90,20 +94,16 @@ def read_state_dict(checkpoint: str) -> Dict[str, Tensor]:
             f"checkpoint '{checkpoint}': expected to download it, found that it cannot be reached "
             f'({reason}); fetch the file where there is a network and give its path, or None for '
             'random weights') from error
-    state = content
-    # mmengine and Lightning; OpenPCDet; SegContrast
-    for entry in ('state_dict', 'model_state', 'model'):
-        if isinstance(content, dict) and isinstance(content.get(entry), dict):
-            state = content[entry]
-            break
-    tensors = OrderedDict((rename(name, [(r'^module\.', '')]), tensor)
-                          for name, tensor in state.items() if isinstance(tensor, Tensor)) \
-        if isinstance(state, dict) else OrderedDict()
+    tensors = OrderedDict((clean_name(name), tensor)
+                          for name, tensor in find_state_dict(content).items()
+                          if isinstance(name, str) and isinstance(tensor, Tensor))
     if not tensors:
-        found = sorted(map(str, content))[:5] if isinstance(content, dict) else type(content)
+        found = sorted(map(str, content))[:5] if isinstance(content, dict) and content else \
+            f'an object of {type(content).__name__}'
         raise PretrainedWeightsError(
-            f"checkpoint '{checkpoint}': expected tensors by name, at the top or under 'state_dict'"
-            f", 'model_state' or 'model', found {found}; give the file of a trained network")
+            f"checkpoint '{checkpoint}': expected tensors by name, at the top or under an entry "
+            f"such as 'state_dict', found {found}; give the file of a trained network, or load a "
+            'pickled one with its own code and save its state_dict()')
     return tensors
 
 
@@ -169,8 +169,11 @@ def load_pretrained(module: nn.Module,
 def _match(found: Dict[str, Tensor], own: Dict[str, Tensor], library: str,
            report: LoadReport) -> 'OrderedDict[str, Tensor]':
     weights = OrderedDict()
-    report.unexpected = [name for name in found if name not in own]
+    report.unexpected = [name for name in found if name not in own and not is_counter(name)]
     for name, target in own.items():
+        if is_counter(name):
+            weights.update({name: found[name]} if name in found else {})
+            continue
         if name not in found:
             report.missing.append(name)
             continue

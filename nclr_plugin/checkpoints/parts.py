@@ -6,7 +6,7 @@ from typing import Dict, Iterable, List, Optional
 
 from torch import Tensor
 
-_NORM = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
+_NORM = ('weight', 'bias', 'running_mean', 'running_var')
 _TENSOR = r'\w+$'
 _MINKUNET = re.compile(
     r'(conv_input\.\d\.[01]|(encoder|decoder)\.\d\.0\.[01]'
@@ -15,7 +15,7 @@ _MINKUNET = re.compile(
 _SPARSE_ENCODER = re.compile(
     r'((conv_input|conv_out)\.[01]|encoder_layers\.encoder_layer\d\.\d+\.([01]|(conv|bn)\d))\.'
     + _TENSOR)
-_BEV = re.compile(r'(?:^|\.)((?:de)?blocks\.\d\.\d+\.(?:' + '|'.join(_NORM) + '))$')
+_BEV = re.compile(r'(?:^|\.)((?:de)?blocks\.\d\.\d+\.(?:' + '|'.join((*_NORM, 'num_batches_tracked')) + '))$')
 
 
 def is_point_backbone(name: str) -> bool:

@@ -5,10 +5,13 @@ import logging
 from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import torch
-from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
+
+from ..utils.dataset_wrappers import innermost_configs
+from . import reading  # noqa: F401  (says how mmengine loads files)
+from .config_text import parse_config
 
 
 class Voxels(NamedTuple):
@@ -71,20 +74,26 @@ def voxels_of_checkpoint(checkpoint: str) -> Optional[Voxels]:
             voxel-based network of mmdet3d.
     """
     text = config_of_checkpoint(checkpoint)
-    if text is None:
+    try:
+        if text is not None:
+            return _voxels_of_config(parse_config(text) or {})
         state = _entry(checkpoint, 'model_state')
         return Voxels(_numbers(state['voxel_size']), _numbers(state['point_cloud_range'])) \
             if {'voxel_size', 'point_cloud_range'} <= state.keys() else None
-    config = Config.fromstring(text, '.py')
+    except (AttributeError, KeyError, TypeError, ValueError):  # a config of another kind
+        return None
+
+
+def _voxels_of_config(config: dict) -> Optional[Voxels]:
     preprocessor = config.get('model', {}).get('data_preprocessor') or {}
     layer = preprocessor.get('voxel_layer', preprocessor)
     if 'voxel_size' not in layer:
         return None
     limits = layer.get('point_cloud_range')
-    dataset = config.get('train_dataloader', {}).get('dataset', {})
-    for step in dataset.get('pipeline', []):
-        if step['type'] == 'RangeCrop':
-            limits = step['point_cloud_range']
+    for dataset in innermost_configs(config.get('train_dataloader', {}).get('dataset', {})):
+        for step in dataset.get('pipeline', []):
+            if step['type'] == 'RangeCrop':
+                limits = step['point_cloud_range']
     return Voxels(_numbers(layer['voxel_size']), limits and _numbers(limits))
 
 

@@ -10,6 +10,7 @@ from mmengine.registry import HOOKS
 
 from ...datasets.errors import DataLayoutError
 from ...datasets.segmentation import check_labels
+from ...utils.dataset_wrappers import innermost_datasets
 
 
 @HOOKS.register_module()
@@ -19,8 +20,9 @@ class LabelCheckHook(Hook):
     Every frame of the training and the validation set, or of the test set: is its label file as
     long as its scan, and is each label in the map? See
     :func:`~nclr_plugin.datasets.segmentation.check_labels`. It reads every label file once, a small
-    part of what an epoch reads; several processes share the files. Data sets whose pipeline loads
-    no labels are passed over.
+    part of what an epoch reads; several processes share the files. Data sets inside the host's
+    wrappers (RepeatDataset, ConcatDataset, ...) are checked each; those whose pipeline loads no
+    labels are passed over.
 
     Raises:
         DataLayoutError: If a data set is empty, or a label file does not fit.
@@ -28,13 +30,17 @@ class LabelCheckHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Check what is trained and validated on."""
-        self._check(runner, runner.train_dataloader.dataset)
+        self._check_all(runner, runner.train_dataloader.dataset)
         if runner.val_loop is not None:
-            self._check(runner, runner.val_dataloader.dataset)
+            self._check_all(runner, runner.val_dataloader.dataset)
 
     def before_test(self, runner: Any) -> None:
         """Check what is tested on."""
-        self._check(runner, runner.test_dataloader.dataset)
+        self._check_all(runner, runner.test_dataloader.dataset)
+
+    def _check_all(self, runner: Any, dataset: Any) -> None:
+        for each in innermost_datasets(dataset):
+            self._check(runner, each)
 
     def _check(self, runner: Any, dataset: Any) -> None:
         if len(dataset) == 0:

@@ -1,0 +1,149 @@
+"""Unpickle a checkpoint without running anything that it brings.
+
+A pickle names the classes and functions that it is made of, and the usual reader imports and calls
+whatever is named. Here only what tensors, arrays and the log history of mmengine consist of is
+looked up. Every other name, whether it can be imported or not, becomes a class without behaviour.
+"""
+from __future__ import annotations
+
+import builtins
+import codecs
+import collections
+import io
+import pickle
+from types import SimpleNamespace
+from typing import Any, Dict, List, Tuple
+
+import numpy as np
+import torch
+from mmengine.config import ConfigDict
+from mmengine.logging import HistoryBuffer
+
+PLAIN = ('bool', 'bytearray', 'bytes', 'complex', 'dict', 'float', 'frozenset', 'int', 'list',
+         'object', 'set', 'slice', 'str', 'tuple')
+STATISTICS = ('mean', 'min', 'max', 'current')
+
+
+class Unknown(dict):
+    """Stand in for an object of a class that is not looked up.
+
+    Entries of a dictionary are kept: a subclass of it may hold tensors. All else is dropped.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> 'Unknown':
+        """Stand in for what a method would return."""
+        return Unknown()
+
+    def __setstate__(self, state: Any) -> None:
+        """Drop the attributes."""
+
+    __hash__ = object.__hash__
+
+    def _drop(self, *args: Any) -> None:
+        """Drop the items of a list or a set."""
+
+    append = extend = add = _drop
+
+
+def load_inert(path: str, map_location: Any = None) -> Tuple[Any, List[str]]:
+    """Load a file of ``torch.save`` without running code that it names.
+
+    Args:
+        path: The file, of either format of torch.
+        map_location: As of ``torch.load``.
+
+    Returns:
+        Its content, and the names of the classes and functions for which :class:`Unknown` stands.
+
+    Raises:
+        Exception: Anything, for a file that is broken or something else.
+    """
+    unknown: Dict[str, type] = {}
+    return torch.load(path, map_location=map_location, pickle_module=_pickle_module(unknown),
+                      weights_only=False), list(unknown)
+
+
+def _pickle_module(unknown: Dict[str, type]) -> Any:
+    """Return what ``torch.load`` needs of the module ``pickle``."""
+
+    class Unpickler(pickle.Unpickler):
+        """Look up known names alone."""
+
+        def find_class(self, module: str, name: str) -> Any:
+            known = _known(module, name)
+            if known is not None:
+                return known
+            path = f'{module}.{name}'
+            if path not in unknown:
+                unknown[path] = type(name.rpartition('.')[2], (Unknown, ), {})
+            return unknown[path]
+
+    return SimpleNamespace(
+        __name__='inert_pickle', Unpickler=Unpickler,
+        load=lambda file, **kwargs: Unpickler(file, **kwargs).load())
+
+
+def _known(module: str, name: str) -> Any:
+    """Return the class or function of a name that cannot do harm; otherwise ``None``."""
+    if module == 'torch':
+        found = getattr(torch, name, None)
+        harmless = isinstance(found, (torch.dtype, torch.layout)) or found in (
+            torch.Tensor, torch.Size, torch.device, *torch._tensor_classes)
+        return found if harmless else None
+    if module == 'torch._utils' and name.startswith('_rebuild_'):
+        return getattr(torch._utils, name, None)
+    if module in ('builtins', '__builtin__'):
+        return _attribute if name == 'getattr' else \
+            getattr(builtins, name) if name in PLAIN else None
+    if module.startswith('numpy'):
+        return _NUMPY.get(name)
+    return _OTHERS.get(f'{module}.{name}')
+
+
+def _attribute(owner: Any, name: str) -> Any:
+    """Stand in for ``getattr``, by which protocol 2 refers to the statistics of a log history."""
+    return getattr(owner, name) if owner is HistoryBuffer and name in STATISTICS else Unknown
+
+
+def _encode(text: str, encoding: str = 'latin1') -> bytes:
+    """Turn text into bytes: how protocol 2 writes bytes."""
+    if encoding != 'latin1':
+        raise pickle.UnpicklingError(f'bytes in the encoding {encoding!r}')
+    return codecs.encode(text, encoding)
+
+
+def _reconstruct(cls: type, base: type, state: Any) -> Any:
+    """Make an object of a known or unknown class."""
+    return cls.__new__(cls) if base is object else cls(state)
+
+
+def _load_from_bytes(content: bytes) -> Any:
+    """Load a tensor that was pickled without torch, which is a file within the file."""
+    return torch.load(io.BytesIO(content), pickle_module=_pickle_module({}), weights_only=False)
+
+
+_NUMPY = {
+    'ndarray': np.ndarray, 'dtype': np.dtype, '_reconstruct': np.empty(0).__reduce__()[0],
+    'scalar': np.float64(0).__reduce__()[0],
+    '_frombuffer': np.empty(1).__reduce_ex__(5)[0]}
+_OTHERS = {
+    'collections.OrderedDict': collections.OrderedDict,
+    'collections.defaultdict': collections.defaultdict,
+    'collections.deque': collections.deque,
+    'collections.Counter': collections.Counter,
+    '_codecs.encode': _encode,
+    'copyreg._reconstructor': _reconstruct,
+    'copy_reg._reconstructor': _reconstruct,
+    'mmengine.config.config.ConfigDict': ConfigDict,
+    'mmengine.logging.history_buffer.HistoryBuffer': HistoryBuffer,
+    'torch.Size': torch.Size,
+    'torch._tensor._rebuild_from_type_v2': torch._tensor._rebuild_from_type_v2,
+    'torch.nn.parameter.Parameter': torch.nn.Parameter,
+    'torch.serialization._get_layout': torch.serialization._get_layout,
+    'torch.storage._load_from_bytes': _load_from_bytes,
+}
+_OTHERS.update({f'mmengine.logging.history_buffer.HistoryBuffer.{name}':
+                getattr(HistoryBuffer, name) for name in STATISTICS})

@@ -1,0 +1,30 @@
+"""Data sets inside the wrappers of mmengine and mmdet3d.
+
+``RepeatDataset``, ``ClassBalancedDataset`` and ``CBGSDataset`` hold one, ``dataset``;
+``ConcatDataset`` holds several, ``datasets``; and each may hold another wrapper.
+"""
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+
+def innermost_datasets(dataset: Any) -> List[Any]:
+    """Return the data sets that have files, in their order.
+
+    Args:
+        dataset: A data set, wrapped or not.
+    """
+    inside = getattr(dataset, 'datasets', None)
+    if inside is None:
+        inside = [dataset.dataset] if hasattr(dataset, 'dataset') else []
+    return [found for each in inside for found in innermost_datasets(each)] or [dataset]
+
+
+def innermost_configs(config: Dict[str, Any]) -> List[Dict[str, Any]]:
+    """Return the configs of the data sets that have files, in their order.
+
+    Args:
+        config: Of a data set, wrapped or not. What is returned are parts of it, not copies.
+    """
+    inside = config.get('datasets') or ([config['dataset']] if config.get('dataset') else [])
+    return [found for each in inside for found in innermost_configs(each)] or [config]
