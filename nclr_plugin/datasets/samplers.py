@@ -8,6 +8,9 @@ from mmengine.dist import get_dist_info
 from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
+from ..utils.dataset_wrappers import innermost_datasets
+from .errors import DataLayoutError
+
 
 @DATA_SAMPLERS.register_module()
 class SeededInfiniteSampler(Sampler):
@@ -20,10 +23,14 @@ class SeededInfiniteSampler(Sampler):
     would.
 
     Args:
-        dataset: The data set.
+        dataset: The data set, in no wrapper of mmengine.
         shuffle: Permute each pass anew.
         seed: Seed of the permutations; None counts as 0.
         start: Samples of the global sequence that were seen before.
+
+    Raises:
+        ValueError: If the data set is empty.
+        DataLayoutError: If it is in a wrapper such as ``ConcatDataset``.
     """
 
     def __init__(self,
@@ -35,6 +42,12 @@ class SeededInfiniteSampler(Sampler):
         self.size = len(dataset)
         if self.size == 0:
             raise ValueError('SeededInfiniteSampler: the data set has no sample.')
+        if innermost_datasets(dataset) != [dataset]:
+            raise DataLayoutError(
+                f'SeededInfiniteSampler: expected a data set itself, found {type(dataset).__name__}'
+                ' around it, which knows the indices of one pass only: join several by '
+                "CalibrationDataset's reader=dict(type='ConcatReader', parts=[...]); one need not "
+                'be repeated, as passes never end.')
         self.shuffle = shuffle
         self.seed = 0 if seed is None else seed
         self.set_start(start)

@@ -24,8 +24,10 @@ from mmengine.runner import set_random_seed
 
 from ..datasets.detection_hosts import check_config
 from ..errors import DataLayoutError, one_line_errors
+from ..utils.dataset_wrappers import innermost_configs
 
 RANDOM = 'none'
+ELSEWHERE = 'given_by_the_command_line'  # stands for the folder of a submission in a config
 
 
 def train(argv: Optional[Sequence[str]] = None) -> None:
@@ -37,17 +39,16 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
         argv: Arguments of the command line; default ``sys.argv[1:]``.
     """
     with one_line_errors():
-        ours, argv = _own_parser('train').parse_known_args(argv)
         host = _load_host_tool('train')
-        args = _parse_by_host(host, argv)
+        args = _parse_by_host(host, sys.argv[1:] if argv is None else argv)
         config = _load_config(args)
         _require_infos(config, 'train_dataloader', 'val_dataloader')
         options = {**_distributed_on_cpu(args), **_without_workers(config)}
-        if ours.amp and get_device() == 'cpu':
+        options['default_hooks.schedule_end.type'] = 'ScheduleEndHook'
+        if args.amp and get_device() == 'cpu':
+            args.amp = False
             options['optim_wrapper.type'] = 'Bfloat16OptimWrapper'
-        elif ours.amp:
-            argv.append('--amp')
-        _run_host(host, argv, args, options)
+        _run_host(host, args, options)
 
 
 def test(argv: Optional[Sequence[str]] = None) -> None:
@@ -63,39 +64,33 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
         argv: Arguments of the command line; default ``sys.argv[1:]``.
     """
     with one_line_errors(), tempfile.TemporaryDirectory() as folder:
-        ours, argv = _own_parser('test').parse_known_args(argv)
+        ours, argv = _test_parser().parse_known_args(argv)
         host = _load_host_tool('test')
         args = _parse_by_host(host, argv)
         options = {**_distributed_on_cpu(args), **_without_workers(_load_config(args))}
         options['default_hooks.checkpoint_guard.type'] = 'CheckpointGuardHook'
         if ours.show_dir:
-            options['default_hooks.pictures.type'] = _load_config(args).get(
-                'picture_hook', 'PictureHook')
+            options['default_hooks.pictures.type'] = 'PictureHook'
             options['default_hooks.pictures.out_dir'] = ours.show_dir
-        if ours.wrong_image_control:
-            options['test_dataloader.dataset.wrong_image_control'] = True
         if args.checkpoint == RANDOM:
             print('No checkpoint: the model is tested at its random initialisation.')
-            place = next(i for i, word in enumerate(argv)
-                         if word == RANDOM and argv[i - 1] != '--launcher')
-            argv[place] = _save_random_model(args, Path(folder) / 'random_initialisation.pth')
+            args.checkpoint = _save_random_model(args, Path(folder) / 'random_initialisation.pth')
         elif not Path(args.checkpoint).is_file():
             raise FileNotFoundError(f'{args.checkpoint}: no such checkpoint; give a .pth file, or '
                                     f'{RANDOM} for the random initialisation')
-        with _submission(args, ours.submission):
+        if args.tta:
+            _require_tta(args)
+        with _submission(args, ours.submission) as outputs:
             _require_infos(_load_config(args), 'test_dataloader')
-            _run_host(host, argv, args, options)
+            _run_host(host, args, {**options, **outputs}, ours.wrong_image_control)
 
 
-def _own_parser(tool: str) -> argparse.ArgumentParser:
-    """Flags of the host that we translate; all others are left for it."""
+def _test_parser() -> argparse.ArgumentParser:
+    """Flags of testing that are ours; all others are left for the host."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    if tool == 'train':
-        parser.add_argument('--amp', action='store_true')
-    else:
-        parser.add_argument('--show-dir')
-        parser.add_argument('--wrong-image-control', action='store_true')
-        parser.add_argument('--submission')
+    parser.add_argument('--show-dir')
+    parser.add_argument('--wrong-image-control', action='store_true')
+    parser.add_argument('--submission')
     return parser
 
 
@@ -115,25 +110,7 @@ def _load_host_tool(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f'mmdet3d_tools_{name}', script)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.Config = _UnformattedConfig
     return module
-
-
-class _UnformattedConfig(Config):
-    """What the host's script reads its config with: the text of the config is not formatted.
-
-    The Runner writes the config into its logs, its folder and every checkpoint, and each time has
-    yapf format it, for seconds where a config inherits a long one. Without, the text is the same
-    Python with other line breaks. ``Config.fromfile`` takes ``format_python_code`` but passes it
-    on for lazy configs only, hence the attribute; a version that does not know it formats.
-    """
-
-    @staticmethod
-    def fromfile(*args: Any, **kwargs: Any) -> Config:
-        """See mmengine's."""
-        config = Config.fromfile(*args, **kwargs)
-        object.__setattr__(config, '_format_python_code', False)
-        return config
 
 
 def _parse_by_host(host: ModuleType, argv: List[str]) -> argparse.Namespace:
@@ -146,40 +123,74 @@ def _parse_by_host(host: ModuleType, argv: List[str]) -> argparse.Namespace:
     return args
 
 
-def _run_host(host: ModuleType, argv: List[str], args: argparse.Namespace,
-              options: Dict[str, Any]) -> None:
-    """Run the host with options added, which those of the user override."""
-    given = args.cfg_options or {}
-    added = [f'{key}={value}' for key, value in options.items() if key not in given]
-    with _command_line(argv + (['--cfg-options'] + added if added else [])):
-        host.main()
+def _run_host(host: ModuleType, args: argparse.Namespace, options: Dict[str, Any],
+              wrong_image_control: bool = False) -> None:
+    """Run the host with its arguments, and a config with options added.
+
+    Both are handed over as they are, not as words of a command line, in which a name with spaces,
+    commas or brackets would become something else. Options of the user override ours.
+
+    The text of the config is not formatted: the Runner writes it into its logs, its folder and
+    every checkpoint, and each time has yapf format it, for seconds where a config inherits a long
+    one. Without, the text is the same Python with other line breaks. ``Config.fromfile`` takes
+    ``format_python_code`` but passes it on for lazy configs only, hence the attribute; a version
+    that does not know it formats.
+    """
+
+    class ChangedConfig(Config):
+        """What the host's script reads its config with."""
+
+        @staticmethod
+        def fromfile(*arguments: Any, **kwargs: Any) -> Config:
+            config = Config.fromfile(*arguments, **kwargs)
+            object.__setattr__(config, '_format_python_code', False)
+            config.merge_from_dict(options)
+            if wrong_image_control:
+                for dataset in innermost_configs(config.test_dataloader.dataset):
+                    dataset.wrong_image_control = True
+            return config
+
+    host.Config = ChangedConfig
+    host.parse_args = lambda: args
+    host.main()
+
+
+def _require_tta(args: argparse.Namespace) -> None:
+    absent = [name for name in ('tta_model', 'tta_pipeline') if name not in _load_config(args)]
+    if absent:
+        raise DataLayoutError(f"{args.config}: --tta expects 'tta_model' and 'tta_pipeline' in the "
+                              f'config, found no {" and no ".join(absent)}; those of '
+                              "mmdet3d's configs/_base_/datasets/semantickitti.py are an example")
 
 
 def _require_infos(config: Config, *loaders: str) -> None:
     """Say what to do about infos that are not there or not complete, before the host reads them."""
     for loader in loaders:
-        dataset = (config.get(loader) or {}).get('dataset') or {}
-        while dataset.get('dataset'):  # as in RepeatDataset
-            dataset = dataset['dataset']
-        path = os.path.join(dataset.get('data_root') or '', dataset.get('ann_file') or '')
-        if not dataset.get('ann_file') or '://' in path:
-            continue
-        if dataset['type'] == 'KittiDataset':
-            check_config(dataset)
-        elif not os.path.isfile(path):
-            raise FileNotFoundError(
-                f'{path}: expected the info file of {loader}, found none; write it by '
-                'tools/create_infos.py, whose --fractions are what NCLR_FRACTION can be (a '
-                "fraction that selects no frame has none), or by mmdet3d's create_data.py")
+        for dataset in innermost_configs((config.get(loader) or {}).get('dataset') or {}):
+            path = os.path.join(dataset.get('data_root') or '', dataset.get('ann_file') or '')
+            if not dataset.get('ann_file') or '://' in path:
+                continue
+            if dataset['type'] == 'KittiDataset':
+                check_config(dataset)
+            elif not os.path.isfile(path):
+                raise FileNotFoundError(
+                    f'{path}: expected the info file of {loader}, found none; write it by '
+                    'tools/create_infos.py, whose --fractions are what NCLR_FRACTION can be (a '
+                    "fraction that selects no frame has none), or by mmdet3d's create_data.py")
 
 
 @contextlib.contextmanager
-def _submission(args: argparse.Namespace, folder: Optional[str]) -> Iterator[None]:
-    """Have the config test what a benchmark wants, by the variable that it reads."""
+def _submission(args: argparse.Namespace, folder: Optional[str]) -> Iterator[Dict[str, Any]]:
+    """Have the config test what a benchmark wants, by the variable that it reads.
+
+    Yields:
+        Options that say where the files go: text that is put into a config can be no path with
+        quotes.
+    """
     if not folder:
-        yield
+        yield {}
         return
-    os.environ['NCLR_SUBMISSION'] = str(Path(folder).absolute())
+    os.environ['NCLR_SUBMISSION'] = ELSEWHERE
     try:
         metric = _load_config(args).get('test_evaluator')
         if not isinstance(metric, dict) or not (
@@ -188,7 +199,9 @@ def _submission(args: argparse.Namespace, folder: Optional[str]) -> Iterator[Non
                 f'{args.config}: expected a config that writes submissions (--submission), such '
                 'as configs/semseg/minkunet34_semantickitti.py or '
                 'configs/detection/second_kitti.py, found that it does not')
-        yield
+        yield {f'test_evaluator.{name}': f'{Path(folder).absolute()}{value[len(ELSEWHERE):]}'
+               for name, value in metric.items()
+               if isinstance(value, str) and value.startswith(ELSEWHERE)}
     finally:
         del os.environ['NCLR_SUBMISSION']
 

@@ -139,7 +139,7 @@ def test_logits_are_those_of_the_fine_tuning_config(host_run, sample, pretrained
         batch = model.data_preprocessor(copy.deepcopy(sample), False)
         with torch.no_grad():
             logits.append(model(batch['inputs'], mode='tensor'))
-    assert len(logits[1]) > 5000 and logits[1].std() > 0.01
+    assert len(logits[1]) > 5000 and logits[1].std() > 1e-3
     torch.testing.assert_close(logits[0], logits[1], rtol=1e-5, atol=1e-5)
 
 

@@ -114,3 +114,35 @@ def test_files_that_do_not_tell_pass(tmp_path, warnings):
     warn_of_other_voxels(detector((1, 1, 1), KITTI), str(path))
     warn_of_other_voxels(torch.nn.Linear(1, 1), str(path))
     assert warnings == []
+
+
+@pytest.mark.parametrize('text', [
+    "custom_imports = dict(imports=['package_that_is_gone'])\nraise SystemExit",
+    "model = dict(data_preprocessor=dict(voxel_size=['a', 'b', 'c']))",
+    'model = 3', 'train_dataloader = dict(dataset=dict(pipeline=[7]))\n'
+    'model = dict(data_preprocessor=dict(voxel_size=(1, 1, 1)))', 'no python <at> all',
+], ids=['import', 'words', 'number', 'pipeline', 'text'])
+def test_advice_never_stops_work(tmp_path, warnings, sparse_encoder, text):
+    path = str(tmp_path / 'foreign.pth')
+    torch.save(dict(meta=dict(cfg=text), state_dict=sparse_encoder().state_dict()), path)
+    warn_of_other_voxels(detector((0.05, 0.05, 0.1), KITTI), path)
+    export_backbone(path, 'openpcdet', str(tmp_path / 'out.pth'))
+    assert voxels_of_checkpoint(path) is None and warnings == []
+
+
+def test_a_config_that_imports_what_is_not_here_tells_its_voxels(checkpoint, tmp_path):
+    path = checkpoint('pretrain_skitti_voxelnet')
+    content = torch.load(path)
+    content['meta']['cfg'] += "\ncustom_imports = dict(imports=['package_that_is_gone'])\n"
+    torch.save(content, path)
+    assert voxels_of_checkpoint(path).size == (0.05, 0.05, 0.1)
+
+
+def test_the_range_is_found_inside_the_hosts_wrappers(tmp_path):
+    crop = dict(pipeline=[dict(type='RangeCrop', point_cloud_range=[0, -1, -2, 3, 4, 5])])
+    wrapped = dict(dataset=dict(type='RepeatDataset', dataset=dict(datasets=[crop, crop])))
+    config = Config(dict(model=dict(data_preprocessor=dict(voxel_size=[1, 1, 1])),
+                         train_dataloader=wrapped))
+    path = str(tmp_path / 'wrapped.pth')
+    torch.save(dict(meta=dict(cfg=config.pretty_text), state_dict={}), path)
+    assert voxels_of_checkpoint(path).range == (0, -1, -2, 3, 4, 5)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from mmengine.registry import DATA_SAMPLERS
 
 from nclr_plugin.datasets import SeededInfiniteSampler
+from nclr_plugin.datasets.errors import DataLayoutError
 
 
 def take(sampler, count):
@@ -68,3 +69,32 @@ def test_refuses_an_empty_data_set_and_a_negative_start():
         SeededInfiniteSampler([])
     with pytest.raises(ValueError, match='found -1'):
         SeededInfiniteSampler(range(3)).set_start(-1)
+
+
+class Frames:
+    """What the host's wrappers ask of a data set."""
+    metainfo = {}
+
+    def full_init(self):
+        pass
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return index
+
+
+@pytest.mark.parametrize('name, options', [
+    ('ConcatDataset', lambda: dict(datasets=[Frames(), Frames()])),
+    ('RepeatDataset', lambda: dict(dataset=Frames(), times=2)),
+    ('Subset', lambda: dict(dataset=Frames(), indices=[0, 1])),
+])
+def test_a_wrapped_data_set_is_refused_when_built(monkeypatch, name, options):
+    """Its indices end with its first pass, which is hours after the start of a training."""
+    import mmengine.dataset.dataset_wrapper as wrappers
+    from torch.utils.data import Subset
+    monkeypatch.setattr(wrappers, 'BaseDataset', Frames)
+    wrapper = Subset if name == 'Subset' else getattr(wrappers, name)
+    with pytest.raises(DataLayoutError, match=f"found {name} around it.*'ConcatReader'"):
+        SeededInfiniteSampler(wrapper(**options()))

@@ -2,12 +2,14 @@ import importlib.util
 import json
 import re
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
 
 from nclr_plugin.engine import launcher
+from nclr_plugin.utils.dataset_wrappers import innermost_configs
 
 needs_host = pytest.mark.skipif(importlib.util.find_spec('mmdet3d') is None,
                                 reason='runs on mmdet3d, which is not installed')
@@ -51,6 +53,7 @@ def test_config_is_written_unformatted_and_reads_the_same(config, tmp_path, monk
     monkeypatch.setattr('mmengine.config.config.FormatCode', format_code)
     launcher.train([config, '--cfg-options', 'train_cfg.max_iters=3'])
     expected['train_cfg']['max_iters'] = 3
+    expected['default_hooks']['schedule_end'] = dict(type='ScheduleEndHook')
     work = tmp_path / 'work'
     texts = [(work / 'toy.py').read_text(), next(work.glob('*/vis_data/config.py')).read_text(),
              torch.load(work / 'iter_3.pth', map_location='cpu')['meta']['cfg']]
@@ -113,7 +116,7 @@ def test_without_a_checkpoint_the_random_model_is_tested(config, tmp_path, capsy
 def test_checkpoint_of_another_model_is_one_sentence(config, tmp_path, toy):
     torch.save(dict(state_dict=toy.ToyModel(width=16).state_dict()), tmp_path / 'other.pth')
     text = message(launcher.test, config, tmp_path / 'other.pth')
-    assert text.startswith('CheckpointMismatchError: The checkpoint holds 2 of the 9 tensors of '
+    assert text.startswith('CheckpointMismatchError: The checkpoint holds 1 of the 8 tensors of '
                            'ToyModel') and '\n' not in text
 
 
@@ -130,15 +133,80 @@ def test_truncated_checkpoint_is_one_sentence(config, tmp_path, toy):
         assert 'take another one' in text and '\n' not in text
 
 
+@pytest.fixture
+def seen(monkeypatch):
+    """Configs that the host's script gets, which then does not run."""
+    configs, load = [], launcher._load_host_tool
+
+    def load_watched(name):
+        host = load(name)
+
+        def main():
+            args = host.parse_args()
+            config = host.Config.fromfile(args.config)
+            config.merge_from_dict(args.cfg_options or {})
+            configs.append(config)
+
+        host.main = main
+        return host
+
+    monkeypatch.setattr(launcher, '_load_host_tool', load_watched)
+    return configs
+
+
 @needs_host
-def test_wrong_image_control_is_an_option_of_the_test_set(config, monkeypatch):
-    seen = []
-    monkeypatch.setattr(launcher, '_run_host', lambda host, argv, args, options: seen.append(
-        (argv, options.get('test_dataloader.dataset.wrong_image_control'))))
+@pytest.mark.parametrize('wrapper', [None, 'RepeatDataset', 'ConcatDataset'])
+def test_wrong_image_control_reaches_the_test_set(config, seen, wrapper):
+    content = Config.fromfile(config)
+    inner = content.test_dataloader.dataset
+    if wrapper:
+        content.test_dataloader.dataset = dict(type=wrapper, datasets=[inner, dict(inner)]) \
+            if wrapper == 'ConcatDataset' else dict(type=wrapper, dataset=inner, times=2)
+        content.dump(config)
     launcher.test([config, 'none', '--wrong-image-control'])
     launcher.test([config, 'none'])
-    assert [option for _, option in seen] == [True, None]
-    assert '--wrong-image-control' not in seen[0][0]
+    controlled, plain = (innermost_configs(each.test_dataloader.dataset) for each in seen)
+    assert all(dataset.wrong_image_control for dataset in controlled)
+    assert not any('wrong_image_control' in dataset for dataset in plain)
+
+
+@needs_host
+@pytest.mark.parametrize('folder', ['my pictures', 'a,b', '[x]', '(1, 2)', '7', 'true', 'None',
+                                    "o'brien \"x\"", 'a=b', '--odd'])
+def test_folders_are_what_was_said(config, seen, tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    launcher.test([config, 'none', f'--show-dir={folder}', f'--work-dir={folder}'])
+    assert seen[0].default_hooks.pictures.out_dir == folder
+    seen.clear()
+    text = Path(config).read_text()
+    Path(config).write_text(text + """
+submission = '{{$NCLR_SUBMISSION:none}}'
+if submission != 'none':
+    test_evaluator = dict(type='SemanticKittiSubmission', out_dir=submission)
+""")
+    launcher.test([config, 'none', f'--submission={folder}'])
+    assert seen[0].test_evaluator.out_dir == str(tmp_path / folder)
+
+
+@needs_host
+def test_what_the_user_sets_overrides_what_a_flag_means(config, seen):
+    launcher.test([config, 'none', '--show-dir', 'a', '--cfg-options',
+                   'default_hooks.pictures.out_dir=b', 'default_hooks.pictures.max_frames=3'])
+    assert seen[0].default_hooks.pictures == dict(type='PictureHook', out_dir='b', max_frames=3)
+
+
+@needs_host
+def test_pictures_and_logs_are_in_folders_with_odd_names(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    launcher.test([config, 'none', '--work-dir', 'none', '--show-dir', 'my pictures, [1]'])
+    assert len(list((tmp_path / 'my pictures, [1]' / 'overlay').glob('toy_*_cam.png'))) == 12
+    assert list((tmp_path / 'none').glob('*/*.log'))
+
+
+@needs_host
+def test_augmentation_that_the_config_lacks_is_one_sentence(config):
+    text = message(launcher.test, config, 'none', '--tta')
+    assert "--tta expects 'tta_model' and 'tta_pipeline'" in text and '\n' not in text
 
 
 @needs_host
@@ -176,6 +244,17 @@ def test_missing_infos_name_their_tool(tmp_path, wrapped):
     with pytest.raises(FileNotFoundError, match='infos_1.pkl: .* of train_dataloader.*create_infos'):
         launcher._require_infos(config, 'train_dataloader')
     launcher._require_infos(config, 'val_dataloader')
+
+
+def test_missing_infos_of_the_second_of_several_data_sets(tmp_path):
+    (tmp_path / 'there.pkl').touch()
+    datasets = [dict(type='NuScenesSegDataset', data_root=str(tmp_path), ann_file=f'{name}.pkl')
+                for name in ('there', 'absent')]
+    repeated = dict(type='RepeatDataset', times=2,
+                    dataset=dict(type='ConcatDataset', datasets=datasets))
+    with pytest.raises(FileNotFoundError, match='absent.pkl'):
+        launcher._require_infos(Config(dict(train_dataloader=dict(dataset=repeated))),
+                                'train_dataloader')
 
 
 def test_infos_elsewhere_than_on_disk_are_left_to_the_host():

@@ -7,10 +7,11 @@ from .non_finite_hook import NonFiniteHook
 from .panoptic_picture_hook import PanopticPictureHook
 from .picture_hook import PictureHook
 from .pose_loss_schedule_hook import PoseLossScheduleHook
+from .schedule_end_hook import ScheduleEndHook
 from .sparse_algo_hook import SparseAlgoHook
 
 __all__ = [
     'BrokenFrameHook', 'CheckpointGuardHook', 'CheckpointMismatchError', 'IterationSeedHook',
     'LabelCheckHook', 'NonFiniteHook', 'PanopticPictureHook', 'PictureHook',
-    'PoseLossScheduleHook', 'SparseAlgoHook'
+    'PoseLossScheduleHook', 'ScheduleEndHook', 'SparseAlgoHook'
 ]

@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from torch import Tensor, nn
 
+from ...checkpoints.reading import is_counter
 from ...errors import CheckpointMismatchError
 from ..unwrapping import unwrapped_model
 
@@ -23,7 +24,8 @@ class CheckpointGuardHook(Hook):
 
     Args:
         min_match: Least share of the model's parameters and buffers that the checkpoint must hold
-            under the same name and in the same size, 0 to 1.
+            under the same name and in the same size, 0 to 1. The counters of norms
+            (``num_batches_tracked``) do not count.
         prefix: Only the tensors whose names begin with it are demanded, ``'backbone.'`` where the
             rest may be new.
 
@@ -40,6 +42,11 @@ class CheckpointGuardHook(Hook):
 
     def after_load_checkpoint(self, runner: Any, checkpoint: Dict[str, Any]) -> None:
         """Compare before the host copies anything."""
+        if runner._resume and 'meta' not in checkpoint:
+            raise CheckpointMismatchError(
+                '--resume: expected a checkpoint of a training, with optimizer and iteration, found '
+                'weights alone; start from them: --cfg-options load_from=CHECKPOINT, without '
+                '--resume')
         model = unwrapped_model(runner)
         check_state_dict(model, checkpoint.get('state_dict', checkpoint), self.min_match,
                          self.prefix)
@@ -62,7 +69,8 @@ def check_state_dict(model: nn.Module, state_dict: Mapping[str, Any],
         CheckpointMismatchError: See :class:`CheckpointGuardHook`.
     """
     own = model.state_dict()
-    wanted = {name: value for name, value in own.items() if name.startswith(prefix)}
+    wanted = {name: value for name, value in own.items()
+              if name.startswith(prefix) and not is_counter(name)}
     found = {re.sub(r'^module\.', '', name): value for name, value in state_dict.items()
              if isinstance(value, Tensor)}
     missing = [name for name in wanted if name not in found]
@@ -73,7 +81,7 @@ def check_state_dict(model: nn.Module, state_dict: Mapping[str, Any],
         resized += [f'{name} without the _metadata that tell its order from older ones'
                     for name, value in wanted.items() if name in found
                     and found[name].shape == value.shape and _is_sparse_kernel(model, name)]
-    unexpected = [name for name in found if name not in own]
+    unexpected = [name for name in found if name not in own and not is_counter(name)]
     matched = len(wanted) - len(missing) - len(resized)
     share = matched / max(len(wanted), 1)
     if share < min_match:
