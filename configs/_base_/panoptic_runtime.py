@@ -1,4 +1,3 @@
 _base_ = './seg_runtime.py'
 
-picture_hook = 'PanopticPictureHook'  # of `tools/test.py ... --show-dir DIR`
 default_hooks = dict(checkpoint=dict(interval=5, save_best='pq'))

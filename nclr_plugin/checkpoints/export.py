@@ -10,12 +10,24 @@ import torch
 from torch import Tensor
 
 from .errors import PretrainedWeightsError
-from .key_maps import (LAYOUTS, TO_OPENPCDET, TO_OPENPCDET_RESIDUAL, find_prefix_and_layout,
-                       kernel_library, looks_like, rename)
+from .key_maps import (
+    LAYOUTS,
+    TO_OPENPCDET,
+    TO_OPENPCDET_RESIDUAL,
+    find_prefix_and_layout,
+    kernel_library,
+    looks_like,
+    rename,
+)
 from .layouts import fold_biases, looks_like_spconv1, to_spconv2
 from .loading import LoadReport, read_state_dict
-from .parts import (bev_name, blocks_per_stage, is_point_backbone, is_sparse_encoder,
-                    names_of_complete)
+from .parts import (
+    bev_name,
+    blocks_per_stage,
+    is_point_backbone,
+    is_sparse_encoder,
+    names_of_complete,
+)
 from .reading import is_counter
 from .stem import STEM, second_stem_layer, widen_input
 from .voxels import config_of_checkpoint, voxels_of_checkpoint

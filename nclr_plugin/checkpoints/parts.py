@@ -15,7 +15,8 @@ _MINKUNET = re.compile(
 _SPARSE_ENCODER = re.compile(
     r'((conv_input|conv_out)\.[01]|encoder_layers\.encoder_layer\d\.\d+\.([01]|(conv|bn)\d))\.'
     + _TENSOR)
-_BEV = re.compile(r'(?:^|\.)((?:de)?blocks\.\d\.\d+\.(?:' + '|'.join((*_NORM, 'num_batches_tracked')) + '))$')
+_BEV = re.compile(r'(?:^|\.)((?:de)?blocks\.\d\.\d+\.(?:'
+                  + '|'.join((*_NORM, 'num_batches_tracked')) + '))$')
 
 
 def is_point_backbone(name: str) -> bool:

@@ -68,7 +68,7 @@ def load_from_local(filename: str, map_location: Optional[Any] = None) -> Any:
     if unknown:
         warnings.warn(f"checkpoint '{path}': objects of {', '.join(unknown[:3])}"
                       f"{', ...' if len(unknown) > 3 else ''} were left out; tensors and plain "
-                      'values are read')
+                      'values are read', stacklevel=2)
     return _for_mmengine(content)
 
 

@@ -2,10 +2,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Sequence, Tuple
 
 import numpy as np
-from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
 from ..datasets.errors import DataLayoutError
@@ -44,17 +43,10 @@ class SemanticKittiPanopticSubmission(SemanticKittiSubmission):
                            np.asarray(found['pts_instance_mask'].cpu()), self.ids)
             self.results.append((path, sample['lidar_path']))
 
-    def compute_metrics(self, results: List[Tuple[str, str]]) -> Dict[str, float]:
-        """Check the files of all processes.
-
-        Returns:
-            ``scans``, their number.
-        """
+    def check_files(self, results: Sequence[Tuple[str, str]]) -> None:
+        """Read the files again and compare them with their scans."""
         for path, scan in results:
             check_panoptic(path, os.path.getsize(scan) // (FLOAT_BYTES * self.lidar_dim), self.ids)
-        print_log(f'{self.out_dir}: predictions of {len(results)} scans, read again and checked.',
-                  logger='current')
-        return dict(scans=float(len(results)))
 
 
 def write_panoptic(path: str, semantic: np.ndarray, instance: np.ndarray,

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from abc import abstractmethod
+from collections import Counter
 from pathlib import PurePath
 from typing import Any, Dict, List, Sequence, Tuple
 
@@ -18,6 +20,9 @@ FLOAT_BYTES = 4
 # Of mmdet3d's 19 classes of SemanticKITTI, in their order.
 SEMANTICKITTI_IDS = (10, 11, 15, 18, 20, 30, 31, 32, 40, 44, 48, 49, 50, 51, 70, 71, 72, 80, 81)
 NUSCENES_IDS = tuple(range(1, 17))  # of the 16 classes of the challenge; 0 must not be predicted
+# Scans of SemanticKITTI's test sequences, which its server all expects.
+SEMANTICKITTI_SCANS = {'11': 921, '12': 1061, '13': 3281, '14': 631, '15': 1901, '16': 1731,
+                       '17': 491, '18': 1801, '19': 4981, '20': 831, '21': 2721}
 NUSCENES_META = dict(use_camera=False, use_lidar=True, use_radar=False, use_map=False,
                      use_external=False)
 
@@ -48,6 +53,17 @@ class SubmissionMetric(BaseMetric):
         super().__init__(**kwargs)
         self.out_dir = out_dir
 
+    def shortage(self, results: Sequence[Tuple[str, str]]) -> Tuple[int, str]:
+        """Compare the scans with those that the server expects.
+
+        Args:
+            results: Label file and scan of each prediction.
+
+        Returns:
+            How many are missing, and words on where.
+        """
+        return 0, ''
+
     @abstractmethod
     def file_of(self, lidar_path: str) -> str:
         """The file for a scan, relative to ``out_dir``."""
@@ -69,15 +85,24 @@ class SubmissionMetric(BaseMetric):
             self.results.append((path, sample['lidar_path']))
 
     def compute_metrics(self, results: List[Tuple[str, str]]) -> Dict[str, float]:
-        """Check the files of all processes.
+        """Check the files of all processes, and their number.
 
         Returns:
-            ``scans``, their number.
+            ``scans``, their number, and ``missing``, how many more the server expects.
         """
-        check_predictions(results, self.ids, self.dtype, self.lidar_dim)
+        self.check_files(results)
         print_log(f'{self.out_dir}: predictions of {len(results)} scans, read again and checked.',
                   logger='current')
-        return dict(scans=float(len(results)))
+        missing, words = self.shortage(results)
+        if missing:
+            print_log(f'{self.out_dir}: the submission is incomplete, and the server will refuse '
+                      f'it: {missing} scans are missing: {words}; write the infos of the whole '
+                      'test set and predict it again.', logger='current', level=logging.WARNING)
+        return dict(scans=float(len(results)), missing=float(missing))
+
+    def check_files(self, results: Sequence[Tuple[str, str]]) -> None:
+        """Read the files again and compare them with their scans."""
+        check_predictions(results, self.ids, self.dtype, self.lidar_dim)
 
 
 @METRICS.register_module()
@@ -97,6 +122,16 @@ class SemanticKittiSubmission(SubmissionMetric):
         """The file for ``.../sequences/NN/velodyne/NNNNNN.bin``."""
         path = PurePath(lidar_path)
         return os.path.join('sequences', path.parts[-3], 'predictions', f'{path.stem}.label')
+
+    def shortage(self, results: Sequence[Tuple[str, str]]) -> Tuple[int, str]:
+        """Count the scans of the test sequences."""
+        found = Counter(PurePath(scan).parts[-3] for scan in {scan for _, scan in results})
+        short = {sequence: (found[sequence], expected)
+                 for sequence, expected in SEMANTICKITTI_SCANS.items()
+                 if found[sequence] < expected}
+        words = ', '.join(f'{sequence} has {there} of {expected}'
+                          for sequence, (there, expected) in short.items())
+        return sum(expected - there for there, expected in short.values()), words
 
 
 @METRICS.register_module()
@@ -136,6 +171,14 @@ class NuScenesSubmission(SubmissionMetric):
                                   'sample_data, found it is none; set version to the one of the '
                                   'info file.')
         return os.path.join('lidarseg', self.eval_set, f'{self.tokens[name]}_lidarseg.bin')
+
+    def shortage(self, results: Sequence[Tuple[str, str]]) -> Tuple[int, str]:
+        """Look for every key frame of the tables; those of a rehearsal hold other splits too."""
+        if self.eval_set != 'test':
+            return 0, ''
+        found = {PurePath(scan).name for _, scan in results}
+        absent = sorted(set(self.tokens) - found)
+        return len(absent), f'of {len(self.tokens)} key frames, such as {absent[:1]}'
 
     def compute_metrics(self, results: List[Tuple[str, str]]) -> Dict[str, float]:
         """Write ``submission.json`` and check the files."""

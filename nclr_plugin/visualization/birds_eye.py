@@ -39,14 +39,12 @@ def draw_birds_eye(points: Tensor, colours: np.ndarray, lidar2cam: Optional[Tens
         ahead, rays, position = np.array([1., 0.]), np.zeros((0, 2)), np.zeros(2)
     else:
         ahead, rays, position = _camera_from_above(lidar2cam, cam2img, width)
-    across = np.array([ahead[1], -ahead[0]])
     offset = points[:, :2].detach().cpu().double().numpy() - position
     reach = _reach(offset)
     scale = size / 2 / reach
 
     def to_panel(metres: np.ndarray) -> np.ndarray:
-        on_axes = np.stack([metres @ across, -metres @ ahead], axis=-1)
-        return (size - 1) / 2 + scale * on_axes
+        return _to_panel(metres, ahead, scale, size)
 
     panel = np.full((size, size, 3), BACKGROUND, np.uint8)
     centre = (size // 2, size // 2)
@@ -63,6 +61,26 @@ def draw_birds_eye(points: Tensor, colours: np.ndarray, lidar2cam: Optional[Tens
         oblique = int(metres * scale * np.sqrt(0.5)) + 4
         panel = write(panel, f'{metres} m', (centre[0] + oblique, centre[1] + oblique), 0.5)
     return panel
+
+
+def panel_coordinates(points: Tensor, places: np.ndarray, size: int) -> np.ndarray:
+    """Find places in the panel that :func:`draw_birds_eye` draws without a camera.
+
+    Args:
+        points: (N, 3+), those that are drawn.
+        places: (..., 2), x and y, LiDAR frame, metres.
+        size: Of the panel, pixels.
+
+    Returns:
+        (..., 2) pixels, (u, v).
+    """
+    reach = _reach(points[:, :2].detach().cpu().double().numpy())
+    return _to_panel(places, np.array([1., 0.]), size / 2 / reach, size)
+
+
+def _to_panel(metres: np.ndarray, ahead: np.ndarray, scale: float, size: int) -> np.ndarray:
+    across = np.array([ahead[1], -ahead[0]])
+    return (size - 1) / 2 + scale * np.stack([metres @ across, -metres @ ahead], axis=-1)
 
 
 def _camera_from_above(lidar2cam: Tensor, cam2img: Tensor,

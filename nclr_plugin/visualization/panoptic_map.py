@@ -23,10 +23,10 @@ class Panoptic(NamedTuple):
 
     Attributes:
         semantic: (N,) classes; other numbers mean no class.
-        instance: (N,) instance ids, 0 for none; ids of stuff classes are ignored.
+        instance: (N,) instance ids, 0 for none; ids of stuff classes are ignored. None: classes alone.
     """
     semantic: np.ndarray
-    instance: np.ndarray
+    instance: Optional[np.ndarray] = None
 
 
 class Vocabulary(NamedTuple):
@@ -135,21 +135,21 @@ def _compare(draw, predicted: Panoptic, true: Optional[Panoptic],
              vocabulary: Vocabulary) -> np.ndarray:
     """Arrange classes and instances in rows, predicted and true in columns; add a legend."""
     both = [('predicted', predicted)] + ([] if true is None else [('true', true)])
-    if true is None:
-        numbers = [_number(predicted, vocabulary.thing_classes)]
-    else:
-        numbers = match_instances(predicted, true, vocabulary.thing_classes)
     classes = beside([titled(draw(_class_colours(labels.semantic, vocabulary)), f'classes, {name}')
                       for name, labels in both], 4)
-    instances = beside([
-        titled(draw(instance_colours(number)), f'instances, {name}: {len(set(number) - {0})}')
-        for (name, _), number in zip(both, numbers)], 4)
     occurring = np.unique(np.concatenate([labels.semantic for _, labels in both]))
     entries = [(tuple(int(part) for part in vocabulary.palette[index]), vocabulary.names[index])
                for index in occurring if 0 <= index < len(vocabulary.names)]
     if len(entries) < len(occurring):
         entries.append((NO_CLASS, 'no label'))
-    return stack([classes, legend(entries, classes.shape[1]), instances], TITLE_HEIGHT // 4)
+    rows = [classes, legend(entries, classes.shape[1])]
+    if predicted.instance is not None:
+        numbers = [_number(predicted, vocabulary.thing_classes)] if true is None else \
+            match_instances(predicted, true, vocabulary.thing_classes)
+        rows.append(beside([
+            titled(draw(instance_colours(number)), f'instances, {name}: {len(set(number) - {0})}')
+            for (name, _), number in zip(both, numbers)], 4))
+    return stack(rows, TITLE_HEIGHT // 4)
 
 
 def _class_colours(semantic: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:

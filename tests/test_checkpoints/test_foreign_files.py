@@ -18,8 +18,12 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader, _load_checkpoint_to_model
 from torch import nn
 
-from nclr_plugin.checkpoints import (BrokenCheckpointError, PretrainedWeightsError,
-                                     load_pretrained, read_state_dict)
+from nclr_plugin.checkpoints import (
+    BrokenCheckpointError,
+    PretrainedWeightsError,
+    load_pretrained,
+    read_state_dict,
+)
 from nclr_plugin.checkpoints.config_text import parse_config
 from nclr_plugin.checkpoints.reading import find_state_dict
 

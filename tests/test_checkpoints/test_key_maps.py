@@ -2,8 +2,13 @@
 import pytest
 import torch
 
-from nclr_plugin.checkpoints.key_maps import (LAYOUTS, TO_OPENPCDET, find_prefix_and_layout,
-                                              looks_like, rename)
+from nclr_plugin.checkpoints.key_maps import (
+    LAYOUTS,
+    TO_OPENPCDET,
+    find_prefix_and_layout,
+    looks_like,
+    rename,
+)
 
 OPENPCDET = LAYOUTS['OpenPCDet']
 POINT_UNET = next(rules for name, rules in LAYOUTS.items() if 'SPVNAS' in name)

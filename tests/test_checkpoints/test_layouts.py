@@ -5,8 +5,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nclr_plugin.checkpoints.layouts import (MINKOWSKI, TORCHSPARSE, fit_to_shape,
-                                             looks_like_spconv1, to_spconv2)
+from nclr_plugin.checkpoints.layouts import (
+    MINKOWSKI,
+    TORCHSPARSE,
+    fit_to_shape,
+    looks_like_spconv1,
+    to_spconv2,
+)
 
 C_IN, C_OUT, GRID = 3, 5, 6
 spconv = pytest.importorskip('spconv.pytorch')

@@ -2,8 +2,12 @@
 import pytest
 import torch
 
-from nclr_plugin.checkpoints import (LoadReport, PretrainedWeightsError, load_pretrained,
-                                     read_state_dict)
+from nclr_plugin.checkpoints import (
+    LoadReport,
+    PretrainedWeightsError,
+    load_pretrained,
+    read_state_dict,
+)
 from nclr_plugin.engine import BrokenCheckpointError
 
 

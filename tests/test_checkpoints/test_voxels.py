@@ -9,8 +9,12 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from nclr_plugin.checkpoints import export_backbone
-from nclr_plugin.checkpoints.voxels import (Voxels, voxels_of_checkpoint,
-                                            warn_of_difference, warn_of_other_voxels)
+from nclr_plugin.checkpoints.voxels import (
+    Voxels,
+    voxels_of_checkpoint,
+    warn_of_difference,
+    warn_of_other_voxels,
+)
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'nclr'
 KITTI = (0, -40, -3, 70.4, 40, 1)

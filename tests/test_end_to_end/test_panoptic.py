@@ -131,7 +131,7 @@ def test_mini_set_of_nuscenes(run, make_world, in_process, tmp_path, monkeypatch
             'model.data_preprocessor.voxel_layer.voxel_size': '[.2,.2,.2]',
             'model.backbone.encoder_blocks': '[1,1,1,1]',
             'train_dataloader.batch_size': 2, 'optim_wrapper.accumulative_counts': 1,
-            'default_hooks.pictures.type': 'PanopticPictureHook',
+            'default_hooks.pictures.type': 'PictureHook',
             'default_hooks.pictures.out_dir': tmp_path / 'pictures',
             'default_hooks.pictures.max_frames': 1})
     text = log(tmp_path / 'run')

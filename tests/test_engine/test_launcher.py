@@ -38,6 +38,8 @@ def test_train_resume_and_test_a_checkpoint(config, tmp_path, capsys):
     launcher.train([config, '--work-dir', str(work), '--resume', '--cfg-options',
                     'train_cfg.max_iters=6', 'experiment_name=resumed'])
     assert 'Resuming after 4 iterations, 8 samples' in log_of(work)
+    assert 'schedule of the checkpoint ends at iteration 4, the training at iteration 6' \
+        in log_of(work)
     launcher.test([config, str(work / 'iter_6.pth'), '--work-dir', str(work), '--show-dir',
                    str(tmp_path / 'pictures'), '--cfg-options', 'experiment_name=tested'])
     assert 'calibration/recall_10deg_5m: 1.0' in log_of(work)

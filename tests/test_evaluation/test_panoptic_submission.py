@@ -35,7 +35,7 @@ def test_every_file_is_written_and_checked(tmp_path):
             lidar_path=str(velodyne / f'{stem}.bin'),
             pred_pts_seg=dict(pts_semantic_mask=torch.from_numpy(semantic),
                               pts_instance_mask=torch.from_numpy(instance)))])
-    assert metric.compute_metrics(metric.results) == dict(scans=2)
+    assert metric.compute_metrics(metric.results) == dict(scans=2, missing=20351 - 2)
     for stem, (semantic, instance) in expected.items():
         labels = np.fromfile(tmp_path / f'sequences/11/predictions/{stem}.label', np.uint32)
         np.testing.assert_array_equal(labels & 0xFFFF, np.array(IDS)[semantic])

@@ -1,13 +1,16 @@
 import importlib.util
 import json
+import logging
 import shutil
 
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 
 from nclr_plugin.datasets.errors import DataLayoutError
 from nclr_plugin.evaluation import NuScenesSubmission, SemanticKittiSubmission
+from nclr_plugin.evaluation.submission import SEMANTICKITTI_SCANS
 
 
 def sample(path, classes):
@@ -32,12 +35,48 @@ def kitti(tmp_path):
 def test_semantickitti_files(kitti):
     scans, metric, out = kitti
     metric.process(None, [sample(scans[0], list(range(19))), sample(scans[1], [8] * 19)])
-    assert metric.evaluate(2) == dict(scans=2)
+    assert metric.evaluate(2) == dict(scans=2, missing=20351 - 2)
     assert sorted(str(path.relative_to(out)) for path in out.rglob('*.label')) == [
         'sequences/11/predictions/000001.label', 'sequences/21/predictions/000001.label']
     labels = np.fromfile(out / 'sequences/11/predictions/000001.label', np.uint32)
     assert len(np.unique(labels)) == 19
     assert (np.fromfile(out / 'sequences/21/predictions/000001.label', np.uint32) == 40).all()
+
+
+@pytest.fixture
+def warnings():
+    logger, found = MMLogger.get_instance('submission'), []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: found.append(record.getMessage())
+    logger.addHandler(handler)
+    yield found
+    logger.removeHandler(handler)
+
+
+def test_scans_that_the_server_expects_are_counted(kitti, warnings):
+    scans, metric, out = kitti
+    metric.process(None, [sample(path, [0] * 19) for path in scans])
+    metric.evaluate(2)
+    text, = warnings
+    assert 'incomplete' in text and f'{20351 - 2} scans are missing' in text
+    assert '11 has 1 of 921' in text and '15 has 0 of 1901' in text
+
+
+def test_a_whole_test_set_is_not_complained_of(kitti):
+    _, metric, _ = kitti
+    whole = [('', f'sequences/{sequence}/velodyne/{number:06d}.bin')
+             for sequence, scans in SEMANTICKITTI_SCANS.items() for number in range(scans)]
+    assert len(whole) == 20351 and metric.shortage(whole) == (0, '')
+    assert metric.shortage(whole[1:]) == (1, '11 has 920 of 921')
+    assert metric.shortage(whole[1:] + [whole[1]])[0] == 1  # twice the same is one
+
+
+def test_key_frames_of_nuscenes_are_counted_by_its_tables(nuscenes):
+    root, metric, out, scans = nuscenes
+    metric = NuScenesSubmission(str(out), str(root), 'v1.0-mini', 'test')
+    expected = len(metric.tokens)
+    assert metric.shortage([('', str(path)) for path in scans])[0] == expected - len(scans)
+    assert metric.shortage([('', name) for name in metric.tokens])[0] == 0
 
 
 def test_raw_labels_map_back_to_the_classes(kitti):
@@ -107,7 +146,7 @@ def test_nuscenes_devkit_accepts_the_files(nuscenes):
     from nuscenes import NuScenes
     root, metric, out, scans = nuscenes
     predict(metric, scans)
-    assert metric.evaluate(len(scans)) == dict(scans=2)
+    assert metric.evaluate(len(scans)) == dict(scans=2, missing=0)
     devkit.validate_submission(
         NuScenes('v1.0-mini', str(root), verbose=False), str(out), 'mini_val')
     labels = np.fromfile(next((out / 'lidarseg/mini_val').iterdir()), np.uint8)

@@ -4,7 +4,6 @@ from .checkpoint_guard_hook import CheckpointGuardHook, CheckpointMismatchError
 from .iteration_seed_hook import IterationSeedHook
 from .label_check_hook import LabelCheckHook
 from .non_finite_hook import NonFiniteHook
-from .panoptic_picture_hook import PanopticPictureHook
 from .picture_hook import PictureHook
 from .pose_loss_schedule_hook import PoseLossScheduleHook
 from .schedule_end_hook import ScheduleEndHook
@@ -12,6 +11,6 @@ from .sparse_algo_hook import SparseAlgoHook
 
 __all__ = [
     'BrokenFrameHook', 'CheckpointGuardHook', 'CheckpointMismatchError', 'IterationSeedHook',
-    'LabelCheckHook', 'NonFiniteHook', 'PanopticPictureHook', 'PictureHook',
+    'LabelCheckHook', 'NonFiniteHook', 'PictureHook',
     'PoseLossScheduleHook', 'ScheduleEndHook', 'SparseAlgoHook'
 ]

@@ -44,8 +44,8 @@ class CheckpointGuardHook(Hook):
         """Compare before the host copies anything."""
         if runner._resume and 'meta' not in checkpoint:
             raise CheckpointMismatchError(
-                '--resume: expected a checkpoint of a training, with optimizer and iteration, found '
-                'weights alone; start from them: --cfg-options load_from=CHECKPOINT, without '
+                '--resume: expected a checkpoint of a training, with optimizer and iteration, '
+                'found weights alone; start from them: --cfg-options load_from=CHECKPOINT, without '
                 '--resume')
         model = unwrapped_model(runner)
         check_state_dict(model, checkpoint.get('state_dict', checkpoint), self.min_match,

@@ -11,11 +11,14 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from ...datasets.views import load_views, scan_name
 from ...visualization import PICTURES, plot_recall, plot_roc
+from ...visualization.prediction import draw_prediction
 from ..unwrapping import unwrapped_model
 
 # Kind and function by the attribute of the metric that has them.
 CURVES = dict(curves=('recall_curves', plot_recall), roc=('roc_curves', plot_roc))
+SCENES = ('birds_eye', 'camera')  # of a host's segmentors and detectors
 RANKED = 'ranked'  # overlays of the best, the median and the worst frame
 
 
@@ -23,6 +26,10 @@ RANKED = 'ranked'  # overlays of the best, the median and the worst frame
 class PictureHook(Hook):
     """Draw the frames of a test; after it the curves of its metrics, and the best, the median
     and the worst frame (of :class:`~nclr_plugin.evaluation.CalibrationMetric`).
+
+    Of mmdet3d's segmentors and detectors it draws classes, instances or boxes, predicted beside
+    true, from above and on the images of the scan where they are: ``birds_eye/<scan>.png`` and
+    ``camera/<scan>_<camera>.png``.
 
     The pictures go to the runner's visual back ends, and as ``<kind>/<frame>_<camera>.png`` to a
     folder if one is given. A kind for which the network has nothing to show is left out, and so
@@ -32,7 +39,7 @@ class PictureHook(Hook):
         out_dir: Folder for the PNG files; made if it does not exist.
         max_frames: Frames to draw of each pass over the test or validation set, by each process.
         kinds: Which pictures, of ``nclr_plugin.visualization.PICTURES``, ``'recall_curves'``,
-            ``'roc_curves'`` and ``'ranked'``; None draws all.
+            ``'roc_curves'``, ``'ranked'``, ``'birds_eye'`` and ``'camera'``; None draws all.
 
     Raises:
         ValueError: When there is no such kind.
@@ -43,7 +50,7 @@ class PictureHook(Hook):
                  out_dir: Optional[str] = None,
                  max_frames: int = 20,
                  kinds: Optional[Sequence[str]] = None) -> None:
-        known = [*PICTURES, *(kind for kind, _ in CURVES.values()), RANKED]
+        known = [*PICTURES, *(kind for kind, _ in CURVES.values()), RANKED, *SCENES]
         unknown = sorted(set(kinds or ()) - set(known))
         if unknown:
             raise ValueError(f'PictureHook: kinds: expected some of {known}, found {unknown}.')
@@ -59,7 +66,13 @@ class PictureHook(Hook):
                     outputs: Any = None, mode: str = 'train') -> None:
         if mode != 'train':
             # runner.iter would build the training data, which a test need not have.
-            self._draw_batch(runner, data_batch, outputs, 0 if mode == 'test' else runner.iter)
+            step = 0 if mode == 'test' else runner.iter
+            inputs = data_batch['inputs']
+            if isinstance(inputs, dict) and 'imgs' in inputs:
+                self._draw_batch(runner, data_batch, outputs, step)
+            else:
+                loader = runner.val_dataloader if mode == 'val' else runner.test_dataloader
+                self._draw_scenes(runner, loader.dataset.metainfo, inputs, outputs, step)
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
         """Draw the curves of a validation."""
@@ -83,6 +96,22 @@ class PictureHook(Hook):
                     picture = draw(image, points, sample, view) if kind in self.kinds else None
                     if picture is not None:
                         self._add(runner, kind, _view_name(sample, view), picture, step)
+
+    def _draw_scenes(self, runner: Any, metainfo: dict, inputs: Any, outputs: Any,
+                     step: int) -> None:
+        offset_head = getattr(unwrapped_model(runner), 'offset_head', None)
+        for place, sample in enumerate(outputs):
+            if self._drawn >= self.max_frames or 'lidar_path' not in sample:
+                return
+            self._drawn += 1
+            # Of an augmented test, inputs are a list, and its scans are turned and flipped.
+            points = inputs['points'][place] if isinstance(inputs, dict) else _read_scan(sample)
+            for kind, camera, picture in draw_prediction(
+                    points, sample, load_views(sample.metainfo), metainfo,
+                    getattr(offset_head, 'thing_classes', None)):
+                if kind in self.kinds:
+                    name = scan_name(sample.lidar_path) + (camera and f'_{camera}')
+                    self._add(runner, kind, name, picture, step)
 
     def _draw_ranked(self, runner: Any, loop: Any) -> None:
         # Which frames these are is known after the test: they are predicted once more.
@@ -119,6 +148,14 @@ class PictureHook(Hook):
 
 def _view_name(sample: Any, view: int) -> str:
     return f'{sample.frame_id}_{sample.view_names[view]}'.replace('/', '_')
+
+
+def _read_scan(sample: Any) -> torch.Tensor:
+    """Read a scan (N, D) float32 as its file has it."""
+    values = np.fromfile(sample.lidar_path, np.float32)
+    rows = len(sample.pred_pts_seg.pts_semantic_mask) if 'pred_pts_seg' in sample else \
+        len(values) // sample.num_pts_feats
+    return torch.from_numpy(values.reshape(rows, -1))
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:

@@ -1,0 +1,67 @@
+"""Camera images that belong to a scan of a host's data set, which loads the scan alone."""
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+from typing import List
+
+import torch
+
+from .readers import KittiObjectReader, KittiOdometryReader
+from .transforms import LoadImages
+
+
+def scan_name(lidar_path: str) -> str:
+    """``XX_NNNNNN`` of ``sequences/XX/velodyne/NNNNNN.bin``, the file's name elsewhere."""
+    path = PurePath(lidar_path)
+    stem = path.name.split('.')[0]
+    return f'{path.parts[-3]}_{stem}' if _is_odometry(path) else stem
+
+
+def load_views(metainfo: dict) -> List[dict]:
+    """Load the images of a scan's cameras and their calibration; none where there is no image.
+
+    Args:
+        metainfo: Of mmdet3d's data sample: ``lidar_path``, and for nuScenes ``img_path``,
+            ``lidar2cam`` and ``cam2img``, lists with an entry for each camera.
+
+    Returns:
+        ``name``, ``image`` (H, W, 3) uint8 RGB, ``lidar2cam`` (4, 4) and ``cam2img`` (3, 3) of
+        each camera.
+    """
+    path = PurePath(metainfo['lidar_path'])
+    try:
+        if _is_odometry(path):
+            reader = KittiOdometryReader([path.parts[-3]],
+                                         frame_list=[f'{path.parts[-3]}/{path.stem}'])
+            images = reader.read(str(path.parents[3]))[0]['images']
+        elif path.parent.name.startswith('velodyne'):  # KITTI object, the reduced scans too
+            reader = KittiObjectReader(path.parts[-3], frame_list=[path.stem])
+            images = reader.read(str(path.parents[2]))[0]['images']
+        else:
+            images = _nuscenes_images(path, metainfo)
+    except FileNotFoundError:
+        return []
+    if not images:
+        return []
+    loaded = LoadImages().transform(dict(frame_id=str(path), images=images))
+    return [dict(name=image['name'], image=pixels, lidar2cam=torch.as_tensor(lidar2cam),
+                 cam2img=torch.as_tensor(cam2img))
+            for image, pixels, lidar2cam, cam2img in zip(images, loaded['imgs'],
+                                                         loaded['lidar2cam'], loaded['cam2img'])]
+
+
+def _is_odometry(path: PurePath) -> bool:
+    return path.parent.name == 'velodyne' and path.parents[2].name == 'sequences'
+
+
+def _nuscenes_images(path: PurePath, metainfo: dict) -> List[dict]:
+    images = []
+    for name, lidar2cam, cam2img in zip(metainfo.get('img_path', ()),
+                                        metainfo.get('lidar2cam', ()),
+                                        metainfo.get('cam2img', ())):
+        camera = PurePath(name).name.split('__')[1]  # LOG__CAMERA__TIME.jpg
+        image = Path(path.parents[1]) / camera / PurePath(name).name
+        if image.is_file():
+            images.append(dict(name=camera, img_path=str(image), lidar2cam=lidar2cam,
+                               cam2img=cam2img))
+    return images
