@@ -14,6 +14,7 @@ from torch import Tensor
 from nclr_plugin.geometry.camera import project_points
 from nclr_plugin.structures import CalibrationDataSample
 
+from ..checkpoints.config_text import parse_config
 from ..datasets.errors import BrokenFrameError
 from ..datasets.pose_check import check_pose
 from ..datasets.readers.calibration import check_lidar2cam
@@ -279,12 +280,11 @@ def _config_of(content: dict, path: str, config: Union[str, Config, None]) -> Co
         if not text:
             raise CalibrationInputError(f"checkpoint '{path}': expected the config of its training "
                                         'in it, found none; give its file (config).')
-        try:
-            config = Config.fromstring(text, '.py')
-        except Exception as error:  # it is a program: anything may go wrong in it
-            raise CalibrationInputError(
-                f"checkpoint '{path}': the config in it cannot be read ({error}); give its file "
-                '(config).') from error
+        values = parse_config(text)
+        if values is None or 'model' not in values:
+            raise CalibrationInputError(f"checkpoint '{path}': expected a config with 'model' in "
+                                        'it, found other text; give its file (config).')
+        config = Config(values)
     elif not isinstance(config, Config):
         config = Config.fromfile(config)
     return config

@@ -49,6 +49,8 @@ def _value(node: ast.AST) -> Any:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and \
             node.func.id == 'dict' and not node.args:
         return _known({keyword.arg: keyword.value for keyword in node.keywords if keyword.arg})
+    if isinstance(node, ast.Name) and node.id in ('inf', 'nan'):  # as Python writes them
+        return float(node.id)
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):

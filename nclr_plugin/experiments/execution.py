@@ -14,8 +14,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-import torch
 from mmengine.logging import MMLogger
+from mmengine.runner.checkpoint import CheckpointLoader
 
 from .runs import (CONFIG_TEST_SET, Run, TestSet, Variables, assignments, commit, differences,
                    environment, settings, training_settings, variables_read)
@@ -221,7 +221,8 @@ def samples_seen(checkpoint: str, batch_size: int) -> int:
     """Return the number of training samples of a checkpoint, trained by one process."""
     if checkpoint == 'none':
         return 0
-    return batch_size * torch.load(checkpoint, map_location='cpu').get('meta', {}).get('iter', 0)
+    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
+    return batch_size * content.get('meta', {}).get('iter', 0)
 
 
 def _check_settings(run: Run, record: Dict[str, Any]) -> None:
