@@ -77,10 +77,10 @@ def test_amp_on_a_gpu_is_the_hosts_with_a_gradient_scaler(config, monkeypatch):
     asked = []
     monkeypatch.setattr(launcher, 'get_device', lambda: 'cuda')
     monkeypatch.setattr(launcher, '_run_host',
-                        lambda host, argv, args, options: asked.append((argv, options)))
+                        lambda host, args, options: asked.append((args, options)))
     launcher.train([config, '--amp'])
-    (argv, options), = asked
-    assert '--amp' in argv and 'optim_wrapper.type' not in options
+    (args, options), = asked
+    assert args.amp and 'optim_wrapper.type' not in options
 
 
 @needs_host
