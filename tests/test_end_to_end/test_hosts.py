@@ -107,6 +107,7 @@ def test_pretraining_on_wrapped_data_sets_is_refused(run, demo, demo_config, tmp
     path = tmp_path / 'wrapped.py'
     path.write_text(f"""_base_ = {str(demo_config)!r}
 inner = _base_.train_dataloader.dataset
+inner['reader']['sequences'] = ['00']
 train_dataloader = dict(dataset=dict(_delete_=True, type='ConcatDataset',
                                      datasets=[inner, dict(inner)]))
 del inner
@@ -114,7 +115,7 @@ del inner
     options = {name: value for name, value in demo.items()
                if not name.startswith('train_dataloader.dataset')}
     line = run.fails('train', path, '--work-dir', tmp_path / 'work', options=options)
-    assert "found ConcatDataset around it" in line and "type='ConcatReader'" in line
+    assert 'found ConcatDataset around it' in line and "type='ConcatReader'" in line
 
 
 def test_inference_without_a_runner(checkpoint, root):
