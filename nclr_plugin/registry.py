@@ -46,7 +46,7 @@ def register_lazily(registry: Registry, name: str, module: str,
             same). An absent one is named in the error.
 
     Returns:
-        A placeholder: building it builds the class, ``isinstance`` and ``issubclass`` ask the class.
+        A placeholder: it builds the class, and ``isinstance`` and ``issubclass`` ask the class.
 
     Example:
         >>> from mmengine.registry import Registry

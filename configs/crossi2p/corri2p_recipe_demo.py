@@ -2,5 +2,5 @@
 _base_ = ['./nclr_demo.py']
 model = dict(
     matching_head=dict(alignment=False, match='hard'),
-    pose_head=dict(solver='ransac_epnp', iterations=500),
+    pose_head=dict(solver='ransac_epnp', max_iterations=500),
     loss_weights=dict(pose=0.))

@@ -2,5 +2,5 @@
 _base_ = ['./nclr_kitti.py']
 model = dict(
     matching_head=dict(alignment=False, match='hard'),
-    pose_head=dict(solver='ransac_epnp', threshold=4., iterations=500),
+    pose_head=dict(solver='ransac_epnp', inlier_threshold=4., max_iterations=500),
     loss_weights=dict(pose=0.))

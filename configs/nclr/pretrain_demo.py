@@ -11,7 +11,7 @@ model = dict(
     point_backbone=_base_.pop('demo_backbone'),
     image_branch=_base_.pop('image_branch'),
     fusion=dict(embed_dims=96, num_heads=4, num_layers=2, ffn_channels=192),
-    pose_head=dict(threshold=8.),
+    pose_head=dict(inlier_threshold=8.),
     loss_weights=dict(direction=1.),
     num_samples=256)
 

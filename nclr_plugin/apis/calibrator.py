@@ -175,7 +175,7 @@ class Calibrator:
 
     def _has_second(self, sample: CalibrationDataSample) -> bool:
         """Whether the network holds a second direction possible, and it may be tried."""
-        shares = sample.get('pred_direction_shares')
+        shares = sample.get('pred_direction_probs')
         return (self.search and shares is not None
                 and bool((shares[:, 1] >= MIN_SHARE).any()))
 
@@ -199,13 +199,9 @@ class Calibrator:
         sample.cam2img = torch.from_numpy(results['cam2img'])
         batch = dict(inputs=dict(points=[torch.from_numpy(results['points'])], imgs=[imgs]),
                      data_samples=[sample])
-        if not candidate:
-            return self.model.test_step(batch)[0], results['cam2img']
-        self.model.direction_head.candidate = candidate
-        try:
-            return self.model.test_step(batch)[0], results['cam2img']
-        finally:
-            self.model.direction_head.candidate = 0
+        batch = self.model.data_preprocessor(batch)
+        sample, = self.model(**batch, mode='predict', hypothesis=candidate)
+        return sample, results['cam2img']
 
     def _result(self, sample: CalibrationDataSample, view: int, seen_by: np.ndarray,
                 image: np.ndarray, points: np.ndarray, cam2img: np.ndarray, upright: np.ndarray,
@@ -226,7 +222,7 @@ class Calibrator:
                 pose, ratio, appearance, upright)
             projected, depth = _project(matched, pose, seen_by)
             distance = np.linalg.norm(projected - _array(found.pixels), axis=1)
-            inliers = (depth > 0) & (distance < self.model.pose_head.threshold)
+            inliers = (depth > 0) & (distance < self.model.pose_head.inlier_threshold)
             ratio = float(inliers.mean()) if searched else ratio
         if inliers.sum() > MIN_FOR_COVARIANCE:
             residual = _project(matched, pose, cam2img)[0] - pixels

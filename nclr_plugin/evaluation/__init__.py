@@ -18,8 +18,8 @@ from .submission import NuScenesSubmission, SemanticKittiSubmission
 __all__ = [
     'AlignmentMetric', 'CalibrationMetric', 'MatchingMetric', 'MismatchMetric',
     'NuScenesSubmission', 'OverlapMetric', 'PROTOCOLS', 'PanopticMetric', 'Protocol',
-    'RegistrationMetric', 'SemanticKittiPanopticSubmission', 'SemanticKittiSubmission', 'appearance_agreement', 'auroc',
-    'recall_curve', 'rejection'
+    'RegistrationMetric', 'SemanticKittiPanopticSubmission', 'SemanticKittiSubmission',
+    'appearance_agreement', 'auroc', 'recall_curve', 'rejection'
 ]
 
 PanopticMetric = register_lazily(

@@ -8,6 +8,8 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
+from nclr_plugin.structures import inspection
+
 Sums = Dict[str, Dict[str, Any]]
 
 
@@ -50,7 +52,7 @@ class FrameSumMetric(BaseMetric):
             # One record a frame, also of one that adds nothing: that is how distributed collection
             # drops padded frames.
             self.results.append(
-                dict(wrong_image=control, sums={} if control else self.sums(sample)))
+                dict(wrong_image=control, sums={} if control else self.sums(inspection(sample))))
 
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
         """Figures over all frames with their own images, and a table of them in the log.

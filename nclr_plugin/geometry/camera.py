@@ -1,13 +1,14 @@
-"""Pinhole intrinsics under resize, crop, flip and stride; projection; visibility.
+"""Pinhole cameras: intrinsics, projection, visibility, and the cells of strided feature maps.
 
 A pixel (u, v) has u to the right and v down, with integers at pixel centres: an image of width W
 covers -0.5 <= u < W - 0.5.
 """
 from __future__ import annotations
 
-from typing import Optional, Tuple, Union
+from typing import NamedTuple, Optional, Tuple, Union
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .se3 import matmul_exact, transform_points
@@ -16,7 +17,7 @@ MIN_PROJECTION_DEPTH = 1e-3  # metres; nearer points have no pixel
 
 
 def resize_intrinsics(cam2img: Tensor, scale_u: float, scale_v: float) -> Tensor:
-    """Intrinsics of the resized image: ``u' = (u + 0.5) s - 0.5``.
+    """Return the intrinsics of the resized image: ``u' = (u + 0.5) s - 0.5``.
 
     Args:
         cam2img: (..., 3, 3).
@@ -24,7 +25,7 @@ def resize_intrinsics(cam2img: Tensor, scale_u: float, scale_v: float) -> Tensor
         scale_v: New height over old height.
 
     Returns:
-        Tensor: (..., 3, 3).
+        (..., 3, 3).
     """
     scale = cam2img.new_tensor([[scale_u, 0., 0.5 * scale_u - 0.5],
                                 [0., scale_v, 0.5 * scale_v - 0.5],
@@ -33,7 +34,7 @@ def resize_intrinsics(cam2img: Tensor, scale_u: float, scale_v: float) -> Tensor
 
 
 def crop_intrinsics(cam2img: Tensor, left: float, top: float) -> Tensor:
-    """Intrinsics of the image cut at column ``left`` and row ``top``.
+    """Return the intrinsics of the image cut at column ``left`` and row ``top``.
 
     Args:
         cam2img: (..., 3, 3).
@@ -41,7 +42,7 @@ def crop_intrinsics(cam2img: Tensor, left: float, top: float) -> Tensor:
         top: Rows cut off above.
 
     Returns:
-        Tensor: (..., 3, 3).
+        (..., 3, 3).
     """
     cam2img = cam2img.clone()
     cam2img[..., 0, 2] -= left
@@ -50,7 +51,7 @@ def crop_intrinsics(cam2img: Tensor, left: float, top: float) -> Tensor:
 
 
 def flip_intrinsics(cam2img: Tensor, width: int) -> Tensor:
-    """Intrinsics of the image mirrored left to right, of a camera in the mirrored world.
+    """Return the intrinsics of the image mirrored left to right.
 
     Goes with :func:`flip_points` and :func:`flip_extrinsics`: then a point's pixel moves from
     ``u`` to ``width - 1 - u``.
@@ -60,7 +61,7 @@ def flip_intrinsics(cam2img: Tensor, width: int) -> Tensor:
         width: Image width, pixels.
 
     Returns:
-        Tensor: (..., 3, 3).
+        (..., 3, 3).
     """
     cam2img = cam2img.clone()
     cam2img[..., 0, 1] = -cam2img[..., 0, 1]
@@ -69,13 +70,13 @@ def flip_intrinsics(cam2img: Tensor, width: int) -> Tensor:
 
 
 def flip_points(points: Tensor) -> Tensor:
-    """Mirrors a scan left to right: y -> -y.
+    """Mirror a scan left to right: y -> -y.
 
     Args:
         points: (..., N, 3+), LiDAR frame; columns beyond the third stay.
 
     Returns:
-        Tensor: As ``points``.
+        The mirrored points, shaped like ``points``.
     """
     points = points.clone()
     points[..., 1] = -points[..., 1]
@@ -83,62 +84,24 @@ def flip_points(points: Tensor) -> Tensor:
 
 
 def flip_extrinsics(lidar2cam: Tensor) -> Tensor:
-    """The extrinsics in the mirrored world (LiDAR y -> -y, camera x -> -x): still a rotation.
+    """Return the extrinsics in the mirrored world (LiDAR y -> -y, camera x -> -x).
+
+    The result is still a rotation and a translation.
 
     Args:
         lidar2cam: (..., 4, 4).
 
     Returns:
-        Tensor: (..., 4, 4).
+        (..., 4, 4).
     """
     lidar = lidar2cam.new_tensor([1., -1., 1., 1.])
     camera = lidar2cam.new_tensor([-1., 1., 1., 1.])
     return camera[:, None] * lidar2cam * lidar
 
 
-def cell_centres(height: int,
-                 width: int,
-                 stride: int,
-                 dtype: Optional[torch.dtype] = None,
-                 device: Union[torch.device, str, None] = None) -> Tensor:
-    """Where the cells of a strided feature map lie in the image.
-
-    Cell (i, j) has its centre at ``((j + 0.5) stride - 0.5, (i + 0.5) stride - 0.5)``.
-
-    Args:
-        height: Image height, pixels.
-        width: Image width, pixels.
-        stride: Pixels per cell; a map has ``ceil(size / stride)`` cells.
-        dtype: Type of the result, torch's default if None.
-        device: Device of the result.
-
-    Returns:
-        Tensor: (H, W, 2), the map's pixel coordinates (u, v).
-    """
-    rows, columns = map_size(height, width, stride)
-    u = (torch.arange(columns, dtype=dtype or torch.get_default_dtype(), device=device) + 0.5)
-    v = (torch.arange(rows, dtype=dtype or torch.get_default_dtype(), device=device) + 0.5)
-    u, v = u * stride - 0.5, v * stride - 0.5
-    return torch.stack([u.expand(rows, -1), v[:, None].expand(-1, columns)], dim=-1)
-
-
-def map_size(height: int, width: int, stride: int) -> Tuple[int, int]:
-    """Rows and columns of a feature map of a given stride, as padded convolutions give them.
-
-    Args:
-        height: Image height, pixels.
-        width: Image width, pixels.
-        stride: Pixels per cell.
-
-    Returns:
-        tuple: rows and columns.
-    """
-    return -(-height // stride), -(-width // stride)
-
-
 def project_points(points: Tensor, lidar2cam: Tensor,
                    cam2img: Tensor) -> Tuple[Tensor, Tensor]:
-    """Projects LiDAR points into the image.
+    """Project LiDAR points into the image.
 
     Points nearer than 1 mm, or behind the camera, get the pixel (-1, -1), outside every image,
     with a zero gradient.
@@ -149,7 +112,7 @@ def project_points(points: Tensor, lidar2cam: Tensor,
         cam2img: (..., 3, 3), last row (0, 0, 1).
 
     Returns:
-        tuple: pixels (..., N, 2) and depths along the optical axis (..., N), metres, in the
+        Pixels (..., N, 2) and depths along the optical axis (..., N), metres, in the
         widest type of the arguments and at least float32.
     """
     in_camera = transform_points(lidar2cam, points)
@@ -164,7 +127,7 @@ def project_points(points: Tensor, lidar2cam: Tensor,
 
 def in_view(pixels: Tensor, depth: Tensor, height: int, width: int,
             min_depth: float = 0.1) -> Tensor:
-    """Which projected points fall into the image.
+    """Return which projected points fall into the image.
 
     Args:
         pixels: (..., N, 2).
@@ -174,8 +137,114 @@ def in_view(pixels: Tensor, depth: Tensor, height: int, width: int,
         min_depth: Nearer points are not in view, metres.
 
     Returns:
-        Tensor: (..., N) bool.
+        (..., N) bool.
     """
     u, v = pixels.unbind(-1)
     return ((depth > min_depth) & (u >= -0.5) & (u < width - 0.5) & (v >= -0.5)
             & (v < height - 0.5))
+
+
+def column_azimuth(cam2img: Tensor, num_columns: int, stride: float) -> Tensor:
+    """Return the azimuth in which the columns of a feature map look.
+
+    Args:
+        cam2img: (V, 3, 3).
+        num_columns: Columns of the map.
+        stride: Pixels per column.
+
+    Returns:
+        (V, num_columns), radians from the optical axis, positive to the left.
+    """
+    u = (torch.arange(num_columns, device=cam2img.device) + 0.5) * stride - 0.5
+    return torch.atan((cam2img[:, :1, 2] - u) / cam2img[:, :1, 0])
+
+
+def sector_columns(cam2img: Tensor, num_sectors: int, stride: float) -> Tensor:
+    """Return the columns of a feature map onto which equal sectors of azimuth project.
+
+    Args:
+        cam2img: (V, 3, 3).
+        num_sectors: Number of sectors of a full turn; the first is centred on the optical axis.
+        stride: Pixels per column.
+
+    Returns:
+        (V, num_sectors) real-valued columns, infinite for sectors behind the camera.
+    """
+    azimuth = torch.arange(num_sectors, device=cam2img.device) * (2 * torch.pi / num_sectors)
+    u = cam2img[:, :1, 2] - cam2img[:, :1, 0] * azimuth.tan()
+    return (u.masked_fill(azimuth.cos() < 1e-3, torch.inf) + 0.5) / stride - 0.5
+
+
+class CellGrid(NamedTuple):
+    """Cells of a feature map over its image.
+
+    Cell (i, j) has its centre at the pixel ``((j + 0.5) stride - 0.5, (i + 0.5) stride - 0.5)``.
+
+    Attributes:
+        height: Image height, pixels.
+        width: Image width, pixels.
+        stride: Pixels per cell.
+    """
+    height: int
+    width: int
+    stride: int
+
+    @property
+    def shape(self) -> Tuple[int, int]:
+        """Rows and columns of the map, as padded convolutions give them."""
+        return -(-self.height // self.stride), -(-self.width // self.stride)
+
+    def centres(self, dtype: Optional[torch.dtype] = None,
+                device: Union[torch.device, str, None] = None) -> Tensor:
+        """Return the centres of the cells.
+
+        Args:
+            dtype: Type of the result, torch's default if None.
+            device: Device of the result.
+
+        Returns:
+            (H', W', 2), pixels (u, v).
+        """
+        rows, columns = self.shape
+        v, u = (
+            (torch.arange(size, dtype=dtype or torch.get_default_dtype(), device=device) + 0.5)
+            * self.stride - 0.5 for size in (rows, columns))
+        return torch.stack([u.expand(rows, -1), v[:, None].expand(-1, columns)], dim=-1)
+
+    def nearest(self, pixels: Tensor) -> Tuple[Tensor, Tensor]:
+        """Find the cell whose centre is nearest to each pixel.
+
+        Args:
+            pixels: (..., 2); pixels outside the image get a cell on its border.
+
+        Returns:
+            Row-major index of the cell (...), int64, and distance from the pixel to the centre
+            of that cell (...), pixels.
+        """
+        rows, columns = self.shape
+        position = ((pixels.detach() + 0.5) / self.stride).floor().clamp(min=0)
+        u, v = position.unbind(-1)
+        position = torch.stack([u.clamp(max=columns - 1), v.clamp(max=rows - 1)], dim=-1)
+        column, row = position.long().unbind(-1)
+        centre = (position + 0.5) * self.stride - 0.5
+        return row * columns + column, (pixels - centre).norm(dim=-1)
+
+    def covered(self, pixels: Tensor, mask: Tensor, dilation: int = 1) -> Tensor:
+        """Return which cells projected points cover: the pixel labels of Eq. 3.
+
+        The rings of a LiDAR are farther apart than the cells of a fine map, so hits are dilated.
+
+        Args:
+            pixels: (V, L, 2), projected points.
+            mask: (V, L) bool, points that count.
+            dilation: Cells by which a hit spreads in each direction.
+
+        Returns:
+            (V, H', W') bool.
+        """
+        rows, columns = self.shape
+        hits = torch.zeros(len(pixels), rows * columns, device=pixels.device)
+        # Maximum, not assignment: several points fall into one cell, and not all of them count.
+        hits.scatter_reduce_(1, self.nearest(pixels)[0], mask.to(hits), 'amax')
+        hits = hits.view(len(pixels), 1, rows, columns)
+        return F.max_pool2d(hits, 2 * dilation + 1, stride=1, padding=dilation)[:, 0] > 0

@@ -25,7 +25,7 @@ _BETA_STEPS = 2
 
 def closed_form_pose(problem: PnPProblem, axes: Tensor,
                      deviations: Tensor) -> Tuple[Tensor, Tensor]:
-    """The EPnP pose with the least algebraic error among those of three kernel sizes.
+    """Return the EPnP pose with the least algebraic error among those of three kernel sizes.
 
     Args:
         problem: B problems, their weights summing to one.
@@ -52,9 +52,12 @@ def closed_form_pose(problem: PnPProblem, axes: Tensor,
 
 def _kernel(problem: PnPProblem, axes: Tensor,
             deviations: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-    """The four kernel vectors, control points in the camera (B, 4, 3, 4): column 0 the centroid,
-    the others the axes; most likely first. Then the deviations, the third zero for planar
-    samples, and the moments of u, v and u^2 + v^2 in the control points' basis, (B, 3, 4, 4)."""
+    """Return kernel vectors, deviations and moments.
+
+    The four kernel vectors are control points in the camera (B, 4, 3, 4), most likely first: column
+    0 the centroid, the others the axes. The third deviation is zero for planar samples. The moments
+    are those of u, v and u^2 + v^2 in the basis of the control points, (B, 3, 4, 4).
+    """
     planar = deviations[:, 2] < _PLANAR_RATIO * deviations[:, 0]
     flat = torch.stack([torch.zeros_like(planar), torch.zeros_like(planar), planar], dim=1)
     inverse = torch.where(flat, torch.zeros_like(deviations), 1 / deviations)
@@ -83,7 +86,7 @@ def _kernel(problem: PnPProblem, axes: Tensor,
 
 
 def _betas(vectors: Tensor, deviations: Tensor) -> Tensor:
-    """Combinations of the kernel vectors that keep the axes orthogonal and of their lengths.
+    """Combine the kernel vectors so that the axes are orthogonal and keep their lengths.
 
     Args:
         vectors: The axes of each kernel vector, (B, 4, 3, 3).

@@ -1,9 +1,9 @@
-"""Camera poses from 3D-2D matches: the differentiable EPnP layer and robust solvers (Eq. 6).
+"""The differentiable PnP layer (Eq. 6): camera poses from weighted 3D-2D matches.
 
-All of them find the maximum-likelihood pose, the one with the least weighted squared
-reprojection error ``sum_i w_i |project(R p_i + t) - u_i|^2``. Inputs of any floating type are
-solved in float64, outside autocast, and poses come back in float64; only the way there, the start
-and the first steps, sums over points in float32.
+It finds the maximum-likelihood pose, which has the least weighted squared reprojection error
+``sum_i w_i |project(R p_i + t) - u_i|^2``. Inputs of any floating type are solved in float64,
+outside autocast, and poses are returned in float64; only the start and the first steps sum over
+points in float32.
 """
 from __future__ import annotations
 
@@ -13,18 +13,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nclr_plugin.utils.optional import optional_import
 from .epnp import closed_form_pose
 from .reprojection import SINGLE_STEPS, SINGLE_TOLERANCE, make_problem, minimise
 from .se3 import skew
 
 MIN_POINTS = 4
 MIN_SPREAD = 1e-4  # of a principal axis over the first: with less, points are a line or a plane
-_ROBUST_FLAGS = {
-    'ransac_p3p': 'SOLVEPNP_P3P',
-    'ransac_epnp': 'SOLVEPNP_EPNP',
-    'ransac_sqpnp': 'SOLVEPNP_SQPNP',
-}
 
 
 class PnPSolution(NamedTuple):
@@ -42,36 +36,19 @@ class PnPSolution(NamedTuple):
     reprojection_error: Tensor
 
 
-class RobustPose(NamedTuple):
-    """The pose of one view from matches of which some are wrong.
-
-    Attributes:
-        R: (3, 3) float64, LiDAR to camera; the identity on failure.
-        t: (3,) float64, metres; zero on failure.
-        inliers: (N,) bool, matches within the threshold of the pose.
-        success: Whether a pose was found.
-        reprojection_error: Root mean square over the inliers, pixels; infinite on failure.
-    """
-    R: Tensor
-    t: Tensor
-    inliers: Tensor
-    success: bool
-    reprojection_error: float
-
-
-def solve_epnp(points: Tensor,
+def solve_pnp(points: Tensor,
                pixels: Tensor,
                cam2img: Tensor,
                weights: Optional[Tensor] = None,
                iterations: int = 20) -> PnPSolution:
-    """Maximum-likelihood poses: EPnP, then damped Newton steps (paper, Eq. 6).
+    """Find maximum-likelihood poses: EPnP, then damped Newton steps (paper, Eq. 6).
 
     Gradients with respect to all four arguments are exact to first order: by the implicit
     function theorem at the minimum, not through the iterations.
 
-    A sample without a unique pose is told apart before solving: fewer than ``MIN_POINTS``
-    distinct points of positive weight, points on a line, pixels that all coincide, or a value
-    that is not finite among the points used. So is, after solving, one that did not converge.
+    A sample is not valid if it has fewer than ``MIN_POINTS`` distinct points of positive weight,
+    points on a line, pixels that all coincide, or a value that is not finite among the points
+    used; nor is one that does not converge.
 
     Args:
         points: (B, N, 3), metres, LiDAR frame.
@@ -82,7 +59,7 @@ def solve_epnp(points: Tensor,
         iterations: Largest number of float64 steps of the refinement.
 
     Returns:
-        PnPSolution: Poses.
+        The poses.
 
     Raises:
         ValueError: If the shapes do not fit.
@@ -97,9 +74,9 @@ def refine_pose(R: Tensor,
                 cam2img: Tensor,
                 weights: Optional[Tensor] = None,
                 iterations: int = 20) -> PnPSolution:
-    """The minimum of the reprojection error nearest to a given pose.
+    """Find the minimum of the reprojection error nearest to a given pose.
 
-    As :func:`solve_epnp`, gradients included, but for the start; none flows to it.
+    Like :func:`solve_pnp`, with its gradients, but from a given start, to which no gradient flows.
 
     Args:
         R: (B, 3, 3), where to start.
@@ -111,7 +88,7 @@ def refine_pose(R: Tensor,
         iterations: Largest number of float64 steps.
 
     Returns:
-        PnPSolution: Poses.
+        The poses.
 
     Raises:
         ValueError: If the shapes do not fit.
@@ -180,10 +157,10 @@ class _Minimum(NamedTuple):
 def _minimum(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor,
              start: Optional[Tuple[Tensor, Tensor]],
              iterations: int) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor, _Minimum]:
-    """Solves.
+    """Solve all problems without gradients.
 
     Returns:
-        tuple: R (B, 3, 3), t (B, 3), validity (B,), errors (B,), the indices of the K valid
+        R (B, 3, 3), t (B, 3), validity (B,), errors (B,), the indices of the K valid
         samples (K,), and their minima.
     """
     used = ~(weights <= 0)  # NaN counts as used, and refuses the sample as other NaN do
@@ -250,15 +227,17 @@ def _minimum(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor,
 
 
 def _pixels_differ(pixels: Tensor, weights: Tensor) -> Tensor:
-    """Whether the pixels of positive weight are finite and not all the same, (B,)."""
+    """Return whether the pixels of positive weight are finite and not all the same, (B,)."""
     mean, square = pixels @ weights[..., None], (pixels * pixels) @ weights[..., None]
     variance = (square - mean * mean).sum((1, 2))
     return variance > 1e-12 * (1 + square.sum((1, 2)))  # False for NaN
 
 
 def _count_distinct(points: Tensor, used: Tensor) -> Tensor:
-    """How many of the used points (B, 3, N) differ, counted up to ``MIN_POINTS``: each round
-    takes the point farthest from those taken."""
+    """Count the distinct points among those used (B, 3, N), up to ``MIN_POINTS``.
+
+    Each round takes the point farthest from those taken before.
+    """
     row = torch.arange(len(points), device=points.device)
     distance = torch.where(used, (points * points).sum(1), -torch.inf)
     tolerance = 1e-18 * distance.amax(1)
@@ -324,78 +303,3 @@ class _ImplicitPose(torch.autograd.Function):
         grad_weights = torch.where(weights > 0, product[:, 0], 0.) / total[:, None]
         return (grad_points.transpose(1, 2), grad_pixels.transpose(1, 2), grad_cam2img,
                 grad_weights, *[None] * 11)
-
-
-@torch.no_grad()
-def solve_robust(points: Tensor,
-                 pixels: Tensor,
-                 cam2img: Tensor,
-                 method: str = 'ransac_p3p',
-                 threshold: float = 4.0,
-                 iterations: int = 10000,
-                 seed: int = 0) -> RobustPose:
-    """The pose of one view in spite of wrong matches: OpenCV's RANSAC, then the
-    maximum-likelihood pose of its inliers, chosen anew twice.
-
-    Args:
-        points: (N, 3), metres, LiDAR frame.
-        pixels: (N, 2).
-        cam2img: (3, 3).
-        method: 'ransac_p3p', 'ransac_epnp' or 'ransac_sqpnp'.
-        threshold: Largest reprojection error of an inlier, pixels.
-        iterations: Largest number of samples drawn.
-        seed: Of the draws; the result is a function of the arguments.
-
-    Returns:
-        RobustPose: The pose; ``success`` is False with fewer than ``MIN_POINTS`` inliers.
-
-    Raises:
-        ValueError: If ``method`` is unknown or the shapes do not fit.
-        ImportError: If OpenCV is missing.
-    """
-    if method not in _ROBUST_FLAGS:
-        raise ValueError(f'method: expected one of {sorted(_ROBUST_FLAGS)}, found {method!r}')
-    count = len(points)
-    for name, value, expected in (('points', points, (count, 3)), ('pixels', pixels, (count, 2)),
-                                  ('cam2img', cam2img, (3, 3))):
-        if value.shape != expected:
-            raise ValueError(f'{name}: expected shape {expected}, found {tuple(value.shape)}')
-    cv2 = optional_import('cv2', 'opencv-python-headless', 'solve_robust')
-
-    device = points.device
-    points, pixels, cam2img = (value.double() for value in (points, pixels, cam2img))
-    failure = RobustPose(torch.eye(3, dtype=torch.float64, device=device),
-                         points.new_zeros(3), torch.zeros(count, dtype=torch.bool, device=device),
-                         False, float('inf'))
-    finite = (points.isfinite().all(1) & pixels.isfinite().all(1)).nonzero()[:, 0].cpu()
-    if len(finite) < MIN_POINTS:
-        return failure
-    # OpenCV draws from a fixed stream, so the seed acts through the order of the matches.
-    order = finite[torch.randperm(len(finite), generator=torch.Generator().manual_seed(seed))]
-    try:
-        found, rotation, translation, inliers = cv2.solvePnPRansac(
-            points.cpu()[order].numpy(), pixels.cpu()[order].numpy(), cam2img.cpu().numpy(), None,
-            flags=getattr(cv2, _ROBUST_FLAGS[method]), iterationsCount=iterations,
-            reprojectionError=threshold, confidence=0.9999)
-    except cv2.error:  # OpenCV asserts on some degenerate samples
-        return failure
-    if not found or inliers is None:
-        return failure
-    R = torch.from_numpy(cv2.Rodrigues(rotation)[0]).to(device)
-    t = torch.from_numpy(translation[:, 0]).to(device)
-    inlier = torch.zeros(count, dtype=torch.bool)
-    inlier[order[torch.from_numpy(inliers[:, 0]).long()]] = True
-    inlier = inlier.to(device)
-    for _ in range(2):
-        solution = refine_pose(R[None], t[None], points[None], pixels[None], cam2img[None],
-                               inlier[None].double())
-        if not solution.valid[0]:
-            return failure
-        R, t = solution.R[0], solution.t[0]
-        in_camera = points @ R.T + t
-        projected = (in_camera @ cam2img.T)[:, :2] / in_camera[:, 2:]
-        distance = (projected - pixels).norm(dim=1)
-        inlier = (distance < threshold) & (in_camera[:, 2] > 0)
-    if inlier.sum() < MIN_POINTS:
-        return failure
-    return RobustPose(R, t, inlier, True, float((distance[inlier]**2).mean().sqrt()))

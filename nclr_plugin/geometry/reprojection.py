@@ -38,7 +38,7 @@ class PnPProblem(NamedTuple):
     weights: Tensor
 
     def single(self) -> PnPProblem:
-        """The problem with its points in float32: their sums cost half as much."""
+        """Return the problem with its points in float32, whose sums cost half as much."""
         return PnPProblem(self.products.float(), self.pixels.float(), self.focal,
                           self.weights.float())
 
@@ -61,7 +61,7 @@ class Derivatives(NamedTuple):
 
 
 def make_problem(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor) -> PnPProblem:
-    """Gathers a batch of problems.
+    """Build a batch of problems.
 
     Args:
         points: (B, 3, N), centred and scaled.
@@ -70,7 +70,7 @@ def make_problem(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tenso
         weights: (B, N).
 
     Returns:
-        PnPProblem: The problems.
+        The problems.
     """
     products = points.new_ones(len(points), 10, points.shape[2])
     products[:, 1:4] = points
@@ -83,14 +83,14 @@ def make_problem(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tenso
 
 
 def second_moments(scalars: Tensor, problem: PnPProblem) -> Tensor:
-    """Sums over points of each scalar times ``x~ x~'``.
+    """Sum over points each scalar times ``x~ x~'``.
 
     Args:
         scalars: (B, K, N).
         problem: B problems.
 
     Returns:
-        Tensor: (B, K, 4, 4), float64.
+        (B, K, 4, 4), float64.
     """
     sums = (scalars @ problem.products.transpose(1, 2)).double()
     index = torch.tensor([0, 1, 2, 3, 1, 4, 5, 6, 2, 5, 7, 8, 3, 6, 8, 9], device=sums.device)
@@ -98,7 +98,7 @@ def second_moments(scalars: Tensor, problem: PnPProblem) -> Tensor:
 
 
 def derivatives(problem: PnPProblem, R: Tensor, t: Tensor) -> Derivatives:
-    """The cost and its first and second derivatives at a pose.
+    """Compute the cost and its first and second derivatives at a pose.
 
     Args:
         problem: B problems.
@@ -106,7 +106,7 @@ def derivatives(problem: PnPProblem, R: Tensor, t: Tensor) -> Derivatives:
         t: (B, 3).
 
     Returns:
-        Derivatives: At ``(R, t)``.
+        The derivatives at ``(R, t)``.
     """
     F = problem.focal
     pose = torch.cat([t[..., None], R], dim=2)
@@ -146,8 +146,9 @@ def derivatives(problem: PnPProblem, R: Tensor, t: Tensor) -> Derivatives:
 
 
 def _moments(problem: PnPProblem, pixel: Tensor, error: Tensor, inverse_depth: Tensor) -> Tensor:
-    """First derivatives with respect to h, and the four different entries of the second ones,
-    each summed against ``x~ x~'``, (B, 7, 4, 4).
+    """Sum the derivatives with respect to h against ``x~ x~'``, (B, 7, 4, 4).
+
+    Three first derivatives, then the four different entries of the second ones.
 
     For one point the first are ``(e, -e.u) w / z``, the second
     ``[I, -u - e; ., u.u + 2 e.u] w / z^2``, where the terms with the error e are those that
@@ -167,7 +168,7 @@ def _moments(problem: PnPProblem, pixel: Tensor, error: Tensor, inverse_depth: T
 
 
 def _curvature(moments: Tensor) -> Tensor:
-    """The Hessian with respect to h, summed against ``x~ x~'``, (B, 12, 12)."""
+    """Arrange the Hessian with respect to h, summed against ``x~ x~'``, (B, 12, 12)."""
     unit, u, v, corner = moments[:, 3:].unbind(1)
     zero = torch.zeros_like(unit)
     return torch.cat([torch.cat([unit, zero, -u], dim=2), torch.cat([zero, unit, -v], dim=2),
@@ -175,7 +176,7 @@ def _curvature(moments: Tensor) -> Tensor:
 
 
 def _damped_factor(hessian: Tensor, damping: Tensor) -> Tensor:
-    """The Cholesky factor of the Hessian with its diagonal raised by ``damping`` (B,)."""
+    """Return the Cholesky factor of the Hessian, its diagonal raised by ``damping`` (B,)."""
     diagonal = hessian.diagonal(dim1=1, dim2=2)
     floor = 1e-13 * diagonal.amax(1, keepdim=True) + 1e-300
     raised = hessian + torch.diag_embed(damping[:, None] * diagonal + floor)
@@ -188,7 +189,7 @@ def _newton_step(at: Derivatives, factor: Tensor) -> Tensor:
 
 def minimise(problem: PnPProblem, R: Tensor, t: Tensor, iterations: int,
              tolerance: float = STEP_TOLERANCE) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Levenberg-Marquardt with the whole Hessian, from a given pose to the nearest minimum.
+    """Find the nearest minimum by Levenberg-Marquardt with the whole Hessian.
 
     Args:
         problem: B problems.
@@ -198,7 +199,7 @@ def minimise(problem: PnPProblem, R: Tensor, t: Tensor, iterations: int,
         tolerance: It ends early once all steps are shorter, in radians and extents.
 
     Returns:
-        tuple: R (B, 3, 3), t (B, 3), cost (B,), the factored Hessian (B, 6, 6), and which poses
+        R (B, 3, 3), t (B, 3), cost (B,), the factored Hessian (B, 6, 6), and which poses
         converged (B,).
     """
     at = derivatives(problem, R, t)
@@ -236,7 +237,7 @@ def minimise(problem: PnPProblem, R: Tensor, t: Tensor, iterations: int,
 
 
 def move(R: Tensor, t: Tensor, step: Tensor) -> Tuple[Tensor, Tensor]:
-    """The pose (R, t) after a step (B, 6) in its local parameters.
+    """Move the pose (R, t) by a step (B, 6) in its local parameters.
 
     The rotation is Cayley's, which differs from the exponential map only in third order.
     """

@@ -10,7 +10,7 @@ _AXES = {'x': 0, 'y': 1, 'z': 2}
 
 
 def matmul_exact(a: Tensor, b: Tensor) -> Tensor:
-    """``a @ b`` outside autocast, in the wider of the two types and at least in float32.
+    """Multiply outside autocast, in the wider of the two types and at least in float32.
 
     A coordinate of 50 m has a spacing of 0.25 m in bfloat16, so geometry must not be autocast.
     """
@@ -20,14 +20,14 @@ def matmul_exact(a: Tensor, b: Tensor) -> Tensor:
 
 
 def make_transform(R: Tensor, t: Tensor) -> Tensor:
-    """The 4x4 matrix of ``p -> R p + t``.
+    """Return the 4x4 matrix of ``p -> R p + t``.
 
     Args:
         R: Rotation, (..., 3, 3).
         t: Translation, (..., 3), metres.
 
     Returns:
-        Tensor: (..., 4, 4).
+        (..., 4, 4).
     """
     top = torch.cat([R, t[..., None]], dim=-1)
     bottom = top.new_tensor([0., 0., 0., 1.]).expand(*top.shape[:-2], 1, 4)
@@ -35,39 +35,39 @@ def make_transform(R: Tensor, t: Tensor) -> Tensor:
 
 
 def invert_transform(T: Tensor) -> Tensor:
-    """The inverse of a rigid transform, by its transposed rotation.
+    """Invert a rigid transform, by its transposed rotation.
 
     Args:
         T: (..., 4, 4), its rotation block orthonormal.
 
     Returns:
-        Tensor: (..., 4, 4).
+        (..., 4, 4).
     """
     R = T[..., :3, :3].transpose(-1, -2)
     return make_transform(R, -matmul_exact(R, T[..., :3, 3:])[..., 0].to(T.dtype))
 
 
 def transform_points(T: Tensor, points: Tensor) -> Tensor:
-    """Applies rigid transforms to points.
+    """Apply rigid transforms to points.
 
     Args:
         T: (..., 4, 4).
         points: (..., N, 3), metres, in the frame that ``T`` maps from.
 
     Returns:
-        Tensor: (..., N, 3), in the wider type of the two arguments.
+        (..., N, 3), in the wider type of the two arguments.
     """
     return matmul_exact(points, T[..., :3, :3].transpose(-1, -2)) + T[..., None, :3, 3]
 
 
 def skew(v: Tensor) -> Tensor:
-    """The matrix of the cross product: ``skew(v) @ p == cross(v, p)``.
+    """Return the matrix of the cross product: ``skew(v) @ p == cross(v, p)``.
 
     Args:
         v: (..., 3).
 
     Returns:
-        Tensor: (..., 3, 3).
+        (..., 3, 3).
     """
     x, y, z = v.unbind(-1)
     zero = torch.zeros_like(x)
@@ -75,13 +75,13 @@ def skew(v: Tensor) -> Tensor:
 
 
 def so3_exp(omega: Tensor) -> Tensor:
-    """Rodrigues' formula, differentiable everywhere.
+    """Return the rotation of a rotation vector, differentiable everywhere (Rodrigues).
 
     Args:
         omega: Rotation vectors, (..., 3), radians.
 
     Returns:
-        Tensor: Rotations, (..., 3, 3).
+        Rotations (..., 3, 3).
     """
     square = (omega * omega).sum(-1)
     small = square < 1e-6  # the series below is exact to 1e-18 there
@@ -96,13 +96,13 @@ def so3_exp(omega: Tensor) -> Tensor:
 
 
 def so3_log(R: Tensor) -> Tensor:
-    """The rotation vector of a rotation, accurate and differentiable from 0 to pi.
+    """Return the rotation vector of a rotation, accurate and differentiable from 0 to pi.
 
     Args:
         R: Rotations, (..., 3, 3).
 
     Returns:
-        Tensor: (..., 3), radians, of norm at most pi.
+        (..., 3), radians, of norm at most pi.
     """
     w, v = _quaternion(R)
     square = (v * v).sum(-1)
@@ -113,7 +113,7 @@ def so3_log(R: Tensor) -> Tensor:
 
 
 def _quaternion(R: Tensor) -> Tuple[Tensor, Tensor]:
-    """Unit quaternions (w (...,), v (..., 3)) with w >= 0.
+    """Return unit quaternions (w (...,), v (..., 3)) with w >= 0.
 
     Each row of ``4 q q^T`` is the quaternion up to scale; its longest row is never near zero, so
     neither the value nor the gradient degenerates, at any angle.
@@ -137,13 +137,13 @@ def _quaternion(R: Tensor) -> Tuple[Tensor, Tensor]:
 
 
 def yaw_rotation(yaw: Tensor) -> Tensor:
-    """Rotations about the LiDAR's z axis.
+    """Return rotations about the LiDAR's z axis.
 
     Args:
         yaw: (...), radians, anticlockwise seen from above.
 
     Returns:
-        Tensor: (..., 3, 3).
+        (..., 3, 3).
     """
     c, s = yaw.cos(), yaw.sin()
     zero, one = torch.zeros_like(c), torch.ones_like(c)
@@ -152,7 +152,7 @@ def yaw_rotation(yaw: Tensor) -> Tensor:
 
 def apply_placement(points: Tensor, lidar2cam: Tensor, R_r: Tensor,
                     t_r: Tensor) -> Tuple[Tensor, Tensor]:
-    """Moves a scan, and its calibration with it (paper, Eq. 8).
+    """Move a scan, and its calibration with it (paper, Eq. 8).
 
     ``p' = R_r (p + t_r)``, hence ``R_gt = R_raw R_r^-1`` and ``t_gt = t_raw - R_raw t_r``:
     the points' camera coordinates stay what they were.
@@ -164,7 +164,7 @@ def apply_placement(points: Tensor, lidar2cam: Tensor, R_r: Tensor,
         t_r: Placement translation, (..., 3), metres, applied before the rotation.
 
     Returns:
-        tuple: the moved points (..., N, 3) and their lidar2cam (..., 4, 4).
+        The moved points (..., N, 3) and their lidar2cam (..., 4, 4).
     """
     moved = matmul_exact(points + t_r[..., None, :].to(points.dtype),
                          R_r.transpose(-1, -2)).to(points.dtype)
@@ -175,14 +175,14 @@ def apply_placement(points: Tensor, lidar2cam: Tensor, R_r: Tensor,
 
 
 def rotation_error_geodesic_deg(R_pred: Tensor, R_gt: Tensor) -> Tensor:
-    """The angle of ``R_pred^-1 R_gt``.
+    """Return the angle of ``R_pred^-1 R_gt``.
 
     Args:
         R_pred: (..., 3, 3).
         R_gt: (..., 3, 3).
 
     Returns:
-        Tensor: (...), degrees in [0, 180].
+        (...), degrees in [0, 180].
     """
     return so3_log(matmul_exact(R_pred.transpose(-1, -2), R_gt)).norm(dim=-1).rad2deg()
 
@@ -198,7 +198,7 @@ def rotation_error_euler_deg(R_pred: Tensor, R_gt: Tensor, order: str = 'xzy') -
             ones (scipy's convention).
 
     Returns:
-        Tensor: (...), degrees.
+        (...), degrees.
 
     Raises:
         ValueError: If ``order`` is not a permutation of 'xyz' or of 'XYZ'.
@@ -222,13 +222,13 @@ def rotation_error_euler_deg(R_pred: Tensor, R_gt: Tensor, order: str = 'xzy') -
 
 
 def translation_error(T_pred: Tensor, T_gt: Tensor) -> Tensor:
-    """The distance between two transforms' translations (``RTE``).
+    """Return the distance between the translations of two transforms (``RTE``).
 
     Args:
         T_pred: (..., 4, 4).
         T_gt: (..., 4, 4).
 
     Returns:
-        Tensor: (...), metres.
+        (...), metres.
     """
     return (T_pred[..., :3, 3] - T_gt[..., :3, 3]).norm(dim=-1)

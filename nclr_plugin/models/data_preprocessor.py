@@ -1,4 +1,4 @@
-"""From a collated batch of samples to the tensors that the pretrainers take."""
+"""Tensors of a collated batch, as the calibration networks take them."""
 from __future__ import annotations
 
 from typing import Optional, Sequence
@@ -6,16 +6,19 @@ from typing import Optional, Sequence
 import torch
 from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import MODELS
+from torch import Tensor
 
+from ..structures import Views
 from .voxelization import voxelize
 
 
 @MODELS.register_module()
 class CalibrationDataPreprocessor(BaseDataPreprocessor):
-    """Moves a batch to the device, normalises the images and voxelises the scans.
+    """Move a batch to the device, normalise the images and voxelise the scans.
 
     Args:
-        mean, std: Per-channel statistics of RGB values in 0..255.
+        mean: Mean of each channel, RGB in 0..255.
+        std: Standard deviation of each channel.
         voxel_size: (x, y, z), metres.
         max_voxels: Largest number of voxels of a scan in training (``None``: no limit).
         non_blocking: Asynchronous host-to-device copies.
@@ -23,12 +26,7 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
     Input: ``inputs`` with lists ``points`` (N_b, C) and ``imgs`` (V_b, 3, H, W) uint8, and
     ``data_samples``, a list of ``CalibrationDataSample`` or ``None``.
 
-    Output ``inputs``:
-
-    - ``imgs`` (V, 3, H, W), normalised, the views of all scans one after another;
-    - ``view_batch_index`` (V,): the scan of each view;
-    - ``voxels``: :class:`~nclr_plugin.models.voxelization.VoxelBatch`;
-    - ``cam2img`` (V, 3, 3) float32 and, where known, ``lidar2cam`` (V, 4, 4) float32.
+    Output: ``inputs``, :class:`~nclr_plugin.structures.Views`, and ``data_samples``.
 
     Raises:
         ValueError: The images of the batch differ in size.
@@ -47,7 +45,7 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
         self.max_voxels = max_voxels
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """See the class."""
+        """Return the batch as the network takes it; see the class."""
         data = self.cast_data(data)
         points, imgs = data['inputs']['points'], data['inputs']['imgs']
         samples = data.get('data_samples')
@@ -55,15 +53,18 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
         if len(sizes) > 1:
             raise ValueError(f'The images of one batch must have one size, but are {sorted(sizes)} '
                              '(H, W): add ResizeImages to the pipeline.')
-        views = torch.tensor([len(img) for img in imgs], device=self.device)
-        inputs = dict(
+        num_views = torch.tensor([len(img) for img in imgs], device=self.device)
+        views = Views(
             imgs=(torch.cat(imgs).float() - self.mean) / self.std,
             view_batch_index=torch.repeat_interleave(
-                torch.arange(len(imgs), device=self.device), views),
-            voxels=voxelize(points, self.voxel_size, self.max_voxels if training else None))
-        if samples is not None:
-            for key in ('cam2img', 'lidar2cam'):
-                if all(key in sample for sample in samples):
-                    inputs[key] = torch.cat([getattr(s, key) for s in samples]).to(
-                        self.device, torch.float32)
-        return dict(inputs=inputs, data_samples=samples)
+                torch.arange(len(imgs), device=self.device), num_views),
+            voxels=voxelize(points, self.voxel_size, self.max_voxels if training else None),
+            cam2img=self._concatenate(samples, 'cam2img'),
+            lidar2cam=self._concatenate(samples, 'lidar2cam'))
+        return dict(inputs=views, data_samples=samples)
+
+    def _concatenate(self, samples: Optional[list], key: str) -> Optional[Tensor]:
+        """Return a field of all samples (V, ...) float32, ``None`` where one does not have it."""
+        if samples is None or not all(key in sample for sample in samples):
+            return None
+        return torch.cat([sample.get(key) for sample in samples]).to(self.device, torch.float32)

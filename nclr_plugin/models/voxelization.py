@@ -132,12 +132,12 @@ def scan_centres(scans: Sequence[Tensor]) -> Tensor:
 
 
 def containing_rows(coors: Tensor, coarse: Tensor, stride: int) -> Tensor:
-    """The coarse voxel in which each voxel lies.
+    """Find the coarse voxel in which each voxel lies.
 
     Args:
         coors: (M, 4) ``batch, x, y, z`` indices.
         coarse: (K, 4) indices of a grid ``stride`` times coarser.
-        stride: Of the coarse grid.
+        stride: Stride of the coarse grid.
 
     Returns:
         Tensor: (M,) rows of ``coarse``; for a voxel that down-sampling has dropped, as some

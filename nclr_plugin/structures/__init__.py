@@ -1,4 +1,5 @@
-"""Data structures passed between data sets, models, metrics and visualisers."""
-from .calibration_data_sample import CalibrationDataSample
+"""Data structures passed between data sets, models, metrics and pictures."""
+from .calibration_data_sample import CalibrationDataSample, inspection
+from .views import Views
 
-__all__ = ['CalibrationDataSample']
+__all__ = ['CalibrationDataSample', 'Views', 'inspection']

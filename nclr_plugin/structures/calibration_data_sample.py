@@ -1,7 +1,7 @@
 """The sample of a 2D-3D calibration task."""
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, Mapping, Optional
 
 from mmengine.structures import BaseDataElement
 
@@ -46,10 +46,12 @@ class CalibrationDataSample(BaseDataElement):
           agree with the pose, and their error in pixels.
         - ``pred_matches`` (list): For each view the matched ``points`` (K, 3), ``pixels`` (K, 2)
           and ``scores`` (K,).
+        - ``pred_direction_probs`` (V, 2): Probabilities of the best and the second viewing
+          direction; absent without a direction head.
 
-    Set beside them, for metrics and pictures (on the CPU, float32 unless said). M voxels of the
-    scan; H' W' cells of the stride-4 map, whose centres are
-    :func:`~nclr_plugin.geometry.camera.cell_centres`. Without an overlap head there are no
+    Computed for metrics and pictures when one of them asks, see :func:`inspection` (on the CPU,
+    float32 unless said). M voxels of the scan; H' W' cells of the stride-4 map, whose centres are
+    those of :class:`~nclr_plugin.geometry.camera.CellGrid`. Without an overlap head there are no
     ``pred_*_overlap`` and ``overlap_thresholds``:
         - ``voxel_points`` (M, 3): Centroids of the voxels, LiDAR frame after placement, metres.
         - ``pred_point_overlap`` (V, M), ``pred_pixel_overlap`` (V, H', W'): Probabilities of lying
@@ -64,7 +66,7 @@ class CalibrationDataSample(BaseDataElement):
           of the cell it projects to, before and after the learned alignment. A model without
           alignment has no ``learned_*``.
         - ``features`` (BaseDataElement): Normalised ``points`` (M, D) and ``pixels`` (V, H'W', D)
-          before the alignment; ``unified_points``, ``unified_pixels`` after it (the same without
+          before the alignment; ``aligned_points``, ``aligned_pixels`` after it (the same without
           one), whose dot product is the learned similarity.
 
     Raises:
@@ -89,3 +91,16 @@ class CalibrationDataSample(BaseDataElement):
                 raise ValueError(f'{name}: expected a tensor of shape ({sides}), found '
                                  f'{type(value).__name__} of shape {shape}.')
         super().set_field(value, name, dtype, field_type)
+
+
+def inspection(sample: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what metrics and pictures need beside the poses; compute it at the first call.
+
+    Args:
+        sample: A predicted :class:`CalibrationDataSample`, or its dict.
+
+    Returns:
+        The fields by name; the sample itself if it holds them.
+    """
+    inspect = sample.get('inspect')
+    return sample if inspect is None else inspect()

@@ -40,8 +40,8 @@ def draw_features(image: np.ndarray, points: Tensor, sample: Any,
     size = image.shape[:2]
     background, factor = fit(image, height=PANEL_HEIGHT)
     point_colours, cell_colours = feature_colours(
-        sample.features.unified_points.cpu().numpy(),
-        sample.features.unified_pixels[view].cpu().numpy(), *overlap)
+        sample.features.aligned_points.cpu().numpy(),
+        sample.features.aligned_pixels[view].cpu().numpy(), *overlap)
     shape = tuple(sample.gt_pixel_overlap.shape[-2:])
     camera = sample.lidar2cam[view], sample.cam2img[view]
     cells = enlarge_cells(cell_colours.reshape(*shape, 3), *size, *background.shape[:2])
@@ -136,9 +136,9 @@ def evenly_spaced(mask: Tensor) -> np.ndarray:
 def similarity_spaces(features: Any) -> Dict[str, Tuple[Tensor, Tensor]]:
     """Return the features of points and pixels by the name of their dot product."""
     spaces = {'cosine': (features.points, features.pixels)}
-    if not (torch.equal(features.points, features.unified_points)
-            and torch.equal(features.pixels, features.unified_pixels)):
-        spaces['learned alignment'] = features.unified_points, features.unified_pixels
+    if not (torch.equal(features.points, features.aligned_points)
+            and torch.equal(features.pixels, features.aligned_pixels)):
+        spaces['learned alignment'] = features.aligned_points, features.aligned_pixels
     return spaces
 
 

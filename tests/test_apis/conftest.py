@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import MODELS
-from mmengine.structures import BaseDataElement
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
@@ -18,7 +17,7 @@ CONFIG = '''
 model = dict(
     type='KnownPose',
     data_preprocessor=dict(type='CalibrationDataPreprocessor', voxel_size=(0.1, 0.1, 0.1)),
-    pose_head=dict(type='PoseHead', threshold=3.))
+    pose_head=dict(type='PoseHead', inlier_threshold=3.))
 test_dataloader = dict(dataset=dict(pipeline=[
     dict(type='LoadScan'),
     dict(type='LoadImages'),
@@ -42,25 +41,26 @@ class KnownPose(CalibrationModel):
         self.register_buffer('wrong', torch.zeros(()))
         self.seen = None
 
-    def match_points(self, inputs, features, drawn, permitted):
+    def extract_features(self, *args):
         raise AssertionError('forward is overridden')
 
-    def forward(self, inputs, data_samples=None, mode='tensor'):
-        assert mode == 'predict' and 'lidar2cam' not in inputs
+    loss = match_points = extract_features
+
+    def forward(self, inputs, data_samples=None, mode='tensor', hypothesis=0):
+        assert mode == 'predict' and inputs.lidar2cam is None
         self.seen = inputs
-        points, (height, width) = inputs['voxels'].points, inputs['imgs'].shape[-2:]
+        points, (height, width) = inputs.voxels.points, inputs.imgs.shape[-2:]
         predictions = []
-        for cam2img in inputs['cam2img']:
+        for cam2img in inputs.cam2img:
             pixels, depth = project_points(points.double(), self.truth, cam2img.double())
             keep = in_view(pixels, depth, height, width)
             pixels = pixels[keep]
             count = round(float(self.wrong) * len(pixels))
             torch.manual_seed(0)
             pixels[:count] = torch.rand(count, 2).double() * torch.tensor([width, height])
-            found = BaseDataElement(points=points[keep], pixels=pixels.float(),
-                                    scores=torch.linspace(0, 1, len(pixels)))
-            predictions.append((self._solve(found, cam2img), found))
-        self._write(predictions, inputs['view_batch_index'], data_samples)
+            predictions.append(self._solve(points[keep], pixels.float(),
+                                           torch.linspace(0, 1, len(pixels)), cam2img))
+        self._write(predictions, data_samples[0])
         return data_samples
 
 

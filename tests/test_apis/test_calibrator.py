@@ -1,5 +1,4 @@
 """From image, scan and intrinsics to a pose in the user's own coordinates."""
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -92,20 +91,18 @@ def test_the_second_belief_is_tried(scene, save_network):
     calibrator = Calibrator(save_network())
     model, tried, shares = calibrator.model, [], torch.tensor([[0.6, 0.2]])
     truth = scene.lidar2cam @ np.diag([-1., -1., 1., 1.]), scene.lidar2cam
-    model.direction_head = SimpleNamespace(candidate=0)
     forward = model.forward
 
-    def believing(*args, **kwargs):
-        tried.append(model.direction_head.candidate)
-        model.truth = torch.as_tensor(truth[tried[-1]])
+    def believing(*args, hypothesis=0, **kwargs):
+        tried.append(hypothesis)
+        model.truth = torch.as_tensor(truth[hypothesis])
         sample, = forward(*args, **kwargs)
-        sample.pred_direction_shares = shares
+        sample.pred_direction_probs = shares
         return [sample]
 
     model.forward = believing
     found = calibrator(scene.image, scene.points, scene.cam2img)
     assert tried == [0, 1] and found.reliable and not found.searched
-    assert model.direction_head.candidate == 0  # as it was
     assert angle(found.lidar2cam, scene.lidar2cam) < 1e-3
     truth = truth[::-1]
     tried.clear()
@@ -166,7 +163,7 @@ def test_a_lidar_on_its_side_is_stood_up_by_the_guess(scene, save_network):
     np.testing.assert_allclose(found.lidar2cam[:3, 3], truth[:3, 3], atol=1e-3)
     np.testing.assert_allclose(found.matches.pixels,
                                project(found.matches.points, truth, scene.cam2img), atol=1e-2)
-    heights = calibrator.model.seen['voxels'].points[:, 2]
+    heights = calibrator.model.seen.voxels.points[:, 2]
     assert heights.max() - heights.min() < 1.6 * np.ptp(scene.points[:, 2])
     assert (found.initial == guess).all()
     assert found.overlay(truth).shape[0] > found.overlay().shape[0]
@@ -180,10 +177,10 @@ def test_distortion_is_taken_out(scene, save_network):
     expected = cv2.undistort(scene.image, scene.cam2img, coefficients)
     np.testing.assert_array_equal(found.image, expected)
     assert (expected != scene.image).any()
-    seen = calibrator.model.seen['imgs']
+    seen = calibrator.model.seen.imgs
     plain = calibrator(scene.image, scene.points, scene.cam2img)
     assert (plain.image == scene.image).all()
-    assert not torch.equal(seen, calibrator.model.seen['imgs'])
+    assert not torch.equal(seen, calibrator.model.seen.imgs)
 
 
 def test_a_fisheye_is_undistorted_by_its_own_model(scene, save_network):
@@ -229,7 +226,7 @@ def test_cameras_of_one_scan_together(scene, save_network):
     calibrator = Calibrator(save_network())
     other = scene.cam2img * [[1.1], [1.1], [1]]
     found = calibrator([scene.image, scene.image], scene.points, [scene.cam2img, other])
-    assert len(found) == 2 and calibrator.model.seen['imgs'].shape[0] == 2
+    assert len(found) == 2 and calibrator.model.seen.imgs.shape[0] == 2
     for result, cam2img in zip(found, (scene.cam2img, other)):
         assert angle(result.lidar2cam, scene.lidar2cam) < 1e-3
         np.testing.assert_allclose(result.matches.pixels, project(

@@ -30,8 +30,8 @@ def test_the_answer_is_that_of_an_evaluation(name, shared_data, tmp_path):
     config.merge_from_dict({
         **SMALL[name], 'model.image_branch.base_channels': 8,
         # An untrained network finds no overlap, but there shall be a pose.
-        'model.overlap_head.thresholds': (0., 0.), 'model.pose_head.threshold': 200.,
-        'model.pose_head.iterations': 50, 'model.num_test_points': 300})
+        'model.overlap_head.thresholds': (0., 0.), 'model.pose_head.inlier_threshold': 200.,
+        'model.pose_head.max_iterations': 50, 'model.num_test_points': 300})
     for step in config.test_dataloader.dataset.pipeline:
         if step['type'] == 'RangeCrop':
             step.point_cloud_range = [-12., -12., -3., 12., 12., 5.]

@@ -32,7 +32,7 @@ TINY = {
     # An untrained network finds no overlap, but there shall be poses.
     'model.overlap_head.thresholds': '(0.,0.)',
     'model.num_samples': 64,
-    'model.pose_head.iterations': 100,
+    'model.pose_head.max_iterations': 100,
 }
 # Without workers, which take longer to start than to load such frames.
 IN_PROCESS = {f'{part}_dataloader.{option}': value for part in ('train', 'val', 'test')

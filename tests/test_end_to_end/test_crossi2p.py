@@ -19,7 +19,7 @@ TINY = {
     'model.num_superpoints': 48,
     'model.num_samples': 64,
     'model.overlap_head.thresholds': '(0.,0.)',
-    'model.pose_head.iterations': 50,
+    'model.pose_head.max_iterations': 50,
     'model.pose_head.max_reprojection_error': 1e9,
     'model.num_test_points': 200,
     'train_cfg.max_iters': ITERATIONS,

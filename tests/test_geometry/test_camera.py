@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from nclr_plugin.geometry import camera
+from nclr_plugin.geometry.camera import CellGrid
 from nclr_plugin.geometry.se3 import make_transform
+
+GRID = CellGrid(height=30, width=50, stride=4)
 
 WIDTH, HEIGHT = 620, 187
 
@@ -130,8 +133,9 @@ def test_flipping_twice_changes_nothing_and_inputs_stay():
 
 @pytest.mark.parametrize('height, width, stride', [(160, 512, 4), (64, 208, 16), (30, 50, 8)])
 def test_cell_centres_are_the_mean_pixels_of_their_cells(height, width, stride):
-    centres = camera.cell_centres(height, width, stride, dtype=torch.float64)
-    rows, columns = camera.map_size(height, width, stride)
+    grid = CellGrid(height, width, stride)
+    centres = grid.centres(torch.float64)
+    rows, columns = grid.shape
     assert centres.shape == (rows, columns, 2)
     for i, j in ((0, 0), (rows - 1, columns - 1), (rows // 2, columns // 3)):
         u = np.arange(j * stride, (j + 1) * stride).mean()
@@ -143,7 +147,7 @@ def test_cells_match_the_maps_of_strided_convolutions():
     image = torch.zeros(1, 1, 30, 50)
     for _ in range(3):
         image = torch.nn.functional.conv2d(image, torch.ones(1, 1, 3, 3), stride=2, padding=1)
-    assert image.shape[2:] == camera.map_size(30, 50, 8)
+    assert image.shape[2:] == CellGrid(30, 50, 8).shape
 
 
 def test_cell_centres_agree_with_resized_intrinsics():
@@ -164,3 +168,51 @@ def test_in_view_bounds_are_pixel_edges():
     depth = torch.tensor([1., 1, 1, 1, 1, 1, 1, 0.1, 1])
     expected = [True, False, False, True, False, False, True, False, False]
     assert camera.in_view(pixels, depth, 4, 8).tolist() == expected
+
+
+def draw(count=60, views=4, seed=0):
+    """Random pixels in and around the image, of which the last view sees none."""
+    generator = torch.Generator().manual_seed(seed)
+    size = torch.tensor([GRID.width, GRID.height])
+    pixels = torch.rand(views, count, 2, generator=generator, dtype=torch.float64)
+    pixels = pixels * (size + 20) - 10
+    depth = torch.randn(views, count, generator=generator)
+    visible = camera.in_view(pixels, depth, GRID.height, GRID.width)
+    visible[-1] = False
+    return pixels, visible
+
+
+@pytest.mark.parametrize('dilate', [0, 1, 2])
+def test_overlap_agrees_with_brute_force(dilate):
+    pixels, visible = draw()
+    labels = GRID.covered(pixels, visible, dilate)
+    expected = np.zeros((4, 8, 13), dtype=bool)
+    for k, n in visible.nonzero().tolist():
+        j, i = ((pixels[k, n] + 0.5) // GRID.stride).int().tolist()
+        expected[k, max(i - dilate, 0):i + dilate + 1, max(j - dilate, 0):j + dilate + 1] = True
+    assert labels.dtype == torch.bool
+    np.testing.assert_array_equal(labels.numpy(), expected)
+    assert not labels[3].any() and labels[:3].any()
+
+
+def test_overlap_of_nothing_is_empty():
+    pixels, visible = draw()
+    assert not GRID.covered(pixels, visible & False).any()
+    assert not GRID.covered(pixels[:, :0], visible[:, :0]).any()
+
+
+def test_nearest_cell_agrees_with_brute_force():
+    pixels, visible = draw(count=500, seed=1)
+    cell, distance = GRID.nearest(pixels[visible])
+    centres = GRID.centres(torch.float64).view(-1, 2)
+    expected_distance, expected = torch.cdist(pixels[visible], centres).min(1)
+    torch.testing.assert_close(distance, expected_distance, atol=1e-4, rtol=0)
+    assert torch.equal(cell, expected)
+    assert distance.max() <= GRID.stride / 2**0.5 + 1e-4
+
+
+def test_nearest_cell_of_pixels_outside_lies_on_the_border():
+    pixels = torch.tensor([[[-9., -9.], [999., 999.]]])
+    cell, distance = GRID.nearest(pixels)
+    assert cell.tolist() == [[0, 8 * 13 - 1]]
+    assert (distance > GRID.stride).all()

@@ -8,7 +8,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from nclr_plugin.demo.pose_problems import make_problems
 from nclr_plugin.geometry import pnp, reprojection
-from nclr_plugin.geometry.pnp import refine_pose, solve_epnp, solve_robust
+from nclr_plugin.geometry.pnp import refine_pose, solve_pnp
+from nclr_plugin.geometry.ransac import solve_robust
 from nclr_plugin.geometry.se3 import make_transform, rotation_error_geodesic_deg, so3_exp
 
 NAMES = ('points', 'pixels', 'cam2img', 'weights')
@@ -54,7 +55,7 @@ def assert_refused(solution, samples=slice(None)):
 @pytest.mark.parametrize('num_points', [6, 8, 128])
 def test_exact_pixels_give_the_exact_pose(num_points, planar):
     problems = make_problems(32, num_points, noise=0., planar=planar)
-    solution = solve_epnp(*problems[:3])
+    solution = solve_pnp(*problems[:3])
     assert solution.valid.all()
     torch.testing.assert_close(make_transform(solution.R, solution.t), problems.lidar2cam,
                                atol=1e-6, rtol=0)
@@ -65,7 +66,7 @@ def test_exact_pixels_give_the_exact_pose(num_points, planar):
 @pytest.mark.parametrize('noise', [1., 3.])
 def test_errors_reach_the_maximum_likelihood_bound(noise, planar):
     problems = make_problems(64, 128, noise, planar)
-    solution = solve_epnp(*problems[:3])
+    solution = solve_pnp(*problems[:3])
     bound = solve_opencv(problems, cv2.SOLVEPNP_ITERATIVE, from_truth=True)
     assert solution.valid.all()
     torch.testing.assert_close(make_transform(solution.R, solution.t), bound, atol=1e-4, rtol=0)
@@ -78,14 +79,14 @@ def test_errors_reach_the_maximum_likelihood_bound(noise, planar):
 
 def test_agrees_with_sqpnp_without_much_noise():
     problems = make_problems(32, 128, noise=0.01)
-    solution = solve_epnp(*problems[:3])
+    solution = solve_pnp(*problems[:3])
     torch.testing.assert_close(make_transform(solution.R, solution.t),
                                solve_opencv(problems, cv2.SOLVEPNP_SQPNP), atol=0.02, rtol=0)
 
 
 def test_rotations_are_rotations_and_the_error_is_that_of_opencv():
     problems = make_problems(4, 50)
-    solution = solve_epnp(*problems[:3])
+    solution = solve_pnp(*problems[:3])
     torch.testing.assert_close(solution.R @ solution.R.transpose(1, 2),
                                torch.eye(3).double().expand(4, 3, 3))
     assert (torch.linalg.det(solution.R) > 0).all()
@@ -108,7 +109,7 @@ def test_thin_slabs_between_plane_and_space_are_solved():
     in_camera = in_camera + problems.lidar2cam[:, None, :3, 3]
     pixels = in_camera @ problems.cam2img.transpose(1, 2)
     pixels = pixels[..., :2] / pixels[..., 2:] + torch.randn(40, 64, 2, generator=generator)
-    solution = solve_epnp(points, pixels, problems.cam2img)
+    solution = solve_pnp(points, pixels, problems.cam2img)
     truth = refine_pose(problems.lidar2cam[:, :3, :3], problems.lidar2cam[:, :3, 3], points,
                         pixels, problems.cam2img)
     torch.testing.assert_close(solution.reprojection_error, truth.reprojection_error)
@@ -121,7 +122,7 @@ def test_skewed_cameras_are_solved():
     pixels = problems.pixels.clone()  # u gains skew * y / z
     y = (pixels[..., 1] - cam2img[:, 1, 2, None]) / cam2img[:, 1, 1, None]
     pixels[..., 0] += 20. * y
-    solution = solve_epnp(problems.points, pixels, cam2img)
+    solution = solve_pnp(problems.points, pixels, cam2img)
     torch.testing.assert_close(make_transform(solution.R, solution.t), problems.lidar2cam,
                                atol=1e-6, rtol=0)
 
@@ -131,10 +132,10 @@ def test_skewed_cameras_are_solved():
 
 def test_order_of_points_and_samples_does_not_matter():
     problems = make_problems(8, 40)
-    solution = solve_epnp(*problems[:3])
+    solution = solve_pnp(*problems[:3])
     points = torch.randperm(40, generator=torch.Generator().manual_seed(0))
     samples = torch.randperm(8, generator=torch.Generator().manual_seed(1))
-    shuffled = solve_epnp(problems.points[samples][:, points], problems.pixels[samples][:, points],
+    shuffled = solve_pnp(problems.points[samples][:, points], problems.pixels[samples][:, points],
                           problems.cam2img[samples])
     torch.testing.assert_close(shuffled.R, solution.R[samples], atol=1e-9, rtol=0)
     torch.testing.assert_close(shuffled.t, solution.t[samples], atol=1e-7, rtol=0)
@@ -142,9 +143,9 @@ def test_order_of_points_and_samples_does_not_matter():
 
 def test_a_sample_does_not_depend_on_its_batch():
     problems = make_problems(8, 40, noise=3.)
-    together = solve_epnp(*problems[:3])
+    together = solve_pnp(*problems[:3])
     for i in range(8):
-        alone = solve_epnp(*(value[i:i + 1] for value in problems[:3]))
+        alone = solve_pnp(*(value[i:i + 1] for value in problems[:3]))
         torch.testing.assert_close(alone.t[0], together.t[i], atol=1e-7, rtol=0)
 
 
@@ -157,7 +158,7 @@ def test_zero_weight_is_an_absent_point(absent):
     points[:, 30:], pixels[:, 35:] = absent, absent
     inputs = [value.requires_grad_() for value in (points, pixels, problems.cam2img, weights)]
     fewer = inputs_with_grad([value[:, :30] for value in problems[:2]] + [problems.cam2img])
-    whole, part = solve_epnp(*inputs), solve_epnp(*fewer)
+    whole, part = solve_pnp(*inputs), solve_pnp(*fewer)
     assert whole.valid.all()
     torch.testing.assert_close(whole.t, part.t, atol=1e-8, rtol=0)
     torch.testing.assert_close(whole.reprojection_error, part.reprojection_error)
@@ -174,9 +175,9 @@ def test_integer_weights_repeat_points_and_their_scale_does_not_matter():
     weights = torch.ones(4, 20).double()
     weights[:, :7] = 3
     repeated = [torch.cat([value, value[:, :7], value[:, :7]], dim=1) for value in problems[:2]]
-    expected = solve_epnp(*repeated, problems.cam2img)
+    expected = solve_pnp(*repeated, problems.cam2img)
     for scale in (1e-6, 1., 1e6):
-        actual = solve_epnp(*problems[:3], weights=scale * weights)
+        actual = solve_pnp(*problems[:3], weights=scale * weights)
         torch.testing.assert_close(actual.t, expected.t, atol=1e-7, rtol=0)
 
 
@@ -191,7 +192,7 @@ def test_gradcheck(planar):
 
     def solve(points, pixels, focal, weights):
         cam2img = torch.cat([focal, inputs[2].detach()[:, 2:]], dim=1)
-        solution = solve_epnp(points, pixels, cam2img, weights)
+        solution = solve_pnp(points, pixels, cam2img, weights)
         return solution.R, solution.t
 
     focal = inputs[2].detach()[:, :2].requires_grad_()
@@ -203,7 +204,7 @@ def test_gradcheck(planar):
 def test_gradients_are_finite_differences_through_the_whole_solver(noise):
     problems = make_problems(4, 30, noise=noise)
     inputs = inputs_with_grad(problems)
-    analytic = gradients(solve_epnp(*inputs), inputs)
+    analytic = gradients(solve_pnp(*inputs), inputs)
     generator = torch.Generator().manual_seed(3)
     for i, name in enumerate(NAMES):
         direction = torch.randn(inputs[i].shape, generator=generator, dtype=torch.float64)
@@ -213,7 +214,7 @@ def test_gradients_are_finite_differences_through_the_whole_solver(noise):
         for sign in (1, -1):
             moved = [value.detach() for value in inputs]
             moved[i] = moved[i] + sign * 1e-5 * direction
-            solution = solve_epnp(*moved)
+            solution = solve_pnp(*moved)
             combine = torch.Generator().manual_seed(0)
             values.append(sum((torch.randn(part.shape, generator=combine, dtype=torch.float64)
                                * part).sum() for part in (solution.R, solution.t)))
@@ -223,25 +224,25 @@ def test_gradients_are_finite_differences_through_the_whole_solver(noise):
 
 def test_last_row_of_the_intrinsics_is_no_parameter():
     inputs = inputs_with_grad(make_problems(2, 20))
-    assert (gradients(solve_epnp(*inputs), inputs)[2][:, 2] == 0).all()
+    assert (gradients(solve_pnp(*inputs), inputs)[2][:, 2] == 0).all()
 
 
 @pytest.mark.parametrize('planar', [False, True])
 @pytest.mark.parametrize('noise', [1., 3.])
 def test_gradients_stay_small_on_the_benchmark(noise, planar):
     inputs = inputs_with_grad(make_problems(256, 128, noise, planar))
-    for gradient in gradients(solve_epnp(*inputs), inputs):
+    for gradient in gradients(solve_pnp(*inputs), inputs):
         assert gradient.isfinite().all() and gradient.abs().max() <= 1e3
 
 
 def test_only_what_asks_for_a_gradient_gets_one():
     problems = make_problems(2, 20)
     pixels = problems.pixels.clone().requires_grad_()
-    solution = solve_epnp(problems.points, pixels, problems.cam2img)
+    solution = solve_pnp(problems.points, pixels, problems.cam2img)
     assert torch.autograd.grad(solution.t.sum(), pixels)[0].abs().max() > 0
-    assert not solve_epnp(*problems[:3]).R.requires_grad
+    assert not solve_pnp(*problems[:3]).R.requires_grad
     with torch.no_grad():
-        assert not solve_epnp(problems.points, pixels, problems.cam2img).R.requires_grad
+        assert not solve_pnp(problems.points, pixels, problems.cam2img).R.requires_grad
 
 
 def test_gradient_descent_on_pixels_finds_another_pose():
@@ -252,7 +253,7 @@ def test_gradient_descent_on_pixels_finds_another_pose():
     optimizer = torch.optim.Adam([pixels], lr=0.5)
     losses = []
     for _ in range(30):
-        solution = solve_epnp(problems.points, pixels, problems.cam2img)
+        solution = solve_pnp(problems.points, pixels, problems.cam2img)
         loss = ((solution.R - wanted)**2).sum()
         optimizer.zero_grad()
         loss.backward()
@@ -268,9 +269,9 @@ def test_gradient_descent_on_pixels_finds_another_pose():
 def test_inputs_of_any_type_are_solved_in_float64_under_autocast(dtype):
     problems = make_problems(4, 64)
     values = [value.to(dtype).requires_grad_() for value in problems[:3]]
-    expected = solve_epnp(*(value.detach().double() for value in values))
+    expected = solve_pnp(*(value.detach().double() for value in values))
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        solution = solve_epnp(*values)
+        solution = solve_pnp(*values)
         assert solution.R.dtype == solution.t.dtype == torch.float64
         (solution.R.sum() + solution.t.sum()).backward()
     torch.testing.assert_close(solution.t, expected.t)
@@ -317,11 +318,11 @@ def degenerate(kind):
 def test_hopeless_samples_are_refused_without_touching_the_others(kind):
     values = degenerate(kind)
     inputs = [value.clone().requires_grad_() for value in values]
-    solution = solve_epnp(*inputs)
+    solution = solve_pnp(*inputs)
     assert solution.valid.tolist() == [True, True, True, False]
     assert_refused(solution, 3)
     others = [value[:3].clone().requires_grad_() for value in values]
-    expected = solve_epnp(*others)
+    expected = solve_pnp(*others)
     torch.testing.assert_close(solution.t[:3], expected.t, atol=1e-8, rtol=0)
     for gradient in gradients(solution, inputs):
         assert (gradient[3] == 0).all()
@@ -330,12 +331,12 @@ def test_hopeless_samples_are_refused_without_touching_the_others(kind):
 
 def test_a_batch_of_only_hopeless_samples_is_refused():
     inputs = [value[3:].requires_grad_() for value in degenerate('no weight')]
-    solution = solve_epnp(*inputs)
+    solution = solve_pnp(*inputs)
     assert_refused(solution)
     assert all((gradient == 0).all() for gradient in gradients(solution, inputs))
-    empty = solve_epnp(torch.zeros(2, 0, 3), torch.zeros(2, 0, 2), torch.eye(3).expand(2, 3, 3))
+    empty = solve_pnp(torch.zeros(2, 0, 3), torch.zeros(2, 0, 2), torch.eye(3).expand(2, 3, 3))
     assert_refused(empty)
-    none = solve_epnp(torch.zeros(0, 5, 3), torch.zeros(0, 5, 2), torch.zeros(0, 3, 3))
+    none = solve_pnp(torch.zeros(0, 5, 3), torch.zeros(0, 5, 2), torch.zeros(0, 3, 3))
     assert none.R.shape == (0, 3, 3)
 
 
@@ -350,7 +351,7 @@ def test_nonsense_stays_finite():
     behind = in_camera @ problems.cam2img.transpose(1, 2)
     for pixels in (random, behind[..., :2] / behind[..., 2:]):
         inputs = inputs_with_grad((problems.points, pixels, problems.cam2img))
-        solution = solve_epnp(*inputs)
+        solution = solve_pnp(*inputs)
         assert all(part.isfinite().all() for part in (solution.R, solution.t))
         assert solution.reprojection_error.isfinite().all()
         assert all(gradient.isfinite().all() for gradient in gradients(solution, inputs))
@@ -364,13 +365,13 @@ def test_wrong_shapes_are_named(name, shape):
     values = dict(zip(NAMES, degenerate('')))
     values[name] = torch.zeros(shape)
     with pytest.raises(ValueError, match=name):
-        solve_epnp(**values)
+        solve_pnp(**values)
 
 
 def test_scaled_intrinsics_are_refused():
     problems = make_problems(2, 12)
     with pytest.raises(ValueError, match='cam2img'):
-        solve_epnp(problems.points, problems.pixels, 2 * problems.cam2img)
+        solve_pnp(problems.points, problems.pixels, 2 * problems.cam2img)
 
 
 # ------------------------------------------------------------------- refinement, derivatives
@@ -378,13 +379,13 @@ def test_scaled_intrinsics_are_refused():
 
 def test_refinement_returns_from_a_perturbed_pose():
     problems = make_problems(16, 64, noise=2.)
-    expected = solve_epnp(*problems[:3])
+    expected = solve_pnp(*problems[:3])
     R = so3_exp(0.05 * torch.ones(16, 3).double()) @ problems.lidar2cam[:, :3, :3]
     solution = refine_pose(R, problems.lidar2cam[:, :3, 3] + 0.3, *problems[:3])
     torch.testing.assert_close(solution.t, expected.t, atol=1e-7, rtol=0)
     inputs = inputs_with_grad(problems)
     a = gradients(refine_pose(R, problems.lidar2cam[:, :3, 3], *inputs), inputs)
-    b = gradients(solve_epnp(*inputs), inputs)
+    b = gradients(solve_pnp(*inputs), inputs)
     for x, y in zip(a, b):
         torch.testing.assert_close(x, y, atol=1e-6, rtol=1e-5)
 
@@ -427,7 +428,7 @@ def test_no_batch_of_matrices_is_inverted():
     names = set()
     inputs = inputs_with_grad(make_problems(24, 64))
     with Operations():
-        gradients(solve_epnp(*inputs), inputs)
+        gradients(solve_pnp(*inputs), inputs)
     assert any('cholesky' in name for name in names), 'operations are seen'
     assert [name for name in names if 'inv' in name or 'lu' in name.split('.')[1].split('_') or
             'linalg_solve' in name] == []
@@ -441,7 +442,7 @@ def test_intrinsics_with_skew():
     T = problems.lidar2cam
     in_camera = problems.points.double() @ T[:, :3, :3].transpose(1, 2) + T[:, None, :3, 3]
     pixels = (in_camera / in_camera[..., 2:]) @ cam2img.double().transpose(1, 2)
-    solution = solve_epnp(problems.points, pixels[..., :2], cam2img, iterations=3)
+    solution = solve_pnp(problems.points, pixels[..., :2], cam2img, iterations=3)
     assert solution.valid.all()
     torch.testing.assert_close(solution.R, T[:, :3, :3].double(), rtol=0, atol=1e-6)
 
@@ -453,7 +454,7 @@ def test_intrinsics_with_skew():
 @pytest.mark.parametrize('outliers', [0.1, 0.3])
 def test_robust_pose_is_nearly_that_of_the_inliers_alone(method, outliers):
     problems = make_problems(24, 128, outliers=outliers)
-    expected = solve_epnp(*problems[:3], weights=problems.inlier.double())
+    expected = solve_pnp(*problems[:3], weights=problems.inlier.double())
     poses = [solve_robust(*problem, method=method) for problem in zip(*problems[:3])]
     assert all(pose.success for pose in poses)
     truth = problems.lidar2cam
@@ -530,10 +531,10 @@ def test_robust_solver_names_bad_arguments(monkeypatch):
 
 def test_minimum_number_of_points_is_what_the_names_say():
     problems = make_problems(16, pnp.MIN_POINTS, noise=0.)
-    solution = solve_epnp(*problems[:3])
+    solution = solve_pnp(*problems[:3])
     exact = solution.valid & (solution.reprojection_error < 1e-6)
     assert exact.float().mean() > 0.6  # four points may have several minima
-    fewer = solve_epnp(*(value[:, :pnp.MIN_POINTS - 1] for value in problems[:2]),
+    fewer = solve_pnp(*(value[:, :pnp.MIN_POINTS - 1] for value in problems[:2]),
                        problems.cam2img)
     assert_refused(fewer)
     assert np.isfinite(fewer.R.numpy()).all()

@@ -28,16 +28,16 @@ def test_images_are_normalised_and_views_know_their_scan():
     image = data['inputs']['imgs'][1][0].numpy().astype(np.float64)
     expected = (image - np.array([123.675, 116.28, 103.53])[:, None, None]) / np.array(
         [58.395, 57.12, 57.375])[:, None, None]
-    np.testing.assert_allclose(out['imgs'][2], expected, rtol=1e-5)
-    assert out['view_batch_index'].tolist() == [0, 0, 1]
-    assert out['lidar2cam'].shape == (3, 4, 4) and out['cam2img'].dtype == torch.float32
-    assert out['voxels'].batch_index.unique().tolist() == [0, 1]
+    np.testing.assert_allclose(out.imgs[2], expected, rtol=1e-5)
+    assert out.view_batch_index.tolist() == [0, 0, 1]
+    assert out.lidar2cam.shape == (3, 4, 4) and out.cam2img.dtype == torch.float32
+    assert out.voxels.batch_index.unique().tolist() == [0, 1]
 
 
 def test_voxel_limit_holds_in_training_only():
     preprocessor = CalibrationDataPreprocessor(voxel_size=(.1, .1, .1), max_voxels=10)
-    assert len(preprocessor(_batch(), training=True)['inputs']['voxels'].feats) == 20
-    assert len(preprocessor(_batch(), training=False)['inputs']['voxels'].feats) > 20
+    assert len(preprocessor(_batch(), training=True)['inputs'].voxels.feats) == 20
+    assert len(preprocessor(_batch(), training=False)['inputs'].voxels.feats) > 20
 
 
 def test_images_of_different_sizes_are_refused():
@@ -50,4 +50,4 @@ def test_works_without_ground_truth():
     for sample in data['data_samples']:
         del sample.lidar2cam
     out = CalibrationDataPreprocessor(voxel_size=(1, 1, 1))(data)['inputs']
-    assert 'lidar2cam' not in out and 'cam2img' in out
+    assert out.lidar2cam is None and out.cam2img.shape == (3, 3, 3)

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from nclr_plugin.geometry.pnp import solve_epnp
+from nclr_plugin.geometry.camera import CellGrid
+from nclr_plugin.geometry.pnp import solve_pnp
 from nclr_plugin.models.backbones import dgcnn
 from nclr_plugin.models.heads import ContentHead, ContrastiveHead, DirectionHead, MatchingHead
 from nclr_plugin.models.heads.contrastive_head import Instances
@@ -15,7 +16,7 @@ from nclr_plugin.models.losses.instance_discrimination import (instance_loss,
                                                                printed_cross_modal_loss)
 from nclr_plugin.models.necks.coarse_transformer import _distance_code, _offset_code
 from nclr_plugin.models.necks.superpoints import group_superpoints
-from nclr_plugin.models.position_encoding import scan_encoding, view_encoding
+from nclr_plugin.models.position_encoding import point_pos_encoding, pixel_pos_encoding
 from nclr_plugin.models.pretrainers.base import CalibrationModel
 from nclr_plugin.models.pretrainers.crossi2p import CrossI2P
 from nclr_plugin.models.voxelization import voxelize
@@ -82,8 +83,8 @@ def test_second_geometric_transformation(scan):
 def test_superpoints_and_position_codes(scan):
     assert_as_in_float32(lambda: group_superpoints(scan.points, scan.batch, 2, 40, 2., 16))
     assert_as_in_float32(lambda: [
-        scan_encoding(scan.points, 48, (2., 200.)), _distance_code(scan.points[None, :50]),
-        view_encoding(4, torch.randn(1, 6, 8), 48, (2., 100.))])
+        point_pos_encoding(scan.points, 48, (2., 200.)), _distance_code(scan.points[None, :50]),
+        pixel_pos_encoding(4, torch.randn(1, 6, 8), 48, (2., 100.))])
 
 
 def test_offsets_of_superpixels_do_not_take_the_type_of_the_features():
@@ -103,12 +104,12 @@ def test_similarities_and_matches(sides, alignment):
     if alignment:
         nn.init.normal_(head.alignment_weight)
     points, pixels = sides
-    centres, permitted = torch.rand(60, 2) * 512, torch.rand(2, 60) > .2
+    centres, pixel_mask = torch.rand(60, 2) * 512, torch.rand(2, 60) > .2
     assert_as_in_float32(lambda: [
-        head.align(points), head.similarity(points, pixels), head.logits(points, pixels),
-        head.similarity(points, pixels, aligned=False), *head.unified(points, pixels),
-        *head.match(points, pixels, centres, permitted, 'soft'),
-        *head.match(points, pixels, centres, permitted, 'hard')])
+        head.similarity(points, pixels), head.logits(points, pixels),
+        head.similarity(points, pixels, aligned=False), *head.aligned_features(points, pixels),
+        *head.match(points, pixels, centres, pixel_mask, 'soft'),
+        *head.match(points, pixels, centres, pixel_mask, 'hard')])
     half = head.similarity(points.bfloat16(), pixels.bfloat16())
     assert half.dtype == torch.float32, 'as documented'
 
@@ -117,20 +118,20 @@ def test_refined_matches(sides):
     similarity = sides[0] @ sides[1].transpose(1, 2)
 
     def compute():
-        matches, found = refine_matches(similarity, similarity > -.5, 24, 40, 4, .02)
+        matches, found = refine_matches(similarity, similarity > -.5, CellGrid(24, 40, stride=4), .02)
         return [*matches, found]
 
     assert_as_in_float32(compute)
 
 
-def test_belief_on_a_direction():
+def test_viewing_direction():
     torch.manual_seed(0)
     head = DirectionHead(4, 4, embed_dims=8)
     columns = torch.linspace(-9, 9, head.num_sectors).expand(2, -1)
     with torch.autocast('cpu', torch.bfloat16):
         logits, code = head(torch.rand(50, 4), torch.randn(50, 3), torch.zeros(50).long(),
                             torch.rand(2, 4, 3, 8), columns, torch.zeros(2).long(), 1)
-    expected = head._belief(logits) @ head._sector_codes(logits)
+    expected = logits.softmax(1) @ head._sector_codes(logits)
     assert logits.dtype == code.dtype == torch.float32
     torch.testing.assert_close(code, expected, rtol=0, atol=0)
 
@@ -181,7 +182,7 @@ def test_predicted_overlap():
     model = SimpleNamespace(overlap_head=SimpleNamespace(thresholds=torch.tensor([.98, .98])))
     features = SimpleNamespace(
         point_logits=logits[None], pixel_logits=logits.view(1, 40, 50),
-        seen=SimpleNamespace(mask=torch.ones(1, 2000, dtype=torch.bool)))
+        view_voxels=SimpleNamespace(mask=torch.ones(1, 2000, dtype=torch.bool)))
     expected = logits.float().sigmoid() > .98
     for found in CalibrationModel.predicted_overlap(model, features):
         assert torch.equal(found[0], expected)
@@ -193,4 +194,4 @@ def test_differentiable_pnp(scan):
     cam2img = torch.tensor([[[300., 2, 160], [0, 310, 120], [0, 0, 1]]])
     pixels = (points / points[..., 2:]) @ cam2img.transpose(1, 2)
     pixels = pixels[..., :2] + torch.randn(1, 60, 2)
-    assert_as_in_float32(lambda: solve_epnp(points, pixels, cam2img))
+    assert_as_in_float32(lambda: solve_pnp(points, pixels, cam2img))

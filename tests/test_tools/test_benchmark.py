@@ -11,7 +11,7 @@ from nclr_plugin.demo import DemoOptions, generate
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs' / 'nclr' / 'pretrain_demo.py'
-OPTIONS = ['train_dataloader.dataset.reader.sequences=[00]', 'model.pose_head.iterations=100']
+OPTIONS = ['train_dataloader.dataset.reader.sequences=[00]', 'model.pose_head.max_iterations=100']
 
 
 @pytest.fixture(scope='module')

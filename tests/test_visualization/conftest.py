@@ -50,7 +50,7 @@ def sample(points):
     cells = shape[0] * shape[1]
     sample.features = BaseDataElement(
         points=normalised(len(points), 8), pixels=normalised(1, cells, 8),
-        unified_points=normalised(len(points), 8), unified_pixels=normalised(1, cells, 8))
+        aligned_points=normalised(len(points), 8), aligned_pixels=normalised(1, cells, 8))
     true = torch.from_numpy(pixels[seen]).float()
     sample.matchings = [BaseDataElement(
         points=points[seen, :3], true_pixels=true, cosine_hard=true + 30, cosine_soft=true,
@@ -64,8 +64,8 @@ def plain(sample):
     for name in ('pred_point_overlap', 'pred_pixel_overlap', 'overlap_thresholds'):
         sample.pop(name)
     features = sample.features
-    features.unified_points = features.points.clone()
-    features.unified_pixels = features.pixels.clone()
+    features.aligned_points = features.points.clone()
+    features.aligned_pixels = features.pixels.clone()
     for name in ('learned_hard', 'learned_soft'):
         sample.matchings[0].pop(name)
     return sample

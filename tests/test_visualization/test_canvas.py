@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from nclr_plugin.geometry.camera import cell_centres
+from nclr_plugin.geometry.camera import CellGrid
 from nclr_plugin.visualization import canvas
 from nclr_plugin.visualization.canvas import enlarge_cells, map_stride
 
@@ -91,7 +91,7 @@ def test_colours_run_from_blue_to_red():
 
 @pytest.mark.parametrize('height, width', [(40, 80), (41, 78)])
 def test_every_pixel_gets_the_cell_with_the_nearest_centre(height, width):
-    centres = cell_centres(height, width, 4).numpy()
+    centres = CellGrid(height, width, stride=4).centres().numpy()
     shape = centres.shape[:2]
     pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)
     distance = np.linalg.norm(pixels[:, :, None] - centres.reshape(-1, 2), axis=-1)

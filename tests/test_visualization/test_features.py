@@ -40,7 +40,7 @@ def test_what_does_not_overlap_has_no_influence_on_the_rest():
 def test_cells_and_points_have_the_colours_of_their_features(image, points, sample):
     picture = draw_features(image, points, sample, 0)
     of_points, of_cells = feature_colours(
-        sample.features.unified_points.numpy(), sample.features.unified_pixels[0].numpy(),
+        sample.features.aligned_points.numpy(), sample.features.aligned_pixels[0].numpy(),
         sample.gt_point_overlap[0].numpy(), sample.gt_pixel_overlap[0].flatten().numpy())
     cells = picture[PANEL + TITLE_HEIGHT:2 * PANEL, :WIDTH]
     middle = cells[2 * FACTOR::4 * FACTOR, 2 * FACTOR::4 * FACTOR]
@@ -65,7 +65,7 @@ def test_nothing_to_show(image, points, sample):
 
 def test_two_panels_with_alignment_one_without(image, points, sample, plain):
     assert plot_features(image, points, plain, 0).shape == (640, 720, 3)
-    plain.features.unified_points = plain.features.points.flip(-1)
+    plain.features.aligned_points = plain.features.points.flip(-1)
     assert plot_features(image, points, plain, 0).shape == (640, 1440, 3)
 
 
@@ -78,7 +78,7 @@ def test_separate_modalities_are_drawn_apart(image, points, plain, monkeypatch):
     monkeypatch.setitem(sys.modules, 'sklearn.manifold', None)  # its import fails
     shift = torch.tensor([9., 0, 0, 0, 0, 0, 0, 0])
     plain.features.points = plain.features.points + shift
-    plain.features.unified_points = plain.features.points.clone()
+    plain.features.aligned_points = plain.features.points.clone()
     picture = plot_features(image, points, plain, 0)[130:].astype(int)  # below the legend
     _, red = np.nonzero((picture[..., 0] > 200) & (picture[..., 2] < 140))
     _, blue = np.nonzero((picture[..., 2] > 150) & (picture[..., 0] < 110))

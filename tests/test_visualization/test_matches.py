@@ -32,7 +32,7 @@ def test_pixels_are_coloured_by_their_similarity(image, points, sample, monkeypa
     picture = draw_pixel_similarity(image, points, sample, 0)
     for column, (of_points, of_pixels) in enumerate((
             (sample.features.points, sample.features.pixels),
-            (sample.features.unified_points, sample.features.unified_pixels))):
+            (sample.features.aligned_points, sample.features.aligned_pixels))):
         similarity = np.array([float(cell @ of_points[3]) for cell in of_pixels[0]])
         panel = one_panel(picture, column).astype(int)
         level = (similarity - similarity.min()) / np.ptp(similarity)
@@ -73,7 +73,7 @@ def test_points_are_coloured_by_their_similarity(image, points, sample, monkeypa
     for features in (sample.features,):
         features.points = torch.stack([query, -query, 0 * query])
         features.pixels = query.expand(1, 200, 8).clone()
-        features.unified_points, features.unified_pixels = features.points, features.pixels
+        features.aligned_points, features.aligned_pixels = features.points, features.pixels
     picture = draw_point_similarity(image, points, sample, 0)
     assert picture.shape[1] == WIDTH + BAR_WIDTH
     panel = one_panel(picture)

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from nclr_plugin.demo.pose_problems import PoseProblems, make_problems
 from nclr_plugin.experiments.tables import markdown_table
-from nclr_plugin.geometry.pnp import solve_epnp, solve_robust
+from nclr_plugin.geometry.pnp import solve_pnp
+from nclr_plugin.geometry.ransac import solve_robust
 from nclr_plugin.geometry.se3 import (make_transform, rotation_error_geodesic_deg,
                                       translation_error)
 
@@ -139,7 +140,7 @@ def _outlier_free_row(problems: PoseProblems, repeats: int) -> Dict[str, object]
     times, opencv_times = [], []
     for _ in range(repeats + 1):  # the first round warms up
         started = time.perf_counter()
-        solution = solve_epnp(*inputs)
+        solution = solve_pnp(*inputs)
         gradients = torch.autograd.grad(solution.R.sum() + solution.t.sum(), inputs)
         solved = time.perf_counter()
         run_opencv()

@@ -66,7 +66,7 @@ def run_step(args: argparse.Namespace) -> List[dict]:
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     batch = pseudo_collate([dataset[i] for i in range(args.batch_size)])
     prepared = model.data_preprocessor(batch, True)
-    voxels, imgs = prepared['inputs']['voxels'], prepared['inputs']['imgs']
+    voxels, imgs = prepared['inputs'].voxels, prepared['inputs'].imgs
 
     def point_backbone():
         model.point_backbone(voxels.feats, voxels.coors).float().mean().backward()

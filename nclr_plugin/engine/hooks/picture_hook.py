@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from ...datasets.views import load_views, scan_name
+from ...structures import inspection
 from ...visualization import PICTURES, plot_recall, plot_roc
 from ...visualization.prediction import draw_prediction
 from ..unwrapping import unwrapped_model
@@ -20,6 +21,7 @@ from ..unwrapping import unwrapped_model
 CURVES = dict(curves=('recall_curves', plot_recall), roc=('roc_curves', plot_roc))
 SCENES = ('birds_eye', 'camera')  # of a host's segmentors and detectors
 RANKED = 'ranked'  # overlays of the best, the median and the worst frame
+OVERLAY = 'overlay'
 
 
 @HOOKS.register_module()
@@ -91,6 +93,9 @@ class PictureHook(Hook):
             if sample.get('wrong_image', False):
                 continue
             self._drawn += 1
+            if set(self.kinds) & set(PICTURES) - {OVERLAY}:  # an overlay needs the poses alone
+                for name, value in inspection(sample).items():
+                    sample.set_field(value, name)
             for view, image in enumerate(imgs.permute(0, 2, 3, 1).cpu().numpy()):
                 for kind, draw in PICTURES.items():
                     picture = draw(image, points, sample, view) if kind in self.kinds else None
@@ -128,7 +133,7 @@ class PictureHook(Hook):
                 imgs, = batch['inputs']['imgs']
                 for view, image in enumerate(imgs.permute(0, 2, 3, 1).cpu().numpy()):
                     self._add(runner, RANKED, f'{rank}_{_view_name(sample, view)}',
-                              PICTURES['overlay'](image, points, sample, view), step=0)
+                              PICTURES[OVERLAY](image, points, sample, view), step=0)
 
     def _draw_curves(self, runner: Any, evaluator: Any, step: int) -> None:
         if not is_main_process():

@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from nclr_plugin.utils.optional import optional_import
-from ..ragged import padding_of
+from ..batching import dense_batch
 
 DISTANCES_AT_ONCE = 2**25  # entries of a distance matrix
 TREE_DIMENSIONS = 3  # in which a tree is many times faster than all distances
@@ -27,7 +27,8 @@ class EdgeConv(nn.Module):
     equal, coordinates in the first layer, of which half precision leaves nothing.
 
     Args:
-        in_channels, out_channels: Of the points.
+        in_channels: Channels of the input points.
+        out_channels: Channels of the output points.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -108,7 +109,7 @@ class DGCNN(BaseModule):
             feats: (N, C), x, y, z in metres relative to the centre of the scan, then the rest.
             batch_index: (N,) the scan of each.
             batch_size: Number of scans.
-            graph: Of :meth:`graph`; it serves a turned or scaled copy of the points, too.
+            graph: Result of :meth:`graph`; it also serves a rotated or scaled copy of the points.
 
         Returns:
             Tensor: (N, out_channels).
@@ -141,9 +142,9 @@ def nearest_neighbours(feats: Tensor, batch_index: Tensor, batch_size: int,
     Returns:
         Tensor: (N, len(ranks)) int64.
     """
-    padding = padding_of(batch_index, batch_size)
-    rows = padding.pad(torch.arange(len(feats), device=feats.device))
-    padded = padding.pad(feats.float())
+    padding = dense_batch(batch_index, batch_size)
+    rows = padding.to_dense(torch.arange(len(feats), device=feats.device))
+    padded = padding.to_dense(feats.float())
     result = rows.new_zeros(len(feats), len(ranks))
     for scan in range(batch_size):
         own = rows[scan, :int(padding.mask[scan].sum())]

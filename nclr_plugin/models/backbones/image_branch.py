@@ -107,7 +107,7 @@ class ResNetFPN(BaseModule):
         return list(self.encoder(imgs))
 
     def decode(self, feats: List[Tensor]) -> Tensor:
-        """Maps of :meth:`encode`, the last one fused -> (V, out_channels, H / 4, W / 4)."""
+        """Decode maps of :meth:`encode`, the last one fused: (V, out_channels, H / 4, W / 4)."""
         return self.decoder(feats)[0]
 
     def forward(self, imgs: Tensor) -> Tensor:

@@ -13,16 +13,15 @@ from torch import nn
 class InputSpread:
     """Divide a layer's initial weights by how widely its inputs spread.
 
-    Hosts feed metres and reflectance as they are. In a first layer initialised as if its inputs were
-    alike, x and y of some tens of metres drown height and intensity, which BatchNorm then scales
-    down to nothing; and as AdamW moves all weights alike, they drown them again after training.
-    Channels without a spread are left out: their weights are zero and have no gradient, so that
-    the pretrained network does not look at them. In a downstream network, whose parameters,
-    names and inputs are the same, they start at zero and are trained as all others.
+    mmdet3d and OpenPCDet feed metres and reflectance without normalisation. With equal initial
+    weights, x and y of tens of metres dominate height and intensity in the first layer, and AdamW,
+    which moves all weights alike, keeps it so. Channels without a spread are left out: their
+    weights are zero and have no gradient, so the pretrained network ignores them. In a downstream
+    network with the same parameters they start at zero and are trained like all others.
 
     Args:
-        layer: Name of the layer, whose weight has the input's channels last, as spconv's have.
-        spread: For each input channel about its standard deviation; ``None``: it is left out.
+        layer: Name of the layer; its weight has the input channels last, as in spconv.
+        spread: Rough standard deviation of each input channel; ``None`` leaves it out.
 
     Raises:
         AttributeError: The module has no such layer.
@@ -37,8 +36,9 @@ class InputSpread:
         """Scale the weights that a fresh module has."""
         weight = module.get_submodule(self.layer).weight
         if weight.shape[-1] != len(self.spread):
-            raise ValueError(f'InputSpread: {type(module).__name__}.{self.layer} has '
-                             f'{weight.shape[-1]} inputs, but spread has {len(self.spread)} values.')
+            raise ValueError(
+                f'InputSpread: {type(module).__name__}.{self.layer} has {weight.shape[-1]} '
+                f'inputs, but spread has {len(self.spread)} values.')
         factor = weight.new_tensor([1 / std if std else 0. for std in self.spread])
         with torch.no_grad():
             weight *= factor

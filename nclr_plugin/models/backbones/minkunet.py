@@ -97,7 +97,7 @@ class SplitMinkUNet(MinkUNetBackbone):
         return blocks(x.replace_feature(torch.cat((x.features, lateral), 1)))
 
     def forward(self, voxel_feats: Tensor, coors: Tensor) -> Tensor:
-        """The host's forward: (M, C), (M, 4) -> (M, out_channels)."""
+        """Encode and decode as mmdet3d's network: (M, C), (M, 4) -> (M, out_channels)."""
         levels = self.encode(voxel_feats, coors)
         return self.decode(levels, levels[-1].features)
 

@@ -47,7 +47,7 @@ class SplitEncoder(nn.Module):
         Args:
             in_channels: Channels of a voxel in the detector. Those beyond the given ones are 0: on
                 nuScenes, detectors have the time since the key frame as the fifth.
-            level_channels: Of the strides 1, 2, ... and of the encoder's output.
+            level_channels: Channels of the strides 1, 2, ... and of the encoder's output.
             down_paddings: Padding z, y, x, or one number, of the convolutions that go down.
             intensity_scale: Factor from intensity 0..1 to what the detector sees: 255 on nuScenes.
             out_channels: Channels of the per-point features.
@@ -73,7 +73,7 @@ class SplitEncoder(nn.Module):
 
     @abstractmethod
     def encoder_steps(self) -> List[nn.Module]:
-        """The encoder's parts in their order, the last one its output convolution."""
+        """Return the encoder's parts in order, the last one its output convolution."""
 
     def encode(self, voxel_feats: Tensor, coors: Tensor) -> List[EncoderLevel]:
         """Voxels (M, C) and their ``batch, x, y, z`` indices (M, 4) -> levels of the encoder.
@@ -131,7 +131,7 @@ class SplitEncoder(nn.Module):
         return F.pad(known, (0, self.in_channels - known.shape[1]))
 
     def _shift(self, number: int) -> Tensor:
-        """What brings indices of a level nearest to voxel ``stride j + (stride - 1) / 2``."""
+        """Return the offset from indices of a level to voxel ``stride j + (stride - 1) / 2``."""
         stride = 2**number
         return ((self.first_centres[number] - (stride - 1) / 2) / stride).round()
 

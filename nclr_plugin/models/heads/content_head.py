@@ -11,17 +11,17 @@ from nclr_plugin.geometry.se3 import matmul_exact
 
 @MODELS.register_module()
 class ContentHead(BaseModule):
-    """Compares features that were decoded without fusion.
+    """Compare features that were decoded without fusion and without positions.
 
-    Once fusion knows which way the camera looks, where a point lies tells which pixel shows it, and
-    the matches of Eq. 1 can be right without a look at the surface. A downstream network has
-    neither fusion nor camera. This head sees of a point what the downstream network computes for it,
-    and no position: a point can only be told by what it is.
+    Once fusion knows the viewing direction, the position of a point tells its pixel, and Eq. 1 can
+    be solved without looking at the surface. A downstream network has neither fusion nor camera.
+    This head compares what the downstream network computes, so only appearance can match.
 
     Args:
-        point_channels, pixel_channels: Channels of the decoded features.
-        embed_dims: Channels in which they are compared, by cosine.
-        temperature: Of the softmax.
+        point_channels: Channels of the decoded point features.
+        pixel_channels: Channels of the decoded image features.
+        embed_dims: Channels in which both are compared, by cosine.
+        temperature: Temperature of the softmax.
     """
 
     def __init__(self,
@@ -36,7 +36,7 @@ class ContentHead(BaseModule):
         self.temperature = temperature
 
     def forward(self, points: Tensor, pixels: Tensor) -> Tensor:
-        """Logits (V, K, H' W') of points (V, K, C_P) and maps (V, C_I, H', W'), float32."""
+        """Compare points (V, K, C_P) and maps (V, C_I, H', W'): logits (V, K, H' W'), float32."""
         points = F.normalize(self.point_proj(points).float(), dim=-1)
         pixels = F.normalize(self.pixel_proj(pixels.flatten(2).transpose(1, 2)).float(), dim=-1)
         return matmul_exact(points / self.temperature, pixels.transpose(1, 2))

@@ -1,4 +1,4 @@
-"""Which way each camera looks: the image's columns slid along the scan's horizon."""
+"""Viewing direction of each camera, by sliding its image columns along the scan's horizon."""
 from __future__ import annotations
 
 from typing import List, NamedTuple, Tuple
@@ -10,45 +10,55 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nclr_plugin.geometry.se3 import matmul_exact
-from ..position_encoding import azimuth_code, cell_grid, sinusoidal_encoding
+from ..batching import ViewVoxels
+from ..position_encoding import (cell_indices, circular_harmonics, rotate_harmonics,
+                                 sinusoidal_encoding)
 
-REACH = 8  # sectors about the best one that are the same candidate
-APART = 16  # sectors between candidates
-SHARPNESS = 10.  # so that features of size one can be sure
+NMS_RADIUS = 8  # sectors: nearer ones belong to the same hypothesis
+MIN_SEPARATION = 16  # sectors between two hypotheses
+LOGIT_SCALE = 10.  # normalised features alone could not give confident logits
+NUM_HYPOTHESES = 2
 
 
 class Direction(NamedTuple):
-    """Belief on the azimuth of each view's optical axis.
+    """Predicted azimuth of the optical axis of each view.
 
     Attributes:
         logits: (V, S) of S equal sectors of azimuth, the first one centred on the x axis.
-        code: (V, 2 K) the expected code of the azimuth, see
-            :func:`~nclr_plugin.models.position_encoding.azimuth_code`: zero for a belief that
-            has no preference.
+        code: (V, 2 K) expected circular harmonics of the azimuth, see
+            :func:`~nclr_plugin.models.position_encoding.circular_harmonics`; zero for a uniform
+            distribution.
     """
     logits: Tensor
     code: Tensor
 
+    def scan_azimuth_codes(self, azimuth: Tensor) -> Tensor:
+        """Return the codes (V, W, 2 K), in the scan's frame, of azimuths (V, W) from the axis."""
+        own = circular_harmonics(azimuth, self.code.shape[1] // 2)
+        return rotate_harmonics(own, self.code[:, None])
+
+    def bearing_codes(self, points: Tensor, view_voxels: ViewVoxels) -> Tensor:
+        """Return the codes (V, L, 2 K) of the azimuth of points (N, 3) from each view's axis."""
+        own = circular_harmonics(torch.atan2(points[:, 1], points[:, 0]), self.code.shape[1] // 2)
+        return rotate_harmonics(own[view_voxels.idx], self.code[:, None], inverse=True)
+
 
 @MODELS.register_module()
 class DirectionHead(BaseModule):
-    """Correlates the horizon that the scan has with the part of it that the image shows.
+    """Correlate the scan's horizon with the part of it that the image shows.
 
-    A placement's yaw is the one unknown of which no part of a scan and of an image alone says
-    anything. Both are summarised by azimuth, the scan all around, the image over its field of
-    view; the direction is where the one fits the other. Attention has to discover this sliding
-    comparison, which takes it many times the samples.
+    Yaw cannot be read off any local patch of the scan or the image. Both are summarised by azimuth,
+    the scan all around, the image over its field of view; the direction is where one fits the
+    other. Attention would have to discover this sliding comparison, which takes many times the
+    samples.
 
     Args:
-        point_channels, pixel_channels: Channels of the encoders' features.
+        point_channels: Channels of the point encoder's features.
+        pixel_channels: Channels of the image encoder's features.
         embed_dims: Channels in which sectors and columns are compared.
         num_sectors: S.
         num_harmonics: K.
         wavelength: Shortest and longest wavelength of the codes of range and height, metres.
-
-    Attributes:
-        candidate: Which of the directions that the belief holds apart evaluation goes by: 0, the
-            default, is the best one, 1 the next.
     """
 
     def __init__(self,
@@ -63,30 +73,30 @@ class DirectionHead(BaseModule):
         self.code_channels = 32
         self.point_mlp = _perceptron(point_channels + self.code_channels, embed_dims)
         self.pixel_mlp = _perceptron(pixel_channels + self.code_channels, embed_dims)
-        self.scan_horizon = _context(embed_dims)
-        self.image_horizon = _context(embed_dims)
+        self.scan_horizon = _circular_convs(embed_dims)
+        self.image_horizon = _circular_convs(embed_dims)
         self.num_sectors = num_sectors
         self.num_harmonics = num_harmonics
         self.wavelength = wavelength
-        self.candidate = 0
 
     def forward(self, point_feats: Tensor, points: Tensor, point_batch_index: Tensor,
                 pixel_feats: Tensor, columns: Tensor, view_batch_index: Tensor,
-                batch_size: int) -> Direction:
-        """The belief of every view.
+                batch_size: int, hypothesis: int = 0) -> Direction:
+        """Predict the direction of every view.
 
         Args:
             point_feats: (N, C_P) encoder features of the voxels.
-            points: (N, 3), metres: their centroids, relative to the centre of their scan.
-            point_batch_index: (N,) the scan of each.
+            points: (N, 3), metres: centroids of the voxels, relative to the centre of their scan.
+            point_batch_index: (N,) scan of each voxel.
             pixel_feats: (V, C_I, H', W') encoder features of the images.
-            columns: (V, S) the column of the map, a real number, in which each sector of azimuth
-                lies as the camera sees them, the first one on its optical axis.
-            view_batch_index: (V,) the scan of each view.
+            columns: (V, S) columns of the map onto which the sectors project, see
+                :func:`~nclr_plugin.geometry.camera.sector_columns`.
+            view_batch_index: (V,) scan of each view.
             batch_size: Number of scans.
+            hypothesis: In evaluation, rank of the direction that the code is of: 0 for the best.
         """
-        seen = torch.stack((points[:, :2].norm(dim=1), points[:, 2]), 1)
-        code = sinusoidal_encoding(seen, self.code_channels, self.wavelength)
+        range_height = torch.stack((points[:, :2].norm(dim=1), points[:, 2]), 1)
+        code = sinusoidal_encoding(range_height, self.code_channels, self.wavelength)
         rows = self.point_mlp(torch.cat((point_feats, code.to(point_feats)), 1))
         azimuth = torch.atan2(points[:, 1], points[:, 0])
         scan = self._by_sector(rows, azimuth, point_batch_index, batch_size)
@@ -95,53 +105,54 @@ class DirectionHead(BaseModule):
         num_views, _, height, width = pixel_feats.shape
         cells = pixel_feats.flatten(2).transpose(1, 2)
         code = sinusoidal_encoding(
-            cell_grid(height, width, points)[:, 1:], self.code_channels, (2., 100.))
+            cell_indices(height, width, points)[:, 1:], self.code_channels, (2., 100.))
         cells = self.pixel_mlp(
             torch.cat((cells, code.to(cells).expand(num_views, -1, -1)), 2))
         cells = cells.view(num_views, height, width, -1).transpose(1, 3).float()
         image = torch.cat((cells.mean(3), cells.amax(3)), 1)
         shown = ((columns >= 0) & (columns <= width - 1)).float()
         image = _interpolate(image, columns) * shown[:, None]
-        # Not normalised: a column that tells little can say so.
-        image = SHARPNESS * self.image_horizon(image) * shown[:, None]
+        # Not normalised: a column without structure can have little weight.
+        image = LOGIT_SCALE * self.image_horizon(image) * shown[:, None]
 
-        logits = _slide(scan, image) / shown.sum(1, keepdim=True).clamp(min=1)
-        return Direction(logits, matmul_exact(self._belief(logits), self._sector_codes(logits)))
+        logits = _circular_correlation(scan, image) / shown.sum(1, keepdim=True).clamp(min=1)
+        probs = logits.softmax(1) if self.training else self.mode_probs(logits, hypothesis)
+        return Direction(logits, matmul_exact(probs, self._sector_codes(logits)))
 
-    def _belief(self, logits: Tensor) -> Tensor:
-        """(V, S) probabilities; in evaluation of the sectors about one candidate alone: the mean
-        of two is none."""
-        if self.training:
-            return logits.softmax(1)
-        best = self._candidates(logits, self.candidate + 1)[-1]
-        return logits.masked_fill(self._distance(best) > REACH, -torch.inf).softmax(1)
+    def mode_probs(self, logits: Tensor, hypothesis: int) -> Tensor:
+        """Return the probabilities (V, S) of the sectors about one hypothesis alone.
 
-    def shares(self, logits: Tensor) -> Tensor:
-        """(V, S) -> (V, 2): how much of the belief is in the first and the second candidate."""
+        Evaluation uses these because the mean of two directions is meaningless.
+        """
+        mode = self._modes(logits, hypothesis + 1)[-1]
+        return logits.masked_fill(self._distance(mode) > NMS_RADIUS, -torch.inf).softmax(1)
+
+    def hypothesis_probs(self, logits: Tensor) -> Tensor:
+        """Return the probabilities (V, 2) of the best and the second hypothesis."""
         return torch.stack([
-            logits.softmax(1).masked_fill(self._distance(best) > REACH, 0).sum(1)
-            for best in self._candidates(logits, 2)], 1)
+            logits.softmax(1).masked_fill(self._distance(mode) > NMS_RADIUS, 0).sum(1)
+            for mode in self._modes(logits, NUM_HYPOTHESES)], 1)
 
-    def _candidates(self, logits: Tensor, count: int) -> List[Tensor]:
-        """The best sectors (V,) that lie apart."""
-        found = []
+    def _modes(self, logits: Tensor, count: int) -> List[Tensor]:
+        """Return the best sectors (V,) that lie apart, by non-maximum suppression."""
+        modes = []
         for _ in range(count):
-            found.append(logits.argmax(1))
-            logits = logits.masked_fill(self._distance(found[-1]) <= APART, -torch.inf)
-        return found
+            modes.append(logits.argmax(1))
+            logits = logits.masked_fill(self._distance(modes[-1]) <= MIN_SEPARATION, -torch.inf)
+        return modes
 
     def _distance(self, sector: Tensor) -> Tensor:
-        """(V,) sectors -> (V, S) how many sectors each lies from them."""
+        """Return the distance (V, S) of every sector from one (V,), in sectors."""
         half = self.num_sectors // 2
-        away = torch.arange(self.num_sectors, device=sector.device) - sector[:, None]
-        return ((away + half) % self.num_sectors - half).abs()
+        offset = torch.arange(self.num_sectors, device=sector.device) - sector[:, None]
+        return ((offset + half) % self.num_sectors - half).abs()
 
     def loss(self, direction: Direction, lidar2cam: Tensor) -> Tensor:
         """Cross-entropy of the sectors next to the true direction, weighted by nearness.
 
         Args:
-            direction: Of V views.
-            lidar2cam: (V, 4, 4).
+            direction: Prediction of V views.
+            lidar2cam: (V, 4, 4), ground truth.
         """
         axis = lidar2cam[:, 2, :2]  # the optical axis in the LiDAR frame
         position = torch.atan2(axis[:, 1], axis[:, 0]) * (self.num_sectors / (2 * torch.pi))
@@ -154,10 +165,10 @@ class DirectionHead(BaseModule):
 
     def _by_sector(self, rows: Tensor, azimuth: Tensor, group: Tensor,
                    num_groups: int) -> Tensor:
-        """Means and maxima of rows (N, D) >= 0 by group and sector: (G, 2 D, S)."""
+        """Pool rows (N, D) >= 0 by group and sector: means and maxima, (G, 2 D, S)."""
         sector = (azimuth * (self.num_sectors / (2 * torch.pi))).round().long() % self.num_sectors
         index = group * self.num_sectors + sector
-        rows = rows.float()  # half precision loses the small in a sum of thousands
+        rows = rows.float()  # half precision loses small terms in a sum of thousands
         total = rows.new_zeros(num_groups * self.num_sectors, rows.shape[1])
         total = total.index_add(0, index, rows)
         count = rows.new_zeros(len(total)).index_add(0, index, torch.ones_like(rows[:, 0]))
@@ -168,9 +179,9 @@ class DirectionHead(BaseModule):
         return summary.view(num_groups, self.num_sectors, -1).transpose(1, 2)
 
     def _sector_codes(self, like: Tensor) -> Tensor:
-        """(S, 2 K) codes of the sectors' centres."""
+        """Return the codes (S, 2 K) of the centres of the sectors."""
         step = 2 * torch.pi / self.num_sectors
-        return azimuth_code(
+        return circular_harmonics(
             torch.arange(self.num_sectors, device=like.device, dtype=like.dtype) * step,
             self.num_harmonics)
 
@@ -181,8 +192,8 @@ def _perceptron(in_channels: int, channels: int) -> nn.Sequential:
         nn.ReLU())
 
 
-def _context(channels: int) -> nn.Sequential:
-    """Each sector with its neighbours, round and round."""
+def _circular_convs(channels: int) -> nn.Sequential:
+    """Convolve the sectors around the circle."""
     def convolution(in_channels: int) -> nn.Conv1d:
         return nn.Conv1d(in_channels, channels, 9, padding=4, padding_mode='circular')
 
@@ -190,7 +201,7 @@ def _context(channels: int) -> nn.Sequential:
 
 
 def _interpolate(columns: Tensor, where: Tensor) -> Tensor:
-    """(V, C, W) values of columns at real columns (V, S) -> (V, C, S), linearly."""
+    """Interpolate columns (V, C, W) at real-valued columns (V, S): (V, C, S)."""
     where = where.clamp(0, columns.shape[2] - 1)
     lower = where.floor().clamp(max=columns.shape[2] - 2)
     part = (where - lower)[:, None]
@@ -198,8 +209,8 @@ def _interpolate(columns: Tensor, where: Tensor) -> Tensor:
     return columns.gather(2, lower) * (1 - part) + columns.gather(2, lower + 1) * part
 
 
-def _slide(scan: Tensor, image: Tensor) -> Tensor:
-    """(V, D, S) each -> (V, S): for every turn s, the sum over k of scan[s + k] . image[k]."""
+def _circular_correlation(scan: Tensor, image: Tensor) -> Tensor:
+    """Correlate (V, D, S) and (V, D, S): for each s, the sum over k of scan[s + k] . image[k]."""
     sectors = torch.arange(scan.shape[2], device=scan.device)
     product = matmul_exact(image.transpose(1, 2), scan)  # (V, k, l)
     index = (sectors[:, None] + sectors) % len(sectors)  # [k, s] -> l

@@ -1,4 +1,4 @@
-"""Similarity in a unified space and matches from it (paper, sections 3.3 and 3.4)."""
+"""Aligned similarity of points and pixels, and matches by it (paper, sections 3.3 and 3.4)."""
 from __future__ import annotations
 
 from typing import NamedTuple, Optional, Tuple
@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nclr_plugin.geometry.se3 import matmul_exact
-from ..position_encoding import scan_encoding, view_encoding
+from ..position_encoding import point_pos_encoding, pixel_pos_encoding
 
 
 class Matches(NamedTuple):
-    """Pixels found for points.
+    """Pixels matched to points.
 
     Attributes:
         pixels: (..., K, 2) input-image pixels (u, v).
-        similarity: (..., K), largest similarity over the permitted pixels (without temperature).
+        similarity: (..., K), largest similarity over the masked-in pixels (without temperature).
     """
     pixels: Tensor
     similarity: Tensor
@@ -26,7 +26,7 @@ class Matches(NamedTuple):
 
 @MODELS.register_module()
 class MatchingHead(BaseModule):
-    r"""Projects both modalities, aligns them with :math:`W_f = Q D Q^T` and matches.
+    r"""Project both modalities, align them with :math:`W_f = Q D Q^T` and match.
 
     The similarity of a point and a pixel is :math:`\tilde F^P W_f \tilde F^{I\top}` with
     normalised features (Eq. 2); :math:`W_f` is symmetric by construction and the identity at the
@@ -76,55 +76,50 @@ class MatchingHead(BaseModule):
         self.match_mode = match
         self.match_temperature = match_temperature
 
-    def forward(self, point_feats: Tensor, points: Tensor, pixel_feats: Tensor,
-                azimuth: Tensor) -> Tuple[Tensor, Tensor]:
-        """Features to compare: :meth:`embed_points` and :meth:`embed_pixels`."""
-        return self.embed_points(point_feats, points), self.embed_pixels(pixel_feats, azimuth)
-
     def embed_points(self, point_feats: Tensor, points: Tensor) -> Tensor:
-        """Decoded features (..., C_P) and positions (..., 3), metres, relative to the centre of
-        the scan -> normalised (..., D), float32."""
-        where = scan_encoding(points, self.position_channels, self.point_wavelength)
+        """Embed decoded features (..., C_P) at positions (..., 3): normalised (..., D), float32.
+
+        Positions are metres, relative to the centre of the scan.
+        """
+        where = point_pos_encoding(points, self.position_channels, self.point_wavelength)
         embedded = self.point_proj(torch.cat((point_feats, where.to(point_feats)), -1))
         return F.normalize(embedded.float(), dim=-1)
 
     def embed_pixels(self, pixel_feats: Tensor, azimuth: Tensor) -> Tensor:
-        """Decoded map (V, C_I, H', W') and the code of the azimuth its columns look in
-        (V, W', 2 K) -> normalised (V, H' W', D), float32."""
+        """Embed a decoded map (V, C_I, H', W'): normalised (V, H' W', D), float32.
+
+        ``azimuth`` (V, W', 2 K) are the codes of the azimuth in which the columns look.
+        """
         cells = pixel_feats.flatten(2).transpose(1, 2)
-        where = view_encoding(
+        where = pixel_pos_encoding(
             pixel_feats.shape[2], azimuth, self.position_channels, self.pixel_wavelength)
         embedded = self.pixel_proj(torch.cat((cells, where.to(cells)), -1))
         return F.normalize(embedded.float(), dim=-1)
 
     @property
     def alignment_matrix(self) -> Tensor:
-        """The symmetric :math:`W_f` (D, D); ``None`` without alignment."""
+        """Symmetric :math:`W_f` (D, D); ``None`` without alignment."""
         if self.alignment_weight is None:
             return None
         return (self.alignment_weight + self.alignment_weight.T) / 2
 
-    def align(self, points: Tensor) -> Tensor:
-        r"""(..., D) -> (..., D): :math:`\tilde F^P W_f`, to be multiplied with pixel features."""
-        if self.alignment_weight is None:
-            return points
-        return matmul_exact(points, self.alignment_matrix)
-
     def similarity(self, points: Tensor, pixels: Tensor, aligned: bool = True) -> Tensor:
-        """(..., K, D), (..., L, D) -> (..., K, L), without temperature (Eq. 2), float32.
+        r"""Compare points (..., K, D) and pixels (..., L, D): (..., K, L), float32 (Eq. 2).
 
-        Outside autocast: half precision would blur the differences that decide a match.
-        ``aligned=False`` is the cosine of the features as they are.
+        It is without temperature, and outside autocast: half precision would blur the differences
+        that decide a match. ``aligned=False`` is the cosine of the features as they are.
         """
-        return matmul_exact(self.align(points) if aligned else points, pixels.transpose(-1, -2))
+        if aligned and self.alignment_weight is not None:
+            points = matmul_exact(points, self.alignment_matrix)
+        return matmul_exact(points, pixels.transpose(-1, -2))
 
     def logits(self, points: Tensor, pixels: Tensor) -> Tensor:
-        """(..., K, D), (..., L, D) -> (..., K, L): similarity over temperature, as in Eq. 1."""
+        """Divide the similarity (..., K, L) by the temperature, as in Eq. 1."""
         # Dividing the few features is cheaper than dividing the many products.
         return self.similarity(points / self.temperature, pixels)
 
-    def unified(self, points: Tensor, pixels: Tensor) -> Tuple[Tensor, Tensor]:
-        r"""Both modalities in the space in which the similarity is a plain dot product.
+    def aligned_features(self, points: Tensor, pixels: Tensor) -> Tuple[Tensor, Tensor]:
+        r"""Map both modalities to the space in which the similarity is a plain dot product.
 
         With :math:`W_f = Q D Q^T`, features become :math:`\tilde F Q |D|^{1/2}` (the sign of
         a negative eigenvalue goes to the points), so that their dot product is Eq. 2's
@@ -137,21 +132,21 @@ class MatchingHead(BaseModule):
         return (matmul_exact(points, basis * scale * eigenvalues.sign()),
                 matmul_exact(pixels, basis * scale))
 
-    def match(self, points: Tensor, pixels: Tensor, centres: Tensor, permitted: Tensor,
+    def match(self, points: Tensor, pixels: Tensor, centres: Tensor, pixel_mask: Tensor,
               mode: Optional[str] = None, aligned: bool = True) -> Matches:
-        """A pixel for every point, among the permitted ones.
+        """Match every point to a pixel in the mask.
 
         Args:
             points: (V, K, D) point features.
             pixels: (V, L, D) pixel features.
             centres: (L, 2) cell centres in input-image pixels.
-            permitted: (V, L) bool, the predicted overlap :math:`I_o`; a view that permits
-                none gets finite, meaningless matches: the caller decides on validity.
-            mode: Overrides ``match``.
+            pixel_mask: (V, L) bool, the predicted overlap :math:`I_o`. The matches of a view
+                without any are finite but meaningless: the caller decides on validity.
+            mode: ``'soft'`` or ``'hard'``, in place of ``match``.
             aligned: ``False`` compares by cosine, without the alignment.
         """
         similarity = self.similarity(points, pixels, aligned)
-        masked = similarity.masked_fill(~permitted[:, None], -1e4)
+        masked = similarity.masked_fill(~pixel_mask[:, None], -1e4)
         best, index = masked.max(-1)
         if (mode or self.match_mode) == 'hard':
             return Matches(centres[index], best)

@@ -17,7 +17,7 @@ class OffsetHead(BaseModule):
     The centre of an object is the middle of the box around its points.
 
     Args:
-        channels: Of the backbone's features.
+        channels: Channels of the backbone's features.
         thing_classes: The classes that have instances.
         loss_offset: Distance of predicted and true centres; the host's L1 loss, summed over the
             axes and averaged over the points of instances.
@@ -63,7 +63,7 @@ class OffsetHead(BaseModule):
 
 
 def box_centres(points: Tensor, labels: Tensor) -> Tensor:
-    """The middle of the box around each group of points, for each point.
+    """Return the middle of the box around each group of points, for each point.
 
     Args:
         points: (N, 3), metres.

@@ -1,4 +1,4 @@
-"""Which points and which pixels both sensors see (paper, section 3.4, Eq. 3)."""
+"""Detection of the points and pixels that both sensors see (paper, section 3.4, Eq. 3)."""
 from __future__ import annotations
 
 from typing import Optional, Tuple
@@ -8,29 +8,30 @@ from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from ..ragged import ViewPoints
+from ..batching import ViewVoxels
 
 NUM_BINS = 50
-MEMORY = 0.99  # of the running histograms, a step
+EMA_MOMENTUM = 0.99  # of the score histograms, per step
 
 
 @MODELS.register_module()
 class OverlapHead(BaseModule):
-    """Scores of points and pixels: probability of lying in the overlapping area.
+    """Score points and pixels by the probability of lying in the overlapping area.
 
     A point is scored once for each view of its scan: its feature is joined with a summary of that
     view's map, so that a rig of several cameras gives several overlap areas.
 
     Args:
-        point_channels, pixel_channels: Channels of the decoded features.
-        bearing_channels: Channels of the code of a point's azimuth against the view's direction;
-            0: that is not known.
+        point_channels: Channels of the decoded point features.
+        pixel_channels: Channels of the decoded image features.
+        bearing_channels: Channels of the code of a point's azimuth from the view's axis; 0: the
+            axis is not known.
         hidden_channels: Width of the two perceptrons.
-        thresholds: Probabilities above which a point and a pixel count as overlapping when matches
-            are made. ``None``: those of largest intersection over union in training of late. A
-            fixed 0.5 fails a young network, which calls nothing overlapping: one point in eight
-            is.
+        thresholds: Probabilities above which a point and a pixel count as overlapping. ``None``:
+            the thresholds with the best IoU over recent training steps. A fixed 0.5 fails at the
+            start of training, when nothing scores above it: one point in eight overlaps.
     """
 
     def __init__(self,
@@ -55,43 +56,64 @@ class OverlapHead(BaseModule):
         # Recent scores: points and pixels; outside and inside the overlap; bins of probability.
         self.register_buffer('score_histogram', torch.zeros(2, 2, NUM_BINS))
 
-    def forward(self, point_feats: Tensor, pixel_feats: Tensor, seen: ViewPoints,
+    def forward(self, point_feats: Tensor, pixel_feats: Tensor, view_voxels: ViewVoxels,
                 bearing: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
-        """Logits of both sides.
+        """Return the logits of both sides.
 
         Args:
             point_feats: (N, C_P).
             pixel_feats: (V, C_I, H', W').
-            seen: The points that each view may see.
+            view_voxels: Points of the scan of each view.
             bearing: (V, L, bearing_channels).
 
         Returns:
-            tuple: (V, L) logits of the points, (V, H', W') logits of the pixels.
+            Logits (V, L) of the points and (V, H', W') of the pixels.
         """
         view = self.view_in(pixel_feats.mean((2, 3)))
-        hidden = self.point_in(point_feats)[seen.voxel] + view[:, None]
+        hidden = self.point_in(point_feats)[view_voxels.idx] + view[:, None]
         if bearing is not None:
             hidden = hidden + self.bearing_in(bearing.to(hidden))
         return self.point_out(hidden).squeeze(-1), self.pixel_mlp(pixel_feats).squeeze(1)
 
-    @torch.no_grad()
-    def observe(self, point_logits: Tensor, point_labels: Tensor, point_mask: Tensor,
-                pixel_logits: Tensor, pixel_labels: Tensor) -> None:
-        """Take note of the scores of a training step (arguments as in ``overlap_loss``).
+    def loss(self, point_logits: Tensor, point_labels: Tensor, point_mask: Tensor,
+             pixel_logits: Tensor, pixel_labels: Tensor) -> Tensor:
+        """Eq. 3: each view's mean over its points plus its mean over its pixels, mean over views.
 
-        Of several processes, those of all: each has the thresholds that one process with the whole
-        batch would have. All have to be here.
+        It also updates the thresholds.
+
+        Args:
+            point_logits: (V, L).
+            point_labels: (V, L) bool, points in the overlapping area.
+            point_mask: (V, L) bool, points that exist.
+            pixel_logits: (V, H', W').
+            pixel_labels: (V, H', W') bool.
+        """
+        self.update_thresholds(point_logits, point_labels, point_mask, pixel_logits, pixel_labels)
+        points = F.binary_cross_entropy_with_logits(
+            point_logits.float(), point_labels.float(), reduction='none')
+        points = (points * point_mask).sum(1) / point_mask.sum(1).clamp(min=1)
+        pixels = F.binary_cross_entropy_with_logits(
+            pixel_logits.float(), pixel_labels.float(), reduction='none').mean((1, 2))
+        return (points + pixels).mean()
+
+    @torch.no_grad()
+    def update_thresholds(self, point_logits: Tensor, point_labels: Tensor, point_mask: Tensor,
+                          pixel_logits: Tensor, pixel_labels: Tensor) -> None:
+        """Add the scores of a training step to the histograms, see :meth:`loss`.
+
+        The scores of all processes are summed, so that all have the thresholds of the whole batch;
+        all processes have to call this.
         """
         counts = torch.stack([
             _histogram(point_logits, point_labels, point_mask),
             _histogram(pixel_logits, pixel_labels, torch.ones_like(pixel_labels))])
         all_reduce(counts)
         recent = counts / counts.sum((1, 2), keepdim=True).clamp(min=1)
-        self.score_histogram.lerp_(recent, 1 - MEMORY)
+        self.score_histogram.lerp_(recent, 1 - EMA_MOMENTUM)
 
     @property
     def thresholds(self) -> Tensor:
-        """(2,) probabilities for points and pixels."""
+        """Probabilities (2,) for points and pixels."""
         if self.fixed_thresholds is not None:
             return self.score_histogram.new_tensor(self.fixed_thresholds)
         outside, inside = self.score_histogram.flip(-1).cumsum(-1).flip(-1).unbind(1)
@@ -101,8 +123,8 @@ class OverlapHead(BaseModule):
 
 
 def _histogram(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
-    """(2, bins): how many scores of negatives and of positives are in each bin."""
-    score = logits.float().sigmoid().nan_to_num()  # the loss tells that it is not finite
+    """Count the scores of negatives and of positives in each bin, (2, bins)."""
+    score = logits.float().sigmoid().nan_to_num()  # non-finite losses are reported elsewhere
     index = (score * NUM_BINS).long().clamp(max=NUM_BINS - 1)
     index = index + NUM_BINS * labels.long()
     counts = torch.zeros(2 * NUM_BINS, device=logits.device)

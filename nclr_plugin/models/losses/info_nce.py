@@ -32,7 +32,7 @@ def point_to_pixel_loss(logits: Tensor, positive: Tensor, distance: Tensor, vali
 
 def pixel_to_point_loss(logits: Tensor, distance: Tensor, valid: Tensor, negative_margin: float,
                         outside: Optional[Tensor] = None) -> Tensor:
-    r"""The image's side of Eq. 1: pixel pr(i) against the sampled points.
+    r"""Eq. 1 from the image: pixel pr(i) against the sampled points.
 
     Args:
         logits: (V, K, K), pixel pr(i) in rows, point j in columns; the diagonal is positive.

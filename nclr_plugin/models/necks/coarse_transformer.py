@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..position_encoding import cell_grid, sinusoidal_encoding
+from ..position_encoding import cell_indices, sinusoidal_encoding
 
 NUM_DISTANCE_CHANNELS = 16
 POINT_WAVELENGTH = (4., 400.)  # metres
@@ -161,5 +161,5 @@ def _distance_code(centres: Tensor) -> Tensor:
 
 def _offset_code(height: int, width: int, like: Tensor) -> Tensor:
     """(h w, h w, 16) code of the offsets in columns and rows."""
-    cells = cell_grid(height, width, like)
+    cells = cell_indices(height, width, like)
     return sinusoidal_encoding(cells[:, None] - cells, NUM_DISTANCE_CHANNELS, PIXEL_WAVELENGTH)

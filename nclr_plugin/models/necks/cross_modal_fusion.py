@@ -8,8 +8,8 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..position_encoding import scan_encoding, view_encoding
-from ..ragged import Padding, padding_of, slots_by_position
+from ..batching import DenseBatch, dense_batch, slots_by_position
+from ..position_encoding import pixel_pos_encoding, point_pos_encoding
 
 
 class FusionLayer(nn.Module):
@@ -29,13 +29,14 @@ class FusionLayer(nn.Module):
 
     def forward(self, points: Tensor, pixels: Tensor, point_pos: Tensor, pixel_pos: Tensor,
                 keys: Tensor, key_mask: Tensor, pixel_mask: Tensor) -> Tuple[Tensor, Tensor]:
-        """One layer.
+        """Apply the layer.
 
         Args:
-            points: (B, P, E) tokens of voxels, all of which ask.
+            points: (B, P, E) tokens of voxels: the queries.
             pixels: (B, Q, E) tokens of image cells.
-            point_pos, pixel_pos: Position codes of the same shapes.
-            keys: (B, S) the sampled keypoints, those voxels that answer.
+            point_pos: (B, P, E) position codes of the voxels.
+            pixel_pos: (B, Q, E) position codes of the cells.
+            keys: (B, S) the sampled keypoints: voxels that serve as keys and values.
             key_mask: (B, S) bool, True where ``keys`` is a token.
             pixel_mask: (B, Q) bool, True where ``pixels`` is a token.
         """
@@ -48,7 +49,7 @@ class FusionLayer(nn.Module):
 
 
 class _Branch(nn.Module):
-    """The attention blocks of one modality."""
+    """Attention blocks of one modality."""
 
     def __init__(self, channels: int, num_heads: int, ffn_channels: int, dropout: float) -> None:
         super().__init__()
@@ -87,23 +88,28 @@ class _Branch(nn.Module):
 
 
 def _take(tokens: Tensor, index: Tensor) -> Tensor:
-    """(B, P, E), (B, S) -> (B, S, E)."""
+    """Gather tokens (B, P, E) at (B, S): (B, S, E)."""
     return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
 
 
 @MODELS.register_module()
 class CrossModalFusion(BaseModule):
-    """Fuses the encoders' outputs: every voxel learns of the images of its scan and back.
+    """Fuse the outputs of both encoders by attention within and across the modalities.
 
-    Every bottleneck voxel asks; an evenly strided sample of at most ``num_keypoints`` of them
-    answers (the paper's sampled keypoints), which bounds the cost on dense scans. It is drawn in
-    the order of their positions: the order of rows is another in every run on a GPU. Points attend
-    to the cells of all views of their scan, so that a rig of six cameras is fused in one pass.
+    All bottleneck voxels are queries; an evenly strided sample of at most ``num_keypoints`` of them
+    (the paper's sampled keypoints) are keys and values, which bounds the cost on dense scans. They
+    are sampled in the order of their positions, because the order of rows differs between runs on
+    a GPU. Points attend to the cells of all views of their scan: a rig of six cameras is fused in
+    one pass.
 
     Args:
-        point_channels, pixel_channels: Channels of the two inputs.
+        point_channels: Channels of the voxel features.
+        pixel_channels: Channels of the image features.
         embed_dims: Token width (C_E).
-        num_heads, num_layers, ffn_channels, dropout: Transformer settings.
+        num_heads: Attention heads.
+        num_layers: Number of fusion layers.
+        ffn_channels: Hidden width of the feed-forward networks.
+        dropout: Dropout after each block.
         num_keypoints: Largest number of voxels of a scan that are attended to.
         point_wavelength: Shortest and longest wavelength of the 3D position code, metres.
         pixel_wavelength: The same for the 2D code, cells.
@@ -138,29 +144,29 @@ class CrossModalFusion(BaseModule):
     def forward(self, point_feats: Tensor, points: Tensor, point_batch_index: Tensor,
                 pixel_feats: Tensor, azimuth: Tensor, view_batch_index: Tensor,
                 batch_size: int) -> Tuple[Tensor, Tensor]:
-        """Fused features of the inputs' shapes.
+        """Fuse features; the results have the shapes of the inputs.
 
         Args:
             point_feats: (N_E, C_P), bottleneck voxels in any order.
             points: (N_E, 3), metres: their centres, relative to the centre of their scan.
-            point_batch_index: (N_E,) the scan of each.
+            point_batch_index: (N_E,) scan of each voxel.
             pixel_feats: (V, C_I, H_E, W_E), the last map of the image encoder.
-            azimuth: (V, W_E, 2 K), code of the azimuth the map's columns look in.
-            view_batch_index: (V,) the scan of each view.
+            azimuth: (V, W_E, 2 K), codes of the azimuth of the map's columns.
+            view_batch_index: (V,) scan of each view.
             batch_size: Number of scans.
         """
         num_views, _, height, width = pixel_feats.shape
         cells = pixel_feats.flatten(2).transpose(1, 2).reshape(num_views * height * width, -1)
         cell_scan = torch.repeat_interleave(view_batch_index, height * width)
-        point_padding = padding_of(point_batch_index, batch_size)
-        pixel_padding = padding_of(cell_scan, batch_size)
+        point_padding = dense_batch(point_batch_index, batch_size)
+        pixel_padding = dense_batch(cell_scan, batch_size)
 
-        point_pos = scan_encoding(points, self.embed_dims, self.point_wavelength)
-        cell_pos = view_encoding(height, azimuth, self.embed_dims, self.pixel_wavelength)
-        tokens = point_padding.pad(self.point_in(point_feats))
-        pixels = pixel_padding.pad(self.pixel_in(cells))
-        point_pos = point_padding.pad(point_pos.to(tokens.dtype))
-        pixel_pos = pixel_padding.pad(cell_pos.to(pixels.dtype).flatten(0, 1))
+        point_pos = point_pos_encoding(points, self.embed_dims, self.point_wavelength)
+        cell_pos = pixel_pos_encoding(height, azimuth, self.embed_dims, self.pixel_wavelength)
+        tokens = point_padding.to_dense(self.point_in(point_feats))
+        pixels = pixel_padding.to_dense(self.pixel_in(cells))
+        point_pos = point_padding.to_dense(point_pos.to(tokens.dtype))
+        pixel_pos = pixel_padding.to_dense(cell_pos.to(pixels.dtype).flatten(0, 1))
         # Queries and keys get their positions in every layer; tokens carry them too, so that one
         # who attends learns where: the column of the pixel, the direction of the point.
         tokens, pixels = tokens + point_pos, pixels + pixel_pos
@@ -170,12 +176,12 @@ class CrossModalFusion(BaseModule):
             tokens, pixels = layer(tokens, pixels, point_pos, pixel_pos, keys, key_mask,
                                    pixel_padding.mask)
 
-        point_feats = point_feats + self.point_out(point_padding.unpad(tokens))
-        cells = self.pixel_out(pixel_padding.unpad(pixels))
+        point_feats = point_feats + self.point_out(point_padding.from_dense(tokens))
+        cells = self.pixel_out(pixel_padding.from_dense(pixels))
         cells = cells.view(num_views, height * width, -1).transpose(1, 2)
         return point_feats, pixel_feats + cells.reshape(pixel_feats.shape)
 
-    def _sample_keypoints(self, padding: Padding, points: Tensor) -> Tuple[Tensor, Tensor]:
+    def _sample_keypoints(self, padding: DenseBatch, points: Tensor) -> Tuple[Tensor, Tensor]:
         """Voxels at (N_E, 3) -> slots (B, S) spread evenly over each scan's voxels, mask."""
         counts = padding.mask.sum(1, keepdim=True)
         size = min(self.num_keypoints, padding.mask.shape[1])

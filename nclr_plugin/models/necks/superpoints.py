@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..ragged import padding_of, slots_by_position
+from ..batching import dense_batch, slots_by_position
 
 
 class Superpoints(NamedTuple):
@@ -41,9 +41,9 @@ def group_superpoints(points: Tensor, batch_index: Tensor, batch_size: int, num_
         radius: r, metres.
         group_size: K, members of a group at most: the nearest ones.
     """
-    padding = padding_of(batch_index, batch_size)
-    rows = padding.pad(torch.arange(len(points), device=points.device))
-    padded = padding.pad(points)
+    padding = dense_batch(batch_index, batch_size)
+    rows = padding.to_dense(torch.arange(len(points), device=points.device))
+    padded = padding.to_dense(points)
     chosen = farthest_points(padded, padding.mask, min(num_groups, padded.shape[1]),
                              slots_by_position(padding, points)[:, 0])
     mask = torch.arange(chosen.shape[1], device=rows.device) < padding.mask.sum(1)[:, None]
@@ -59,7 +59,7 @@ def group_superpoints(points: Tensor, batch_index: Tensor, batch_size: int, num_
     owner = distance.masked_fill(~mask[..., None], float('inf')).argmin(1)
     owner = owner + torch.arange(batch_size, device=rows.device)[:, None] * chosen.shape[1]
     return Superpoints(rows.gather(1, chosen), mask, member,
-                       (near < radius) & mask[..., None], padding.unpad(owner))
+                       (near < radius) & mask[..., None], padding.from_dense(owner))
 
 
 @torch.no_grad()
@@ -94,8 +94,8 @@ class SuperpointPooling(BaseModule):
     """One feature for each group: the largest of its members', seen from the centre.
 
     Args:
-        in_channels: Of the points.
-        out_channels: Of the superpoints.
+        in_channels: Channels of the points.
+        out_channels: Channels of the superpoints.
     """
 
     def __init__(self, in_channels: int, out_channels: int, init_cfg: dict = None) -> None:
@@ -112,7 +112,7 @@ class SuperpointPooling(BaseModule):
         Args:
             feats: (N, C).
             points: (N, 3), metres.
-            groups: Of these points.
+            groups: Groups of these points.
             radius: Their radius, metres.
 
         Returns:

@@ -1,78 +1,85 @@
-"""What metrics and pictures need to know of a trained network, beside its poses."""
+"""Quantities of metrics and pictures beside the poses: overlap, features, Tables 7 and 8."""
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Dict, List
 
 import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 from torch.nn import functional as F
 
-from nclr_plugin.geometry.correspondence import nearest_cell
-from ..sampling import spread_columns
+from ..batching import evenly_spaced_subset
 
 
 @torch.no_grad()
-def inspect_features(model: Any, inputs: dict, features: Any, data_samples: list) -> None:
-    """Write overlap, matches and features beside their ground truth into the data samples.
+def inspect_features(model: Any, views: Any, features: Any) -> List[Dict[str, Any]]:
+    """Compute overlap, matches and features beside their ground truth.
 
     Args:
-        model: An :class:`~nclr_plugin.models.pretrainers.nclr.NCLR`.
-        inputs: Its inputs, with ``lidar2cam``.
-        features: What it says of them.
-        data_samples: One ``CalibrationDataSample`` a scan, whose documentation lists the fields
-            set: ``voxel_points``, ``pred_/gt_point_overlap``, ``pred_/gt_pixel_overlap``,
-            ``overlap_thresholds``, ``matchings``, ``features``.
+        model: A :class:`~nclr_plugin.models.pretrainers.base.CalibrationModel`.
+        views: Its batch, with ``lidar2cam``.
+        features: Its features of the batch.
+
+    Returns:
+        For each scan the fields that ``CalibrationDataSample`` documents: ``voxel_points``,
+        ``pred_/gt_point_overlap``, ``pred_/gt_pixel_overlap``, ``overlap_thresholds``,
+        ``matchings``, ``features``.
     """
-    truth = model.ground_truth(inputs, features)
-    voxels, seen = inputs['voxels'], features.seen
-    points = model.embed_points(inputs, features, torch.arange(len(voxels.points)))
-    matchings = _matchings(model, inputs, features, truth, points)
-    unified_points, unified_pixels = model.matching_head.unified(points, features.pixels)
-    for scan, sample in enumerate(data_samples):
-        views = (inputs['view_batch_index'] == scan).nonzero()[:, 0]
-        row, present = seen.voxel[views[0]], seen.mask[views[0]]
-        row = row[present]
-        sample.voxel_points = voxels.points[row].cpu()
-        sample.gt_point_overlap = truth.visible[views][:, present].cpu()
-        sample.gt_pixel_overlap = truth.pixel_labels[views].cpu()
+    truth = model.ground_truth(views, features)
+    voxels, view_voxels = views.voxels, features.view_voxels
+    points = model.embed_points(views, features, torch.arange(len(voxels.points)))
+    matchings = _match_true_overlap(model, views, features, truth, points)
+    aligned_points, aligned_pixels = model.matching_head.aligned_features(points, features.pixels)
+    scans = []
+    for scan in range(views.batch_size):
+        of_scan = (views.view_batch_index == scan).nonzero()[:, 0]
+        mask = view_voxels.mask[of_scan[0]]
+        idx = view_voxels.idx[of_scan[0]][mask]
+        fields = dict(
+            voxel_points=voxels.points[idx].cpu(),
+            gt_point_overlap=truth.visible[of_scan][:, mask].cpu(),
+            gt_pixel_overlap=truth.pixel_labels[of_scan].cpu(),
+            matchings=[matchings[view] for view in of_scan.tolist()],
+            features=BaseDataElement(
+                points=points[idx].cpu(), pixels=features.pixels[of_scan].cpu(),
+                aligned_points=aligned_points[idx].cpu(),
+                aligned_pixels=aligned_pixels[of_scan].cpu()))
         if model.overlap_head is not None:
-            inside = features.point_logits[views][:, present].float().sigmoid()
-            sample.pred_point_overlap = inside.cpu()
-            sample.pred_pixel_overlap = features.pixel_logits[views].float().sigmoid().cpu()
-            sample.overlap_thresholds = torch.as_tensor(model.overlap_head.thresholds).cpu()
-        sample.matchings = [matchings[view] for view in views.tolist()]
-        sample.features = BaseDataElement(
-            points=points[row].cpu(), pixels=features.pixels[views].cpu(),
-            unified_points=unified_points[row].cpu(), unified_pixels=unified_pixels[views].cpu())
+            fields.update(
+                pred_point_overlap=features.point_logits[of_scan][:, mask].float().sigmoid().cpu(),
+                pred_pixel_overlap=features.pixel_logits[of_scan].float().sigmoid().cpu(),
+                overlap_thresholds=torch.as_tensor(model.overlap_head.thresholds).cpu())
+        scans.append(fields)
+    return scans
 
 
-def _matchings(model: Any, inputs: dict, features: Any, truth: Any, points: Tensor) -> list:
-    """Matches of truly overlapping points, by cosine and by learned similarity, hard and soft."""
+def _match_true_overlap(model: Any, views: Any, features: Any, truth: Any,
+                        points: Tensor) -> List[BaseDataElement]:
+    """Match truly overlapping points by cosine and by learned similarity, hard and soft."""
     head = model.matching_head
-    _, permitted = model.predicted_overlap(features)
-    drawn, valid = spread_columns(truth.visible, model.num_test_points)
-    valid = valid & permitted.any(1, keepdim=True)
-    row = features.seen.voxel.gather(1, drawn)
-    points = points[row]
-    true_pixels = truth.pixels.gather(1, drawn[..., None].expand(-1, -1, 2))
-    found = dict(points=inputs['voxels'].points[row], true_pixels=true_pixels)
-    cell = nearest_cell(true_pixels, *inputs['imgs'].shape[-2:], model.image_branch.stride)[0]
+    _, pixel_mask = model.predicted_overlap(features)
+    columns, valid = evenly_spaced_subset(truth.visible, model.num_test_points)
+    valid = valid & pixel_mask.any(1, keepdim=True)
+    idx = features.view_voxels.take(columns)
+    points = points[idx]
+    true_pixels = truth.pixels.gather(1, columns[..., None].expand(-1, -1, 2))
+    fields = dict(points=views.voxels.points[idx], true_pixels=true_pixels)
+    cell, _ = views.grid(model.image_branch.stride).nearest(true_pixels)
     for name, aligned in (('cosine', False), ('learned', True)):
         if aligned and head.alignment_weight is None:
             continue
         for mode in ('hard', 'soft'):
-            found[f'{name}_{mode}'] = head.match(
-                points, features.pixels, model.pixel_centres(inputs), permitted, mode,
+            fields[f'{name}_{mode}'] = head.match(
+                points, features.pixels, model.pixel_centres(views), pixel_mask, mode,
                 aligned).pixels
-        found[f'{name}_similarity'] = _similarity(
-            *(head.unified(points, features.pixels) if aligned else (points, features.pixels)),
-            cell)
-    return [BaseDataElement(**{name: value[view][keep].cpu() for name, value in found.items()})
+        pair = head.aligned_features(points, features.pixels) if aligned else (
+            points, features.pixels)
+        fields[f'{name}_similarity'] = _cosine_at_cell(*pair, cell)
+    return [BaseDataElement(**{name: value[view][keep].cpu() for name, value in fields.items()})
             for view, keep in enumerate(valid)]
 
 
-def _similarity(points: Tensor, pixels: Tensor, cell: Tensor) -> Tensor:
-    """(V, K, D) points, (V, L, D) pixels, (V, K) the cell of each point -> (V, K) cosines."""
-    own = pixels.gather(1, cell[..., None].expand(-1, -1, pixels.shape[-1]))
-    return F.cosine_similarity(points, own, dim=-1)
+def _cosine_at_cell(points: Tensor, pixels: Tensor, cell: Tensor) -> Tensor:
+    """Return the cosine (V, K) of points (V, K, D) and the pixels (V, L, D) at cells (V, K)."""
+    at_cell = pixels.gather(1, cell[..., None].expand(-1, -1, pixels.shape[-1]))
+    return F.cosine_similarity(points, at_cell, dim=-1)

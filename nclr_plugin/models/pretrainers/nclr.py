@@ -1,41 +1,59 @@
 """NCLR: self-supervised pretraining by 2D-3D neural calibration (arXiv 2401.12452)."""
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Tuple
 
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from nclr_plugin.geometry.camera import sector_columns
+from nclr_plugin.structures import Views
+from ..batching import gather_columns, random_subset
 from ..heads.direction_head import Direction
 from ..heads.matching_head import Matches
 from ..losses.info_nce import pixel_to_point_loss, point_to_pixel_loss
-from ..sampling import sample_columns
 from ..voxelization import containing_rows
-from .base import CalibrationModel, Features, GroundTruth, columns_of
+from .base import CalibrationModel, Features, GroundTruth
 
-DIRECTION_LEVEL = -2  # of both encoders: a step finer than the bottleneck
+DIRECTION_LEVEL = -2  # of both encoders: one step finer than the bottleneck
+
+
+@dataclass
+class NCLRFeatures(Features):
+    """Features of NCLR.
+
+    Attributes:
+        levels: Levels of the point encoder, before fusion.
+        maps: Maps of the image encoder, before fusion.
+    """
+    levels: list
+    maps: List[Tensor]
 
 
 @MODELS.register_module()
 class NCLR(CalibrationModel):
-    """Estimates which points and pixels both sensors see, matches them and solves for the pose.
+    """Estimate which points and pixels both sensors see, match them and solve for the pose.
 
     ``alignment=False`` in the matching head, no ``overlap_head`` and ``loss_weights=dict(pose=0)``
     give the rows of the paper's Table 6.
 
     Args:
         point_backbone: Config of a backbone with ``encode``, ``decode``, ``stride``,
-            ``bottleneck_channels`` and ``out_channels``; this is what pretraining is for.
+            ``bottleneck_channels`` and ``out_channels``: the network that is pretrained.
         image_branch: Config of an image network with the same attributes.
         fusion: Config of :class:`~nclr_plugin.models.necks.CrossModalFusion`; channels are
             filled in here, as in the heads.
-        matching_head, overlap_head, direction_head, pose_head: Configs of the heads.
-        content_head: Config of :class:`~nclr_plugin.models.heads.ContentHead`, for features that
-            are to be of use without an image; ``None``: as in the paper.
-        loss_weights: lambda_f, lambda_o and lambda_p as ``feature``, ``overlap``, ``pose``, the
-            weight of the direction's cross-entropy as ``direction``, that of the content
-            head's Eq. 1 as ``content``.
-        kwargs: Of :class:`~nclr_plugin.models.pretrainers.base.CalibrationModel`.
+        matching_head: Config of :class:`~nclr_plugin.models.heads.MatchingHead`.
+        overlap_head: Config of :class:`~nclr_plugin.models.heads.OverlapHead`.
+        direction_head: Config of :class:`~nclr_plugin.models.heads.DirectionHead`.
+        pose_head: Config of :class:`~nclr_plugin.models.heads.PoseHead`.
+        content_head: Config of :class:`~nclr_plugin.models.heads.ContentHead`, which trains
+            features without positions and without fusion; ``None``: as in the paper.
+        loss_weights: lambda_f, lambda_o and lambda_p as ``feature``, ``overlap``, ``pose``; the
+            weight of the direction's cross-entropy as ``direction``, of the content head's Eq. 1
+            as ``content``.
+        kwargs: Arguments of :class:`~nclr_plugin.models.pretrainers.base.CalibrationModel`.
     """
 
     def __init__(self,
@@ -72,85 +90,85 @@ class NCLR(CalibrationModel):
             **dict(feature=1., overlap=.5, pose=.2, direction=.5, content=.5),
             **(loss_weights or {})}
 
-    def extract_features(self, inputs: dict) -> Features:
+    def extract_features(self, views: Views, hypothesis: int = 0) -> NCLRFeatures:
         """Section 3.2: encode both sides, fuse, decode, and apply the heads."""
-        voxels, views = inputs['voxels'], inputs['view_batch_index']
-        batch_size = len(voxels.origin)
+        voxels = views.voxels
         levels = self.point_backbone.encode(voxels.feats, voxels.coors)
-        maps = self.image_branch.encode(inputs['imgs'])
+        maps = self.image_branch.encode(views.imgs)
 
-        direction = self.direction(inputs, levels[DIRECTION_LEVEL], maps[DIRECTION_LEVEL])
+        direction = self.direction(views, levels[DIRECTION_LEVEL], maps[DIRECTION_LEVEL],
+                                   hypothesis)
         bottleneck = levels[-1].indices
         fused_points, fused_map = self.fusion(
             levels[-1].features, voxels.centres(bottleneck, self.point_backbone.stride),
-            bottleneck[:, 0].long(), maps[-1], self.column_codes(inputs, maps[-1], direction),
-            views, batch_size)
+            bottleneck[:, 0].long(), maps[-1], self.column_codes(views, maps[-1], direction),
+            views.view_batch_index, views.batch_size)
 
         point_feats = self.point_backbone.decode(levels, fused_points)
         pixel_feats = self.image_branch.decode([*maps[:-1], fused_map])
-        features = self.compare(inputs, point_feats, pixel_feats, direction)
-        return features._replace(encoded=(levels, maps))
+        features = self.apply_heads(views, point_feats, pixel_feats, direction)
+        return NCLRFeatures(**vars(features), levels=levels, maps=maps)
 
-    def direction(self, inputs: dict, level: Any, pixel_map: Tensor) -> Optional[Direction]:
-        """Which way the views look, from a level of the point encoder and one of the image's."""
+    def direction(self, views: Views, level: Any, pixel_map: Tensor,
+                  hypothesis: int) -> Optional[Direction]:
+        """Predict the viewing directions from a level of the point encoder and an image map."""
         if self.direction_head is None:
             return None
-        voxels = inputs['voxels']
+        voxels = views.voxels
         stride = self.point_backbone.stride // 2**(-1 - DIRECTION_LEVEL)
-        row = containing_rows(voxels.coors, level.indices, stride)
+        idx = containing_rows(voxels.coors, level.indices, stride)
+        columns = sector_columns(views.cam2img, self.direction_head.num_sectors,
+                                 views.imgs.shape[-1] / pixel_map.shape[-1])
         return self.direction_head(
-            level.features[row], voxels.relative_points, voxels.batch_index, pixel_map,
-            self.sector_columns(inputs, pixel_map), inputs['view_batch_index'],
-            len(voxels.origin))
+            level.features[idx], voxels.relative_points, voxels.batch_index, pixel_map, columns,
+            views.view_batch_index, views.batch_size, hypothesis)
 
-    def loss(self, inputs: dict, features: Features) -> Dict[str, Tensor]:
+    def loss(self, views: Views, features: NCLRFeatures) -> Dict[str, Tensor]:
         """Section 3.6: lambda_f L_f + lambda_o L_o + lambda_p L_p, as a dict of weighted terms."""
-        truth = self.ground_truth(inputs, features)
-        losses = self.feature_losses(inputs, features, truth)
-        losses.update(self.overlap_and_direction_losses(inputs, features, truth))
-        weight = self.loss_weights['pose']
-        if weight * self.pose_loss_scale > 0:
-            losses['loss_pose'] = weight * self.pose_loss(inputs, features)
+        truth = self.ground_truth(views, features)
+        losses = self.feature_losses(views, features, truth)
+        losses.update(self.overlap_and_direction_losses(views, features, truth))
+        if self.solves_pose:
+            losses['loss_pose'] = self.loss_weights['pose'] * self.pose_loss(views, features)
         return losses
 
-    def feature_losses(self, inputs: dict, features: Features,
+    def feature_losses(self, views: Views, features: NCLRFeatures,
                        truth: GroundTruth) -> Dict[str, Tensor]:
-        """Weighted Eq. 1, both ways, on points sampled inside the true overlap; the content's."""
-        drawn, valid = sample_columns(truth.visible, self.num_samples)
-        logits, distance, cell, valid = self.pairs(inputs, features, truth, drawn, valid)
-        margin = self.negative_margin * self.image_branch.stride
+        """Eq. 1 both ways on points sampled in the true overlap; the content head's likewise."""
+        columns, valid = random_subset(truth.visible, self.num_samples)
+        pairs = self.point_pixel_pairs(views, features, truth, columns, valid)
         weight = self.loss_weights['feature']
-        losses = dict(
-            loss_point=weight * point_to_pixel_loss(logits, cell, distance, valid, margin),
-            loss_pixel=weight * pixel_to_point_loss(
-                columns_of(logits, cell), columns_of(distance, cell), valid, margin))
+        point, pixel = self._info_nce(pairs, pairs.logits)
+        losses = dict(loss_point=weight * point, loss_pixel=weight * pixel)
         if self.content_head is not None:
-            levels, maps = features.encoded
-            points = self.point_backbone.decode(levels, levels[-1].features)
-            logits = self.content_head(points[features.seen.voxel.gather(1, drawn)],
-                                       self.image_branch.decode(maps))
-            losses['loss_content'] = self.loss_weights['content'] * (
-                point_to_pixel_loss(logits, cell, distance, valid, margin) +
-                pixel_to_point_loss(
-                    columns_of(logits, cell), columns_of(distance, cell), valid, margin))
+            points = self.point_backbone.decode(features.levels, features.levels[-1].features)
+            logits = self.content_head(points[features.view_voxels.take(columns)],
+                                       self.image_branch.decode(features.maps))
+            losses['loss_content'] = self.loss_weights['content'] * sum(
+                self._info_nce(pairs, logits))
         return losses
 
-    def pose_loss(self, inputs: dict, features: Features) -> Tensor:
-        """Eq. 4-7: soft matches of points in the predicted overlap, EPnP, Huber loss."""
-        overlapping, permitted = self.predicted_overlap(features)
-        drawn, valid = sample_columns(overlapping, self.pose_head.num_points)
-        row = features.seen.voxel.gather(1, drawn)
-        matches = self.matching_head.match(
-            self.embed_points(inputs, features, row), features.pixels,
-            self.pixel_centres(inputs), permitted, 'soft')
-        valid = valid & permitted.any(1, keepdim=True)
-        return self.pose_head.loss(inputs['voxels'].points[row], matches.pixels, valid,
-                                   inputs['cam2img'], inputs['lidar2cam'])[0]
+    def _info_nce(self, pairs: Any, logits: Tensor) -> Tuple[Tensor, Tensor]:
+        """Return Eq. 1 from points to pixels and from pixels to points."""
+        _, distance, cell, valid = pairs
+        margin = self.negative_margin * self.image_branch.stride
+        return (point_to_pixel_loss(logits, cell, distance, valid, margin),
+                pixel_to_point_loss(gather_columns(logits, cell), gather_columns(distance, cell),
+                                    valid, margin))
 
-    def match_points(self, inputs: dict, features: Features, drawn: Tensor,
-                     permitted: Tensor) -> Tuple[Matches, Tensor]:
-        """Matches of some voxels of each view; see the base class."""
-        points = self.embed_points(inputs, features, features.seen.voxel.gather(1, drawn))
+    def pose_loss(self, views: Views, features: NCLRFeatures) -> Tensor:
+        """Eq. 4-7: soft matches of points in the predicted overlap, EPnP, Huber loss."""
+        point_mask, pixel_mask = self.predicted_overlap(features)
+        columns, valid = random_subset(point_mask, self.pose_head.num_points)
+        matches, matched = self.match_points(views, features, columns, pixel_mask, 'soft')
+        points = views.voxels.points[features.view_voxels.take(columns)]
+        return self.pose_head.loss(points, matches.pixels, valid & matched, views.cam2img,
+                                   views.lidar2cam)
+
+    def match_points(self, views: Views, features: NCLRFeatures, columns: Tensor,
+                     pixel_mask: Tensor, mode: Optional[str] = None) -> Tuple[Matches, Tensor]:
+        """Match some voxels of each view; see the base class."""
+        points = self.embed_points(views, features, features.view_voxels.take(columns))
         matches = self.matching_head.match(
-            points, features.pixels, self.pixel_centres(inputs), permitted)
-        return matches, permitted.any(1, keepdim=True).expand_as(drawn)
+            points, features.pixels, self.pixel_centres(views), pixel_mask, mode)
+        return matches, pixel_mask.any(1, keepdim=True).expand_as(columns)

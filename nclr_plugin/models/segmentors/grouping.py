@@ -21,7 +21,7 @@ def group_instances(centres: np.ndarray,
         centres: (N, 3), metres: for each point, where the centre of its object is predicted.
         semantic: (N,) predicted classes.
         thing_classes: The classes whose objects are told apart.
-        bandwidth: Of the mean shift, metres.
+        bandwidth: Bandwidth of the mean shift, metres.
         min_points: Clusters with fewer are no instances.
 
     Returns:

@@ -78,7 +78,7 @@ def _climb(points: np.ndarray, seeds: np.ndarray,
 
 
 def _distinct(means: np.ndarray, counts: np.ndarray, tree, bandwidth: float) -> np.ndarray:
-    """The modes that are no closer than the bandwidth to one with more points, densest first."""
+    """Keep modes that are not within the bandwidth of one with more points, densest first."""
     order = np.lexsort((means[:, 2], means[:, 1], means[:, 0], counts))[::-1]
     taken = np.zeros(len(means), bool)
     modes = []

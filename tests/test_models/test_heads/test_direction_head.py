@@ -1,12 +1,13 @@
-"""The sliding comparison against brute force, the belief's code, its loss, what it can learn."""
+"""The sliding comparison against brute force, the probs's code, its loss, what it can learn."""
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from nclr_plugin.models.heads.direction_head import Direction, DirectionHead, _interpolate, _slide
-from nclr_plugin.models.position_encoding import azimuth_code
+from nclr_plugin.models.heads.direction_head import (Direction, DirectionHead,
+                                                     _circular_correlation, _interpolate)
+from nclr_plugin.models.position_encoding import circular_harmonics
 
 
 @pytest.fixture
@@ -21,12 +22,13 @@ def _inputs(num_views=2, width=9):
     return dict(
         point_feats=torch.randn(300, 6), points=20 * torch.randn(300, 3),
         point_batch_index=torch.arange(300) // 200, pixel_feats=torch.randn(num_views, 5, 4, width),
-        columns=columns.expand(num_views, -1), view_batch_index=torch.tensor([0, 1])[:num_views], batch_size=2)
+        columns=columns.expand(num_views, -1),
+        view_batch_index=torch.tensor([0, 1])[:num_views], batch_size=2)
 
 
 def test_sliding_is_the_circular_correlation():
     scan, image = torch.randn(2, 4, 12), torch.randn(2, 4, 12)
-    found = _slide(scan, image)
+    found = _circular_correlation(scan, image)
     for view in range(2):
         for turn in range(12):
             rolled = np.roll(scan[view].numpy(), -turn, 1)
@@ -42,7 +44,7 @@ def test_columns_are_interpolated_linearly():
             np.testing.assert_allclose(found[view, channel], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_turned_scan_turns_the_belief(head):
+def test_a_turned_scan_turns_the_probs(head):
     """By whole sectors, exactly: the head knows no direction but the image's."""
     inputs = _inputs()
     before = head(**inputs)
@@ -69,36 +71,33 @@ def test_code_is_the_expected_code_of_the_sectors(head):
     centres = torch.arange(36) * 2 * math.pi / 36
     for view in range(2):
         prob = direction.logits[view].softmax(0)
-        expected = (prob[:, None] * azimuth_code(centres, 3)).sum(0)
+        expected = (prob[:, None] * circular_harmonics(centres, 3)).sum(0)
         torch.testing.assert_close(direction.code[view], expected)
 
 
-def test_in_evaluation_a_second_candidate_does_not_blur_the_code(head):
+def test_in_evaluation_a_second_hypothesis_does_not_blur_the_code(head):
     head.eval()
     logits = torch.full((1, 36), -9.)
     logits[0, [4, 5]] = 2.
-    alone = head._belief(logits)
+    alone = head.mode_probs(logits, 0)
     logits[0, 23] = 1.9
-    torch.testing.assert_close(head._belief(logits), alone, atol=1e-3, rtol=0)
-    assert head.train()._belief(logits)[0, 23] > 0.2
+    torch.testing.assert_close(head.mode_probs(logits, 0), alone, atol=1e-3, rtol=0)
 
 
-def test_candidates_are_the_directions_apart_in_order_of_belief():
+def test_hypotheses_are_the_directions_apart_in_order_of_probs():
     head = DirectionHead(point_channels=4, pixel_channels=4, num_sectors=192).eval()
     logits = torch.full((2, 192), -9.)
     logits[0, [190, 191, 1]] = torch.tensor([2., 3., 2.5])  # one direction, round the end
     logits[0, 95] = 1.
     logits[1, [20, 120, 60]] = torch.tensor([0., 1., 0.5])
-    for candidate, sectors in enumerate(((191, 120), (95, 60))):
-        head.candidate = candidate
-        belief = head._belief(logits)
-        assert belief.argmax(1).tolist() == list(sectors)
-        torch.testing.assert_close(belief.sum(1), torch.ones(2))
-    assert head._belief(logits)[0, [190, 191, 1]].sum() == 0
-    prob, shares = logits.softmax(1), head.shares(logits)
+    for hypothesis, sectors in enumerate(((191, 120), (95, 60))):
+        probs = head.mode_probs(logits, hypothesis)
+        assert probs.argmax(1).tolist() == list(sectors)
+        torch.testing.assert_close(probs.sum(1), torch.ones(2))
+    assert head.mode_probs(logits, 1)[0, [190, 191, 1]].sum() == 0
+    prob, shares = logits.softmax(1), head.hypothesis_probs(logits)
     assert shares[0, 0] == pytest.approx(float(prob[0, 183:].sum() + prob[0, :8].sum()))
     assert shares[1, 1] == pytest.approx(float(prob[1, 52:69].sum()))
-    assert head.train()._belief(logits)[0].argmax() == 191  # training knows all of them
 
 
 @pytest.mark.parametrize('degrees', [0., 12., 178., -95.])

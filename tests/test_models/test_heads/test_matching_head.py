@@ -1,4 +1,4 @@
-"""Eq. 2, 4 and 5, and the unified space."""
+"""Eq. 2, 4 and 5, and the aligned space."""
 import pytest
 import torch
 
@@ -18,12 +18,17 @@ def _inputs():
     return torch.randn(7, 6), torch.randn(7, 3), torch.randn(1, 5, 3, 4), torch.randn(1, 4, 8)
 
 
+def embed(head, points, where, maps, azimuth):
+    """Features of points and pixels."""
+    return head.embed_points(points, where), head.embed_pixels(maps, azimuth)
+
+
 def test_similarity_is_the_cosine_at_the_start_and_without_alignment():
     torch.manual_seed(0)
     points, maps = torch.randn(7, 6), torch.randn(2, 5, 3, 4)
     for alignment in (True, False):
         head = MatchingHead(6, 5, embed_dims=4, alignment=alignment)
-        f_points, f_pixels = head(points, torch.randn(7, 3), maps, torch.randn(2, 4, 8))
+        f_points, f_pixels = embed(head, points, torch.randn(7, 3), maps, torch.randn(2, 4, 8))
         similarity = head.similarity(f_points, f_pixels[0])
         expected = torch.cosine_similarity(f_points[:, None], f_pixels[0][None], dim=-1)
         torch.testing.assert_close(similarity, expected)
@@ -32,45 +37,45 @@ def test_similarity_is_the_cosine_at_the_start_and_without_alignment():
 
 def test_features_depend_on_content_and_on_position(head):
     points, where, maps, azimuth = _inputs()
-    f_points, f_pixels = head(points, where, maps, azimuth)
-    assert (head(points + 1, where, maps, azimuth)[0] - f_points).abs().amax(1).min() > 1e-4
-    assert (head(points, where + 1, maps, azimuth)[0] - f_points).abs().amax(1).min() > 1e-4
-    assert (head(points, where, maps + 1, azimuth)[1] - f_pixels).abs().amax(2).min() > 1e-4
-    turned = head(points, where, maps, azimuth + 1)[1]
+    f_points, f_pixels = embed(head, points, where, maps, azimuth)
+    assert (embed(head, points + 1, where, maps, azimuth)[0] - f_points).abs().amax(1).min() > 1e-4
+    assert (embed(head, points, where + 1, maps, azimuth)[0] - f_points).abs().amax(1).min() > 1e-4
+    assert (embed(head, points, where, maps + 1, azimuth)[1] - f_pixels).abs().amax(2).min() > 1e-4
+    turned = embed(head, points, where, maps, azimuth + 1)[1]
     assert (turned - f_pixels).abs().amax(2).min() > 1e-4
-    _, flat = head(points, where, torch.zeros(1, 5, 3, 4), torch.zeros(1, 4, 0))
+    _, flat = embed(head, points, where, torch.zeros(1, 5, 3, 4), torch.zeros(1, 4, 0))
     assert torch.cdist(flat[0], flat[0]).fill_diagonal_(1).min() > 1e-4
 
 
 def test_alignment_matrix_is_symmetric_and_learned(head):
     matrix = head.alignment_matrix
     torch.testing.assert_close(matrix, matrix.T)
-    f_points, f_pixels = head(*_inputs())
+    f_points, f_pixels = embed(head, *_inputs())
     torch.testing.assert_close(
         head.similarity(f_points, f_pixels[0]), f_points @ matrix @ f_pixels[0].T)
     head.similarity(f_points, f_pixels[0]).square().sum().backward()
     assert head.alignment_weight.grad.abs().max() > 0
 
 
-def test_unified_space_has_the_similarity_as_dot_product(head):
+def test_aligned_space_has_the_similarity_as_dot_product(head):
     with torch.no_grad():
         head.alignment_weight[0, 0] = -2.  # a negative eigenvalue
-    f_points, f_pixels = head(*_inputs())
-    points, pixels = head.unified(f_points, f_pixels[0])
+    f_points, f_pixels = embed(head, *_inputs())
+    points, pixels = head.aligned_features(f_points, f_pixels[0])
     torch.testing.assert_close(
         points @ pixels.T, head.similarity(f_points, f_pixels[0]), rtol=1e-4, atol=1e-5)
 
 
-def test_matches_are_the_equations_restricted_to_the_permitted_pixels(head):
-    f_points, f_pixels = head(torch.randn(3, 6), torch.randn(3, 3), torch.randn(1, 5, 2, 3),
+def test_matches_are_the_equations_restricted_to_the_pixel_mask_pixels(head):
+    f_points, f_pixels = embed(head, torch.randn(3, 6), torch.randn(3, 3), torch.randn(1, 5, 2, 3),
                               torch.zeros(1, 3, 0))
     centres = torch.rand(6, 2) * 10
-    permitted = torch.tensor([[1, 0, 1, 1, 0, 1]]).bool()
+    pixel_mask = torch.tensor([[1, 0, 1, 1, 0, 1]]).bool()
     similarity = head.similarity(f_points, f_pixels[0])
-    hard = head.match(f_points[None], f_pixels, centres, permitted, 'hard')
-    soft = head.match(f_points[None], f_pixels, centres, permitted, 'soft')
+    hard = head.match(f_points[None], f_pixels, centres, pixel_mask, 'hard')
+    soft = head.match(f_points[None], f_pixels, centres, pixel_mask, 'soft')
     for i in range(3):
-        allowed = [j for j in range(6) if permitted[0, j]]
+        allowed = [j for j in range(6) if pixel_mask[0, j]]
         best = max(allowed, key=lambda j: similarity[i, j])
         torch.testing.assert_close(hard.pixels[0, i], centres[best])
         weight = torch.stack([(similarity[i, j] / head.match_temperature).exp() for j in allowed])
@@ -79,8 +84,8 @@ def test_matches_are_the_equations_restricted_to_the_permitted_pixels(head):
         assert torch.isclose(soft.similarity[0, i], similarity[i, best])
 
 
-def test_soft_match_is_differentiable_and_nothing_permitted_is_finite(head):
-    f_points, f_pixels = head(torch.randn(3, 6), torch.randn(3, 3), torch.randn(1, 5, 2, 3),
+def test_soft_match_is_differentiable_and_nothing_pixel_mask_is_finite(head):
+    f_points, f_pixels = embed(head, torch.randn(3, 6), torch.randn(3, 3), torch.randn(1, 5, 2, 3),
                               torch.zeros(1, 3, 0))
     centres = torch.rand(6, 2)
     none = torch.zeros(1, 6, dtype=torch.bool)

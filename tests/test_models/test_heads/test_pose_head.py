@@ -28,12 +28,12 @@ def test_loss_falls_with_noise_and_pulls_pixels_to_the_truth():
         points, pixels, cam2img, lidar2cam = _views(noise=noise)
         pixels.requires_grad_()
         valid = torch.ones(3, 40, dtype=torch.bool)
-        losses[noise], solution = head.loss(points, pixels, valid, cam2img, lidar2cam)
-        assert solution.valid.all()
+        losses[noise] = head.loss(points, pixels, valid, cam2img, lidar2cam)
+        assert head.solve(points, pixels, valid, cam2img).valid.all()
     assert losses[0.] < 1e-8 < losses[4.]
     losses[4.].backward()
     step = pixels - 0.5 * pixels.grad / pixels.grad.norm()
-    again, _ = head.loss(points, step.detach(), valid, cam2img, lidar2cam)
+    again = head.loss(points, step.detach(), valid, cam2img, lidar2cam)
     assert again < losses[4.]
 
 
@@ -42,9 +42,9 @@ def test_views_with_too_few_matches_have_no_pose_and_no_gradient():
     valid = torch.ones(3, 40, dtype=torch.bool)
     valid[1, 5:] = False
     pixels.requires_grad_()
-    loss, solution = PoseHead(min_points=8).loss(points, pixels, valid, cam2img, lidar2cam)
-    loss.backward()
-    assert solution.valid.tolist() == [True, False, True]
+    head = PoseHead(min_points=8)
+    head.loss(points, pixels, valid, cam2img, lidar2cam).backward()
+    assert head.solve(points, pixels, valid, cam2img).valid.tolist() == [True, False, True]
     assert (pixels.grad[1] == 0).all() and pixels.grad[0].abs().sum() > 0
 
 
@@ -53,6 +53,6 @@ def test_prediction_trusts_the_most_similar_matches():
     points, pixels = points[0], pixels[0]
     pixels[200:] = torch.rand(200, 2).double() * torch.tensor([512., 160.])
     similarity = torch.cat((torch.full((200, ), 0.9), torch.full((200, ), 0.1)))
-    pose = PoseHead(num_candidates=200).predict(points, pixels, similarity, cam2img[0])
+    pose = PoseHead(max_matches=200).predict(points, pixels, similarity, cam2img[0])
     assert pose.success and len(pose.inliers) == 200 and pose.inliers.float().mean() > 0.95
     torch.testing.assert_close(pose.t.double(), lidar2cam[0, :3, 3], atol=0.1, rtol=0)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from nclr_plugin.geometry.pnp import PnPSolution, solve_epnp
+from nclr_plugin.geometry.pnp import PnPSolution, solve_pnp
 from nclr_plugin.geometry.se3 import make_transform, so3_exp
 from nclr_plugin.models.losses import reprojection_loss, squared_pose_loss
 
@@ -79,7 +79,7 @@ def test_gradients_through_the_solver_match_differences(target):
     valid = torch.ones(1, 12, dtype=torch.bool)
 
     def total(matched):
-        found = solve_epnp(points, matched, cam2img, iterations=50)
+        found = solve_pnp(points, matched, cam2img, iterations=50)
         aim = true if target == 'true' else matched
         # float64 for the differences: the losses themselves are returned in float32.
         return 1e3 * (reprojection_loss(found, points, aim, valid, cam2img)
@@ -98,7 +98,7 @@ def test_at_its_minimum_the_pose_has_no_gradient_from_matched_pixels():
     """Why the true pixels are the default: what is left asks for matches that agree."""
     points, pixels, _, cam2img = scene(1, 12)
     valid = torch.ones(1, 12, dtype=torch.bool)
-    found = solve_epnp(points, pixels, cam2img, iterations=50)
+    found = solve_pnp(points, pixels, cam2img, iterations=50)
     R, t = found.R.detach().requires_grad_(), found.t.detach().requires_grad_()
     reprojection_loss(found._replace(R=R, t=t), points, pixels, valid, cam2img).backward()
     # A step along the rotations, as R itself is not free.

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from nclr_plugin.models.necks import CrossModalFusion
-from nclr_plugin.models.ragged import padding_of
+from nclr_plugin.models.batching import dense_batch
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_keypoints_are_spread_evenly_and_bounded(fusion):
     fusion.num_keypoints = 4
     points = torch.zeros(12, 3)
     points[:9, 0] = torch.arange(9.).flip(0)
-    padding = padding_of(torch.tensor([0] * 9 + [1] * 3), 2)
+    padding = dense_batch(torch.tensor([0] * 9 + [1] * 3), 2)
     keys, key_mask = fusion._sample_keypoints(padding, points)
     assert keys[0].tolist() == [8, 6, 4, 2] and key_mask[0].all()
     assert keys[1, key_mask[1]].tolist() == [0, 1, 2]

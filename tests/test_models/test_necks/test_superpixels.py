@@ -1,15 +1,16 @@
 import torch
 
+from nclr_plugin.geometry.camera import CellGrid
 from nclr_plugin.models.necks.superpixels import SuperpixelPyramid
 
 
 def test_levels_are_weighed_at_one_stride():
     torch.manual_seed(0)
-    pyramid = SuperpixelPyramid((3, 4, 5), 6, stride=16)
+    pyramid = SuperpixelPyramid((3, 4, 5), 6)
     maps = [torch.randn(2, 3, 12, 20), torch.randn(2, 4, 6, 10), torch.randn(2, 5, 2, 3)]
     with torch.no_grad():
         pyramid.level_logits.copy_(torch.tensor([0.3, -0.2, 1.]))
-    found = pyramid(maps, 48, 80)
+    found = pyramid(maps, CellGrid(48, 80, stride=16))
     assert found.shape == (2, 6, 3, 5)
     weights = pyramid.level_logits.exp() / pyramid.level_logits.exp().sum()
     one, two, three = (proj(level) for proj, level in zip(pyramid.projections, maps))
@@ -22,6 +23,7 @@ def test_levels_are_weighed_at_one_stride():
 
 
 def test_every_level_is_trained():
-    pyramid = SuperpixelPyramid((3, 4), 6, stride=8)
-    pyramid([torch.randn(1, 3, 8, 8), torch.randn(1, 4, 4, 4)], 32, 32).square().mean().backward()
+    pyramid = SuperpixelPyramid((3, 4), 6)
+    maps = [torch.randn(1, 3, 8, 8), torch.randn(1, 4, 4, 4)]
+    pyramid(maps, CellGrid(32, 32, stride=8)).square().mean().backward()
     assert all(p.grad is not None for p in pyramid.parameters())

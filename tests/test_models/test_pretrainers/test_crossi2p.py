@@ -37,7 +37,7 @@ def small():
         direction_head=dict(type='DirectionHead', embed_dims=16),
         matching_head=dict(type='MatchingHead', embed_dims=16, alignment=False),
         pose_head=dict(
-            type='PoseHead', num_points=32, max_reprojection_error=1e9, iterations=100),
+            type='PoseHead', num_points=32, max_reprojection_error=1e9, max_iterations=100),
         embed_dims=24, num_superpoints=48, radius=4., group_size=16, num_samples=64)
 
 
@@ -122,14 +122,14 @@ def test_superpoints_are_where_the_truth_says(small, batch):
     features, data = run(model, batch, 'tensor')
     inputs = data['inputs']
     truth = model.ground_truth(inputs, features)
-    pixels, visible = model._of_centres(inputs, features, truth)
-    drawn, valid, patch = model._true_patches(inputs, features, truth, 16)
+    pixels, visible = model.project_centres(inputs, features, truth)
+    drawn, valid, patch = model.true_patches(inputs, features, truth, 16)
     width, stride, groups = 64, 16, features.groups
     assert visible.any()
-    for view, scan in enumerate(inputs['view_batch_index'].tolist()):
-        k, pose = inputs['cam2img'][view].double(), inputs['lidar2cam'][view].double()
+    for view, scan in enumerate(inputs.view_batch_index.tolist()):
+        k, pose = inputs.cam2img[view].double(), inputs.lidar2cam[view].double()
         for group in range(48):
-            point = inputs['voxels'].points[groups.centre[scan, group]].double()
+            point = inputs.voxels.points[groups.centre[scan, group]].double()
             ray = k @ (pose[:3, :3] @ point + pose[:3, 3])
             uv = (ray / ray[2])[:2]
             inside = bool(ray[2] > 0.1 and -0.5 <= uv[0] < 63.5 and -0.5 <= uv[1] < 31.5)
@@ -138,7 +138,7 @@ def test_superpoints_are_where_the_truth_says(small, batch):
                 torch.testing.assert_close(pixels[view, group].double(), uv, rtol=1e-3, atol=1e-2)
         for column, use, cells in zip(drawn[view], valid[view], patch[view]):
             if use:
-                row = int(features.seen.voxel[view, column])
+                row = int(features.view_voxels.idx[view, column])
                 owner = int(groups.owner[row])
                 assert owner // 48 == scan
                 u, v = pixels[view, owner % 48].tolist()
@@ -169,7 +169,7 @@ def test_prediction_has_the_fields_of_nclr(small, config, batch):
     fields = []
     config['overlap_head']['thresholds'] = (0., 0.)
     config['matching_head']['alignment'] = False
-    config['pose_head']['iterations'] = 100
+    config['pose_head']['max_iterations'] = 100
     config['num_test_points'] = small['num_test_points'] = 100
     for model in (build(small), build(config)):
         set_sparse_algorithm(model, 'cpu')
@@ -181,7 +181,7 @@ def test_prediction_has_the_fields_of_nclr(small, config, batch):
 
 
 def test_matches_lie_in_the_patches_of_the_best_superpixels(small, batch):
-    model = build({**small, 'num_candidates': 1, 'patch_margin': 0, 'refine_reach': 0})
+    model = build({**small, 'top_k': 1, 'patch_margin': 0, 'refine_radius': 0})
     features, data = run(model, batch, 'tensor', training=False)
     inputs = data['inputs']
     drawn = torch.arange(20).expand(3, -1)
@@ -191,7 +191,7 @@ def test_matches_lie_in_the_patches_of_the_best_superpixels(small, batch):
     similarity = model.coarse_similarity(inputs, features)
     for view in range(3):
         for point in range(20):
-            owner = int(features.groups.owner[features.seen.voxel[view, point]]) % 48
+            owner = int(features.groups.owner[features.view_voxels.idx[view, point]]) % 48
             i, j = divmod(int(similarity[view, owner].argmax()), 4)
             u, v = ((matches.pixels[view, point] + 0.5) // 16).tolist()
             assert (v, u) == (i, j)

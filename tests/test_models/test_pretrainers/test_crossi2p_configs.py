@@ -94,7 +94,7 @@ def test_recipe_of_corri2p():
         model = load(name).model
         assert model.type == 'NCLR' and model.loss_weights.pose == 0
         assert model.matching_head.match == 'hard' and not model.matching_head.alignment
-        assert model.pose_head.solver == 'ransac_epnp' and model.pose_head.iterations == 500
+        assert model.pose_head.solver == 'ransac_epnp' and model.pose_head.max_iterations == 500
 
 
 def test_the_literal_form_has_the_pose_losses_from_the_start():

@@ -2,10 +2,13 @@
 import pytest
 import torch
 from mmengine.registry import MODELS
+from mmengine.structures import BaseDataElement
 
 pytest.importorskip('mmdet3d')
 pytest.importorskip('spconv')
 import nclr_plugin  # noqa: E402,F401
+from nclr_plugin.models.pretrainers import base  # noqa: E402
+from nclr_plugin.structures import inspection  # noqa: E402
 from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
 
 
@@ -26,7 +29,7 @@ def predicted(config, batch):
         data = model.data_preprocessor(batch, False)
         features = model(**data, mode='tensor')
         samples = model.predict(data['inputs'], features, data['data_samples'])
-    return model, data['inputs'], features, samples
+    return model, data['inputs'], features, [BaseDataElement(**inspection(s)) for s in samples]
 
 
 def test_every_scan_has_its_voxels_and_overlap(predicted):
@@ -34,16 +37,16 @@ def test_every_scan_has_its_voxels_and_overlap(predicted):
     truth = model.ground_truth(inputs, features)
     view = 0
     for scan, sample in enumerate(samples):
-        own = inputs['voxels'].batch_index == scan
-        torch.testing.assert_close(sample.voxel_points, inputs['voxels'].points[own])
+        own = inputs.voxels.batch_index == scan
+        torch.testing.assert_close(sample.voxel_points, inputs.voxels.points[own])
         embedded = model.embed_points(inputs, features, own.nonzero()[:, 0])
         torch.testing.assert_close(sample.features.points, embedded)
-        for v in range(len(sample.lidar2cam)):
+        for v in range(len(sample.matchings)):
             assert torch.equal(sample.gt_point_overlap[v],
-                               truth.visible[view][features.seen.mask[view]])
+                               truth.visible[view][features.view_voxels.mask[view]])
             torch.testing.assert_close(
                 sample.pred_point_overlap[v],
-                features.point_logits[view][features.seen.mask[view]].sigmoid())
+                features.point_logits[view][features.view_voxels.mask[view]].sigmoid())
             assert sample.pred_pixel_overlap[v].shape == sample.gt_pixel_overlap[v].shape
             view += 1
     assert view == 3
@@ -55,10 +58,10 @@ def test_matchings_agree_with_brute_force(predicted):
     for sample in samples:
         for v, found in enumerate(sample.matchings):
             assert len(found.points) == int(sample.gt_point_overlap[v].sum())
-            pixels, unified = sample.features.pixels[v], sample.features.unified_pixels[v]
+            pixels, unified = sample.features.pixels[v], sample.features.aligned_pixels[v]
             where = torch.cdist(found.points, sample.voxel_points).argmin(1)
             for name, p, i in (('cosine', sample.features.points, pixels),
-                               ('learned', sample.features.unified_points, unified)):
+                               ('learned', sample.features.aligned_points, unified)):
                 similarity = p[where] @ i.T
                 torch.testing.assert_close(found.get(f'{name}_hard'),
                                            centres[similarity.argmax(1)])
@@ -76,6 +79,22 @@ def test_without_alignment_and_overlap_detection(config, batch):
     model = build(config)
     with torch.no_grad():
         samples = model(**model.data_preprocessor(batch, False), mode='predict')
-    assert 'pred_point_overlap' not in samples[0] and 'overlap_thresholds' not in samples[0]
-    found = samples[0].matchings[0]
+    fields = inspection(samples[0])
+    assert 'pred_point_overlap' not in fields and 'overlap_thresholds' not in fields
+    found = fields['matchings'][0]
     assert 'cosine_hard' in found and 'learned_hard' not in found
+
+
+def test_nothing_is_computed_until_it_is_asked_for_and_then_once_a_batch(
+        config, batch, monkeypatch):
+    calls = []
+    inspect = base.inspect_features
+    monkeypatch.setattr(
+        base, 'inspect_features', lambda *args: calls.append(1) or inspect(*args))
+    model = build(config)
+    with torch.no_grad():
+        samples = model(**model.data_preprocessor(batch, False), mode='predict')
+    assert not calls and 'matchings' not in samples[0]
+    for sample in samples:
+        assert len(inspection(sample.to_dict())['matchings']) == len(sample.lidar2cam)
+    assert calls == [1]

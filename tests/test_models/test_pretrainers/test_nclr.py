@@ -10,9 +10,10 @@ from mmengine.registry import MODELS
 pytest.importorskip('mmdet3d')
 pytest.importorskip('spconv')
 import nclr_plugin  # noqa: E402,F401
+from nclr_plugin.geometry.camera import sector_columns  # noqa: E402
 from nclr_plugin.models.heads.direction_head import Direction  # noqa: E402
-from nclr_plugin.models.position_encoding import azimuth_code  # noqa: E402
-from nclr_plugin.models.ragged import voxels_of_views  # noqa: E402
+from nclr_plugin.models.position_encoding import circular_harmonics  # noqa: E402
+from nclr_plugin.models.batching import group_voxels_by_view  # noqa: E402
 from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
 
 
@@ -69,8 +70,8 @@ def test_content_is_told_without_fusion_and_camera(config, batch):
     features = model.extract_features(data['inputs'])
     truth = model.ground_truth(data['inputs'], features)
     seen = []
-    for points in (data['inputs']['voxels'].points, 0.):
-        data['inputs']['voxels'].points[:] = points
+    for points in (data['inputs'].voxels.points, 0.):
+        data['inputs'].voxels.points[:] = points
         torch.manual_seed(0)
         seen.append(model.feature_losses(data['inputs'], features, truth)['loss_content'])
     torch.testing.assert_close(*seen, msg='positions must not tell a point')
@@ -80,13 +81,13 @@ def test_sectors_lie_where_the_camera_sees_them(config, batch):
     """Points in the middle of each sector, projected by OpenCV's convention."""
     model = build(config)
     _, data = run(model, batch, 'loss')
-    imgs = data['inputs']['imgs']
-    pixel_map = torch.zeros(len(imgs), 1, 6, imgs.shape[-1] // 8)
-    columns = model.sector_columns(data['inputs'], pixel_map)
+    imgs = data['inputs'].imgs
+    columns = sector_columns(data['inputs'].cam2img, 192, stride=8)
+    assert imgs.shape[-1] % 8 == 0
     azimuth = torch.arange(columns.shape[1]) * 2 * torch.pi / columns.shape[1]
     ray = torch.stack((-azimuth.sin(), torch.zeros_like(azimuth), azimuth.cos()), 1)  # camera frame
     ahead = azimuth.cos() > 0.01
-    for view, cam2img in enumerate(data['inputs']['cam2img']):
+    for view, cam2img in enumerate(data['inputs'].cam2img):
         projected = ray[ahead] @ cam2img.T
         centre = (projected[:, 0] / projected[:, 2] + 0.5) / 8 - 0.5
         torch.testing.assert_close(columns[view, ahead], centre, rtol=1e-3, atol=1e-3)
@@ -108,22 +109,23 @@ def test_known_direction_is_what_fusion_and_heads_are_told(config, batch):
     model = build(config)
     _, data = run(model, batch, 'tensor')
     inputs = data['inputs']
-    axis = inputs['lidar2cam'][:, 2, :2]
+    axis = inputs.lidar2cam[:, 2, :2]
     yaw = torch.atan2(axis[:, 1], axis[:, 0])
-    sure = Direction(None, azimuth_code(yaw, model.direction_head.num_harmonics))
+    sure = Direction(None, circular_harmonics(yaw, model.direction_head.num_harmonics))
     codes = model.column_codes(inputs, torch.zeros(3, 1, 8, 16), sure)
     for view in range(3):
-        lidar2cam, k = inputs['lidar2cam'][view].double(), inputs['cam2img'][view].double()
+        lidar2cam, k = inputs.lidar2cam[view].double(), inputs.cam2img[view].double()
         u = torch.tensor([4 * 5 + 1.5, 15.5, 1.]).double()  # the centre of column 5
         ray = lidar2cam[:3, :3].T @ torch.linalg.solve(k, u)
-        expected = azimuth_code(torch.atan2(ray[1], ray[0]), 16).float()
+        expected = circular_harmonics(torch.atan2(ray[1], ray[0]), 16).float()
         torch.testing.assert_close(codes[view, 5], expected, atol=1e-3, rtol=0)
 
-    seen = voxels_of_views(inputs['voxels'].batch_index, inputs['view_batch_index'], 2)
-    bearings = model.bearings(inputs, seen, sure)
-    points = inputs['voxels'].relative_points[seen.voxel[0, 7]]
+    view_voxels = group_voxels_by_view(inputs.voxels.batch_index, inputs.view_batch_index, 2)
+    bearings = sure.bearing_codes(inputs.voxels.relative_points, view_voxels)
+    points = inputs.voxels.relative_points[view_voxels.idx[0, 7]]
     difference = torch.atan2(points[1], points[0]) - yaw[0]
-    torch.testing.assert_close(bearings[0, 7], azimuth_code(difference, 16), atol=1e-3, rtol=0)
+    expected = circular_harmonics(difference, 16)
+    torch.testing.assert_close(bearings[0, 7], expected, atol=1e-3, rtol=0)
 
 
 def test_disagreeing_matches_give_no_pose_loss(config, batch):
@@ -146,15 +148,15 @@ def test_ground_truth_is_the_projection_of_every_voxel(config, batch):
     inputs = data['inputs']
     truth = model.ground_truth(inputs, features)
     for view in range(3):
-        scan = inputs['view_batch_index'][view]
-        points = inputs['voxels'].points[inputs['voxels'].batch_index == scan].double().numpy()
-        pose, k = inputs['lidar2cam'][view].double().numpy(), inputs['cam2img'][view].numpy()
+        scan = inputs.view_batch_index[view]
+        points = inputs.voxels.points[inputs.voxels.batch_index == scan].double().numpy()
+        pose, k = inputs.lidar2cam[view].double().numpy(), inputs.cam2img[view].numpy()
         camera = points @ pose[:3, :3].T + pose[:3, 3]
         pixel = camera @ k.T
         inside = camera[:, 2] > 0.1
         uv = pixel[:, :2] / np.where(inside, pixel[:, 2], 1)[:, None]
         inside &= (uv > -0.5).all(1) & (uv[:, 0] < 63.5) & (uv[:, 1] < 31.5)
-        mask = features.seen.mask[view]
+        mask = features.view_voxels.mask[view]
         assert truth.visible[view, mask].tolist() == inside.tolist()
         np.testing.assert_allclose(truth.pixels[view, mask].numpy()[inside], uv[inside], atol=1e-3)
         cells = {(int((v + .5) // 4), int((u + .5) // 4)) for u, v in uv[inside]}
@@ -207,10 +209,10 @@ def test_true_matches_give_the_true_pose(config, batch):
     truth = model.ground_truth(data['inputs'], features)
     for view in range(3):
         visible = truth.visible[view]
-        points = data['inputs']['voxels'].points[features.seen.voxel[view, visible]]
+        points = data['inputs'].voxels.points[features.view_voxels.idx[view, visible]]
         pose = model.pose_head.predict(points, truth.pixels[view, visible],
-                                       torch.rand(len(points)), data['inputs']['cam2img'][view])
-        expected = data['inputs']['lidar2cam'][view].to(pose.R.dtype)
+                                       torch.rand(len(points)), data['inputs'].cam2img[view])
+        expected = data['inputs'].lidar2cam[view].to(pose.R.dtype)
         assert pose.success
         torch.testing.assert_close(pose.R, expected[:3, :3], atol=1e-3, rtol=0)
         torch.testing.assert_close(pose.t, expected[:3, 3], atol=1e-2, rtol=0)

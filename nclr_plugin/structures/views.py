@@ -1,0 +1,34 @@
+"""The batch that a calibration network sees."""
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Optional
+
+from torch import Tensor
+
+from ..geometry.camera import CellGrid
+
+
+class Views(NamedTuple):
+    """V views (scan and camera) of B scans, on the device of the model.
+
+    Attributes:
+        imgs: (V, 3, H, W), normalised, the views of all scans one after another.
+        view_batch_index: (V,) scan of each view.
+        voxels: :class:`~nclr_plugin.models.voxelization.VoxelBatch` of the scans.
+        cam2img: (V, 3, 3) float32.
+        lidar2cam: (V, 4, 4) float32; ``None`` where the poses are not known.
+    """
+    imgs: Tensor
+    view_batch_index: Tensor
+    voxels: Any
+    cam2img: Tensor
+    lidar2cam: Optional[Tensor] = None
+
+    @property
+    def batch_size(self) -> int:
+        """Number of scans."""
+        return len(self.voxels.origin)
+
+    def grid(self, stride: int) -> CellGrid:
+        """Return the cells of the images' feature maps of a stride."""
+        return CellGrid(*self.imgs.shape[-2:], stride)
