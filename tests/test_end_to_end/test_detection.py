@@ -184,13 +184,16 @@ def test_pretrain_fine_tune_and_write_kittis_files(run, kitti, pretrained, varia
     assert 'was trained on' not in text  # other voxels or heights
 
     saved = tmp_path / 'second' / 'iter_2.pth'
-    run('test', DETECTION / 'second_demo.py', saved, '--submission', tmp_path / 'files',
-        '--work-dir', tmp_path / 'test', tiny=False, options={
+    run('test', DETECTION / 'second_demo.py', saved, '--submission', tmp_path / "o'brien, files",
+        '--work-dir', tmp_path / 'test', '--show-dir', tmp_path / 'boxes', tiny=False, options={
             'test_dataloader.num_workers': 0, 'test_dataloader.persistent_workers': False,
             'model.backbone.layer_nums': '[1,1]', 'model.test_cfg.score_thr': 0.})
-    files = sorted((tmp_path / 'files' / 'pred_instances_3d').iterdir())
+    files = sorted((tmp_path / "o'brien, files" / 'pred_instances_3d').iterdir())
     frames = (kitti / 'ImageSets' / 'test.txt').read_text().split()
     assert [file.stem for file in files] == frames
+    for kind, suffix in (('birds_eye', ''), ('camera', '_image_2')):
+        assert sorted(path.name for path in (tmp_path / 'boxes' / kind).iterdir()) == [
+            f'{frame}{suffix}.png' for frame in frames]
     lines = [line.split() for line in files[0].read_text().splitlines()]
     assert lines and all(len(line) == 16 for line in lines)
     for line in lines:
@@ -199,13 +202,15 @@ def test_pretrain_fine_tune_and_write_kittis_files(run, kitti, pretrained, varia
 
     # KITTI's evaluation is a CUDA kernel, which numba simulates if told before it is imported.
     done = run.process(
-        'test', DETECTION / 'second_demo.py', saved, '--work-dir', tmp_path / 'ap', tiny=False,
+        'test', DETECTION / 'second_demo.py', saved, '--work-dir', tmp_path / 'ap', '--show-dir',
+        tmp_path / 'true boxes', tiny=False,
         variables={'NUMBA_ENABLE_CUDASIM': '1'}, options={
             'test_dataloader.num_workers': 0, 'test_dataloader.persistent_workers': False,
             'model.backbone.layer_nums': '[1,1]', 'model.test_cfg.score_thr': 0.,
             'model.test_cfg.max_num': 2})
     assert done.returncode == 0, done.stderr[-3000:]
     assert 'Car AP40@0.70, 0.70, 0.70' in done.stdout
+    assert list((tmp_path / 'true boxes' / 'camera').iterdir())
     figures = json.loads(next((tmp_path / 'ap').glob('*/*.json')).read_text())
     precisions = {name.split('/')[-1]: value for name, value in figures.items()
                   if fnmatch(name, '*KITTI/*_3D_AP40_*')}
