@@ -71,7 +71,7 @@ class Calibration(NamedTuple):
     searched: bool = False
 
     def overlay(self, truth: Optional[np.ndarray] = None) -> np.ndarray:
-        """The scan drawn into the image by the pose that was found.
+        """Draw the scan into the image by the pose that was found.
 
         Args:
             truth: (4, 4) to compare with.

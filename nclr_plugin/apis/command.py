@@ -25,7 +25,7 @@ EXTRINSICS = 'extrinsics.yaml'
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """The command line.
+    """Run the command line.
 
     Ends with status 0, 1 when the pose is not reliable (which the files say, too), or 2 when the
     input cannot be used.
@@ -161,7 +161,7 @@ def _numbers(values: np.ndarray) -> str:
 
 
 def _pairs(image: str, scan: str) -> Tuple[Dict[str, Tuple[str, str]], Dict[str, str]]:
-    """The image and the scan of each complete pair, and why the other stems have none."""
+    """Return the image and scan of each complete pair, and why the other stems have none."""
     if os.path.isdir(image) != os.path.isdir(scan):
         raise CalibrationInputError(
             f"expected two files or two folders, found '{image}' and '{scan}'.")

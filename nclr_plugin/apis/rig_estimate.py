@@ -49,7 +49,7 @@ def fuse(calibrations: Sequence[Calibration]) -> RigEstimate:
     poses; what is farther from it than four times that median is left out.
 
     Args:
-        calibrations: Of several pairs, all of the same camera.
+        calibrations: Results of several pairs, all of the same camera.
 
     Raises:
         CalibrationInputError: If there is none.
@@ -83,7 +83,7 @@ def _agreeing(poses: List[np.ndarray]) -> List[int]:
 
 
 def _mean(poses: List[np.ndarray]):
-    """The mean pose (4, 4), and the turns (K, 3) and shifts (K, 3) from it to each."""
+    """Return the mean pose (4, 4), and the rotations (K, 3) and shifts (K, 3) from it to each."""
     stacked = torch.from_numpy(np.stack(poses))
     R = stacked[0, :3, :3]
     for _ in range(10):  # the poses lie close together: a few steps are plenty

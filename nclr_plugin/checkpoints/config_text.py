@@ -12,7 +12,7 @@ def parse_config(text: str) -> Optional[Dict[str, Any]]:
     it would import need not be here.
 
     Args:
-        text: Of the config, as mmengine keeps it in ``meta['cfg']``.
+        text: Text of the config, as mmengine keeps it in ``meta['cfg']``.
 
     Returns:
         Value by name. What is no plain value is left out of dictionaries, and ``None`` in lists.

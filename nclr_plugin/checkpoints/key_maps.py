@@ -1,4 +1,4 @@
-"""Names of tensors in the frameworks that publish point backbones, told in mmdet3d's names."""
+"""Maps from the tensor names of other frameworks to mmdet3d's."""
 from __future__ import annotations
 
 import re
@@ -21,7 +21,7 @@ def _count_from_zero(stage: str) -> Callable[[Match], str]:
 
 
 def _name_in_block(match: Match) -> str:
-    """A residual branch counts (conv, norm, ReLU) through; mmdet3d's spconv block names them."""
+    """Number the layers (conv, norm, ReLU) of a residual branch; mmdet3d's block names them."""
     index = int(match[2])
     return f"{match[1]}.{('conv', 'bn')[index % 3]}{index // 3 + 1}."
 
@@ -99,7 +99,7 @@ def looks_like(names: Iterable[str]) -> str:
 
 def find_prefix_and_layout(names: Iterable[str], wanted: Callable[[str], bool],
                            prefix: Optional[str] = None) -> Tuple[str, str, int]:
-    """Find where in a checkpoint a network lies, and whose names it has.
+    """Find the prefix of a network in a checkpoint, and its naming scheme.
 
     Every way to cut a name in prefix and rest, and every layout's translation of the rest, has a
     vote if it gives a wanted name.

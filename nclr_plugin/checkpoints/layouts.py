@@ -62,7 +62,7 @@ def fit_to_shape(tensor: Tensor, shape: Sequence[int], library: str) -> Optional
 
     Args:
         tensor: From a checkpoint.
-        shape: Of the model's tensor of the same name.
+        shape: Shape of the model's tensor of the same name.
         library: As of :func:`to_spconv2`.
 
     Returns:

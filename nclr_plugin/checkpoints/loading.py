@@ -32,7 +32,7 @@ class LoadReport:
         matched: Tensors of the backbone that got their values from the file.
         missing: Tensors of the backbone that the file does not have.
         unexpected: Tensors of the file, under the prefix, that the backbone does not have.
-        reshaped: Of the matched ones, those whose kernel layout was another.
+        reshaped: Matched tensors whose kernel layout was converted.
         mismatched: Names that both have, with the two shapes: another width or kernel size.
         completed: Tensors whose values, or some of them, the file lacks and that are set to change
             nothing: a first kernel of fewer input channels, and the second convolution of a stem
@@ -59,7 +59,7 @@ class LoadReport:
         return (len(self.matched) + len(self.completed)) / max(self.total, 1)
 
     def summary(self, first: int = 3) -> str:
-        """Counts, and the first names of each kind."""
+        """Return the counts and the first names of each kind."""
         lines = [f'{self.checkpoint}: {len(self.matched)} of {self.total} tensors match under the '
                  f"prefix '{self.prefix}', names of {self.layout}"]
         for kind in ('matched', 'reshaped', 'completed', 'missing', 'unexpected', 'mismatched'):

@@ -1,4 +1,4 @@
-"""Which tensors make up a backbone, told without a model."""
+"""Detection of the tensors of a backbone, without a model."""
 from __future__ import annotations
 
 import re

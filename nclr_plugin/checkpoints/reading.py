@@ -96,7 +96,7 @@ def find_state_dict(content: Any, depth: int = 3) -> Mapping:
 
     Args:
         content: What the file holds.
-        depth: Of dictionaries within each other that are looked into.
+        depth: Levels of nested dictionaries to look into.
 
     Returns:
         The dictionary that holds them by name, beside other things perhaps: that under one of

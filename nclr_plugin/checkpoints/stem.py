@@ -23,7 +23,7 @@ def widen_input(kernel: Tensor, shape: Sequence[int],
     kernel computes the same.
 
     Args:
-        kernel: Of the checkpoint, in any layout.
+        kernel: Kernel of the checkpoint, in any layout.
         shape: (C_out, K, K, K, 4), of spconv 2.
         library: As of :func:`~nclr_plugin.checkpoints.layouts.to_spconv2`.
 
@@ -50,7 +50,7 @@ def second_stem_layer(state: Dict[str, Tensor], eps: float = 1e-5) -> Dict[str, 
 
     Args:
         state: A point backbone in mmdet3d's names.
-        eps: Of the norm.
+        eps: ``eps`` of the norm.
 
     Returns:
         The tensors ``conv_input.1.*``; nothing if there are any, or no first layer.

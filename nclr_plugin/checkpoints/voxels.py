@@ -20,7 +20,7 @@ class Voxels(NamedTuple):
     range: Optional[Tuple[float, ...]]
 
     def tensors(self) -> Dict[str, Tensor]:
-        """What a ``model_state`` of OpenPCDet carries, beside what the host's detectors read."""
+        """Return what a ``model_state`` of OpenPCDet carries beside the weights."""
         values = dict(voxel_size=self.size, point_cloud_range=self.range)
         return {name: torch.tensor(_numbers(value)) for name, value in values.items()
                 if value is not None}
@@ -30,7 +30,7 @@ def warn_of_other_voxels(detector: nn.Module, checkpoint: str) -> None:
     """Warn, with both values, if an encoder was pretrained on other voxels or heights.
 
     Args:
-        detector: Of mmdet3d, with a voxelising data preprocessor; others are left alone.
+        detector: Detector of mmdet3d, with a voxelising data preprocessor; others are left alone.
         checkpoint: See :func:`warn_of_difference`.
     """
     layer = getattr(getattr(detector, 'data_preprocessor', None), 'voxel_layer', None)
@@ -47,7 +47,7 @@ def warn_of_difference(checkpoint: str, own: Voxels) -> None:
 
     Args:
         checkpoint: A file or URL that mmengine's loader knows.
-        own: Of the detector.
+        own: Voxels of the detector.
     """
     own, trained = Voxels(*map(_numbers, own)), voxels_of_checkpoint(checkpoint)
     if trained is None:
@@ -70,7 +70,7 @@ def voxels_of_checkpoint(checkpoint: str) -> Optional[Voxels]:
     """Read from a checkpoint what it was trained on; ``None``: no word.
 
     Args:
-        checkpoint: Of an NCLR run in either host, of ``tools/export_backbone.py`` or of a
+        checkpoint: Checkpoint of an NCLR run in either host, of ``tools/export_backbone.py`` or of a
             voxel-based network of mmdet3d.
     """
     text = config_of_checkpoint(checkpoint)
@@ -108,7 +108,7 @@ def config_of_checkpoint(checkpoint: str) -> Optional[str]:
 
 
 def _entry(checkpoint: str, name: str) -> dict:
-    """A dictionary of a checkpoint; an empty one where it has none of this name."""
+    """Return a dictionary of a checkpoint; an empty one without an entry of this name."""
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
     entry = content.get(name) if isinstance(content, dict) else None
     return entry if isinstance(entry, dict) else {}

@@ -51,7 +51,7 @@ class CalibrationDataset(BaseDataset):
             looking at the image. For evaluation only.
         placements: Samples of each frame in a pass, for an evaluation on few frames: each has its
             own randomness, as every sample has.
-        **kwargs: Of mmengine's ``BaseDataset``: ``indices``, ``test_mode``, ``serialize_data``,
+        **kwargs: Arguments of mmengine's ``BaseDataset``: ``indices``, ``test_mode``, ``serialize_data``,
             ``lazy_init``, ``metainfo``.
 
     Raises:
@@ -154,7 +154,7 @@ class CalibrationDataset(BaseDataset):
         return super().__len__()
 
     def __len__(self) -> int:
-        """Samples of one pass: the frames, each as often as it is placed, and all of that again
+        """Return the number of samples of one pass: the frames, each as often as it is placed, and all of that again
         for the wrong-image control."""
         return self.num_frames * self.placements * (2 if self.wrong_image_control else 1)
 

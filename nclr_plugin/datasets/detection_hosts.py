@@ -22,8 +22,8 @@ class Mmdet3DKitti:
 
     Args:
         root: Folder of the data set.
-        content: Of the info file.
-        name: Of the info file.
+        content: Content of the info file.
+        name: Name of the info file.
         scans: Folder of the scans, in ``root``.
     """
     camera = 'CAM2'
@@ -109,7 +109,7 @@ class OpenPCDetKitti:
 
     Args:
         root: Folder of the data set.
-        content: Of the info file.
+        content: Content of the info file.
     """
     calibration = ('P2', 'R0_rect', 'Tr_velo_to_cam')
     min_points = 5

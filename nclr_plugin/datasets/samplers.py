@@ -75,7 +75,7 @@ class SeededInfiniteSampler(Sampler):
                 position += self.world_size
 
     def __len__(self) -> int:
-        """Samples of one pass over the data set."""
+        """Return the number of samples of one pass over the data set."""
         return self.size
 
     def set_epoch(self, epoch: int) -> None:

@@ -232,7 +232,7 @@ def scale_intensity(points: np.ndarray, scale: float, name: str = 'scan') -> np.
 
 
 def evenly_spaced(frames: Sequence, count: int = 8) -> list:
-    """Return so many of the frames, from the first to the last: what is looked at beforehand."""
+    """Return evenly spaced frames, first and last included, to be checked before training."""
     places = np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)
     return [frames[place] for place in places]
 

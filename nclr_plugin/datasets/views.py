@@ -21,7 +21,7 @@ def load_views(metainfo: dict) -> List[dict]:
     """Load the images of a scan's cameras and their calibration; none where there is no image.
 
     Args:
-        metainfo: Of mmdet3d's data sample: ``lidar_path``, and for nuScenes ``img_path``,
+        metainfo: Metainfo of mmdet3d's data sample: ``lidar_path``, and for nuScenes ``img_path``,
             ``lidar2cam`` and ``cam2img``, lists with an entry for each camera.
 
     Returns:

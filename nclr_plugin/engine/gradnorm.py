@@ -91,7 +91,7 @@ class GradNorm(nn.Module):
         """Weighed losses, and the weights for the log; in evaluation the losses as they are.
 
         Args:
-            losses: Of one step, by name, with their graphs.
+            losses: Losses of one step, by name, with their graphs.
             model: Whose parameters ``shared`` names.
         """
         if not self.training or not torch.is_grad_enabled():
@@ -113,7 +113,7 @@ class GradNorm(nn.Module):
             for pattern in self.tasks[task])]
 
     def _totals(self, losses: Dict[str, Tensor]) -> Dict[str, Tensor]:
-        """The loss of each task; a zero without a graph where it has none."""
+        """Return the loss of each task; a zero without a graph where it has none."""
         nothing = self.weights.new_zeros(())
         return {task: sum((_mean(losses[name]) for name in self._names(task, losses)), nothing)
                 for task in self.tasks}

@@ -86,7 +86,7 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
 
 
 def _test_parser() -> argparse.ArgumentParser:
-    """Flags of testing that are ours; all others are left for the host."""
+    """Return our own flags of testing; all others are left for mmdet3d."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument('--show-dir')
     parser.add_argument('--wrong-image-control', action='store_true')

@@ -39,7 +39,7 @@ def _statistic(owner: Any, name: str) -> Any:
 
 
 def _numpy_globals() -> List[Any]:
-    """What pickled arrays and scalars of numpy refer to, under the names of numpy 1 and 2."""
+    """Return what pickled arrays and scalars of numpy refer to, by the names of numpy 1 and 2."""
     reconstruct = np.empty(0).__reduce__()[0]
     scalar = np.float64(0).__reduce__()[0]
     kinds = ('?', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8', 'U', 'S')

@@ -24,7 +24,7 @@ def innermost_configs(config: Dict[str, Any]) -> List[Dict[str, Any]]:
     """Return the configs of the data sets that have files, in their order.
 
     Args:
-        config: Of a data set, wrapped or not. What is returned are parts of it, not copies.
+        config: Config of a data set, wrapped or not; the results are parts of it, not copies.
     """
     inside = config.get('datasets') or ([config['dataset']] if config.get('dataset') else [])
     return [found for each in inside for found in innermost_configs(each)] or [config]

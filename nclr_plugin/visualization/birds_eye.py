@@ -69,7 +69,7 @@ def panel_coordinates(points: Tensor, places: np.ndarray, size: int) -> np.ndarr
     Args:
         points: (N, 3+), those that are drawn.
         places: (..., 2), x and y, LiDAR frame, metres.
-        size: Of the panel, pixels.
+        size: Size of the panel, pixels.
 
     Returns:
         (..., 2) pixels, (u, v).

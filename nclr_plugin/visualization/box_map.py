@@ -42,7 +42,7 @@ def draw_boxes_birds_eye(points: Tensor, predicted: Boxes, true: Optional[Boxes]
         points: (N, 3+), LiDAR frame, metres.
         predicted: Boxes.
         true: Boxes, or None where they are not known.
-        names: Of the classes.
+        names: Names of the classes.
         palette: (C, 3) uint8 RGB.
 
     Returns:

@@ -27,8 +27,8 @@ def draw_prediction(points: Tensor, sample: Any, views: Sequence[dict], metainfo
         points: (N, 3+), LiDAR frame, metres.
         sample: mmdet3d's data sample with ``pred_pts_seg`` or ``pred_instances_3d``, and the truth
             in ``eval_ann_info`` where it is known.
-        views: Of :func:`~nclr_plugin.datasets.views.load_views`.
-        metainfo: Of the data set: ``classes``, and ``palette`` where it has one.
+        views: Result of :func:`~nclr_plugin.datasets.views.load_views`.
+        metainfo: Metainfo of the data set: ``classes``, and ``palette`` where it has one.
         thing_classes: Classes that have instances; all where None.
 
     Yields:

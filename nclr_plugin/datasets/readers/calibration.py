@@ -170,7 +170,7 @@ def check_lidar2cam(lidar2cam: Any, where: str) -> np.ndarray:
 
 
 def _as_matrix(value: Any, shapes, where: str) -> np.ndarray:
-    """A finite float64 matrix of one of the shapes."""
+    """Return a finite float64 matrix of one of the shapes."""
     expected = ' or '.join(f'{rows}x{cols}' for rows, cols in shapes)
     try:
         matrix = np.array(value, dtype=np.float64)

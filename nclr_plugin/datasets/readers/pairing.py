@@ -29,7 +29,7 @@ FileNames = Dict[str, Dict[str, str]]  # of each folder, by stem
 
 
 def shorten(items: Sequence[str], limit: int = 5) -> str:
-    """The number of items and the first few of them, for a message."""
+    """Return the number of items and the first few of them, for a message."""
     shown = ', '.join(items[:limit]) + (', ...' if len(items) > limit else '')
     return f'{len(items)} ({shown})'
 

@@ -124,7 +124,7 @@ def _find_intensity_scale(rig_file: str, folder: Folder, dim: int) -> float:
 
 
 def _read_rig(path: str):
-    """The LiDAR's and the cameras' entries, their keys checked."""
+    """Return the entries of the LiDAR and of the cameras; check their keys."""
     import yaml  # comes with mmengine
 
     require_file(path, 'Expected the description of the rig (rig_file) with lidar and cameras.')

@@ -26,7 +26,7 @@ class LoadPanopticLabels(BaseTransform):
     object being an instance of a class, 0 none; in ``eval_ann_info`` too, where there is one.
 
     Args:
-        layout: Of the files. ``'semantickitti'``: ``pts_semantic_mask_path`` is a ``.label`` file
+        layout: Layout of the files. ``'semantickitti'``: ``pts_semantic_mask_path`` is a ``.label`` file
             of uint32, the instance in the upper 16 bits. ``'nuscenes'``: beside the folder
             ``lidarseg`` of ``pts_semantic_mask_path``, ``panoptic`` has a ``.npz`` for every scan,
             with an array ``data`` of 1000 x category + instance.
@@ -68,7 +68,7 @@ class LoadPanopticLabels(BaseTransform):
 
 
 def panoptic_path(lidarseg_path: str) -> str:
-    """Path of nuScenes' panoptic labels of the scan whose semantic labels are at a path.
+    """Return the path of nuScenes' panoptic labels of the scan whose semantic labels are at a path.
 
     Example:
         >>> panoptic_path('data/lidarseg/v1.0-mini/abc_lidarseg.bin')

@@ -14,7 +14,7 @@ from .geometric import resize_images
 
 @TRANSFORMS.register_module()
 class SamplePoints(BaseTransform):
-    """One point a voxel (the mean of its points), then a random choice of so many voxels.
+    """Keep one point a voxel (the mean of its points), then a random subset of the voxels.
 
     After :class:`RandomPlacement`, with the voxel size of the data preprocessor, whose voxels are
     then these points. A scan with fewer voxels keeps them all.

@@ -60,7 +60,7 @@ def check_state_dict(model: nn.Module, state_dict: Mapping[str, Any],
         model: The model.
         state_dict: Tensors by name; a leading ``module.`` is ignored, as the host does.
         min_match: Least share of the model's tensors to be found, 0 to 1.
-        prefix: Of the tensors that are looked for.
+        prefix: Prefix of the tensors that are looked for.
 
     Returns:
         The share that was found.
