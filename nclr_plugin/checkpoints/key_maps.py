@@ -21,7 +21,7 @@ def _count_from_zero(stage: str) -> Callable[[Match], str]:
 
 
 def _name_in_block(match: Match) -> str:
-    """Number the layers (conv, norm, ReLU) of a residual branch; mmdet3d's block names them."""
+    """Return the name in mmdet3d's block for a layer (conv, norm, ReLU) counted through."""
     index = int(match[2])
     return f"{match[1]}.{('conv', 'bn')[index % 3]}{index // 3 + 1}."
 

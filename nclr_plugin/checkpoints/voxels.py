@@ -67,11 +67,11 @@ def warn_of_difference(checkpoint: str, own: Voxels) -> None:
 
 
 def voxels_of_checkpoint(checkpoint: str) -> Optional[Voxels]:
-    """Read from a checkpoint what it was trained on; ``None``: no word.
+    """Read the voxels that a checkpoint was trained on; ``None`` if unknown.
 
     Args:
-        checkpoint: Checkpoint of an NCLR run in either host, of ``tools/export_backbone.py`` or of a
-            voxel-based network of mmdet3d.
+        checkpoint: Checkpoint of an NCLR run in mmdet3d or OpenPCDet, of
+            ``tools/export_backbone.py`` or of a voxel-based network of mmdet3d.
     """
     text = config_of_checkpoint(checkpoint)
     try:
@@ -98,7 +98,7 @@ def _voxels_of_config(config: dict) -> Optional[Voxels]:
 
 
 def config_of_checkpoint(checkpoint: str) -> Optional[str]:
-    """The text of the config that mmengine keeps in a checkpoint; ``None`` where there is none.
+    """Return the text of the config in a checkpoint of mmengine; ``None`` without one.
 
     Args:
         checkpoint: A file or URL that mmengine's loader knows.

@@ -51,8 +51,8 @@ class CalibrationDataset(BaseDataset):
             looking at the image. For evaluation only.
         placements: Samples of each frame in a pass, for an evaluation on few frames: each has its
             own randomness, as every sample has.
-        **kwargs: Arguments of mmengine's ``BaseDataset``: ``indices``, ``test_mode``, ``serialize_data``,
-            ``lazy_init``, ``metainfo``.
+        **kwargs: Arguments of mmengine's ``BaseDataset``: ``indices``, ``test_mode``,
+            ``serialize_data``, ``lazy_init``, ``metainfo``.
 
     Raises:
         FileNotFoundError, ValueError: By the reader, when the data set is built.
@@ -154,8 +154,10 @@ class CalibrationDataset(BaseDataset):
         return super().__len__()
 
     def __len__(self) -> int:
-        """Return the number of samples of one pass: the frames, each as often as it is placed, and all of that again
-        for the wrong-image control."""
+        """Return the number of samples of one pass.
+
+        Frames times placements, twice with the wrong-image control.
+        """
         return self.num_frames * self.placements * (2 if self.wrong_image_control else 1)
 
     def __iter__(self) -> Iterator[dict]:
@@ -222,7 +224,7 @@ class CalibrationDataset(BaseDataset):
         return results
 
     def _other_frame(self, frame: int) -> int:
-        """The frame half the list away.
+        """Return the frame half the list away.
 
         Neighbours in a log show the same place from almost the same position, and a random
         permutation would pair some of them. Half the list is as far as all frames can get.

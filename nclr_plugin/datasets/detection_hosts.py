@@ -155,7 +155,7 @@ class OpenPCDetKitti:
 
 
 def open_kitti(root: str) -> Union[Mmdet3DKitti, OpenPCDetKitti]:
-    """The training infos of whichever host has prepared a folder.
+    """Open the training infos of the framework that has prepared a folder.
 
     Raises:
         FileNotFoundError: If there is no folder, or no infos in it.

@@ -16,7 +16,7 @@ CLASSES = ('Pedestrian', 'Cyclist', 'Car')
 
 
 def select_objects(dbinfos: Dict[str, List[dict]], frames: Sequence[str]) -> Dict[str, List[dict]]:
-    """The objects of an object database that lie in given frames.
+    """Select the objects of an object database that lie in given frames.
 
     Args:
         dbinfos: Objects by class, each with the ``image_idx`` of its frame, a number or a name.

@@ -23,7 +23,8 @@ class Panoptic(NamedTuple):
 
     Attributes:
         semantic: (N,) classes; other numbers mean no class.
-        instance: (N,) instance ids, 0 for none; ids of stuff classes are ignored. None: classes alone.
+        instance: (N,) instance ids, 0 for none; ids of stuff classes are ignored. None: classes
+            alone.
     """
     semantic: np.ndarray
     instance: Optional[np.ndarray] = None

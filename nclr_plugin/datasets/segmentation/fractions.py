@@ -19,7 +19,7 @@ SMALLEST_NUSCENES_SCENE = 'scene-0392'
 
 
 def select_randomly(ids: Sequence[str], percent: float, seed: int) -> List[str]:
-    """A random part of the frames; a smaller part is contained in every larger one.
+    """Select a random part of the frames; it contains every smaller part.
 
     Args:
         ids: Frames.
@@ -78,7 +78,7 @@ class LabelSplit:
 
     def select(self, infos: Sequence[dict], percent: float,
                identify: Callable[[dict], str]) -> List[dict]:
-        """The infos of a fraction.
+        """Return the infos of a fraction.
 
         Args:
             infos: All infos.

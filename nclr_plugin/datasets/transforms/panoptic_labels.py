@@ -26,8 +26,8 @@ class LoadPanopticLabels(BaseTransform):
     object being an instance of a class, 0 none; in ``eval_ann_info`` too, where there is one.
 
     Args:
-        layout: Layout of the files. ``'semantickitti'``: ``pts_semantic_mask_path`` is a ``.label`` file
-            of uint32, the instance in the upper 16 bits. ``'nuscenes'``: beside the folder
+        layout: Layout of the files. ``'semantickitti'``: ``pts_semantic_mask_path`` is a
+            ``.label`` file of uint32, the instance in the upper 16 bits. ``'nuscenes'``: beside the folder
             ``lidarseg`` of ``pts_semantic_mask_path``, ``panoptic`` has a ``.npz`` for every scan,
             with an array ``data`` of 1000 x category + instance.
 
