@@ -27,9 +27,9 @@ class LoadPanopticLabels(BaseTransform):
 
     Args:
         layout: Layout of the files. ``'semantickitti'``: ``pts_semantic_mask_path`` is a
-            ``.label`` file of uint32, the instance in the upper 16 bits. ``'nuscenes'``: beside the folder
-            ``lidarseg`` of ``pts_semantic_mask_path``, ``panoptic`` has a ``.npz`` for every scan,
-            with an array ``data`` of 1000 x category + instance.
+            ``.label`` file of uint32, the instance in the upper 16 bits. ``'nuscenes'``: beside the
+            folder ``lidarseg`` of ``pts_semantic_mask_path``, ``panoptic`` has a ``.npz`` for every
+            scan, with an array ``data`` of 1000 x category + instance.
 
     Raises:
         BrokenFrameError: If the file is absent or damaged, or has not one label for each point.

@@ -88,8 +88,9 @@ def check_state_dict(model: nn.Module, state_dict: Mapping[str, Any],
         raise CheckpointMismatchError(
             f'The checkpoint holds {matched} of the {len(wanted)} tensors '
             f'{prefix and prefix + "* "}of {type(model).__name__}, at least {min_match:.0%} are '
-            'expected: it is of another model or config (CheckpointGuardHook(min_match=...) accepts '
-            'a part of a model; for load_from, tools/export_backbone.py extracts a backbone). '
+            'expected: it is of another model or config (CheckpointGuardHook(min_match=...) '
+            'accepts a part of a model; for load_from, tools/export_backbone.py extracts a '
+            'backbone). '
             + '; '.join(_first(*group) for group in (
                 ('missing', missing), ('other size', resized), ('unexpected', unexpected))))
     return share
