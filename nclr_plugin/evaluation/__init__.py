@@ -1,19 +1,17 @@
-"""Metrics, and the functions of errors and scores that they are made of."""
+"""Metrics, and the functions of errors and scores that they use."""
 from mmengine.registry import METRICS
 
 from nclr_plugin.registry import register_lazily
-from .alignment_metric import AlignmentMetric
 from .appearance import appearance_agreement
-from .calibration_metric import CalibrationMetric
+from .calibration_metric import CalibrationMetric, recall_curve
 from .confidence import auroc, rejection
-from .matching_metric import MatchingMetric
+from .matching_metric import AlignmentMetric, MatchingMetric
 from .mismatch_metric import MismatchMetric
 from .overlap_metric import OverlapMetric
-from .panoptic_submission import SemanticKittiPanopticSubmission
 from .protocols import PROTOCOLS, Protocol
-from .recall import recall_curve
 from .registration_metric import RegistrationMetric
-from .submission import NuScenesSubmission, SemanticKittiSubmission
+from .submission import (NuScenesSubmission, SemanticKittiPanopticSubmission,
+                         SemanticKittiSubmission)
 
 __all__ = [
     'AlignmentMetric', 'CalibrationMetric', 'MatchingMetric', 'MismatchMetric',

@@ -1,70 +1,70 @@
-"""How well the pose between LiDAR and camera is found."""
+"""Accuracy of the predicted pose between LiDAR and camera."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+import csv
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
-import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
-from torch import Tensor
 
-from ..geometry.se3 import (rotation_error_euler_deg, rotation_error_geodesic_deg,
-                            translation_error)
-from .calibration_table import calibration_table, recall_name
 from .confidence import auroc
-from .recall import recall_curve
-from .view_file import check_view_file, write_views
+from .pose_errors import pose_errors, view_poses
 
-ERRORS = ('rre_geodesic_deg', 'rre_euler_deg', 'rte_m')
-PREFIXES = {'predicted': '', 'identity': 'identity_', 'wrong image': 'wrong_image_'}
-CONFIDENT_OF = (5., 2.)  # degrees and metres of the success that a confidence should foretell
+# Names of the errors in the figures: as pose_errors has them, and as the table has them.
+ERRORS = dict(rre_geodesic_deg='geodesic', rre_euler_deg='euler_xzy', rte_m='rte_m')
+ERROR_TITLES = dict(rre_geodesic_deg='RRE geodesic [deg]', rre_euler_deg='RRE Euler sum [deg]',
+                    rte_m='RTE [m]')
+PREFIXES = {'predicted': '', 'identity': 'identity_', 'mismatched image': 'wrong_image_'}
+CONFIDENCES = ('pred_inlier_ratio', 'pred_reprojection_error')
+CONFIDENT_OF = (5., 2.)  # degrees and metres of the success that a confidence should predict
 CURVE_STEPS = 100
 
 
 @METRICS.register_module()
 class CalibrationMetric(BaseMetric):
-    """Pose errors over all views (scan and camera), beside the pose one has without a method.
+    """Report pose errors over all views (scan and camera), beside those of the identity baseline.
 
     Per view: ``rre_geodesic_deg``, the angle of ``R_pred^-1 R_gt``; ``rre_euler_deg``, the sum of
     the absolute Euler angles (order xzy) of the same rotation, as published image-to-point-cloud
-    registration reports it; ``rte_m``, the norm of the difference of the translations. Reported:
-    mean, standard deviation and median of each, and
+    registration reports it; ``rte_m``, the norm of the difference of the translations. The figures
+    are mean, standard deviation and median of each, and
 
     - ``recall_<a>deg_<b>m``: share of views with geodesic error < a and translation error < b;
-    - ``failure_rate``: share of views without a pose, that is ``pred_valid`` False or a pose with
-      entries that are not finite; ``num_views``;
-    - ``confidence_auroc``: how well ``pred_inlier_ratio`` tells views within 5 deg and 2 m from the
-      others, see :func:`~nclr_plugin.evaluation.auroc`; not a number when all or none are within,
+    - ``failure_rate``: share of views without a pose, see
+      :func:`~nclr_plugin.evaluation.pose_errors.view_poses`; ``num_views``;
+    - ``confidence_auroc``: how well ``pred_inlier_ratio`` separates views within 5 deg and 2 m
+      from the others, see :func:`~nclr_plugin.evaluation.auroc`; NaN when all or none are within,
       absent without ``pred_inlier_ratio``;
-    - ``identity_*``: the errors and recalls of the identity placement, that is of the answer "the
-      sensors have not moved" (``lidar2cam @ placement``). A method has to beat it.
-    - ``wrong_image_*``: all figures of the predictions for frames whose images are of another
-      scene (``wrong_image`` in the meta information), which count nowhere else. A method has to
-      fail on them: what it gets right there, it guesses from the scan alone.
+    - ``identity_*``: errors and recalls of the identity baseline, the answer "the sensors have not
+      moved" (``lidar2cam @ placement``). A method has to beat it;
+    - ``wrong_image_*``: all figures of the predictions for frames with mismatched images
+      (``wrong_image`` in the meta information), which count nowhere else. A method has to fail on
+      them: what it gets right there, it guesses from the scan alone.
 
     **Failures** are never dropped. A view without a pose counts against every recall, and in
-    mean, deviation and median it has the errors of the identity placement, which is the pose that
-    is left when none is found.
+    mean, deviation and median it has the errors of the identity baseline.
 
     Args:
         thresholds: Pairs (degrees, metres) for the recall.
-        out_file: A CSV file for the errors of each view, written anew by each evaluation; see
-            :func:`~nclr_plugin.evaluation.view_file.write_views`.
+        out_file: CSV file for the errors of each view, rewritten by each evaluation; see
+            :func:`write_views`.
         kwargs: ``collect_device``, ``prefix``, ``collect_dir`` of mmengine's ``BaseMetric``.
 
     Raises:
-        ValueError: When there are no thresholds, or ``out_file`` is no ``.csv``.
+        ValueError: If there are no thresholds, or ``out_file`` is not a ``.csv``.
 
     Attributes:
         curves: After an evaluation, in the main process: for ``'predicted'``, ``'identity'`` and,
-            if there is one, ``'wrong image'`` the recall over thresholds (paper, Fig. 9), each a
+            if there is one, ``'mismatched image'`` the recall over thresholds (paper, Fig. 9): a
             dict of arrays ``rre`` over ``rre_thresholds`` (geodesic, degrees) and ``rte`` over
             ``rte_thresholds`` (metres), from zero to the largest of ``thresholds``.
-        ranked: Likewise, for ``'best'``, ``'median'`` and ``'worst'`` the place of that frame in
-            the test set: by the larger of rotation and translation error, each over the first of
-            ``thresholds``, of the frame's worst view. Control frames are left out.
+        ranked: After an evaluation, the index in the test set of the ``'best'``, ``'median'`` and
+            ``'worst'`` frame: by the larger of rotation and translation error, each over the first
+            of ``thresholds``, of the frame's worst view. Frames with mismatched images are left
+            out.
     """
 
     default_prefix = 'calibration'
@@ -91,34 +91,29 @@ class CalibrationMetric(BaseMetric):
                 ``lidar2cam``, ``pred_lidar2cam`` (V, 4, 4), ``pred_valid`` (V,), ``placement``.
         """
         for sample in data_samples:
-            target = sample['lidar2cam'].detach().cpu().double()
-            predicted = sample['pred_lidar2cam'].detach().cpu().double()
-            identity = target @ torch.as_tensor(np.asarray(sample['placement'])).double()
-            valid = sample['pred_valid'].cpu().bool() & predicted.isfinite().flatten(1).all(dim=1)
-            answer = torch.where(valid[:, None, None], predicted, identity)
+            poses = view_poses(sample)
             # One record a frame: that is how distributed collection drops padded frames.
             self.results.append(
                 dict(frame_id=sample.get('frame_id'),
-                     view=list(sample.get('view_names', range(len(valid)))),
+                     view=list(sample.get('view_names', range(len(poses.valid)))),
                      wrong_image=bool(sample.get('wrong_image', False)),
-                     valid=valid.tolist(),
-                     predicted=_pose_errors(answer, target),
-                     identity=_pose_errors(identity, target),
-                     **{name: sample[name].tolist() for name in
-                        ('pred_inlier_ratio', 'pred_reprojection_error') if name in sample}))
+                     valid=poses.valid.tolist(),
+                     predicted=_named_errors(poses.predicted, poses.target),
+                     identity=_named_errors(poses.identity, poses.target),
+                     **{name: sample[name].tolist() for name in CONFIDENCES if name in sample}))
 
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
-        """Figures over all views, and a table of them in the log.
+        """Compute the figures over all views, and log a table of them.
 
         Args:
-            results: What :meth:`process` kept, of all processes.
+            results: Records that :meth:`process` kept, of all processes.
 
         Returns:
             Figures by name.
 
         Raises:
-            ValueError: When there is no view with the image of its own scene.
-            OSError: When ``out_file`` cannot be written.
+            ValueError: If no view has the image of its own scene.
+            OSError: If ``out_file`` cannot be written.
         """
         columns = _columns(results)
         if 'predicted' not in columns:
@@ -177,7 +172,7 @@ class _Views(NamedTuple):
     """Errors of the views of one column.
 
     Attributes:
-        errors: (N,) of each kind.
+        errors: (N,) errors of each kind.
         valid: (N,) whether there is a pose.
         confidence: (N,) inlier ratios; ``None`` when the samples have none.
         method: Whether these are answers of a method, which can fail.
@@ -188,15 +183,15 @@ class _Views(NamedTuple):
     method: bool = True
 
     def within(self, degrees: float, metres: float) -> np.ndarray:
-        """(N,) bool, views with a pose that is near enough."""
+        """Return (N,) bool: views with a pose below both errors."""
         return ((self.errors['rre_geodesic_deg'] < degrees) & (self.errors['rte_m'] < metres)
                 & self.valid)
 
 
 def _columns(results: List[dict]) -> Dict[str, _Views]:
-    """Views of each column of the table; a column without views is left out."""
+    """Return the views of each column of the table; a column without views is left out."""
     columns = {}
-    for column, control in (('predicted', False), ('wrong image', True)):
+    for column, control in (('predicted', False), ('mismatched image', True)):
         frames = [result for result in results if result['wrong_image'] == control]
         if not any(frame['valid'] for frame in frames):  # lists: no frame has a view
             continue
@@ -211,12 +206,125 @@ def _columns(results: List[dict]) -> Dict[str, _Views]:
     return columns
 
 
-def _pose_errors(predicted: Tensor, target: Tensor) -> Dict[str, List[float]]:
-    rotations = predicted[:, :3, :3], target[:, :3, :3]
-    return dict(rre_geodesic_deg=rotation_error_geodesic_deg(*rotations).tolist(),
-                rre_euler_deg=rotation_error_euler_deg(*rotations).tolist(),
-                rte_m=translation_error(predicted, target).tolist())
+def _named_errors(predicted: Any, target: Any) -> Dict[str, List[float]]:
+    errors = pose_errors(predicted, target)
+    return {name: errors[kind] for name, kind in ERRORS.items()}
 
 
 def _concatenate(results: List[dict], key: str) -> Dict[str, np.ndarray]:
     return {name: np.concatenate([result[key][name] for result in results]) for name in ERRORS}
+
+
+def recall_curve(errors: np.ndarray, valid: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Return the share of views with an error below each threshold (paper, Fig. 9).
+
+    Args:
+        errors: (N,) errors in any unit; NaN is below no threshold.
+        valid: (N,) bool. A view without a pose is a miss at every threshold, whatever its error.
+        thresholds: (T,) thresholds in the same unit.
+
+    Returns:
+        (T,) float64, from 0 to 1.
+
+    Raises:
+        ValueError: If there is no view, or errors and valid differ in length.
+
+    Example:
+        >>> recall_curve([0.5, 2., 1.], [True, True, False], [1., 3.])
+        array([0.33333333, 0.66666667])
+    """
+    errors, valid = np.asarray(errors, np.float64), np.asarray(valid, bool)
+    if errors.ndim != 1 or errors.shape != valid.shape or not len(errors):
+        raise ValueError('recall_curve: expected errors and valid of the same shape (N,) with '
+                         f'N > 0, found {errors.shape} and {valid.shape}.')
+    return np.searchsorted(np.sort(errors[valid]), thresholds, side='left') / len(errors)
+
+
+def recall_name(degrees: float, metres: float) -> str:
+    """Return the name of the recall within both thresholds."""
+    return f'recall_{degrees:g}deg_{metres:g}m'
+
+
+def calibration_table(metrics: Dict[str, float], thresholds: List[Tuple[float, float]],
+                      prefixes: Dict[str, str]) -> str:
+    """Format the figures as text: a line for each figure, a column for each kind of answer.
+
+    Args:
+        metrics: Figures by name.
+        thresholds: Pairs (degrees, metres) of the recalls.
+        prefixes: Prefix of the names of the figures, by title of the column.
+    """
+    rows = [(f'{title} {statistic}', f'{name}_{statistic}')
+            for name, title in ERROR_TITLES.items() for statistic in ('mean', 'std', 'median')]
+    rows += [(f'recall < {degrees:g} deg, < {metres:g} m', recall_name(degrees, metres))
+             for degrees, metres in thresholds]
+    rows += [('failure rate', 'failure_rate'), ('confidence AUROC', 'confidence_auroc')]
+    title = f'Calibration of {metrics["num_views"]:.0f} views'
+    if 'wrong_image_num_views' in metrics:
+        title += f', and of {metrics["wrong_image_num_views"]:.0f} with a mismatched image'
+    lines = [f'{title} (a view without a pose is a miss, with the errors of the identity baseline)',
+             _line('', list(prefixes))]
+    for title, name in rows:
+        values = [metrics.get(prefix + name) for prefix in prefixes.values()]
+        if any(value is not None for value in values):
+            lines.append(_line(title, ['' if value is None else f'{value:.3f}'
+                                       for value in values]))
+    return '\n'.join(lines)
+
+
+def _line(title: str, values: List[str]) -> str:
+    return f'{title:<28}' + ''.join(f'{value:>18}' for value in values)
+
+
+def check_view_file(path: Union[str, Path]) -> Path:
+    """Return the path of a table of views.
+
+    Raises:
+        ValueError: If its name does not end in ``.csv``.
+    """
+    path = Path(path)
+    if path.suffix != '.csv':
+        raise ValueError(f'out_file: expected the path of a .csv file, found "{path}".')
+    return path
+
+
+def write_views(path: Union[str, Path], results: List[dict]) -> None:
+    """Write a CSV file with a row for each view; create its folder if it does not exist.
+
+    Columns: ``frame_id``, ``view`` (name of the camera), ``wrong_image`` and ``valid`` (0 or 1),
+    ``rre_geodesic_deg``, ``rre_euler_deg``, ``rte_m`` of the prediction, the same of the identity
+    baseline with the prefix ``identity_``, ``pred_inlier_ratio`` and ``pred_reprojection_error``
+    (empty when the samples have none). Where ``valid`` is 0 the errors of the prediction are those
+    of the identity baseline.
+
+    Args:
+        path: Path of the file; an existing one is replaced.
+        results: Records of :class:`CalibrationMetric`, one a frame.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    path = Path(path)
+    rows = [row for result in results for row in _rows(result)]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, 'w', encoding='utf-8', newline='') as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    except OSError as error:
+        raise OSError(f'{path}: the errors of the views could not be written ({error}); is the '
+                      'folder writable?') from error
+
+
+def _rows(result: dict) -> List[dict]:
+    rows = []
+    for index, (view, valid) in enumerate(zip(result['view'], result['valid'])):
+        rows.append(
+            dict(frame_id=result['frame_id'], view=view, wrong_image=int(result['wrong_image']),
+                 valid=int(valid),
+                 **{name: values[index] for name, values in result['predicted'].items()},
+                 **{f'identity_{name}': values[index]
+                    for name, values in result['identity'].items()},
+                 **{name: result[name][index] if name in result else '' for name in CONFIDENCES}))
+    return rows

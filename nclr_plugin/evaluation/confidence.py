@@ -1,42 +1,42 @@
-"""Whether a score tells successes from failures."""
+"""How well a score separates successes from failures, by scikit-learn."""
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
 
+from ..utils.optional import optional_import
+
 
 def auroc(scores: np.ndarray, success: np.ndarray) -> float:
-    """Area under the receiver operating characteristic.
+    """Return the area under the receiver operating characteristic.
 
-    That is the probability that a success drawn at random has a higher score than a failure drawn
-    at random, ties counting half: 1 for a score that separates both, 0.5 for one that says
-    nothing.
+    That is the probability that a random success has a higher score than a random failure, ties
+    counting half: 1 for a score that separates both, 0.5 for an uninformative one.
 
     Args:
-        scores: (N,).
+        scores: (N,) scores; infinite ones are allowed.
         success: (N,) bool.
 
     Returns:
-        From 0 to 1; not a number when all or none succeed, or when a score is not a number.
+        Value from 0 to 1; NaN when all or none succeed, or when a score is NaN.
+
+    Raises:
+        ImportError: If scikit-learn is not installed.
     """
     scores, success = np.asarray(scores, np.float64), np.asarray(success, bool)
-    good, bad = int(success.sum()), int((~success).sum())
-    if not good or not bad or np.isnan(scores).any():
+    if success.all() or not success.any() or np.isnan(scores).any():
         return float('nan')
-    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
-    # Rank from 1 on; equal scores share the mean of their ranks.
-    rank = (np.cumsum(count) - (count - 1) / 2)[place.reshape(-1)]
-    return float((rank[success].sum() - good * (good + 1) / 2) / (good * bad))
+    return float(_sklearn_metrics().roc_auc_score(success, _ranks(scores)[1]))
 
 
 class Rejection(NamedTuple):
-    """How well a score tells true pairs from others.
+    """How well a score separates true pairs from others.
 
     Attributes:
-        threshold: The score from which on a pair is accepted.
+        threshold: Least score of an accepted pair.
         rejected: Share of the others below it.
-        thresholds: (T,) all scores, falling.
+        thresholds: (T,) all different scores, descending.
         accepted_true: (T,) share of the true pairs at or above each.
         accepted_other: (T,) share of the others at or above each.
     """
@@ -48,25 +48,35 @@ class Rejection(NamedTuple):
 
 
 def rejection(scores: np.ndarray, true: np.ndarray, accepted: float = 0.9) -> Rejection:
-    """The receiver operating characteristic, and the point of it where most true pairs pass.
+    """Return the receiver operating characteristic, and its point that accepts most true pairs.
 
     Args:
-        scores: (N,), finite.
+        scores: (N,) scores; infinite ones are allowed.
         true: (N,) bool, some of both kinds.
-        accepted: Least share of the true pairs that pass.
+        accepted: Least share of the true pairs to accept.
 
     Raises:
-        ValueError: When all or none are true, or a score is not a number.
+        ValueError: If all or none are true, or a score is NaN.
+        ImportError: If scikit-learn is not installed.
     """
     scores, true = np.asarray(scores, np.float64), np.asarray(true, bool)
     if true.all() or not true.any() or np.isnan(scores).any():
         raise ValueError(f'rejection: expected scores of true and of other pairs, found '
                          f'{int(true.sum())} true ones among {len(true)}, '
                          f'{int(np.isnan(scores).sum())} scores not a number.')
-    thresholds = np.unique(scores)[::-1]
-    passed_true, passed_other = (
-        1 - np.searchsorted(np.sort(scores[kind]), thresholds, side='left') / kind.sum()
-        for kind in (true, ~true))
-    place = int(np.argmax(passed_true >= accepted - 1e-12))
-    return Rejection(float(thresholds[place]), float(1 - passed_other[place]), thresholds,
-                     passed_true, passed_other)
+    values, ranks = _ranks(scores)
+    false_rates, true_rates, _ = _sklearn_metrics().roc_curve(true, ranks, drop_intermediate=False)
+    thresholds, other, true_rates = values[::-1], false_rates[1:], true_rates[1:]
+    index = int(np.argmax(true_rates >= accepted - 1e-12))
+    return Rejection(float(thresholds[index]), float(1 - other[index]), thresholds, true_rates,
+                     other)
+
+
+def _ranks(scores: np.ndarray) -> tuple:
+    """Return the different scores, ascending, and the index of each; sklearn refuses -inf."""
+    values, ranks = np.unique(scores, return_inverse=True)
+    return values, ranks.reshape(-1)
+
+
+def _sklearn_metrics():
+    return optional_import('sklearn.metrics', 'scikit-learn', 'The confidence of poses')

@@ -1,4 +1,4 @@
-"""Base of the metrics that need no more of a frame than a few sums."""
+"""Base of the metrics that add up a few sums of each frame, and statistics from such sums."""
 from __future__ import annotations
 
 from abc import abstractmethod
@@ -14,15 +14,15 @@ Sums = Dict[str, Dict[str, Any]]
 
 
 class FrameSumMetric(BaseMetric):
-    """Figures that follow from sums over frames.
+    """Report figures that follow from sums over frames.
 
-    A subclass says in :meth:`sums` what a frame adds, and in :meth:`figures` what follows from the
-    total. Frames of the wrong-image control add nothing. A quantity that no frame has is left out
-    of the figures, which the log says.
+    A subclass returns in :meth:`sums` the contribution of a frame, and in :meth:`figures` the
+    result of the totals. Frames with mismatched images contribute nothing. A quantity that no frame
+    has is left out of the figures, and the log says so.
 
     Attributes:
-        quantities: Names of what is summed, a quantity each.
-        needs: For the log: what a model must have for all of them.
+        quantities: Names of the summed quantities.
+        needs: Requirements of the quantities, for the log.
     """
 
     quantities: Tuple[str, ...] = ()
@@ -30,15 +30,15 @@ class FrameSumMetric(BaseMetric):
 
     @abstractmethod
     def sums(self, sample: dict) -> Sums:
-        """What a frame adds: for each quantity that it has, numbers or arrays by name."""
+        """Return numbers or arrays by name for each quantity that a frame has."""
 
     @abstractmethod
     def figures(self, totals: Sums) -> Dict[str, float]:
-        """Figures by name, from the sums over all frames of the quantities that there are."""
+        """Return the figures by name, from the sums over all frames."""
 
     @abstractmethod
     def table(self, metrics: Dict[str, float]) -> str:
-        """The figures as text."""
+        """Format the figures as text."""
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the sums of each frame of a batch.
@@ -55,16 +55,16 @@ class FrameSumMetric(BaseMetric):
                 dict(wrong_image=control, sums={} if control else self.sums(inspection(sample))))
 
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
-        """Figures over all frames with their own images, and a table of them in the log.
+        """Compute the figures over all frames with their own images, and log a table of them.
 
         Args:
-            results: What :meth:`process` kept, of all processes.
+            results: Records that :meth:`process` kept, of all processes.
 
         Returns:
             Figures by name.
 
         Raises:
-            ValueError: When there is no such frame.
+            ValueError: If there is no such frame.
         """
         name = type(self).__name__
         frames = [result['sums'] for result in results if not result['wrong_image']]
@@ -89,3 +89,58 @@ class FrameSumMetric(BaseMetric):
 def _total(parts: List[Dict[str, Any]]) -> Dict[str, Any]:
     return {name: np.sum([part[name] for part in parts], axis=0, dtype=np.float64)
             for name in parts[0]}
+
+
+def moments(values: np.ndarray) -> Dict[str, float]:
+    """Return number, sum and sum of squares of (N,) values; these add up over parts of a set."""
+    values = np.asarray(values, np.float64)
+    return dict(count=float(len(values)), sum=float(values.sum()),
+                squares=float((values**2).sum()))
+
+
+def mean_std(total: Dict[str, float]) -> Tuple[float, float]:
+    """Return mean and standard deviation (population) from :func:`moments`; NaN without values."""
+    if not total['count']:
+        return float('nan'), float('nan')
+    mean = total['sum'] / total['count']
+    # Rounding may leave a tiny negative number.
+    return float(mean), float(np.sqrt(np.maximum(total['squares'] / total['count'] - mean**2, 0)))
+
+
+def histogram(values: np.ndarray, inner_edges: np.ndarray) -> np.ndarray:
+    """Count values in bins that are open below and closed above.
+
+    Args:
+        values: (N,) values.
+        inner_edges: (B - 1,) ascending. The first bin has all values up to the first edge, the
+            last one all values above the last edge.
+
+    Returns:
+        (B,) int32; bins k + 1 and later hold exactly the values above ``inner_edges[k]``.
+    """
+    bins = np.searchsorted(inner_edges, values, side='left')
+    return np.bincount(bins, minlength=len(inner_edges) + 1).astype(np.int32)
+
+
+def histogram_median(counts: np.ndarray, edges: np.ndarray) -> float:
+    """Return the median from a histogram, interpolated within its bin.
+
+    Args:
+        counts: (B,) values in each bin.
+        edges: (B + 1,) ascending.
+
+    Returns:
+        Median in the unit of the edges, to the width of a bin; NaN when there is no value.
+    """
+    below = np.concatenate(([0.], np.cumsum(counts)))
+    if not below[-1]:
+        return float('nan')
+    half = below[-1] / 2
+    index = int(np.searchsorted(below, half, side='left')) - 1
+    share = (half - below[index]) / counts[index]
+    return float(edges[index] + share * (edges[index + 1] - edges[index]))
+
+
+def ratio(part: float, whole: float) -> float:
+    """Return a share; NaN if the whole is zero."""
+    return float(part / whole) if whole else float('nan')

@@ -1,4 +1,4 @@
-"""How well the overlapping area is found (paper, section 3.4 and Fig. 10)."""
+"""Accuracy of the predicted overlap (paper, section 3.4 and Fig. 10)."""
 from __future__ import annotations
 
 from typing import Any, Dict
@@ -7,28 +7,27 @@ import numpy as np
 from mmengine.registry import METRICS
 from torch import Tensor
 
-from .frame_sum_metric import FrameSumMetric, Sums
-from .statistics import histogram, ratio
+from .frame_sum_metric import FrameSumMetric, Sums, histogram, ratio
 
 SIDES = ('point', 'pixel')
 NUM_BINS = 100
-THRESHOLDS = np.arange(1, NUM_BINS) / NUM_BINS  # the grid on which the best one is looked for
+THRESHOLDS = np.arange(1, NUM_BINS) / NUM_BINS  # candidates for the best one
 ROWS = (('true share', 'share'), ('precision', 'precision'), ('recall', 'recall'), ('IoU', 'iou'),
         ('best IoU', 'best_iou'), ('  at threshold', 'best_threshold'))
 
 
 @METRICS.register_module()
 class OverlapMetric(FrameSumMetric):
-    """Detection of the points and pixels that both sensors see.
+    """Report the detection of the points and pixels that both sensors see.
 
     Over all points (``point_*``) and all pixel cells (``pixel_*``) of all views:
 
     - ``precision``, ``recall``, ``iou`` at the thresholds that were used for matching;
-    - ``best_iou``, ``best_threshold``: the largest IoU of a threshold from 0.01 to 0.99, and the
-      smallest threshold that has it;
-    - ``share``: share of what truly overlaps, which is the IoU of calling everything overlapping.
+    - ``best_iou``, ``best_threshold``: largest IoU of the thresholds from 0.01 to 0.99, and the
+      smallest threshold that reaches it;
+    - ``share``: share that truly overlaps, the IoU of predicting overlap everywhere.
 
-    Accuracy would mislead, because overlap is rare. A share of nothing is not a number.
+    Accuracy would mislead, because overlap is rare. A share of nothing is NaN.
 
     Args:
         kwargs: ``collect_device``, ``prefix``, ``collect_dir`` of mmengine's ``BaseMetric``.
@@ -39,7 +38,7 @@ class OverlapMetric(FrameSumMetric):
     needs = 'a model with an overlap head'
 
     def sums(self, sample: dict) -> Sums:
-        """Counts over the points and the cells of a frame."""
+        """Count over the points and the cells of a frame."""
         thresholds = sample.get('overlap_thresholds')
         sums = {}
         for index, name in enumerate(self.quantities):
@@ -49,7 +48,7 @@ class OverlapMetric(FrameSumMetric):
         return sums
 
     def figures(self, totals: Sums) -> Dict[str, float]:
-        """Figures of both sides by name."""
+        """Return the figures of both sides by name."""
         metrics = {}
         for side in SIDES:
             if f'{side}_overlap' in totals:
@@ -58,7 +57,7 @@ class OverlapMetric(FrameSumMetric):
         return metrics
 
     def table(self, metrics: Dict[str, float]) -> str:
-        """The figures as text, one line each: name, points, pixels."""
+        """Format the figures as text, one line each: name, points, pixels."""
         sides = [side for side in SIDES if f'{side}_iou' in metrics]
         lines = [f'{"Overlap of":<16}' + ''.join(f'{side + "s":>12}' for side in sides)]
         for title, name in ROWS:
@@ -72,29 +71,29 @@ def _counts(predicted: Tensor, truth: Tensor, threshold: Tensor) -> Dict[str, An
         raise ValueError(
             f'OverlapMetric: expected labels of the shape of the predictions, '
             f'{tuple(predicted.shape)}, found {tuple(truth.shape)}.')
-    chosen, truth = (predicted > threshold).cpu().numpy(), truth.cpu().numpy().astype(bool)
-    predicted = predicted.cpu().numpy()
+    positive, truth = (predicted > threshold).cpu().numpy(), truth.cpu().numpy().astype(bool)
+    probabilities = predicted.cpu().numpy()
     return dict(
-        hits=int((chosen & truth).sum()),
-        chosen=int(chosen.sum()),
-        inside=histogram(predicted[truth], THRESHOLDS),
-        outside=histogram(predicted[~truth], THRESHOLDS))
+        hits=int((positive & truth).sum()),
+        predicted=int(positive.sum()),
+        inside=histogram(probabilities[truth], THRESHOLDS),
+        outside=histogram(probabilities[~truth], THRESHOLDS))
 
 
-def _detection(hits: float, chosen: float, inside: np.ndarray,
+def _detection(hits: float, predicted: float, inside: np.ndarray,
                outside: np.ndarray) -> Dict[str, float]:
-    """Figures from the counts.
+    """Compute the figures from the counts.
 
     Args:
-        hits: Number that is rightly called overlapping, at the threshold that was used.
-        chosen: Number that is called overlapping there.
-        inside: (B,) histogram of the probabilities of what truly overlaps.
-        outside: (B,) the same of the others.
+        hits: True positives at the threshold that was used.
+        predicted: All positives at that threshold.
+        inside: (B,) histogram of the probabilities where there is overlap.
+        outside: (B,) histogram of the probabilities elsewhere.
     """
     positives = inside.sum()
     figures = dict(
-        precision=ratio(hits, chosen), recall=ratio(hits, positives),
-        iou=ratio(hits, positives + chosen - hits),
+        precision=ratio(hits, predicted), recall=ratio(hits, positives),
+        iou=ratio(hits, positives + predicted - hits),
         share=ratio(positives, positives + outside.sum()),
         best_iou=float('nan'), best_threshold=float('nan'))
     if positives:

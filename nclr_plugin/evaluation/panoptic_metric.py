@@ -1,4 +1,4 @@
-"""Panoptic quality by mmdet3d's ``PanopticSegMetric``, mended where it is wrong."""
+"""Panoptic quality by mmdet3d's ``PanopticSegMetric``, with fixes."""
 from __future__ import annotations
 
 from typing import Any, Dict, List, Sequence
@@ -8,29 +8,29 @@ from mmdet3d.evaluation.functional.panoptic_seg_eval import EvalPanoptic
 from mmdet3d.evaluation.metrics import PanopticSegMetric
 from mmengine.logging import print_log
 
-ID_OFFSET = 2**32  # more than there are segments in a scan
+ID_OFFSET = 2**32  # more than the segments of a scan
 COUNTS = ('pan_tp', 'pan_fp', 'pan_fn', 'pan_iou', 'confusion_matrix')
 
 
 class PanopticMetric(PanopticSegMetric):
-    """PQ, PQ-dagger, SQ, RQ and mIoU, as fractions; the host counts, one scan at a time.
+    """Report PQ, PQ-dagger, SQ, RQ and mIoU as fractions, by mmdet3d's counts of each scan.
 
-    Equal to the host's figures where those are right. Here
+    The figures equal mmdet3d's except that
 
     - a point without a label does not raise an ``IndexError``;
-    - stuff is one segment a class, and instances may have any id, larger than ``id_offset`` or
-      negative ones too;
-    - means are over the classes that occur, where the host counts an absent one as zero: for a
-      whole validation set, which has all classes, both are the same. A class occurs in a mean of
-      PQ when it has a segment that counts, in one of IoU when it is predicted or true somewhere.
-      Without any the figure is not a number;
-    - a scan is kept as a few sums instead of four labels for every point of the data set.
+    - stuff is one segment per class, and an instance may have any id, also a negative one or one
+      above ``id_offset``;
+    - means are over the classes that occur, where mmdet3d counts an absent class as zero; on a
+      whole validation set, which has all classes, both are the same. A class occurs for PQ when it
+      has a segment that counts, for IoU when it is predicted or true somewhere. Without any the
+      figure is NaN;
+    - a scan is kept as a few sums instead of four labels for every point.
 
     Args:
-        thing_class_inds: The classes that have instances; the others are stuff.
-        min_num_points: Smaller segments that are not matched are no error: 50 in SemanticKITTI,
-            15 in nuScenes.
-        kwargs: ``prefix``, ``collect_device`` of the host.
+        thing_class_inds: Classes that have instances; the others are stuff.
+        min_num_points: Unmatched segments with fewer points are no error: 50 in SemanticKITTI, 15
+            in nuScenes.
+        kwargs: ``prefix``, ``collect_device`` of mmengine's ``BaseMetric``.
     """
 
     def __init__(self, thing_class_inds: Sequence[int], min_num_points: int, **kwargs) -> None:
@@ -46,11 +46,11 @@ class PanopticMetric(PanopticSegMetric):
 
         Args:
             data_batch: Not used.
-            data_samples: With ``pred_pts_seg`` and ``eval_ann_info``, each of which has
-                ``pts_semantic_mask`` and ``pts_instance_mask`` (N,).
+            data_samples: mmdet3d's data samples as dicts, with ``pred_pts_seg`` and
+                ``eval_ann_info``, each with ``pts_semantic_mask`` and ``pts_instance_mask`` (N,).
 
         Raises:
-            ValueError: If one of them is missing.
+            ValueError: If one of these is missing.
         """
         for sample in data_samples:
             prediction = {key: np.asarray(value.cpu())
@@ -58,7 +58,7 @@ class PanopticMetric(PanopticSegMetric):
             self.results.append(self._count(sample['eval_ann_info'], prediction))
 
     def compute_metrics(self, results: List[Dict[str, np.ndarray]]) -> Dict[str, float]:
-        """Figures over all scans, and a table of the classes in the log."""
+        """Compute the figures over all scans, and log a table of the classes."""
         total = {name: np.sum([result[name] for result in results], axis=0) for name in COUNTS}
         classes = self.dataset_meta['classes']
         rates = class_rates(total, self.dataset_meta['ignore_index'], len(classes))
@@ -84,19 +84,19 @@ class PanopticMetric(PanopticSegMetric):
                     'pipeline needs LoadPanopticLabels.')
         classes = list(self.dataset_meta['classes'])
         ignored = self.dataset_meta['ignore_index']
-        # The ignored index needs a row of its own in the host's confusion matrix.
+        # The ignored index needs a row of its own in mmdet3d's confusion matrix.
         names = classes + [''] * (ignored + 1 - len(classes))
-        host = EvalPanoptic(names, [], [], self.min_num_points, self.id_offset, {}, [ignored])
+        counter = EvalPanoptic(names, [], [], self.min_num_points, self.id_offset, {}, [ignored])
         semantic = [np.asarray(mask['pts_semantic_mask']).astype(np.int64)
                     for mask in (prediction, truth)]
         instance = [self._segments(labels, mask['pts_instance_mask'])
                     for labels, mask in zip(semantic, (prediction, truth))]
-        host.add_semantic_sample(*semantic)
-        host.add_panoptic_sample(*semantic, *instance)
-        return {name: getattr(host, name) for name in COUNTS}
+        counter.add_semantic_sample(*semantic)
+        counter.add_panoptic_sample(*semantic, *instance)
+        return {name: getattr(counter, name) for name in COUNTS}
 
     def _segments(self, semantic: np.ndarray, instance: np.ndarray) -> np.ndarray:
-        """Instances (N,) numbered from 0 without gaps, all stuff the same."""
+        """Return (N,) instances numbered from 0 without gaps; all stuff is 0."""
         thing = np.isin(semantic, self.thing_class_inds)
         instance = np.unique(np.asarray(instance), return_inverse=True)[1]
         return np.where(thing, instance, 0)
@@ -104,13 +104,13 @@ class PanopticMetric(PanopticSegMetric):
 
 def class_rates(counts: Dict[str, np.ndarray], ignored: int,
                 num_classes: int) -> Dict[str, np.ndarray]:
-    """``pq``, ``sq``, ``rq`` and ``iou`` (C,) of the classes; NaN where there is nothing.
+    """Return ``pq``, ``sq``, ``rq`` and ``iou`` (C,) of the classes; NaN where there is nothing.
 
     Args:
         counts: ``pan_tp``, ``pan_fp``, ``pan_fn``, ``pan_iou`` (K,) and ``confusion_matrix``
-            (K, K), predicted class by true class, as the host counts.
-        ignored: Index of points without a label, which count as nothing.
-        num_classes: C.
+            (K, K), predicted class by true class, as mmdet3d counts.
+        ignored: Index of points without a label, which do not count.
+        num_classes: Number of classes C.
     """
     hits, false, missed = (counts[f'pan_{name}'].astype(np.float64) for name in ('tp', 'fp', 'fn'))
     confusion = counts['confusion_matrix'].astype(np.float64)
@@ -120,7 +120,7 @@ def class_rates(counts: Dict[str, np.ndarray], ignored: int,
         segments = hits + (false + missed) / 2
         pq = counts['pan_iou'] / segments
         rq = hits / segments
-        # A class with segments of which none is matched has SQ 0, as in the host.
+        # A class with segments of which none is matched has SQ 0, as in mmdet3d.
         sq = np.where(segments > 0, counts['pan_iou'] / np.maximum(hits, 1), np.nan)
         iou = confusion.diagonal() / union
     return {name: rate[:num_classes] for name, rate in dict(pq=pq, sq=sq, rq=rq, iou=iou).items()}

@@ -1,7 +1,7 @@
-"""Protocols by which image-to-point-cloud registration is published, by name.
+"""Evaluation protocols of published image-to-point-cloud registration, by name.
 
-They differ in what an error is, in which frames a mean is over, and in what becomes of a frame
-without a pose; a figure says nothing without the name of its protocol.
+They differ in the rotation error, in the frames that a mean is over, and in the treatment of a
+frame without a pose; a figure means nothing without the name of its protocol.
 """
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ RRE_KINDS = ('euler_xzy', 'euler_XYZ', 'geodesic')
 
 
 class Protocol(NamedTuple):
-    """How errors of single views become the figures of a table.
+    """Rule that turns errors of single views into the figures of a table.
 
     Attributes:
-        rotation: What the rotation error is: ``'euler_xzy'``, ``'euler_XYZ'`` (the sum of the
-            absolute Euler angles of ``R_pred^-1 R_gt``) or ``'geodesic'`` (its angle).
-        mean_over: Views that mean and deviation are over: ``'all'``, ``'solved'`` (those with a
-            pose) or ``'recalled'`` (those within the first of ``thresholds``).
-        thresholds: Pairs (degrees, metres): share of all views below both.
-        failures: For the user: what becomes of a view without a pose.
-        zero_translation: Whether placements may only turn the scan.
-        origin: For the user: who publishes by it, and what is different here.
+        rotation: Rotation error: ``'euler_xzy'`` or ``'euler_XYZ'`` (sum of the absolute Euler
+            angles of ``R_pred^-1 R_gt``), or ``'geodesic'`` (its angle).
+        mean_over: Views in mean and deviation: ``'all'``, ``'solved'`` (those with a pose) or
+            ``'recalled'`` (those within the first of ``thresholds``).
+        thresholds: Pairs (degrees, metres) of the recalls, shares of all views below both.
+        failures: Treatment of a view without a pose, for the log.
+        zero_translation: Whether the random transform may only turn the scan.
+        origin: Publications that use it, and differences to them, for the log.
     """
     rotation: str
     mean_over: str
@@ -33,7 +33,7 @@ class Protocol(NamedTuple):
     origin: str = ''
 
 
-_AS_IDENTITY = ('has the errors of the identity placement in mean and deviation, and misses every '
+_AS_IDENTITY = ('has the errors of the identity baseline in mean and deviation, and misses every '
                 'recall')
 _LEFT_OUT = 'is left out of mean and deviation, and misses every recall'
 
@@ -54,19 +54,19 @@ PROTOCOLS: Dict[str, Protocol] = {
         origin='tables that reject frames beyond 10 deg or 5 m, of CorrI2P and later; CrossI2P'),
     'cofii2p': Protocol(
         'euler_xzy', 'solved', ((45., 10.), (10., 5.)), _LEFT_OUT,
-        origin='CoFiI2P since 2026-01: translations in training and evaluation, seeded placements'),
+        origin='CoFiI2P since 2026-01: translations in training and evaluation, seeded transforms'),
     'zero_translation': Protocol(
         'euler_xzy', 'solved', ((45., 10.), (10., 5.)), _LEFT_OUT, zero_translation=True,
-        origin='LEGACY: CoFiI2P as released in 2024-10, whose placements only turn the scan; not '
-               'to be compared with any of the others'),
+        origin='LEGACY: CoFiI2P as released in 2024-10, whose transforms only turn the scan; not '
+               'comparable with any of the others'),
 }
 
 
 def get_protocol(name: str) -> Protocol:
-    """The protocol of a name.
+    """Return the protocol of a name.
 
     Raises:
-        ValueError: When there is none.
+        ValueError: If there is none.
     """
     if name not in PROTOCOLS:
         raise ValueError(f'protocol "{name}" is unknown: expected one of {sorted(PROTOCOLS)}.')
@@ -75,27 +75,27 @@ def get_protocol(name: str) -> Protocol:
 
 def protocol_figures(protocol: Protocol, rotation_errors: Dict[str, np.ndarray],
                      translation_errors: np.ndarray, solved: np.ndarray) -> Dict[str, float]:
-    """The figures of a protocol.
+    """Compute the figures of a protocol.
 
     Args:
         protocol: The protocol.
-        rotation_errors: For each of ``RRE_KINDS`` (N,) degrees; of a view without a pose that of
-            the identity placement.
+        rotation_errors: (N,) degrees for each of ``RRE_KINDS``; a view without a pose has the
+            error of the identity baseline.
         translation_errors: (N,) metres, likewise.
         solved: (N,) bool, views with a pose.
 
     Returns:
-        ``rre_deg_mean``, ``rre_deg_std``, ``rte_m_mean``, ``rte_m_std`` (of the population; not
-        numbers when no view is left), ``num_averaged``, and ``recall_<a>deg_<b>m``.
+        ``rre_deg_mean``, ``rre_deg_std``, ``rte_m_mean``, ``rte_m_std`` (population; NaN when no
+        view is left), ``num_averaged``, and ``recall_<a>deg_<b>m``.
     """
     rotation = rotation_errors[protocol.rotation]
     within = [solved & (rotation < degrees) & (translation_errors < metres)
               for degrees, metres in protocol.thresholds]
-    chosen = dict(all=np.ones_like(solved), solved=solved, recalled=within[0])[protocol.mean_over]
-    figures = dict(num_averaged=float(chosen.sum()))
+    averaged = dict(all=np.ones_like(solved), solved=solved, recalled=within[0])[protocol.mean_over]
+    figures = dict(num_averaged=float(averaged.sum()))
     for name, errors in (('rre_deg', rotation), ('rte_m', translation_errors)):
         for statistic in ('mean', 'std'):
-            figures[f'{name}_{statistic}'] = _statistic(errors[chosen], statistic)
+            figures[f'{name}_{statistic}'] = _statistic(errors[averaged], statistic)
     for (degrees, metres), inside in zip(protocol.thresholds, within):
         figures[f'recall_{degrees:g}deg_{metres:g}m'] = float(inside.mean())
     return figures
@@ -103,19 +103,18 @@ def protocol_figures(protocol: Protocol, rotation_errors: Dict[str, np.ndarray],
 
 def is_translation_free(placement: np.ndarray, lidar2cam: Optional[np.ndarray] = None,
                         tolerance: float = 1e-3) -> bool:
-    """Whether a placement only turns the scan, about the origin of the LiDAR or of a camera.
+    """Return whether a random transform only turns the scan, about the LiDAR or a camera.
 
     Args:
-        placement: (4, 4), ``p' = placement @ p``.
-        lidar2cam: (V, 4, 4) extrinsics after the placement.
-        tolerance: Metres.
+        placement: (4, 4) random transform, ``p' = placement @ p``.
+        lidar2cam: (V, 4, 4) extrinsics after the transform.
+        tolerance: Largest translation in metres.
     """
     if np.abs(placement[:3, 3]).max() < tolerance:
         return True
     if lidar2cam is None:
         return False
-    before = lidar2cam @ placement
-    in_camera = before @ np.linalg.inv(lidar2cam)  # the placement in camera coordinates
+    in_camera = lidar2cam @ placement @ np.linalg.inv(lidar2cam)  # in camera coordinates
     return bool((np.abs(in_camera[:, :3, 3]).max(1) < tolerance).any())
 
 

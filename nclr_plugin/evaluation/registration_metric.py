@@ -10,44 +10,42 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
 from ..geometry.camera import project_points
-from ..geometry.se3 import (rotation_error_euler_deg, rotation_error_geodesic_deg,
-                            translation_error)
+from .pose_errors import pose_errors, view_poses
 from .protocols import RRE_KINDS, get_protocol, is_translation_free, protocol_figures
 
 
 @METRICS.register_module()
 class RegistrationMetric(BaseMetric):
-    r"""Errors, recalls and quality of matches of any model with ``pred_lidar2cam``.
+    r"""Report errors, recalls and match quality of any model with ``pred_lidar2cam``.
 
-    For each protocol (:data:`~nclr_plugin.evaluation.protocols.PROTOCOLS`, where its failures and
-    its mean are stated) figures named ``<protocol>_rre_deg_mean`` and so on. Beside them:
+    The figures of each protocol (:data:`~nclr_plugin.evaluation.protocols.PROTOCOLS`, which states
+    its failures and its mean) are named ``<protocol>_rre_deg_mean`` and so on. Beside them:
 
-    - ``inlier_ratio_<tau>px`` (Eq. 20): of a view's matches, the share whose pixel is nearer than
-      :math:`\tau` to the true projection of the point; the mean over views, a view without matches
-      counting as zero;
-    - ``rmse_px`` (Eq. 21): of a view, the square root of the mean of the *squared* distances. As
-      printed, Eq. 21 has the distances without a square: ``printed_rmse_px``. Means over the views
-      with matches;
+    - ``inlier_ratio_<tau>px`` (Eq. 20): share of a view's matches whose pixel is nearer than
+      :math:`\tau` to the true projection of the point; the mean over views, where a view without
+      matches counts as zero;
+    - ``rmse_px`` (Eq. 21): root mean *square* of a view's distances. As printed, Eq. 21 has the
+      distances without a square: ``printed_rmse_px``. Both are means over the views with matches;
     - ``matching_recall`` (Eq. 22, the RR of the paper's formula): share of the views whose RMSE is
-      below ``rmse_px``; the tables' RR is a recall by thresholds;
+      below ``rmse_px``; the RR of the tables is a recall by thresholds;
     - ``share_reliable``: share of the views with more than ``confidence`` of their matches below
       ``inlier_px`` ("when 90% of the points are correctly matched");
     - ``failure_rate``, ``num_views``.
 
-    A point behind the true camera has no projection: its match is wrong, the RMSE of its view is
-    infinite, misses, and is in no mean. Frames with ``wrong_image`` set count nowhere.
+    A point behind the true camera has no projection: its match is wrong, and the RMSE of its view
+    is infinite, which is a miss and enters no mean. Frames with ``wrong_image`` set count nowhere.
 
     Args:
-        protocols: Names.
+        protocols: Names of the protocols.
         thresholds: Further pairs (degrees, metres) for recalls by geodesic angle over all views.
-        inlier_px: :math:`\tau` of Eq. 20, pixels of the image that the model sees; one or several.
+        inlier_px: :math:`\tau` of Eq. 20, pixels of the model's input image; one or several.
         rmse_px: :math:`\tau` of Eq. 22.
-        confidence: Share of right matches of a reliable view.
+        confidence: Share of correct matches above which a view is reliable.
         kwargs: ``collect_device``, ``prefix``, ``collect_dir`` of mmengine's ``BaseMetric``.
 
     Raises:
-        ValueError: For an unknown protocol; while testing, when one without translations meets
-            a placement that has one.
+        ValueError: If a protocol is unknown; while testing, if a protocol without translations
+            meets a random transform with one.
     """
 
     default_prefix = 'registration'
@@ -76,53 +74,46 @@ class RegistrationMetric(BaseMetric):
                 for the matches, ``pred_matches``.
         """
         for sample in data_samples:
-            target = sample['lidar2cam'].detach().cpu().double()
-            predicted = sample['pred_lidar2cam'].detach().cpu().double()
-            placement = np.asarray(sample['placement'], np.float64)
-            self._check_placement(sample, placement, target.numpy())
-            valid = sample['pred_valid'].cpu().bool() & predicted.isfinite().flatten(1).all(dim=1)
-            answer = torch.where(
-                valid[:, None, None], predicted, target @ torch.from_numpy(placement))
-            rotations = answer[:, :3, :3], target[:, :3, :3]
+            poses = view_poses(sample)
+            self._check_translation(sample, poses.target.numpy())
+            matches = sample.get('pred_matches') or [None] * len(poses.target)
             self.results.append(dict(
                 wrong_image=bool(sample.get('wrong_image', False)),
-                solved=valid.tolist(),
-                euler_xzy=rotation_error_euler_deg(*rotations).tolist(),
-                euler_XYZ=rotation_error_euler_deg(*rotations, order='XYZ').tolist(),
-                geodesic=rotation_error_geodesic_deg(*rotations).tolist(),
-                rte_m=translation_error(answer, target).tolist(),
-                matches=[self._match_figures(found, pose, cam2img) for found, pose, cam2img in zip(
-                    sample.get('pred_matches') or [None] * len(target), target,
-                    sample['cam2img'].detach().cpu().double())]))
+                solved=poses.valid.tolist(),
+                **pose_errors(poses.predicted, poses.target),
+                matches=[self._match_figures(*view) for view in zip(
+                    matches, poses.target, sample['cam2img'].detach().cpu().double())]))
 
-    def _check_placement(self, sample: dict, placement: np.ndarray, target: np.ndarray) -> None:
+    def _check_translation(self, sample: dict, target: np.ndarray) -> None:
+        placement = np.asarray(sample['placement'], np.float64)
         strict = [name for name, protocol in self.protocols.items() if protocol.zero_translation]
         if strict and not is_translation_free(placement, target):
             raise ValueError(
-                f'RegistrationMetric: protocol {strict[0]} is for placements that only turn the '
-                f"scan, but that of frame {sample.get('frame_id')} shifts it by "
+                f'RegistrationMetric: protocol {strict[0]} is for random transforms that only turn '
+                f"the scan, but that of frame {sample.get('frame_id')} shifts it by "
                 f'{placement[:3, 3].round(2).tolist()} m; set translation=(0., 0., 0.) of '
                 'RandomPlacement in the test pipeline, or choose another protocol.')
 
-    def _match_figures(self, found: Any, pose: torch.Tensor,
+    def _match_figures(self, matches: Any, pose: torch.Tensor,
                        cam2img: torch.Tensor) -> Optional[Dict[str, Any]]:
-        """Distances of a view's matches from the truth; ``None`` without any match."""
-        if found is None or not len(found.get('points')):
+        """Return the errors of a view's matches; ``None`` without any match."""
+        if matches is None or not len(matches.get('points')):
             return None
-        pixels, depth = project_points(found.get('points').detach().cpu().double(), pose, cam2img)
-        distance = (pixels - found.get('pixels').detach().cpu().double()).norm(dim=-1)
+        pixels, depth = project_points(matches.get('points').detach().cpu().double(), pose,
+                                       cam2img)
+        distance = (pixels - matches.get('pixels').detach().cpu().double()).norm(dim=-1)
         ahead = depth > 0
         inliers = [float(((distance < limit) & ahead).double().mean()) for limit in self.inlier_px]
-        # Behind the camera there is no distance; such a match must not look like a near one.
+        # Behind the camera there is no distance; such a match must not look close.
         distance = torch.where(ahead, distance, torch.full_like(distance, torch.inf))
         return dict(inliers=inliers, rmse=float(distance.square().mean().sqrt()),
                     printed_rmse=float(distance.mean().sqrt()))
 
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
-        """Figures over all views, and a table of them in the log.
+        """Compute the figures over all views, and log a table of them.
 
         Raises:
-            ValueError: When there is no view with the image of its own scene.
+            ValueError: If no view has the image of its own scene.
         """
         frames = [result for result in results if not result['wrong_image']]
         if not any(frame['solved'] for frame in frames):
@@ -164,7 +155,7 @@ class RegistrationMetric(BaseMetric):
         return metrics
 
     def table(self, metrics: Dict[str, float]) -> str:
-        """The figures as text: a block for each protocol with its rule for failures."""
+        """Format the figures as text: a block for each protocol, with its rule for failures."""
         lines = [f'Registration of {metrics["num_views"]:.0f} views, '
                  f'{100 * metrics["failure_rate"]:.1f}% without a pose']
         for name, protocol in self.protocols.items():

@@ -1,4 +1,4 @@
-"""Predictions in the form that the servers of segmentation benchmarks take."""
+"""Prediction files for the servers of segmentation benchmarks."""
 from __future__ import annotations
 
 import json
@@ -17,10 +17,11 @@ from mmengine.registry import METRICS
 from ..datasets.errors import DataLayoutError
 
 FLOAT_BYTES = 4
-# Of mmdet3d's 19 classes of SemanticKITTI, in their order.
+LARGEST_INSTANCE = 2**16 - 1
+# Raw labels of mmdet3d's 19 classes of SemanticKITTI.
 SEMANTICKITTI_IDS = (10, 11, 15, 18, 20, 30, 31, 32, 40, 44, 48, 49, 50, 51, 70, 71, 72, 80, 81)
-NUSCENES_IDS = tuple(range(1, 17))  # of the 16 classes of the challenge; 0 must not be predicted
-# Scans of SemanticKITTI's test sequences, which its server all expects.
+NUSCENES_IDS = tuple(range(1, 17))  # the challenge's 16 classes; 0 must not be predicted
+# Number of scans of each test sequence; the server expects all of them.
 SEMANTICKITTI_SCANS = {'11': 921, '12': 1061, '13': 3281, '14': 631, '15': 1901, '16': 1731,
                        '17': 491, '18': 1801, '19': 4981, '20': 831, '21': 2721}
 NUSCENES_META = dict(use_camera=False, use_lidar=True, use_radar=False, use_map=False,
@@ -28,22 +29,22 @@ NUSCENES_META = dict(use_camera=False, use_lidar=True, use_radar=False, use_map=
 
 
 class SubmissionMetric(BaseMetric):
-    """Write a label file for each scan, then read all of them again and check them.
+    """Write a label file for each scan, then read all files again and check them.
 
-    It takes the place of a metric where there is no ground truth. Each process writes the files of
+    Use it in place of a metric where there is no ground truth. Each process writes the files of
     its scans.
 
     Args:
-        out_dir: Folder of the submission; files that are there are overwritten.
-        kwargs: As for mmengine's ``BaseMetric``.
+        out_dir: Folder of the submission; existing files are overwritten.
+        kwargs: Arguments of mmengine's ``BaseMetric``.
 
     Attributes:
-        ids: The label to be written for each class.
+        ids: Label of each class in the files.
         dtype: NumPy name of a label's type.
         lidar_dim: float32 values of a point in the scans, for the check.
 
     Raises:
-        DataLayoutError: If a file does not fit its scan, or has a label that is not to be written.
+        DataLayoutError: If a file does not fit its scan, or has another label.
     """
     ids: Tuple[int, ...] = ()
     dtype = ''
@@ -57,16 +58,16 @@ class SubmissionMetric(BaseMetric):
         """Compare the scans with those that the server expects.
 
         Args:
-            results: Label file and scan of each prediction.
+            results: Pairs of label file and scan.
 
         Returns:
-            How many are missing, and words on where.
+            Number of missing scans, and a description of them.
         """
         return 0, ''
 
     @abstractmethod
     def file_of(self, lidar_path: str) -> str:
-        """The file for a scan, relative to ``out_dir``."""
+        """Return the file for a scan, relative to ``out_dir``."""
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Write the predictions of a batch.
@@ -88,7 +89,8 @@ class SubmissionMetric(BaseMetric):
         """Check the files of all processes, and their number.
 
         Returns:
-            ``scans``, their number, and ``missing``, how many more the server expects.
+            ``scans``, the number of scans, and ``missing``, the number that the server expects
+            beyond these.
         """
         self.check_files(results)
         print_log(f'{self.out_dir}: predictions of {len(results)} scans, read again and checked.',
@@ -107,7 +109,7 @@ class SubmissionMetric(BaseMetric):
 
 @METRICS.register_module()
 class SemanticKittiSubmission(SubmissionMetric):
-    """SemanticKITTI: ``sequences/NN/predictions/NNNNNN.label``, uint32, raw labels.
+    """Write ``sequences/NN/predictions/NNNNNN.label`` of SemanticKITTI, uint32 raw labels.
 
     The server wants a zip of the folder ``sequences`` with all of 11 to 21.
 
@@ -119,7 +121,7 @@ class SemanticKittiSubmission(SubmissionMetric):
     lidar_dim = 4
 
     def file_of(self, lidar_path: str) -> str:
-        """The file for ``.../sequences/NN/velodyne/NNNNNN.bin``."""
+        """Return the file for ``.../sequences/NN/velodyne/NNNNNN.bin``."""
         path = PurePath(lidar_path)
         return os.path.join('sequences', path.parts[-3], 'predictions', f'{path.stem}.label')
 
@@ -136,13 +138,13 @@ class SemanticKittiSubmission(SubmissionMetric):
 
 @METRICS.register_module()
 class NuScenesSubmission(SubmissionMetric):
-    """nuScenes-lidarseg: ``lidarseg/test/TOKEN_lidarseg.bin``, uint8, and ``test/submission.json``.
+    """Write ``lidarseg/test/TOKEN_lidarseg.bin`` of nuScenes, uint8, and ``test/submission.json``.
 
     Args:
         out_dir: Folder that will hold ``lidarseg`` and ``test``; the server wants a zip of both.
-        data_root: Folder that holds the tables, which tell the token of a scan.
+        data_root: Folder of the tables, which hold the token of each scan.
         version: Folder of the tables.
-        eval_set: ``'test'``, or the split that is predicted for a rehearsal.
+        eval_set: ``'test'``, or another split for a trial run.
 
     Raises:
         FileNotFoundError: If there is no table ``sample_data``.
@@ -164,7 +166,7 @@ class NuScenesSubmission(SubmissionMetric):
                            if row['is_key_frame'] and 'LIDAR_TOP' in row['filename']}
 
     def file_of(self, lidar_path: str) -> str:
-        """The file for ``.../samples/LIDAR_TOP/NAME.pcd.bin``."""
+        """Return the file for ``.../samples/LIDAR_TOP/NAME.pcd.bin``."""
         name = PurePath(lidar_path).name
         if name not in self.tokens:
             raise DataLayoutError(f"scan '{lidar_path}': expected a key frame of the table "
@@ -173,7 +175,7 @@ class NuScenesSubmission(SubmissionMetric):
         return os.path.join('lidarseg', self.eval_set, f'{self.tokens[name]}_lidarseg.bin')
 
     def shortage(self, results: Sequence[Tuple[str, str]]) -> Tuple[int, str]:
-        """Look for every key frame of the tables; those of a rehearsal hold other splits too."""
+        """Look for every key frame of the tables; those of a trial run hold other splits, too."""
         if self.eval_set != 'test':
             return 0, ''
         found = {PurePath(scan).name for _, scan in results}
@@ -189,19 +191,55 @@ class NuScenesSubmission(SubmissionMetric):
         return super().compute_metrics(results)
 
 
+@METRICS.register_module()
+class SemanticKittiPanopticSubmission(SemanticKittiSubmission):
+    """Write ``sequences/NN/predictions/NNNNNN.label``, uint32, instance << 16 | raw label.
+
+    Instances are 1, 2, ... within a scan, each of one class; 0 is no instance. The server
+    wants a zip of the folder ``sequences`` with all of 11 to 21.
+
+    Args:
+        out_dir: Folder that will hold ``sequences``.
+
+    Raises:
+        DataLayoutError: If a scan has more than 65,535 instances, or a file does not fit its scan.
+    """
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Write the predictions of a batch.
+
+        Args:
+            data_batch: Not used.
+            data_samples: Samples as for semantic segmentation, with ``pts_instance_mask`` (N,)
+                beside ``pts_semantic_mask`` in ``pred_pts_seg``.
+        """
+        for sample in data_samples:
+            path = os.path.join(self.out_dir, self.file_of(sample['lidar_path']))
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            masks = sample['pred_pts_seg']
+            write_panoptic(path, np.asarray(masks['pts_semantic_mask'].cpu()),
+                           np.asarray(masks['pts_instance_mask'].cpu()), self.ids)
+            self.results.append((path, sample['lidar_path']))
+
+    def check_files(self, results: Sequence[Tuple[str, str]]) -> None:
+        """Read the files again and compare them with their scans."""
+        for path, scan in results:
+            check_panoptic(path, os.path.getsize(scan) // (FLOAT_BYTES * self.lidar_dim), self.ids)
+
+
 def check_predictions(files: Sequence[Tuple[str, str]], ids: Sequence[int], dtype: str,
                       lidar_dim: int) -> None:
     """Read label files and compare them with their scans.
 
     Args:
-        files: Label file and scan.
-        ids: The labels that may occur.
+        files: Pairs of label file and scan.
+        ids: Labels that may occur.
         dtype: NumPy name of a label's type.
         lidar_dim: float32 values of a point in a scan.
 
     Raises:
-        DataLayoutError: Naming the first file that is absent, too short or long, or holds another
-            label.
+        DataLayoutError: If a file is absent, too short or long, or holds another label; it names
+            the first one.
     """
     for path, scan in files:
         if not os.path.isfile(path):
@@ -217,3 +255,51 @@ def check_predictions(files: Sequence[Tuple[str, str]], ids: Sequence[int], dtyp
         if len(wrong):
             raise DataLayoutError(f"prediction '{path}': expected labels of {list(ids)}, found "
                                   f'{wrong.tolist()}.')
+
+
+def write_panoptic(path: str, semantic: np.ndarray, instance: np.ndarray,
+                   ids: Sequence[int]) -> None:
+    """Write classes (N,) and instances (N,) of a scan.
+
+    Args:
+        path: Path of the ``.label`` file.
+        semantic: (N,) classes 0..C-1.
+        instance: (N,) instances; 0 is no instance.
+        ids: Raw label of each class.
+
+    Raises:
+        DataLayoutError: If an instance does not fit into 16 bits.
+    """
+    if len(instance) and not 0 <= instance.min() <= instance.max() <= LARGEST_INSTANCE:
+        raise DataLayoutError(
+            f"prediction '{path}': expected instances from 0 to {LARGEST_INSTANCE}, found "
+            f'{instance.min()} to {instance.max()}; raise min_points in test_cfg.')
+    labels = np.asarray(ids, dtype=np.uint32)[semantic]
+    (instance.astype(np.uint32) << 16 | labels).tofile(path)
+
+
+def check_panoptic(path: str, num_points: int, ids: Sequence[int]) -> None:
+    """Read a file of :func:`write_panoptic` again.
+
+    Args:
+        path: Path of the ``.label`` file.
+        num_points: Number of points of its scan.
+        ids: Raw labels that may occur.
+
+    Raises:
+        DataLayoutError: If it is too short or long, or has another label or an instance of two
+            labels.
+    """
+    if os.path.getsize(path) != 4 * num_points:
+        raise DataLayoutError(
+            f"prediction '{path}': expected {num_points} labels, {4 * num_points} bytes, found "
+            f'{os.path.getsize(path)} bytes; is the test pipeline dropping points?')
+    pairs = np.unique(np.fromfile(path, dtype=np.uint32))
+    wrong = np.setdiff1d(pairs & 0xFFFF, ids)
+    if len(wrong):
+        raise DataLayoutError(f"prediction '{path}': expected labels of {list(ids)}, found "
+                              f'{wrong.tolist()}.')
+    instances, labels = np.unique(pairs[pairs >> 16 > 0] >> 16, return_counts=True)
+    if (labels > 1).any():
+        raise DataLayoutError(f"prediction '{path}': expected one label for each instance, found "
+                              f'several for {instances[labels > 1].tolist()}.')

@@ -1,12 +1,10 @@
 """Rigid transforms, the random placement of Eq. 8, and pose errors."""
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Any, Tuple
 
 import torch
 from torch import Tensor
-
-_AXES = {'x': 0, 'y': 1, 'z': 2}
 
 
 def matmul_exact(a: Tensor, b: Tensor) -> Tensor:
@@ -174,6 +172,22 @@ def apply_placement(points: Tensor, lidar2cam: Tensor, R_r: Tensor,
     return moved, make_transform(R_gt, t_gt.expand(R_gt.shape[:-1])).to(lidar2cam.dtype)
 
 
+def identity_pose(lidar2cam: Tensor, placement: Any) -> Tensor:
+    """Return the extrinsics before a random rigid transform of the scan: the identity baseline.
+
+    It is the answer "the sensors have not moved", which a method has to beat.
+
+    Args:
+        lidar2cam: (..., 4, 4) extrinsics after the transform.
+        placement: (4, 4) random rigid transform, ``p' = placement @ p``, array or tensor.
+
+    Returns:
+        (..., 4, 4), of the type of ``lidar2cam``.
+    """
+    return matmul_exact(lidar2cam, torch.as_tensor(
+        placement, dtype=lidar2cam.dtype, device=lidar2cam.device))
+
+
 def rotation_error_geodesic_deg(R_pred: Tensor, R_gt: Tensor) -> Tensor:
     """Return the angle of ``R_pred^-1 R_gt``.
 
@@ -185,40 +199,6 @@ def rotation_error_geodesic_deg(R_pred: Tensor, R_gt: Tensor) -> Tensor:
         (...), degrees in [0, 180].
     """
     return so3_log(matmul_exact(R_pred.transpose(-1, -2), R_gt)).norm(dim=-1).rad2deg()
-
-
-def rotation_error_euler_deg(R_pred: Tensor, R_gt: Tensor, order: str = 'xzy') -> Tensor:
-    """The sum of the absolute Euler angles of ``R_pred^-1 R_gt``, as image-to-point-cloud
-    registration reports it (``RRE``). It exceeds the geodesic angle by up to a factor sqrt(3).
-
-    Args:
-        R_pred: (..., 3, 3).
-        R_gt: (..., 3, 3).
-        order: Three different axes; lower case turns about fixed axes, upper case about moving
-            ones (scipy's convention).
-
-    Returns:
-        (...), degrees.
-
-    Raises:
-        ValueError: If ``order`` is not a permutation of 'xyz' or of 'XYZ'.
-    """
-    if sorted(order) not in (list('xyz'), list('XYZ')):
-        raise ValueError(f'order: expected a permutation of "xyz" or "XYZ", found {order!r}')
-    # Turning about fixed axes a, b, c is turning about the moving axes c, b, a.
-    axes = order.lower() if order.isupper() else order[::-1]
-    i, j, k = (_AXES[axis] for axis in axes)
-    sign = 1. if (j - i) % 3 == 1 else -1.
-    R = matmul_exact(R_pred.transpose(-1, -2), R_gt)
-
-    cosine = torch.hypot(R[..., i, i], R[..., i, j])
-    second = torch.atan2(sign * R[..., i, k], cosine)
-    locked = cosine < 1e-7  # only the sum or difference of the outer angles is then defined
-    first = torch.where(locked, torch.atan2(sign * R[..., k, j], R[..., j, j]),
-                        torch.atan2(-sign * R[..., j, k], R[..., k, k]))
-    third = torch.where(locked, torch.zeros_like(first),
-                        torch.atan2(-sign * R[..., i, j], R[..., i, i]))
-    return (first.abs() + second.abs() + third.abs()).rad2deg()
 
 
 def translation_error(T_pred: Tensor, T_gt: Tensor) -> Tensor:

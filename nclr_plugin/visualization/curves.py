@@ -10,7 +10,7 @@ from .canvas import new_figure, render
 STYLES = dict(
     predicted=dict(color='#2e86ab', linestyle='-', linewidth=2.5),
     identity=dict(color='#555555', linestyle='--', linewidth=2),
-    **{'wrong image': dict(color='#e07b00', linestyle='-.', linewidth=2)})
+    **{'mismatched image': dict(color='#e07b00', linestyle='-.', linewidth=2)})
 
 
 def plot_recall(curves: Dict[str, Dict[str, Any]]) -> np.ndarray:

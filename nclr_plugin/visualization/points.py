@@ -4,11 +4,10 @@ from __future__ import annotations
 from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..geometry.camera import in_view, project_points
-from ..geometry.se3 import rotation_error_geodesic_deg, translation_error
+from ..geometry.se3 import identity_pose, rotation_error_geodesic_deg, translation_error
 from .canvas import (beside, colour_bar, colour_scale, dim, enlarge, scale_pixels, stack, titled)
 
 MIN_DEPTH, MAX_DEPTH = 2., 60.  # metres at the ends of the colour scale
@@ -143,13 +142,13 @@ def compare_sample(image: np.ndarray, points: Tensor, sample: Any, view: int) ->
         uint8 RGB picture, see :func:`compare_poses`.
     """
     target = sample.lidar2cam[view].cpu().double()
-    before = target @ torch.as_tensor(np.asarray(sample.placement), dtype=torch.float64)
+    before = identity_pose(target, sample.placement)
 
     def described(title: str, pose: Tensor) -> str:
         angle = float(rotation_error_geodesic_deg(pose[:3, :3], target[:3, :3]))
         return f'{title}: RRE {angle:.2f} deg, RTE {float(translation_error(pose, target)):.2f} m'
 
-    poses: Dict[str, Optional[Tensor]] = {described('before (identity placement)', before): before}
+    poses: Dict[str, Optional[Tensor]] = {described('before (identity baseline)', before): before}
     if 'pred_lidar2cam' in sample:
         predicted = sample.pred_lidar2cam[view].cpu().double()
         if sample.pred_valid[view] and predicted.isfinite().all():

@@ -5,7 +5,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from nclr_plugin.evaluation import CalibrationMetric, auroc
+from nclr_plugin.evaluation import CalibrationMetric, auroc, recall_curve
+from nclr_plugin.evaluation.calibration_metric import check_view_file, write_views
 from nclr_plugin.structures import CalibrationDataSample
 
 
@@ -110,7 +111,7 @@ def test_curves_of_each_column(control):
     found = evaluate(frames + wrong, metric)
     columns = dict(predicted=view_by_view(frames), identity=view_by_view(frames, identity=True))
     if control:
-        columns['wrong image'] = view_by_view(wrong)
+        columns['mismatched image'] = view_by_view(wrong)
     assert list(metric.curves) == list(columns)
     for name, (angle, _, shift, good) in columns.items():
         curve = metric.curves[name]
@@ -156,7 +157,7 @@ def test_without_inlier_ratios_and_names_of_views(tmp_path, log):
     assert ',0,' in (tmp_path / 'views.csv').read_text()
 
 
-def test_the_identity_placement_is_the_pose_before_the_placement():
+def test_the_identity_baseline_is_the_pose_before_the_random_transform():
     frames = samples(np.random.default_rng(1), 1)
     frames[0].lidar2cam = frames[0].lidar2cam[:1]
     frames[0].pred_lidar2cam = frames[0].lidar2cam @ torch.tensor(frames[0].placement)
@@ -204,7 +205,7 @@ def test_table_shows_every_column(log):
     for table, figures, prefixes in ((log[0], found, ('', 'identity_')), (
             log[1], found_control, ('', 'identity_', 'wrong_image_'))):
         lines = table.splitlines()
-        assert lines[1].split() == ['predicted', 'identity', 'wrong', 'image'][:2 * len(
+        assert lines[1].split() == ['predicted', 'identity', 'mismatched', 'image'][:2 * len(
             prefixes) - 2]
         recall = next(line for line in lines if line.startswith('recall < 5 deg, < 2 m'))
         assert recall.split()[7:] == [
@@ -229,3 +230,71 @@ def test_only_wrong_images_is_an_error():
 def test_refuses_options_that_mean_nothing(options, message):
     with pytest.raises(ValueError, match=message):
         CalibrationMetric(**options)
+
+
+def test_recall_agrees_with_counting():
+    rng = np.random.default_rng(0)
+    errors, valid = rng.gamma(2, 3, 200), rng.random(200) < 0.8
+    errors[:3] = 5., np.nan, np.inf
+    thresholds = np.concatenate((np.linspace(0, 10, 41), [5.]))
+    expected = [sum(e < t and v for e, v in zip(errors, valid)) / 200 for t in thresholds]
+    np.testing.assert_allclose(recall_curve(errors, valid, thresholds), expected)
+
+
+def test_recall_of_an_error_at_the_threshold_is_a_miss():
+    assert recall_curve([1.], [True], [1., np.nextafter(1., 2.)]).tolist() == [0, 1]
+
+
+def test_recall_has_failures_as_misses_at_every_threshold():
+    assert recall_curve([0., 0.], [False, False], [1., np.inf]).tolist() == [0, 0]
+    assert recall_curve([0., 0.], [False, True], [1., np.inf]).tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize('errors, valid', [([], []), ([1.], [True, False]), ([[1.]], [[True]])])
+def test_recall_refuses_other_shapes(errors, valid):
+    with pytest.raises(ValueError, match='of the same shape'):
+        recall_curve(errors, valid, [1.])
+
+
+def record(**kwargs):
+    errors = dict(rre_geodesic_deg=[0.1, 1 / 3], rre_euler_deg=[0.2, 0.5], rte_m=[1., 2.])
+    return dict(
+        dict(frame_id='00/000001', view=['left', 'right'], wrong_image=False, valid=[True, False],
+             predicted=errors, identity={name: [7., 8.] for name in errors}), **kwargs)
+
+
+def read_rows(path):
+    with open(path, newline='', encoding='utf-8') as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_row_for_each_view(tmp_path):
+    path = tmp_path / 'new' / 'views.csv'
+    write_views(path, [
+        record(pred_inlier_ratio=[0.25, 0.], pred_reprojection_error=[1.5, float('nan')]),
+        record(frame_id='00/000002', wrong_image=True)])
+    rows = read_rows(path)
+    assert [(row['frame_id'], row['view'], row['wrong_image'], row['valid']) for row in rows] == [
+        ('00/000001', 'left', '0', '1'), ('00/000001', 'right', '0', '0'),
+        ('00/000002', 'left', '1', '1'), ('00/000002', 'right', '1', '0')]
+    assert float(rows[1]['rre_geodesic_deg']) == 1 / 3  # to the last digit
+    assert (rows[1]['identity_rte_m'], rows[0]['pred_inlier_ratio']) == ('8.0', '0.25')
+    assert rows[1]['pred_reprojection_error'] == 'nan' and rows[2]['pred_inlier_ratio'] == ''
+
+
+def test_replaces_a_file_of_views(tmp_path):
+    path = tmp_path / 'views.csv'
+    for _ in range(2):
+        write_views(path, [record()])
+    assert len(read_rows(path)) == 2
+
+
+def test_refuses_another_format_of_the_file_of_views():
+    with pytest.raises(ValueError, match=r'expected the path of a \.csv file, found "views\.json"'):
+        check_view_file('views.json')
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(OSError, match=r'file.views\.csv: the errors of the views could not be'):
+        write_views(tmp_path / 'file' / 'views.csv', [record()])

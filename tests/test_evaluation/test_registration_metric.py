@@ -51,7 +51,7 @@ def make_frames(count=12, seed=0, shift=5., camera=False):
 
 
 def errors(frames, order='xzy'):
-    """RRE and RTE of Eq. 18 and 19 by scipy; the identity placement where there is no pose."""
+    """RRE and RTE of Eq. 18 and 19 by scipy; the identity baseline where there is no pose."""
     rre, rte = [], []
     for sample in frames:
         target, predicted = sample.lidar2cam[0].numpy(), sample.pred_lidar2cam[0].numpy()
@@ -139,8 +139,8 @@ def test_euler_order_changes_the_value():
 
 
 def test_legacy_preset_refuses_translations(evaluate):
-    with pytest.raises(ValueError, match=r'zero_translation is for placements that only turn .*'
-                       'frame 0 shifts'):
+    with pytest.raises(ValueError, match=r'zero_translation is for random '
+                       r'transforms that only turn .* frame 0 shifts'):
         evaluate(RegistrationMetric(['zero_translation']), make_frames())
     for camera in (False, True):
         found = evaluate(

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import MMLogger
+from mmengine.registry import METRICS
 
 from nclr_plugin.datasets.errors import DataLayoutError
 from nclr_plugin.evaluation import NuScenesSubmission, SemanticKittiSubmission
-from nclr_plugin.evaluation.submission import SEMANTICKITTI_SCANS
+from nclr_plugin.evaluation.submission import (SEMANTICKITTI_IDS, SEMANTICKITTI_SCANS,
+                                               check_panoptic, write_panoptic)
 
 
 def sample(path, classes):
@@ -62,7 +64,7 @@ def test_scans_that_the_server_expects_are_counted(kitti, warnings):
     assert '11 has 1 of 921' in text and '15 has 0 of 1901' in text
 
 
-def test_a_whole_test_set_is_not_complained_of(kitti):
+def test_a_whole_test_set_is_complete(kitti):
     _, metric, _ = kitti
     whole = [('', f'sequences/{sequence}/velodyne/{number:06d}.bin')
              for sequence, scans in SEMANTICKITTI_SCANS.items() for number in range(scans)]
@@ -172,3 +174,52 @@ def test_nuscenes_tables_and_scans_belong_together(nuscenes, tmp_path):
         predict(metric, [other])
     with pytest.raises(FileNotFoundError, match='v1.0-test/sample_data.json'):
         NuScenesSubmission('out', str(root))
+
+
+def test_bits_of_panoptic_labels(tmp_path):
+    path = str(tmp_path / 'scan.label')
+    write_panoptic(path, np.array([0, 4, 8, 18]), np.array([65535, 3, 0, 0]), SEMANTICKITTI_IDS)
+    raw = (tmp_path / 'scan.label').read_bytes()
+    assert raw[:4] == bytes([10, 0, 255, 255])  # car, instance in the upper 16 bits
+    expected = [65535 << 16 | 10, 3 << 16 | 20, 40, 81]
+    np.testing.assert_array_equal(np.frombuffer(raw, '<u4'), expected)
+    check_panoptic(path, 4, SEMANTICKITTI_IDS)
+
+
+def test_every_panoptic_file_is_written_and_checked(tmp_path):
+    rng = np.random.default_rng(0)
+    metric = METRICS.build(dict(type='SemanticKittiPanopticSubmission', out_dir=str(tmp_path)))
+    expected = {}
+    for stem in ('000000', '000007'):
+        velodyne = tmp_path / 'data' / 'sequences' / '11' / 'velodyne'
+        velodyne.mkdir(parents=True, exist_ok=True)
+        rng.random((50, 4)).astype(np.float32).tofile(velodyne / f'{stem}.bin')
+        semantic = rng.integers(0, 19, 50)
+        instance = np.where(semantic < 8, semantic + 1, 0)
+        expected[stem] = semantic, instance
+        metric.process({}, [dict(
+            lidar_path=str(velodyne / f'{stem}.bin'),
+            pred_pts_seg=dict(pts_semantic_mask=torch.from_numpy(semantic),
+                              pts_instance_mask=torch.from_numpy(instance)))])
+    assert metric.compute_metrics(metric.results) == dict(scans=2, missing=20351 - 2)
+    for stem, (semantic, instance) in expected.items():
+        labels = np.fromfile(tmp_path / f'sequences/11/predictions/{stem}.label', np.uint32)
+        np.testing.assert_array_equal(labels & 0xFFFF, np.array(SEMANTICKITTI_IDS)[semantic])
+        np.testing.assert_array_equal(labels >> 16, instance)
+
+
+@pytest.mark.parametrize('instance', [65536, -1])
+def test_instances_that_do_not_fit(tmp_path, instance):
+    with pytest.raises(DataLayoutError, match='instances from 0 to 65535'):
+        write_panoptic(str(tmp_path / 'scan.label'), np.array([0]), np.array([instance]),
+                       SEMANTICKITTI_IDS)
+
+
+@pytest.mark.parametrize('labels, points, message', [
+    ([10, 10], 3, 'expected 3 labels'), ([10, 252], 2, 'labels of'),
+    ([1 << 16 | 10, 1 << 16 | 30], 2, r'several for \[1\]')])
+def test_broken_panoptic_files(tmp_path, labels, points, message):
+    path = tmp_path / 'scan.label'
+    np.array(labels, np.uint32).tofile(path)
+    with pytest.raises(DataLayoutError, match=message):
+        check_panoptic(str(path), points, SEMANTICKITTI_IDS)

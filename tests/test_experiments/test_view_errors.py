@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from nclr_plugin.evaluation.view_file import write_views
+from nclr_plugin.evaluation.calibration_metric import write_views
 from nclr_plugin.experiments.view_errors import describe, read_errors, recall_curves
 from nclr_plugin.visualization import curves as module
 from nclr_plugin.visualization import plot_error_histograms

@@ -15,13 +15,13 @@ def curve(recall):
 def test_picture_shows_one_line_for_each_answer_in_two_panels(monkeypatch):
     seen = {}
     monkeypatch.setattr(module, 'render', lambda figure: seen.update(figure=figure))
-    plot_recall({'predicted': curve(.9), 'identity': curve(.2), 'wrong image': curve(.1),
+    plot_recall({'predicted': curve(.9), 'identity': curve(.2), 'mismatched image': curve(.1),
                  'another': curve(.5)})
     axes = seen['figure'].axes
     assert [axis.get_xlabel() for axis in axes] == ['RRE threshold [deg]', 'RTE threshold [m]']
     for axis in axes:
         assert [line.get_label() for line in axis.lines] == ['predicted', 'identity',
-                                                             'wrong image', 'another']
+                                                             'mismatched image', 'another']
         assert axis.lines[1].get_ydata() == pytest.approx([20] * 5)
         assert axis.lines[1].get_xdata() == pytest.approx([0, 2.5, 5, 7.5, 10])
         assert axis.get_xlim() == (0, 10)
