@@ -11,6 +11,8 @@ from nclr_plugin.geometry.se3 import rotation_error_geodesic_deg, skew, translat
 
 from ..visualization import compare_poses
 
+MAX_FROM_INITIAL_DEG = 30.  # between a pose and a guess that it does not contradict
+
 
 class Matches(NamedTuple):
     """Points and the pixels that were matched to them.
@@ -37,7 +39,8 @@ class Calibration(NamedTuple):
         reliable: Whether it is to be used: a pose was found, and neither ``inlier_ratio`` nor
             ``agreement`` is below the least one of the calibrator; or it was searched, and
             ``agreement`` is not below a little more. Those of an image and a scan of different
-            places are not, nor that of a camera more than 15 m from the LiDAR.
+            places are not, nor that of a camera more than 15 m from the LiDAR, nor one that
+            contradicts ``initial``.
         inlier_ratio: Share of the matches that agree with the pose; 0 without one. It tells wrong
             matches, not a wrong image: a network's matches of different places can agree, too.
         agreement: How well the image changes where the scan does under the pose, see
@@ -70,6 +73,11 @@ class Calibration(NamedTuple):
     initial: Optional[np.ndarray] = None
     searched: bool = False
 
+    @property
+    def contradicts_initial(self) -> bool:
+        """Whether the pose is turned by more than 30 deg against the initial guess."""
+        return self.valid and contradicts(self.lidar2cam, self.initial)
+
     def overlay(self, truth: Optional[np.ndarray] = None) -> np.ndarray:
         """Draw the scan into the image by the pose that was found.
 
@@ -98,6 +106,11 @@ class Calibration(NamedTuple):
             self.image, torch.from_numpy(self.scan), torch.from_numpy(self.cam2img),
             {title: None if pose is None else torch.from_numpy(np.asarray(pose, np.float64))
              for title, pose in poses.items()})
+
+
+def contradicts(lidar2cam: np.ndarray, initial: Optional[np.ndarray]) -> bool:
+    """Tell whether a pose (4, 4) is turned by more than 30 deg against a guess, if there is one."""
+    return initial is not None and pose_difference(lidar2cam, initial)[0] > MAX_FROM_INITIAL_DEG
 
 
 def pose_difference(first: np.ndarray, second: np.ndarray) -> tuple:

@@ -19,10 +19,10 @@ from ..datasets.errors import BrokenFrameError
 from ..datasets.pose_check import check_pose
 from ..datasets.readers.calibration import check_lidar2cam
 from ..engine.hooks.checkpoint_guard_hook import check_state_dict
-from ..evaluation.appearance import Appearance
+from ..evaluation.appearance import MIN_AGREEMENT, Appearance
 from ..models.pretrainers.base import CalibrationModel
 from ..utils.sparse import set_sparse_algorithm
-from .calibration import Calibration, Matches, pose_covariance
+from .calibration import Calibration, Matches, contradicts, pose_covariance
 from .errors import CalibrationInputError
 from .intrinsics import Intrinsics, check_image, make_intrinsics
 from .pose_search import search_pose
@@ -32,7 +32,6 @@ REPLACED = ('LoadScan', 'AccumulateSweeps', 'LoadImages', 'RandomPlacement',
             'PackCalibrationInputs')  # steps of a test pipeline that are for data sets
 LIDAR_TO_CAMERA_AXES = np.array([[0., -1., 0.], [0., 0., -1.], [1., 0., 0.]])
 MIN_INLIER_RATIO = 0.5
-MIN_AGREEMENT = 0.2  # passes 9 in 10 true pairs, and 1 in 10 wrong ones; configs/crossi2p/README.md
 SEARCH_MARGIN = 0.05  # more of a searched pose: the best of many agrees better by chance, too
 MAX_DISTANCE = 15.  # metres: from afar so little of a scan is in view that it may agree by chance
 MIN_SHARE = 0.1  # of the network's belief on the direction, for a second one to be tried
@@ -129,8 +128,9 @@ class Calibrator:
             cam2img: (3, 3), or :class:`~nclr_plugin.apis.Intrinsics`, whose distortion is taken
                 out; a list of them for a list of images.
             initial: (4, 4) rough ``lidar2cam``. It is needed where the LiDAR is not mounted
-                upright: by its rotation the scan is stood up before the network sees it. Its
-                translation only serves to check that the camera sees the scan. A list for a list.
+                upright: by its rotation the scan is stood up before the network sees it. A pose
+                that is turned by more than 30 deg against it is not reliable. Its translation
+                only serves to check that the camera sees the scan. A list for a list.
 
         Returns:
             What was found; a list for a list.
@@ -219,7 +219,7 @@ class Calibrator:
             pose[:3, :3] = pose[:3, :3] @ upright
             ratio = float(sample.pred_inlier_ratio[view])
             pose, agreement, searched, reliable = self._confirmed(
-                pose, ratio, appearance, upright)
+                pose, ratio, appearance, upright, initial)
             projected, depth = _project(matched, pose, seen_by)
             distance = np.linalg.norm(projected - _array(found.pixels), axis=1)
             inliers = (depth > 0) & (distance < self.model.pose_head.inlier_threshold)
@@ -234,19 +234,23 @@ class Calibrator:
             initial, searched)
 
     def _confirmed(self, pose: np.ndarray, ratio: float, appearance: Appearance,
-                   upright: np.ndarray):
+                   upright: np.ndarray, initial: Optional[np.ndarray]):
         """The pose, if its matches and the appearance confirm it, or else the best one near it.
+
+        A pose that contradicts the initial guess is not confirmed, nor is one searched near it.
 
         Returns:
             tuple: a pose (4, 4), its agreement, whether it was searched, whether it is reliable.
         """
         agreement = appearance.agreement(pose)
+        if contradicts(pose, initial):
+            return pose, agreement, False, False
         if ratio >= self.min_inlier_ratio and self._agrees(pose, agreement, 0.):
             return pose, agreement, False, True
-        if self.search:
+        if self.search and appearance.has_intensity:
             better = search_pose(appearance, pose, upright)
             found = appearance.agreement(better)
-            if self._agrees(better, found, SEARCH_MARGIN):
+            if self._agrees(better, found, SEARCH_MARGIN) and not contradicts(better, initial):
                 return better, found, True, True
         return pose, agreement, False, False
 

@@ -14,7 +14,7 @@ from ..datasets.readers.pairing import (IMAGE_SUFFIXES, Folder, describe_missing
 from ..datasets.scan_files import SUFFIXES
 from ..engine.hooks.picture_hook import write_png
 from ..errors import INPUT_ERRORS, BrokenFrameError, CalibrationInputError
-from .calibration import Calibration, pose_difference
+from .calibration import MAX_FROM_INITIAL_DEG, Calibration, pose_difference
 from .calibrator import MIN_AGREEMENT, MIN_INLIER_RATIO, Calibrator
 from .intrinsics_files import read_intrinsics
 from .rig_estimate import RigEstimate, fuse
@@ -138,7 +138,10 @@ def describe(found: Calibration) -> str:
     if found.initial is not None:
         turn, shift = pose_difference(found.lidar2cam, found.initial)
         line += f', {turn:.2f} deg and {shift:.2f} m from the initial guess'
-    if not found.reliable:
+    if found.contradicts_initial:
+        line += ('; NOT RELIABLE: it contradicts the initial guess by more than '
+                 f'{MAX_FROM_INITIAL_DEG:g} deg')
+    elif not found.reliable:
         line += '; NOT RELIABLE: image and scan may be of different places, or unlike the training'
     return line
 

@@ -2,22 +2,63 @@
 from __future__ import annotations
 
 from copy import copy
+from typing import List, NamedTuple, Tuple
 
 import numpy as np
 import torch
 
-from nclr_plugin.geometry.camera import in_view, project_points, resize_intrinsics
-
+from ..geometry.camera import in_view, project_points, resize_intrinsics
 from ..utils.optional import optional_import
 
 WIDTH = 620  # pixels to which wider images are reduced: a scan says nothing of finer detail
 MIN_DEPTH = 1.  # metres
+MIN_RANGE = 0.3  # metres: nearer to the sensor there is its cover, and rows without a return
+SAME = 0.01  # metres: points in one cell of this size are one point, measured or written twice
 NEIGHBOURS = 4
 REACH = 8.  # pixels of the reduced image
 MIN_PAIRS = 200
+MIN_DIFFERENT = 0.1  # of the pairs: where fewer differ in intensity, it says nothing
 JUMP = 1.15  # ratio of depths from which on two neighbours are on different surfaces
-MIN_JUMPS = 20
+MIN_JUMPS = 100
 STEP_WEIGHT = 0.3
+EPSILON = 1e-12
+MIN_AGREEMENT = 0.2  # what 1 pair in 50 of different places reaches; configs/crossi2p/README.md
+# What 1 in 50 of them reaches in either part: of many pairs, and more by chance of few.
+REFLECTANCE_CHANCE = 0.05, 3.5
+STEP_CHANCE = 0.04, 1.6
+
+
+class Evidence(NamedTuple):
+    """What the colours of an image say of a pose.
+
+    Attributes:
+        reflectance: Rank correlation of the differences of colour and intensity of neighbouring
+            points; not a number where intensities hardly differ.
+        num_pairs: Number of pairs of neighbours that were compared.
+        step: Difference of the logarithmic contrasts across jumps of depth and elsewhere; not a
+            number where next to no depths jump.
+        num_jumps: Number of pairs across jumps.
+    """
+    reflectance: float = np.nan
+    num_pairs: int = 0
+    step: float = np.nan
+    num_jumps: int = 0
+
+    @property
+    def agreement(self) -> float:
+        """The sum of the parts over what it reaches by chance, as a multiple of 0.2.
+
+        Thus one limit serves scans with and without intensities, and dense and sparse ones. 0
+        without any part.
+        """
+        value = chance = 0.
+        if np.isfinite(self.reflectance):
+            value += self.reflectance
+            chance += _chance(REFLECTANCE_CHANCE, self.num_pairs)
+        if np.isfinite(self.step):
+            value += STEP_WEIGHT * self.step
+            chance += _chance(STEP_CHANCE, self.num_jumps)
+        return MIN_AGREEMENT * value / chance if chance else 0.
 
 
 class Appearance:
@@ -25,8 +66,13 @@ class Appearance:
 
     Args:
         image: RGB, (H, W, 3) uint8.
-        points: (N, 4), LiDAR frame, metres, intensity of any scale.
+        points: (N, 4), LiDAR frame, metres, intensity of any scale. Rows that are no measurement
+            are left out: not finite, within 0.3 m of the sensor, or the same point again.
         cam2img: (3, 3).
+
+    Attributes:
+        points: (M, 4), without these.
+        has_intensity: Whether the intensities differ at all.
     """
 
     def __init__(self, image: np.ndarray, points: np.ndarray, cam2img: np.ndarray) -> None:
@@ -34,16 +80,11 @@ class Appearance:
         image, self.cam2img = _reduced(cv2, image, np.asarray(cam2img, np.float64))
         smooth = cv2.GaussianBlur(image, (3, 3), 0)
         self.colours = cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB).astype(np.float32)
-        self.points = points.astype(np.float64)
+        self.points = _measured(np.asarray(points, np.float64))
+        self.has_intensity = len(self.points) > 0 and np.ptp(self.points[:, 3]) > 0
 
     def agreement(self, lidar2cam: np.ndarray) -> float:
-        """How well the colours change where depth and reflectance do, if this is the pose.
-
-        Of pairs of points that project next to each other: the rank correlation of the difference
-        of their colours with that of their intensities, plus 0.3 times how much larger, in the
-        logarithm, that difference is across jumps of depth than elsewhere. A network can fit one
-        pose to an image and a scan of different places, by the layout that all streets share, and
-        its matches then agree as well as true ones; edges and surfaces do not.
+        """Return :attr:`Evidence.agreement` of one pose.
 
         Args:
             lidar2cam: (4, 4).
@@ -52,27 +93,48 @@ class Appearance:
             About 0 without any relation, and where too few points are in view; 0.2 to 0.6 where
             image and scan are of one place.
         """
+        return self.evidence(lidar2cam).agreement
+
+    def evidence(self, lidar2cam: np.ndarray) -> Evidence:
+        """Tell how well the colours change where depth and reflectance do, if this is the pose.
+
+        Pairs of points that project next to each other are compared. Those of one surface in one
+        pixel are left out: they have one colour under any pose. So is what contrasts, intensities
+        and jumps have in common by their place alone: the farther apart two points are, the more
+        they differ, and all streets are smooth below and rich in edges above. A network can fit
+        one pose to an image and a scan of different places, by the layout that all streets share,
+        and its matches then agree as well as true ones; edges and surfaces do not.
+
+        Args:
+            lidar2cam: (4, 4).
+        """
         spatial = optional_import('scipy.spatial', 'scipy', 'Comparing image and scan')
-        pixels, depth, intensity = self._in_view(lidar2cam)
+        pixels, depth, seen = self._project(lidar2cam)
+        pixels, depth, intensity = pixels[seen], depth[seen], self.points[seen, 3]
         if len(pixels) <= NEIGHBOURS:
-            return 0.
-        column, row = np.rint(pixels).astype(int).T
-        colours = self.colours[row, column]
+            return Evidence()
         tree = spatial.cKDTree(pixels, balanced_tree=False, compact_nodes=False)
         distance, neighbour = tree.query(pixels, NEIGHBOURS + 1)
-        first = np.repeat(np.arange(len(pixels)), NEIGHBOURS)
-        second = neighbour[:, 1:].ravel()
+        pairs = np.stack((np.repeat(np.arange(len(pixels)), NEIGHBOURS), neighbour[:, 1:].ravel()))
         near = distance[:, 1:].ravel() < REACH
-        first, second = first[near], second[near]
-        if len(first) < MIN_PAIRS:
-            return 0.
-        contrast = np.linalg.norm(colours[first] - colours[second], axis=1)
-        agreement = _rank_correlation(np.abs(intensity[first] - intensity[second]), contrast)
-        jump = np.abs(np.log(depth[first] / depth[second])) > np.log(JUMP)
-        if min(jump.sum(), (~jump).sum()) >= MIN_JUMPS:
-            step = np.log1p(contrast[jump]).mean() - np.log1p(contrast[~jump]).mean()
-            agreement += STEP_WEIGHT * float(step)
-        return agreement
+        near &= can_differ(pixels, depth, pairs)
+        pairs, distance = pairs[:, near], distance[:, 1:].ravel()[near]
+        if pairs.shape[1] < MIN_PAIRS:
+            return Evidence()
+        column, row = np.rint(pixels).astype(int).T
+        contrast = np.linalg.norm(np.subtract(*self.colours[row, column][pairs]), axis=1)
+        height = pixels[pairs[0], 1] / len(self.colours)
+        place = np.stack((np.ones_like(height), distance / REACH, height, height**2), axis=1)
+        reflectance = step = np.nan
+        difference = np.abs(np.subtract(*intensity[pairs]))
+        if (difference > 0).mean() >= MIN_DIFFERENT:
+            reflectance = _cosine(*_without(place, _ranks(difference), _ranks(contrast)))
+        jump = is_jump(depth, pairs)
+        num_jumps = int(min(jump.sum(), (~jump).sum()))
+        if num_jumps >= MIN_JUMPS:
+            jump, contrast = _without(place, jump.astype(float), np.log1p(contrast))
+            step = float(jump @ contrast / max(jump @ jump, EPSILON))
+        return Evidence(reflectance, pairs.shape[1], step, num_jumps)
 
     def near(self, lidar2cam: np.ndarray, margin: float, size: int) -> 'Appearance':
         """The same image, with the points in view under poses about this one.
@@ -99,16 +161,30 @@ class Appearance:
         seen = in_view(pixels + margin, depth, height + 2 * margin, width + 2 * margin, MIN_DEPTH)
         return pixels.numpy(), depth.numpy(), seen.numpy()
 
-    def _in_view(self, lidar2cam: np.ndarray):
-        """Pixels (M, 2), depths (M,) and intensities (M,) of the points in view."""
-        pixels, depth, seen = self._project(lidar2cam)
-        return pixels[seen], depth[seen], self.points[seen, 3]
+
+def is_jump(depth: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Tell (M,) which pairs (2, M) of points are on different surfaces."""
+    return np.abs(np.log(np.divide(*depth[pairs]))) > np.log(JUMP)
+
+
+def can_differ(pixels: np.ndarray, depth: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Tell (M,) which pairs (2, M) are evidence: not those of one surface in one pixel."""
+    first, second = np.rint(pixels)[pairs]
+    return (first != second).any(1) | is_jump(depth, pairs)
 
 
 def appearance_agreement(image: np.ndarray, points: np.ndarray, lidar2cam: np.ndarray,
                          cam2img: np.ndarray) -> float:
     """:meth:`Appearance.agreement` of one pose."""
     return Appearance(image, points, cam2img).agreement(lidar2cam)
+
+
+def _measured(points: np.ndarray) -> np.ndarray:
+    """Return the points (N, 4) that are measurements, each once, in their order."""
+    points = points[np.isfinite(points).all(1)]
+    points = points[np.linalg.norm(points[:, :3], axis=1) >= MIN_RANGE]
+    first = np.unique(np.floor(points[:, :3] / SAME), axis=0, return_index=True)[1]
+    return points[np.sort(first)]
 
 
 def _reduced(cv2, image: np.ndarray, cam2img: np.ndarray):
@@ -121,9 +197,23 @@ def _reduced(cv2, image: np.ndarray, cam2img: np.ndarray):
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA), cam2img.numpy()
 
 
-def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's; 0 where one is constant."""
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return 0.
+def _chance(of_many_and_few: Tuple[float, float], count: int) -> float:
+    many, few = of_many_and_few
+    return many + few / np.sqrt(count)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Return ranks in 0..1."""
     stats = optional_import('scipy.stats', 'scipy', 'Comparing image and scan')
-    return float(np.corrcoef(stats.rankdata(first), stats.rankdata(second))[0, 1])
+    return stats.rankdata(values) / len(values)
+
+
+def _without(place: np.ndarray, *values: np.ndarray) -> List[np.ndarray]:
+    """Return what a linear fit by the columns of ``place`` (M, K) leaves of each (M,)."""
+    basis = np.linalg.qr(place)[0]
+    return [value - basis @ (basis.T @ value) for value in values]
+
+
+def _cosine(first: np.ndarray, second: np.ndarray) -> float:
+    """Return 0 where one is zero."""
+    return float(first @ second / max(np.linalg.norm(first) * np.linalg.norm(second), EPSILON))

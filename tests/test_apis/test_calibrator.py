@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from nclr_plugin.apis import CalibrationInputError, Calibrator, Intrinsics, calibrate
@@ -167,6 +168,53 @@ def test_a_lidar_on_its_side_is_stood_up_by_the_guess(scene, save_network):
     assert heights.max() - heights.min() < 1.6 * np.ptp(scene.points[:, 2])
     assert (found.initial == guess).all()
     assert found.overlay(truth).shape[0] > found.overlay().shape[0]
+
+
+@pytest.mark.parametrize('mounting', [[180, 0, 0], [90, 0, 0], [0, 0, 180]])
+@pytest.mark.parametrize('off, agrees', [(20, True), (40, False)])
+def test_an_answer_far_from_the_guess_is_not_reliable(scene, save_network, mounting, off, agrees):
+    turn = Rotation.from_euler('xyz', mounting, degrees=True).as_matrix()
+    points, truth = scene.points.copy(), scene.lidar2cam.copy()
+    points[:, :3] = points[:, :3] @ turn.T
+    truth[:3, :3] = truth[:3, :3] @ turn.T
+    guess = truth.copy()
+    guess[:3, :3] = Rotation.from_euler('y', off, degrees=True).as_matrix() @ guess[:3, :3]
+    known = truth.copy()  # in the frame that the network sees
+    known[:3, :3] = truth[:3, :3] @ (scene.axes.T @ guess[:3, :3]).T
+    found = calibrate(scene.image, points, scene.cam2img, save_network(truth=known), guess)
+    assert angle(found.lidar2cam, truth) < 1e-3 and found.agreement > 0.3
+    assert found.reliable is agrees and found.contradicts_initial is not agrees
+    assert not found.searched
+    assert not calibrate(scene.image, scene.points, scene.cam2img,
+                         save_network()).contradicts_initial
+
+
+@pytest.fixture
+def surfaces(scene):
+    """The scene without intensities: surfaces are told by their depths, in an image with noise."""
+    in_camera = scene.points[:, :3] @ scene.lidar2cam[:3, :3].T + scene.lidar2cam[:3, 3]
+    ahead = in_camera[:, 2] > 1
+    pixels = project(scene.points[ahead, :3], scene.lidar2cam, scene.cam2img)
+    grid = np.stack(np.meshgrid(np.arange(scene.width), np.arange(scene.height)), -1)
+    depth = in_camera[ahead, 2][cKDTree(pixels).query(grid.reshape(-1, 2))[1]]
+    depth = depth.reshape(scene.height, scene.width, 1)
+    rng = np.random.default_rng(0)
+    image = 128 + 18 * np.log(depth / 12) + rng.normal(0, 12, (scene.height, scene.width, 1))
+    return np.repeat(image.clip(0, 255), 3, 2).astype(np.uint8)
+
+
+@pytest.mark.parametrize('intensity', [None, 0., 0.5])
+def test_scans_without_intensities_have_a_limit_of_their_own(scene, surfaces, save_network,
+                                                             intensity):
+    points = scene.points[:, :3]
+    if intensity is not None:
+        points = np.pad(points, ((0, 0), (0, 1)), constant_values=intensity)
+    calibrator = Calibrator(save_network())
+    found = calibrator(surfaces, points, scene.cam2img)
+    assert found.reliable and not found.searched
+    for image in (scene.other_image, surfaces[::-1].copy(), surfaces[:, ::-1].copy()):
+        other = calibrator(image, points, scene.cam2img)
+        assert not other.reliable and not other.searched
 
 
 def test_distortion_is_taken_out(scene, save_network):

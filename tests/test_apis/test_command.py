@@ -50,6 +50,20 @@ def test_initial_guess(files, scene, tmp_path, save_network, capsys):
     assert ', 0.00 deg and 0.00 m from the initial guess' in capsys.readouterr().out
 
 
+def test_an_answer_that_contradicts_the_guess(files, scene, tmp_path, save_network, capsys):
+    guess = np.diag([-1., 1., -1., 1.]) @ scene.lidar2cam  # of a camera that looks back
+    guess[:3, 3] = scene.lidar2cam[:3, 3]
+    known = scene.lidar2cam.copy()
+    axes = np.array([[0., -1, 0], [0, 0, -1], [1, 0, 0]])
+    known[:3, :3] = scene.lidar2cam[:3, :3] @ (axes.T @ guess[:3, :3]).T
+    (tmp_path / 'guess.yaml').write_text(yaml.safe_dump(dict(lidar2cam=guess.tolist())))
+    files[5] = save_network(truth=known)
+    assert status([*files, '--initial', str(tmp_path / 'guess.yaml')]) == 1
+    assert yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())['reliable'] is False
+    assert 'NOT RELIABLE: it contradicts the initial guess by more than 30 deg' in (
+        capsys.readouterr().out)
+
+
 def test_a_pose_that_is_not_reliable(files, tmp_path, save_network, capsys):
     files[5] = save_network(wrong=1.)
     assert status(files) == 1

@@ -108,3 +108,19 @@ def test_where_little_is_in_view_nothing_agrees(scene):
     behind[2, 3] = -100
     none = PairedAppearance(appearance, behind, 1000, 6)
     assert none.correlation(moved(scene.lidar2cam, np.zeros((3, 3)))).tolist() == [0, 0, 0]
+
+
+def test_rows_that_are_no_measurement_pair_with_nothing(scene):
+    """With the sensor in view: its origin, its cover, and a point that is written again."""
+    pose = np.eye(4)
+    pose[2, 3] = 3.
+    rng = np.random.default_rng(1)
+    rows = np.concatenate((np.zeros((4000, 4)), rng.uniform(-0.1, 0.1, (4000, 4)),
+                           np.repeat(scene.points[:1], 4000, axis=0)))
+    more = np.concatenate((scene.points, rows)).astype(np.float32)
+    expected, found = (PairedAppearance(Appearance(scene.image, points, scene.cam2img), pose, 600, 8)
+                       for points in (scene.points, more))
+    assert torch.equal(found.points, expected.points) and torch.equal(found.rank, expected.rank)
+    shifts = np.random.default_rng(0).normal(0, 0.3, (10, 3))
+    assert torch.equal(found.correlation(moved(pose, shifts)),
+                       expected.correlation(moved(pose, shifts)))
