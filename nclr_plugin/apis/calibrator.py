@@ -242,12 +242,13 @@ class Calibrator:
         Returns:
             tuple: a pose (4, 4), its agreement, whether it was searched, whether it is reliable.
         """
-        agreement = appearance.agreement(pose)
+        evidence = appearance.evidence(pose)
+        agreement = evidence.agreement
         if contradicts(pose, initial):
             return pose, agreement, False, False
         if ratio >= self.min_inlier_ratio and self._agrees(pose, agreement, 0.):
             return pose, agreement, False, True
-        if self.search and appearance.has_intensity:
+        if self.search and np.isfinite(evidence.reflectance):  # by which is searched
             better = search_pose(appearance, pose, upright)
             found = appearance.agreement(better)
             if self._agrees(better, found, SEARCH_MARGIN) and not contradicts(better, initial):

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import List, NamedTuple, Tuple
+from typing import List, NamedTuple
 
 import numpy as np
 import torch
@@ -16,16 +16,18 @@ MIN_RANGE = 0.3  # metres: nearer to the sensor there is its cover, and rows wit
 SAME = 0.01  # metres: points in one cell of this size are one point, measured or written twice
 NEIGHBOURS = 4
 REACH = 8.  # pixels of the reduced image
-MIN_PAIRS = 200
+MIN_PAIRS = 1000
 MIN_DIFFERENT = 0.1  # of the pairs: where fewer differ in intensity, it says nothing
 JUMP = 1.15  # ratio of depths from which on two neighbours are on different surfaces
 MIN_JUMPS = 100
-STEP_WEIGHT = 0.3
 EPSILON = 1e-12
-MIN_AGREEMENT = 0.2  # what 1 pair in 50 of different places reaches; configs/crossi2p/README.md
-# What 1 in 50 of them reaches in either part: of many pairs, and more by chance of few.
-REFLECTANCE_CHANCE = 0.05, 3.5
-STEP_CHANCE = 0.04, 1.6
+MIN_AGREEMENT = 0.2
+# Weights of reflectance and step, so that hardly a pair of different places reaches MIN_AGREEMENT,
+# whichever of them a scan has. How they were set: configs/crossi2p/README.md
+BOTH = 1., 0.3
+REFLECTANCE_ALONE = 1.5
+STEP_ALONE = 0.5
+MIN_JUMPS_ALONE = 1000  # of fewer, the step alone is too often large by chance
 
 
 class Evidence(NamedTuple):
@@ -46,19 +48,15 @@ class Evidence(NamedTuple):
 
     @property
     def agreement(self) -> float:
-        """The sum of the parts over what it reaches by chance, as a multiple of 0.2.
+        """The weighted sum of the parts, for which 0.2 is the limit whichever there are.
 
-        Thus one limit serves scans with and without intensities, and dense and sparse ones. 0
-        without any part.
+        0 without any part, and where the step is alone and of less than 1000 jumps.
         """
-        value = chance = 0.
+        if np.isfinite(self.reflectance) and np.isfinite(self.step):
+            return BOTH[0] * self.reflectance + BOTH[1] * self.step
         if np.isfinite(self.reflectance):
-            value += self.reflectance
-            chance += _chance(REFLECTANCE_CHANCE, self.num_pairs)
-        if np.isfinite(self.step):
-            value += STEP_WEIGHT * self.step
-            chance += _chance(STEP_CHANCE, self.num_jumps)
-        return MIN_AGREEMENT * value / chance if chance else 0.
+            return REFLECTANCE_ALONE * self.reflectance
+        return STEP_ALONE * self.step if self.num_jumps >= MIN_JUMPS_ALONE else 0.
 
 
 class Appearance:
@@ -72,7 +70,6 @@ class Appearance:
 
     Attributes:
         points: (M, 4), without these.
-        has_intensity: Whether the intensities differ at all.
     """
 
     def __init__(self, image: np.ndarray, points: np.ndarray, cam2img: np.ndarray) -> None:
@@ -81,7 +78,6 @@ class Appearance:
         smooth = cv2.GaussianBlur(image, (3, 3), 0)
         self.colours = cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB).astype(np.float32)
         self.points = _measured(np.asarray(points, np.float64))
-        self.has_intensity = len(self.points) > 0 and np.ptp(self.points[:, 3]) > 0
 
     def agreement(self, lidar2cam: np.ndarray) -> float:
         """Return :attr:`Evidence.agreement` of one pose.
@@ -98,12 +94,12 @@ class Appearance:
     def evidence(self, lidar2cam: np.ndarray) -> Evidence:
         """Tell how well the colours change where depth and reflectance do, if this is the pose.
 
-        Pairs of points that project next to each other are compared. Those of one surface in one
-        pixel are left out: they have one colour under any pose. So is what contrasts, intensities
-        and jumps have in common by their place alone: the farther apart two points are, the more
-        they differ, and all streets are smooth below and rich in edges above. A network can fit
-        one pose to an image and a scan of different places, by the layout that all streets share,
-        and its matches then agree as well as true ones; edges and surfaces do not.
+        Pairs of points that project next to each other are compared. Those in one pixel are left
+        out: they have one colour under any pose. So is what contrasts, intensities and jumps have
+        in common by their place alone: the farther apart two points are, the more they differ, and
+        all streets are smooth below and rich in edges above. A network can fit one pose to an
+        image and a scan of different places, by the layout that all streets share, and its matches
+        then agree as well as true ones; edges and surfaces do not.
 
         Args:
             lidar2cam: (4, 4).
@@ -117,7 +113,7 @@ class Appearance:
         distance, neighbour = tree.query(pixels, NEIGHBOURS + 1)
         pairs = np.stack((np.repeat(np.arange(len(pixels)), NEIGHBOURS), neighbour[:, 1:].ravel()))
         near = distance[:, 1:].ravel() < REACH
-        near &= can_differ(pixels, depth, pairs)
+        near &= in_two_pixels(pixels, pairs)
         pairs, distance = pairs[:, near], distance[:, 1:].ravel()[near]
         if pairs.shape[1] < MIN_PAIRS:
             return Evidence()
@@ -167,10 +163,10 @@ def is_jump(depth: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     return np.abs(np.log(np.divide(*depth[pairs]))) > np.log(JUMP)
 
 
-def can_differ(pixels: np.ndarray, depth: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Tell (M,) which pairs (2, M) are evidence: not those of one surface in one pixel."""
+def in_two_pixels(pixels: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Tell (M,) which pairs (2, M) can differ in colour: points in one pixel never do."""
     first, second = np.rint(pixels)[pairs]
-    return (first != second).any(1) | is_jump(depth, pairs)
+    return (first != second).any(1)
 
 
 def appearance_agreement(image: np.ndarray, points: np.ndarray, lidar2cam: np.ndarray,
@@ -195,11 +191,6 @@ def _reduced(cv2, image: np.ndarray, cam2img: np.ndarray):
     size = WIDTH, max(1, round(height * WIDTH / width))
     cam2img = resize_intrinsics(torch.from_numpy(cam2img), size[0] / width, size[1] / height)
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA), cam2img.numpy()
-
-
-def _chance(of_many_and_few: Tuple[float, float], count: int) -> float:
-    many, few = of_many_and_few
-    return many + few / np.sqrt(count)
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

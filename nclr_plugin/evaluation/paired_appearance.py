@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..geometry.camera import in_view, project_points
 from ..utils.optional import optional_import
-from .appearance import MIN_DEPTH, Appearance, can_differ
+from .appearance import MIN_DEPTH, Appearance, in_two_pixels
 
 MARGIN = 60.  # pixels about the image: what other poses may bring into it
 REACH = 1.5  # times the median distance of neighbours: farther apart, two points are none
@@ -46,13 +46,12 @@ class PairedAppearance:
         if len(points) <= neighbours:
             return
         pose = torch.from_numpy(lidar2cam).float()
-        pixels, depth = (value.numpy() for value in project_points(
-            self.points, pose, self.cam2img))
+        pixels = project_points(self.points, pose, self.cam2img)[0].numpy()
         distance, neighbour = spatial.cKDTree(pixels).query(pixels, neighbours + 1)
         self.reach = REACH * float(np.median(distance[:, -1]))
         pairs = np.stack((np.repeat(np.arange(len(pixels)), neighbours), neighbour[:, 1:].ravel()))
         pairs = np.unique(np.sort(pairs[:, distance[:, 1:].ravel() < self.reach], 0), axis=1)
-        pairs = pairs[:, can_differ(pixels, depth, pairs)]
+        pairs = pairs[:, in_two_pixels(pixels, pairs)]
         self.first, self.second = torch.from_numpy(pairs)
         rank = stats.rankdata(np.abs(np.subtract(*points[pairs, 3]))) / max(1, pairs.shape[1])
         self.rank = torch.from_numpy(rank).float()

@@ -6,7 +6,6 @@ import pytest
 import torch
 from scipy.stats import rankdata
 
-from nclr_plugin.evaluation import appearance as single
 from nclr_plugin.evaluation.appearance import Appearance
 from nclr_plugin.evaluation.paired_appearance import PairedAppearance
 
@@ -39,15 +38,14 @@ def moved(pose, shifts):
     return poses
 
 
-def test_it_ranks_poses_as_the_agreement_does(scene, monkeypatch):
-    """Of all points, with the same neighbours; without jumps of depth."""
-    monkeypatch.setattr(single, 'STEP_WEIGHT', 0.)
+def test_it_ranks_poses_as_the_reflectance_does(scene):
+    """Of all points, with the same neighbours."""
     appearance = Appearance(scene.image, scene.points, scene.cam2img)
     shifts = np.random.default_rng(0).normal(0, [0.2, 0.1, 0.2], (40, 3))
     shifts[0] = 0
     poses = moved(scene.lidar2cam, shifts)
     found = PairedAppearance(appearance, scene.lidar2cam, 100000, 4).correlation(poses).numpy()
-    expected = [appearance.agreement(pose.numpy()) for pose in poses]
+    expected = [appearance.evidence(pose.numpy()).reflectance for pose in poses]
     assert np.corrcoef(found, expected)[0, 1] > 0.95
     assert np.argmax(found) == np.argmax(expected) == 0
     assert found[0] == pytest.approx(expected[0], abs=0.1)
@@ -87,13 +85,13 @@ def test_grades_are_shares_of_smaller_contrasts(scene):
 
 
 def test_fewer_points_see_farther(scene):
-    """Half a metre aside more of the height of the peak is left."""
+    """A fifth of a metre aside more of the height of the peak is left."""
     appearance = Appearance(scene.image, scene.points, scene.cam2img)
     left = []
     for size in (300, 6000):
         pairs = PairedAppearance(appearance, scene.lidar2cam, size, 8)
         true, *near = pairs.correlation(moved(scene.lidar2cam, [
-            [0, 0, 0], [0.3, 0, 0], [-0.3, 0, 0], [0, 0, 0.5], [0, 0, -0.5]])).tolist()
+            [0, 0, 0], [0.15, 0, 0], [-0.15, 0, 0], [0, 0, 0.25], [0, 0, -0.25]])).tolist()
         far = pairs.correlation(moved(scene.lidar2cam, np.random.default_rng(0).normal(
             0, [3., 0.2, 3.], (100, 3)))).mean()
         left.append((np.mean(near) - far) / (true - far))

@@ -73,6 +73,13 @@ def test_verdicts_are_counted(arguments, four_pairs, capsys):
     assert arguments.roc.is_file()
 
 
+def test_scans_without_intensities(arguments, four_pairs):
+    arguments.no_intensity = True
+    Known.calls.clear()
+    reliability.run_reliability(arguments)
+    assert [columns for _, columns, _ in Known.calls] == [3] * 16
+
+
 def test_the_scan_is_turned_about_its_sensor_and_nothing_else(arguments, four_pairs):
     pipeline = [dict(type=name) for name in (
         'LoadScan', 'LoadImages', 'RangeCrop', 'RandomPlacement', 'SamplePoints', 'ResizeImages',

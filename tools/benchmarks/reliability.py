@@ -57,6 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='threshold of the verdict (default: %(default)s)')
     parser.add_argument('--no-search', action='store_true',
                         help='do not refine poses by photometric consistency')
+    parser.add_argument('--no-intensity', action='store_true',
+                        help='give the scans without their intensities')
     parser.add_argument('--roc', type=Path,
                         help='PNG file for the ROC curve of the last checkpoint')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
@@ -94,6 +96,8 @@ def run_reliability(args: argparse.Namespace) -> Dict[str, dict]:
         seconds = 0.
         progress = ProgressBar(len(dataset), file=sys.stderr)
         for number, sample in enumerate(dataset):
+            if args.no_intensity:
+                sample['points'] = sample['points'][:, :3]
             start = time.process_time()
             pairs += _calibrate(calibrator, sample, number < len(dataset) // 2)
             seconds += time.process_time() - start
