@@ -7,13 +7,12 @@ from typing import List, NamedTuple
 import numpy as np
 import torch
 
+from ..datasets.scans import drop_invalid_rows
 from ..geometry.camera import in_view, project_points, resize_intrinsics
 from ..utils.optional import optional_import
 
 WIDTH = 620  # pixels to which wider images are reduced: a scan says nothing of finer detail
 MIN_DEPTH = 1.  # metres
-MIN_RANGE = 0.3  # metres: nearer to the sensor there is its cover, and rows without a return
-SAME = 0.01  # metres: points in one cell of this size are one point, measured or written twice
 NEIGHBOURS = 4
 REACH = 8.  # pixels of the reduced image
 MIN_PAIRS = 1000
@@ -22,12 +21,12 @@ JUMP = 1.15  # ratio of depths from which on two neighbours are on different sur
 MIN_JUMPS = 100
 EPSILON = 1e-12
 MIN_AGREEMENT = 0.2
-# Weights of reflectance and step, so that hardly a pair of different places reaches MIN_AGREEMENT,
-# whichever of them a scan has. How they were set: configs/crossi2p/README.md
+# Weights of reflectance and step. Those of one alone are such that hardly a pair of different
+# places reaches MIN_AGREEMENT. How they were set: configs/crossi2p/README.md
 BOTH = 1., 0.3
 REFLECTANCE_ALONE = 1.5
-STEP_ALONE = 0.5
-MIN_JUMPS_ALONE = 1000  # of fewer, the step alone is too often large by chance
+STEP_ALONE = 0.4
+MIN_JUMPS_ALONE = 1000  # the step of fewer is too often large by chance
 
 
 class Evidence(NamedTuple):
@@ -48,9 +47,9 @@ class Evidence(NamedTuple):
 
     @property
     def agreement(self) -> float:
-        """The weighted sum of the parts, for which 0.2 is the limit whichever there are.
+        """Return the weighted sum of the parts that there are; 0.2 is the limit of all.
 
-        0 without any part, and where the step is alone and of less than 1000 jumps.
+        0 without any, and where there is only a step, of fewer than 1000 jumps.
         """
         if np.isfinite(self.reflectance) and np.isfinite(self.step):
             return BOTH[0] * self.reflectance + BOTH[1] * self.step
@@ -65,7 +64,7 @@ class Appearance:
     Args:
         image: RGB, (H, W, 3) uint8.
         points: (N, 4), LiDAR frame, metres, intensity of any scale. Rows that are no measurement
-            are left out: not finite, within 0.3 m of the sensor, or the same point again.
+            are left out, see :func:`~nclr_plugin.datasets.scans.drop_invalid_rows`.
         cam2img: (3, 3).
 
     Attributes:
@@ -77,7 +76,7 @@ class Appearance:
         image, self.cam2img = _reduced(cv2, image, np.asarray(cam2img, np.float64))
         smooth = cv2.GaussianBlur(image, (3, 3), 0)
         self.colours = cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB).astype(np.float32)
-        self.points = _measured(np.asarray(points, np.float64))
+        self.points = drop_invalid_rows(np.asarray(points, np.float64), min_points=0)[0]
 
     def agreement(self, lidar2cam: np.ndarray) -> float:
         """Return :attr:`Evidence.agreement` of one pose.
@@ -173,14 +172,6 @@ def appearance_agreement(image: np.ndarray, points: np.ndarray, lidar2cam: np.nd
                          cam2img: np.ndarray) -> float:
     """:meth:`Appearance.agreement` of one pose."""
     return Appearance(image, points, cam2img).agreement(lidar2cam)
-
-
-def _measured(points: np.ndarray) -> np.ndarray:
-    """Return the points (N, 4) that are measurements, each once, in their order."""
-    points = points[np.isfinite(points).all(1)]
-    points = points[np.linalg.norm(points[:, :3], axis=1) >= MIN_RANGE]
-    first = np.unique(np.floor(points[:, :3] / SAME), axis=0, return_index=True)[1]
-    return points[np.sort(first)]
 
 
 def _reduced(cv2, image: np.ndarray, cam2img: np.ndarray):
