@@ -103,6 +103,21 @@ val_dataloader = dict(dataset=dict(_delete_=True, **{wrap}))
     assert log(tmp_path / 'work').count('Labels of ') == (3 if 'Concat' in wrap else 2)
 
 
+def test_pretraining_on_wrapped_data_sets_is_refused(run, demo, demo_config, tmp_path):
+    path = tmp_path / 'wrapped.py'
+    path.write_text(f"""_base_ = {str(demo_config)!r}
+inner = _base_.train_dataloader.dataset
+inner['reader']['sequences'] = ['00']
+train_dataloader = dict(dataset=dict(_delete_=True, type='ConcatDataset',
+                                     datasets=[inner, dict(inner)]))
+del inner
+""")
+    options = {name: value for name, value in demo.items()
+               if not name.startswith('train_dataloader.dataset')}
+    line = run.fails('train', path, '--work-dir', tmp_path / 'work', options=options)
+    assert 'found ConcatDataset around it' in line and "type='ConcatReader'" in line
+
+
 def test_inference_without_a_runner(checkpoint, root):
     apis = pytest.importorskip('mmdet3d.apis')
     model = apis.init_model(str(SEMSEG), checkpoint, device='cpu')
