@@ -43,8 +43,7 @@ def parse_args(argv):
         description='Fine-tune a config from scratch and from pretrained weights, on several '
         'fractions of the labels and with several seeds; evaluate the last checkpoint of each run. '
         'Repeating the command skips finished runs and resumes interrupted ones.')
-    parser.add_argument('config', metavar='CONFIG',
-                        help='config that reads NCLR_FRACTION and NCLR_CHECKPOINT')
+    parser.add_argument('config', metavar='CONFIG', help='fine-tuning config')
     parser.add_argument('--out', required=True,
                         help='folder of the runs, and of runs.csv, results.csv, .md and .png')
     parser.add_argument('--checkpoint', nargs='+', default=[], metavar='[NAME=]FILE',

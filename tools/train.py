@@ -1,6 +1,9 @@
 """Train with mmdet3d's own tools/train.py.
 
     python tools/train.py CONFIG [--help]
+
+For fine-tuning, ``--checkpoint FILE`` loads pretrained weights and ``--fraction PERCENT`` takes
+a part of the labels. All other flags are those of mmdet3d.
 """
 import os
 import sys

@@ -1,3 +1,4 @@
+# runtime settings
 custom_imports = dict(imports=['nclr_plugin'], allow_failed_imports=False)
 default_scope = 'mmengine'
 

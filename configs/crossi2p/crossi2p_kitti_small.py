@@ -1,9 +1,22 @@
 """The demo model on a few dozen real KITTI frames: what can be learned from them in minutes.
 
-The frames and their division are those of `configs/nclr/pretrain_kitti_small.py`.
+The frames and the split are those of `configs/nclr/pretrain_kitti_small.py`;
+`crossi2p_kitti_small_trained_on.py` evaluates the training frames.
 """
-_base_ = ['./crossi2p_demo.py', '../_base_/kitti_small.py']
+_base_ = ['./crossi2p_demo.py', '../_base_/datasets/kitti_small.py']
 
-train_pipeline = _base_.train_pipeline[:-3] + _base_.pop('window')
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-_base_.merge(_base_.pop('small'))
+# dataset settings
+train_pipeline = [
+    *_base_.load, _base_.crop, _base_.placement, _base_.sample, *_base_.window, _base_.pack]
+train_dataloader = dict(
+    dataset=dict(
+        data_root='', reader=dict(_delete_=True, **_base_.training_frames),
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    dataset=dict(
+        data_root=_base_.kitti_root, reader=dict(_delete_=True, **_base_.left_out_frames),
+        placements=15))
+test_dataloader = val_dataloader
+
+# schedule
+train_cfg = dict(max_iters=4000, val_interval=4000)

@@ -1,14 +1,42 @@
 """PV-RCNN on KITTI, three classes: mmdet3d's config, from scratch or from a pretrained encoder.
 
-NCLR_KITTI_ROOT (with the host's infos), NCLR_FRACTION (percent of the labels; those below 100 by
-`tools/split_detection_infos.py`), NCLR_CHECKPOINT (a pretrained VoxelNet; none: from scratch).
-The epochs are the host's, whatever the fraction. The host pastes objects onto road planes: make the
-infos with `create_data.py kitti --with-plane`.
+NCLR_KITTI_ROOT: the data set with mmdet3d's infos. `tools/train.py --checkpoint FILE` loads a
+pretrained VoxelNet, `--fraction PERCENT` takes a part of the labels (infos by
+`tools/split_detection_infos.py`). The epochs are mmdet3d's for every fraction. Objects are pasted
+onto road planes: make the infos with `create_data.py kitti --with-plane`.
 """
-_base_ = ['mmdet3d::pv_rcnn/pv_rcnn_8xb2-80e_kitti-3d-3class.py', '../_base_/kitti_detection.py']
+_base_ = ['mmdet3d::pv_rcnn/pv_rcnn_8xb2-80e_kitti-3d-3class.py']
 
-train_pipeline = _base_.train_pipeline
-next(step for step in train_pipeline if step['type'] == 'ObjectSample')['db_sampler'].update(
-    _base_.pop('pasted'))
-train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))
-_base_.merge(_base_.pop('changes'))
+# model settings
+model = dict(
+    init_cfg=dict(type='NCLRPretrained', checkpoint=None, submodule='middle_encoder'))
+
+# dataset settings
+data_root = '{{$NCLR_KITTI_ROOT:data/kitti}}/'
+db_sampler = dict(
+    _base_.db_sampler, data_root=data_root, info_path=f'{data_root}kitti_dbinfos_train.pkl')
+train_pipeline = [
+    dict(step, db_sampler=db_sampler) if step['type'] == 'ObjectSample' else step
+    for step in _base_.train_pipeline
+]
+train_dataloader = dict(
+    dataset=dict(dataset=dict(data_root=data_root, pipeline=train_pipeline)))
+val_dataloader = dict(dataset=dict(data_root=data_root))
+test_dataloader = dict(dataset=dict(data_root=data_root))
+val_evaluator = dict(ann_file=f'{data_root}kitti_infos_val.pkl')
+test_evaluator = dict(ann_file=f'{data_root}kitti_infos_val.pkl')
+
+# `tools/test.py --submission DIR` predicts the test frames, in the form of KITTI's server.
+submission = dict(
+    dataset=dict(
+        ann_file='kitti_infos_test.pkl', data_prefix=dict(pts='testing/velodyne_reduced')),
+    evaluator=dict(
+        type='KittiMetric',
+        ann_file=f'{data_root}kitti_infos_test.pkl',
+        metric='bbox',
+        format_only=True,
+        submission_prefix=None))
+
+# runtime settings
+custom_imports = dict(imports=['nclr_plugin'], allow_failed_imports=False)
+custom_hooks = [dict(type='SparseAlgoHook')]

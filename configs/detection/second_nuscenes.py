@@ -4,17 +4,13 @@ mmdet3d has no SECOND for nuScenes. This is its `pointpillars_hv_secfpn` (data, 
 schedule) with the range, the voxels and the networks of its `centerpoint_voxel01` where that has
 pillars: the encoder is CenterPoint's, as in OpenPCDet's SECOND, and one pretraining serves both.
 
-NCLR_NUSCENES_ROOT (with the host's infos), NCLR_CHECKPOINT (of `pretrain_nuscenes_centerpoint.py`;
-none: from scratch).
+NCLR_NUSCENES_ROOT: the data set with mmdet3d's infos. `tools/train.py --checkpoint FILE` loads the
+weights of `pretrain_nuscenes_centerpoint.py`.
 """
 _base_ = ['mmdet3d::pointpillars/pointpillars_hv_secfpn_sbn-all_8xb4-2x_nus-3d.py']
-custom_imports = dict(imports=['nclr_plugin'], allow_failed_imports=False)
-custom_hooks = [dict(type='SparseAlgoHook')]
-
 point_cloud_range = [-51.2, -51.2, -5, 51.2, 51.2, 3]
-data_root = '{{$NCLR_NUSCENES_ROOT:data/nuscenes}}/'
-pretrained = '{{$NCLR_CHECKPOINT:none}}'
 
+# model settings
 model = dict(
     data_preprocessor=dict(
         voxel_layer=dict(
@@ -41,19 +37,32 @@ model = dict(
             [-51.2, -51.2, low, 51.2, 51.2, high] for _, _, low, _, _, high in
             _base_.model.pts_bbox_head.anchor_generator.ranges
         ])),
-    init_cfg=dict(
-        type='NCLRPretrained',
-        checkpoint=None if pretrained in ('', 'none') else pretrained,
-        submodule='pts_middle_encoder'))
+    init_cfg=dict(type='NCLRPretrained', checkpoint=None, submodule='pts_middle_encoder'))
 
-train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
-for step in [*train_pipeline, *test_pipeline[-2]['transforms']]:
-    if 'point_cloud_range' in step:
-        step['point_cloud_range'] = point_cloud_range
-del step
+# dataset settings
+data_root = '{{$NCLR_NUSCENES_ROOT:data/nuscenes}}/'
 
+
+def with_range(steps):
+    """Return the steps with the range of this config, those of test-time augmentation included."""
+    changed = []
+    for step in steps:
+        if 'point_cloud_range' in step:
+            step = dict(step, point_cloud_range=point_cloud_range)
+        elif 'transforms' in step:
+            step = dict(step, transforms=with_range(step['transforms']))
+        changed.append(step)
+    return changed
+
+
+train_pipeline = with_range(_base_.train_pipeline)
+test_pipeline = with_range(_base_.test_pipeline)
 train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
 val_evaluator = dict(data_root=data_root, ann_file=f'{data_root}nuscenes_infos_val.pkl')
 test_evaluator = val_evaluator
+
+# runtime settings
+custom_imports = dict(imports=['nclr_plugin'], allow_failed_imports=False)
+custom_hooks = [dict(type='SparseAlgoHook')]

@@ -1,5 +1,6 @@
-"""pretrain_demo.py for weights that are to be fine-tuned: points are also told by what they are."""
+"""pretrain_demo.py for weights to be fine-tuned: a second loss without positions is added."""
 _base_ = ['./pretrain_demo.py']
+
 model = dict(
     point_backbone=dict(
         init_cfg=dict(type='InputSpread', layer='conv_input.0.0', spread=(None, None, 1., 0.3))),

@@ -1,7 +1,7 @@
 """The detectors' VoxelNet on the generated demo world, for `configs/detection/second_demo.py`."""
 _base_ = ['./pretrain_demo_transfer.py']
-point_cloud_range = [-51.2, -51.2, -3, 51.2, 51.2, 1]
 
+# model settings
 model = dict(
     data_preprocessor=dict(voxel_size=(0.1, 0.1, 0.1), max_voxels=60000),
     point_backbone=dict(
@@ -12,10 +12,11 @@ model = dict(
         init_cfg=dict(
             type='InputSpread', layer='conv_input.0', spread=(None, None, 1., 0.3))))
 
-train_pipeline = _base_.train_pipeline
-test_pipeline = _base_.test_pipeline
-train_pipeline[2] = test_pipeline[2] = dict(
-    type='RangeCrop', point_cloud_range=point_cloud_range)
+# dataset settings
+crop = dict(type='RangeCrop', point_cloud_range=[-51.2, -51.2, -3, 51.2, 51.2, 1])
+train_pipeline = [
+    *_base_.load, crop, _base_.placement, _base_.resize, *_base_.augment, _base_.pack]
+test_pipeline = [*_base_.load, crop, _base_.placement, _base_.resize, _base_.pack]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -7,7 +7,11 @@ _base_ = [
     '../_base_/models/nclr_minkunet34.py', '../_base_/datasets/nuscenes.py',
     '../_base_/schedules/adamw_cosine_30k.py', '../_base_/default_runtime.py'
 ]
+
+# model settings
 model = dict(data_preprocessor=dict(voxel_size=(0.1, 0.1, 0.1)))
+
+# schedule
 # 50 epochs of 28,130 key frames in steps of 16.
 train_cfg = dict(max_iters=88000, num_samples=88000 * 16, val_interval=4000)
 auto_scale_lr = dict(base_batch_size=16)

@@ -1,13 +1,13 @@
 """NCLR pretraining of CenterPoint's VoxelNet on nuScenes, six cameras, 0.1 x 0.1 x 0.2 m voxels.
 
 The encoder, the voxels, the height of the range and the inputs are those of mmdet3d's
-`centerpoint_voxel01`, which sees intensities of 0..255, and the time since the key frame as a
-fifth channel: 0 here, where only key frames are seen. The range keeps 88% of the points that the
-cameras see in a real frame, 80% in the worst of them.
+`centerpoint_voxel01`. It has intensities of 0..255 and a fifth channel, the time since the key
+frame, which is 0 here: pretraining uses key frames only. The range keeps 88% of the points that the
+cameras see in a real frame, 80% in the worst camera.
 """
 _base_ = ['./pretrain_nuscenes_voxelnet.py']
-point_cloud_range = [-51.2, -51.2, -5, 51.2, 51.2, 3]
 
+# model settings
 model = dict(
     data_preprocessor=dict(voxel_size=(0.1, 0.1, 0.2)),
     point_backbone=dict(
@@ -17,10 +17,11 @@ model = dict(
         encoder_paddings=((0, 0, 1), (0, 0, 1), (0, 0, (0, 1, 1)), (0, 0)),
         block_type='basicblock'))
 
-train_pipeline = _base_.train_pipeline
-test_pipeline = _base_.test_pipeline
-train_pipeline[2] = test_pipeline[2] = dict(
-    type='RangeCrop', point_cloud_range=point_cloud_range)
+# dataset settings
+crop = dict(type='RangeCrop', point_cloud_range=[-51.2, -51.2, -5, 51.2, 51.2, 3])
+train_pipeline = [
+    *_base_.load, crop, _base_.placement, _base_.resize, *_base_.augment, _base_.pack]
+test_pipeline = [*_base_.load, crop, _base_.placement, _base_.resize, _base_.pack]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

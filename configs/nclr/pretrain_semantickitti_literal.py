@@ -5,7 +5,9 @@ keypoints, Eq. 5 without a temperature, fixed overlap thresholds, pixel labels o
 dilation, Eq. 7 of every pose, all voxels, no flips and colours, no clipping, a cosine to 0. What
 remains of the default, because the paper does not say it, is in the README beside this file.
 """
-_base_ = ['./pretrain_skitti.py']
+_base_ = ['./pretrain_semantickitti.py']
+
+# model settings
 model = dict(
     data_preprocessor=dict(max_voxels=None),
     fusion=dict(num_keypoints=1000000),
@@ -15,6 +17,9 @@ model = dict(
     pose_head=dict(max_reprojection_error=1e9),
     overlap_dilation=0)
 
+# dataset settings
 train_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
+
+# schedule
 optim_wrapper = dict(clip_grad=None)
 param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, eta_min_ratio=0)]

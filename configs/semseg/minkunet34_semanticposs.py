@@ -1,10 +1,13 @@
 """MinkUNet-34 on SemanticPOSS, 0.05 m voxels.
 
-NCLR_FRACTION (percent of the labels), NCLR_CHECKPOINT (a pretrained backbone; none: from scratch),
-NCLR_LINEAR_PROBE=1 (backbone frozen), NCLR_POSS_ROOT.
+NCLR_POSS_ROOT: the data set. `tools/train.py --checkpoint FILE` loads a pretrained
+backbone, `--fraction PERCENT` takes a part of the labels,
+`--cfg-options model.type=LinearProbeMinkUNet` freezes the backbone.
 """
 _base_ = [
     '../_base_/models/seg_minkunet34.py', '../_base_/datasets/semanticposs_seg.py',
-    '../_base_/schedules/finetune_seg.py', '../_base_/seg_runtime.py'
+    '../_base_/schedules/finetune_seg.py'
 ]
+
+# model settings
 model = dict(decode_head=dict(num_classes=13, ignore_index=13))

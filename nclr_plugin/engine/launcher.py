@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import importlib.util
 import os
 import sys
@@ -25,25 +26,34 @@ from mmengine.runner import set_random_seed
 from ..datasets.detection_hosts import check_config
 from ..errors import DataLayoutError, one_line_errors
 from ..utils.dataset_wrappers import innermost_configs
+from .finetuning import checkpoint_options, fraction_options, submission_options
 
 RANDOM = 'none'
-ELSEWHERE = 'given_by_the_command_line'  # stands for the folder of a submission in a config
 
 
 def train(argv: Optional[Sequence[str]] = None) -> None:
     """Train: mmdet3d's ``tools/train.py``.
 
-    Additions to it: ``--amp`` works on CPU (bfloat16), and so does ``--launcher``.
+    Additions to it: ``--checkpoint FILE`` starts a fine-tuning from pretrained weights,
+    ``--fraction PERCENT`` takes a part of its labels (see :mod:`.finetuning`); ``--amp`` works on
+    CPU (bfloat16), and so does ``--launcher``.
 
     Args:
         argv: Arguments of the command line; default ``sys.argv[1:]``.
     """
     with one_line_errors():
+        ours, argv = _train_parser().parse_known_args(argv)
         host = _load_host_tool('train')
-        args = _parse_by_host(host, sys.argv[1:] if argv is None else argv)
-        config = _load_config(args)
+        args = _parse_by_host(host, argv)
+        options = {}
+        if ours.fraction is not None:
+            options.update(fraction_options(_load_config(args), ours.fraction))
+        if ours.checkpoint is not None:
+            options.update(checkpoint_options(_load_config(args), ours.checkpoint))
+        config = _load_config(args, options)
         _require_infos(config, 'train_dataloader', 'val_dataloader')
-        options = {**_distributed_on_cpu(args), **_without_workers(config)}
+        options.update(_distributed_on_cpu(args))
+        options.update(_without_workers(config))
         options['default_hooks.schedule_end.type'] = 'ScheduleEndHook'
         if args.amp and get_device() == 'cpu':
             args.amp = False
@@ -80,9 +90,18 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
                                     f'{RANDOM} for the random initialisation')
         if args.tta:
             _require_tta(args)
-        with _submission(args, ours.submission) as outputs:
-            _require_infos(_load_config(args), 'test_dataloader')
-            _run_host(host, args, {**options, **outputs}, ours.wrong_image_control)
+        if ours.submission:
+            options.update(submission_options(_load_config(args), ours.submission))
+        _require_infos(_load_config(args, options), 'test_dataloader')
+        _run_host(host, args, options, ours.wrong_image_control)
+
+
+def _train_parser() -> argparse.ArgumentParser:
+    """Flags of training that are ours; all others are left for the host."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument('--fraction', type=float)
+    parser.add_argument('--checkpoint')
+    return parser
 
 
 def _test_parser() -> argparse.ArgumentParser:
@@ -119,7 +138,7 @@ def _parse_by_host(host: ModuleType, argv: List[str]) -> argparse.Namespace:
         args = host.parse_args()
     if not Path(args.config).is_file():
         raise FileNotFoundError(f'{args.config}: no such config; the configs of this project are '
-                                'in configs/, e.g. configs/nclr/pretrain_skitti.py')
+                                'in configs/, e.g. configs/nclr/pretrain_semantickitti.py')
     return args
 
 
@@ -144,7 +163,7 @@ def _run_host(host: ModuleType, args: argparse.Namespace, options: Dict[str, Any
         def fromfile(*arguments: Any, **kwargs: Any) -> Config:
             config = Config.fromfile(*arguments, **kwargs)
             object.__setattr__(config, '_format_python_code', False)
-            config.merge_from_dict(options)
+            config.merge_from_dict(copy.deepcopy(options))
             if wrong_image_control:
                 for dataset in innermost_configs(config.test_dataloader.dataset):
                     dataset.wrong_image_control = True
@@ -175,35 +194,8 @@ def _require_infos(config: Config, *loaders: str) -> None:
             elif not os.path.isfile(path):
                 raise FileNotFoundError(
                     f'{path}: expected the info file of {loader}, found none; write it by '
-                    'tools/create_infos.py, whose --fractions are what NCLR_FRACTION can be (a '
+                    'tools/create_infos.py, whose --fractions are what --fraction can be (a '
                     "fraction that selects no frame has none), or by mmdet3d's create_data.py")
-
-
-@contextlib.contextmanager
-def _submission(args: argparse.Namespace, folder: Optional[str]) -> Iterator[Dict[str, Any]]:
-    """Have the config test what a benchmark wants, by the variable that it reads.
-
-    Yields:
-        Options that say where the files go: text that is put into a config can be no path with
-        quotes.
-    """
-    if not folder:
-        yield {}
-        return
-    os.environ['NCLR_SUBMISSION'] = ELSEWHERE
-    try:
-        metric = _load_config(args).get('test_evaluator')
-        if not isinstance(metric, dict) or not (
-                metric.get('type', '').endswith('Submission') or metric.get('format_only')):
-            raise DataLayoutError(
-                f'{args.config}: expected a config that writes submissions (--submission), such '
-                'as configs/semseg/minkunet34_semantickitti.py or '
-                'configs/detection/second_kitti.py, found that it does not')
-        yield {f'test_evaluator.{name}': f'{Path(folder).absolute()}{value[len(ELSEWHERE):]}'
-               for name, value in metric.items()
-               if isinstance(value, str) and value.startswith(ELSEWHERE)}
-    finally:
-        del os.environ['NCLR_SUBMISSION']
 
 
 def _distributed_on_cpu(args: argparse.Namespace) -> Dict[str, Any]:
@@ -239,8 +231,10 @@ def _without_workers(config: Config) -> Dict[str, Any]:
     return options
 
 
-def _load_config(args: argparse.Namespace) -> Config:
+def _load_config(args: argparse.Namespace, options: Optional[Dict[str, Any]] = None) -> Config:
+    """Config with options of ours (merging changes them, hence the copy), then of the user."""
     config = Config.fromfile(args.config)
+    config.merge_from_dict(copy.deepcopy(options or {}))
     config.merge_from_dict(args.cfg_options or {})
     return config
 

@@ -17,8 +17,8 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from .runs import (CONFIG_TEST_SET, Run, TestSet, Variables, assignments, commit, differences,
-                   environment, settings, training_settings, variables_read)
+from .runs import (CONFIG_TEST_SET, Run, TestSet, assignments, commit, differences, settings,
+                   training_settings, variables_read)
 
 FORMS = ('shell', 'torchrun', 'slurm')
 
@@ -35,22 +35,19 @@ class Processes:
         self._lock = threading.Lock()
         self._stopped = False
 
-    def run(self, command: Sequence[str], log: Path, variables: Variables = ()) -> None:
-        """Run a command with environment variables, and append its output to the log.
+    def run(self, command: Sequence[str], log: Path) -> None:
+        """Run a command, and append its output to the log.
 
         Raises:
             RunError: If the command fails, or :meth:`stop` was called.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
-        # OpenMP threads of several busy processes slow each other down many times over.
-        variables = (*variables, ('OMP_NUM_THREADS', '1'))
         with log.open('ab') as output:
             with self._lock:
                 if self._stopped:
                     raise RunError('stopped before it started')
-                with environment(variables):
-                    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
-                                             stderr=subprocess.STDOUT)
+                child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
+                                         stderr=subprocess.STDOUT)
                 self._children.append(child)
             status = child.wait()
             with self._lock:
@@ -92,7 +89,7 @@ def carry_out(run: Run, test_sets: Sequence[TestSet], tools: Path, processes: Pr
 def train(run: Run, tools: Path, processes: Processes) -> None:
     """Train, or resume an interrupted training."""
     announce(run)
-    processes.run(run.train_command(tools), run.folder / 'train.log', run.variables)
+    processes.run(run.train_command(tools), run.folder / 'train.log')
     if trained_checkpoint(run) is None:
         raise RunError(f'the training left no checkpoint in {run.folder}; does the config have a '
                        'CheckpointHook?')
@@ -121,8 +118,7 @@ def test(run: Run, test_set: TestSet, checkpoint: str, tools: Path, processes: P
     """Evaluate a checkpoint and store the metrics in the run's folder."""
     work = run.test_folder(test_set)
     shutil.rmtree(str(work), ignore_errors=True)
-    processes.run(run.test_command(tools, test_set, checkpoint), work.parent / f'{work.name}.log',
-                  run.variables)
+    processes.run(run.test_command(tools, test_set, checkpoint), work.parent / f'{work.name}.log')
     _store_metrics(run, test_set, checkpoint)
 
 
@@ -341,12 +337,11 @@ def job_line(run: Run, tools: Path, form: str, gpus: int = 1) -> str:
     if gpus < 1:
         raise ValueError(f'--gpus {gpus}: expected at least 1')
     last = f'"$(cat {shlex.quote(str(run.folder / "last_checkpoint"))})"'
-    given = {name: value for name, value in run.variables if value is not None}
-    unset = [f'unset {name}; ' for name, value in run.variables if value is None]
     train = _launched(run.train_command(tools), run, form, gpus)
     test = _launched(run.test_command(tools, CONFIG_TEST_SET, last), run, form, gpus, raw=last)
-    exported = assignments({**variables_read([run]), **given})
-    return f"( {''.join(unset)}export {' '.join(exported)}; {train} && {test} )"
+    exported = assignments(variables_read([run]))
+    export = f"export {' '.join(exported)}; " if exported else ''
+    return f'( {export}{train} && {test} )'
 
 
 def _launched(command: Sequence[str], run: Run, form: str, gpus: int, raw: str = '') -> str:

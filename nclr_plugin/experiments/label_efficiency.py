@@ -10,8 +10,6 @@ from .label_report import (SCRATCH, choose_metrics, collect, csv_of_cells, csv_o
 from .runs import CONFIG_TEST_SET, Run, command_line, seed_options, variables_read
 
 PRETRAINED = 'pretrained'  # name of a checkpoint that is given none
-FRACTION = 'NCLR_FRACTION'
-CHECKPOINT = 'NCLR_CHECKPOINT'
 
 
 class LabelRun(NamedTuple):
@@ -111,11 +109,8 @@ def plan_label_runs(config: str, checkpoints: Mapping[str, str], fractions: Sequ
                     options: Sequence[str] = ()) -> List[LabelRun]:
     """Return the runs: all of a seed before the next seed, small fractions first.
 
-    The config reads its fraction and its checkpoint from the variables ``NCLR_FRACTION`` and
-    ``NCLR_CHECKPOINT``; the latter is unset when training from scratch.
-
     Args:
-        config: Fine-tuning config that reads the two variables.
+        config: Fine-tuning config.
         checkpoints: Checkpoint files by name; training from scratch is always added.
         fractions: Label fractions in percent.
         seeds: Seeds of initialisation and order of the samples.
@@ -124,7 +119,7 @@ def plan_label_runs(config: str, checkpoints: Mapping[str, str], fractions: Sequ
 
     Raises:
         FileNotFoundError: If the config is missing.
-        ValueError: If a fraction is out of range, the config does not read one of the variables or
+        ValueError: If a fraction is out of range, the config cannot take a fraction or weights or
             sets ``load_from``, or the options do not fit.
     """
     quieten_configs()
@@ -138,7 +133,7 @@ def plan_label_runs(config: str, checkpoints: Mapping[str, str], fractions: Sequ
         LabelRun(init, fraction, Run(
             f'{init}/fraction_{fraction:g}', Path(config), seed, Path(out),
             (*seed_options(['randomness.seed'], seed), *options),
-            variables=((FRACTION, f'{fraction:g}'), (CHECKPOINT, file))))
+            fraction=fraction, weights=file))
         for seed in dict.fromkeys(seeds) for fraction in sorted(set(fractions))
         for init, file in inits.items()
     ]
@@ -148,14 +143,8 @@ def plan_label_runs(config: str, checkpoints: Mapping[str, str], fractions: Sequ
 
 
 def _check(run: Run) -> None:
-    """Refuse a config that trains the same way whatever the fraction or the checkpoint is."""
+    """Refuse a config that cannot take a fraction or weights, or that ignores the latter."""
     config = run.load()
-    ignored = [name for name, value in run.variables
-               if value is not None and name not in config.env_variables]
-    if ignored:
-        raise ValueError(f'{run.config} does not read the variable {ignored[0]}, so all runs '
-                         f"would be the same; expected '{{{{${ignored[0]}:default}}}}' in it, "
-                         'as in configs/semseg')
     if config.get('load_from'):
         raise ValueError(f"{run.config} sets load_from='{config.load_from}', which a resumable "
                          'training ignores; load weights by the init_cfg of the backbone instead: '

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import contextlib
 import functools
 import hashlib
 import json
@@ -12,19 +11,17 @@ import platform
 import shlex
 import subprocess
 import sys
-import threading
 from pathlib import Path
-from typing import (Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence,
-                    Tuple)
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from mmengine.config import Config, DictAction
 
+from ..engine.finetuning import checkpoint_options, fraction_options
+
 ROOT = Path(__file__).resolve().parents[2]
 TEST = 'test'  # name of the test set of the configs themselves
 SEED_KEYS = ('randomness.seed', 'train_dataloader.dataset.seed', 'test_dataloader.dataset.seed')
-Variables = Tuple[Tuple[str, Optional[str]], ...]
-_ENVIRONMENT_LOCK = threading.RLock()
 
 
 class TestSet(NamedTuple):
@@ -52,7 +49,8 @@ class Run(NamedTuple):
         out: Folder of all runs.
         options: ``key=value`` words that override the config; later ones override earlier ones.
         checkpoint: File to evaluate instead of training, or ``none``; see ``tools/test.py``.
-        variables: Environment variables that the config reads; ``None`` unsets one.
+        fraction: Percent of the labels to train on; ``None``: as the config says.
+        weights: File of pretrained weights to start from; ``None``: as the config says.
         test_flags: Flags for ``tools/test.py``.
     """
     row: str
@@ -61,7 +59,8 @@ class Run(NamedTuple):
     out: Path
     options: Tuple[str, ...] = ()
     checkpoint: Optional[str] = None
-    variables: Variables = ()
+    fraction: Optional[float] = None
+    weights: Optional[str] = None
     test_flags: Tuple[str, ...] = ()
 
     @property
@@ -82,10 +81,13 @@ class Run(NamedTuple):
         """Load the config with all options.
 
         Raises:
-            ValueError: If the options do not fit the config.
+            ValueError: If the options, the fraction or the weights do not fit the config.
         """
-        with environment(self.variables):
-            config = Config.fromfile(str(self.config), import_custom_modules=False)
+        config = Config.fromfile(str(self.config), import_custom_modules=False)
+        if self.fraction is not None:
+            config.merge_from_dict(fraction_options(config, self.fraction))
+        if self.weights is not None:
+            config.merge_from_dict(checkpoint_options(config, self.weights))
         words = [*self.options, *test_set.options]
         try:
             config.merge_from_dict(parse_options(words))
@@ -96,8 +98,10 @@ class Run(NamedTuple):
 
     def train_command(self, tools: Path) -> List[str]:
         """Return the command that trains, or resumes an interrupted training."""
+        flags = [] if self.fraction is None else ['--fraction', f'{self.fraction:g}']
+        flags += [] if self.weights is None else ['--checkpoint', self.weights]
         return [sys.executable, str(tools / 'train.py'), str(self.config), '--work-dir',
-                str(self.folder), '--resume', '--cfg-options', *self.options]
+                str(self.folder), '--resume', *flags, '--cfg-options', *self.options]
 
     def test_command(self, tools: Path, test_set: TestSet, checkpoint: str) -> List[str]:
         """Return the command of an evaluation."""
@@ -107,9 +111,8 @@ class Run(NamedTuple):
 
 
 def variables_read(runs: Iterable[Run]) -> Dict[str, str]:
-    """Return the environment variables that configs read, without those that runs set."""
-    return {name: value for run in runs for name, value in run.load().env_variables.items()
-            if name not in dict(run.variables)}
+    """Return the environment variables that configs read, the roots of the data sets."""
+    return {name: value for run in runs for name, value in run.load().env_variables.items()}
 
 
 def seed_options(keys: Sequence[str], seed: int) -> Tuple[str, ...]:
@@ -180,11 +183,13 @@ def differences(first: Dict[str, str], second: Dict[str, str]) -> List[str]:
 
 
 def settings(run: Run, test_set: TestSet = CONFIG_TEST_SET) -> Dict[str, str]:
-    """Return the flat config, with files named by the run's variables replaced by their digests."""
-    contents = {json.dumps(value): f'file of content {_digest(value, os.path.getmtime(value))}'
-                for _, value in run.variables if value is not None and Path(value).is_file()}
-    return {key: contents.get(value, value)
-            for key, value in flatten(run.load(test_set).to_dict()).items()}
+    """Return the flat config, with the file of pretrained weights replaced by its digest."""
+    flat = flatten(run.load(test_set).to_dict())
+    if run.weights is None:
+        return flat
+    digest = f'file of content {_digest(run.weights, os.path.getmtime(run.weights))}'
+    return {key: digest if value == json.dumps(run.weights) else value
+            for key, value in flat.items()}
 
 
 def training_settings(run: Run) -> Dict[str, str]:
@@ -196,33 +201,6 @@ def training_settings(run: Run) -> Dict[str, str]:
 def _digest(path: str, mtime: float) -> str:
     """Return the digest of a file; it is read again only if it was modified."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
-
-
-@contextlib.contextmanager
-def environment(variables: Variables) -> Iterator[None]:
-    """Set environment variables within a ``with`` block.
-
-    Configs read ``{{$NAME:default}}`` from ``os.environ``, which the threads of a process share,
-    so threads wait for each other here.
-
-    Args:
-        variables: Names and values; ``None`` unsets a variable.
-    """
-    with _ENVIRONMENT_LOCK:
-        before = {name: os.environ.get(name) for name, _ in variables}
-        _set(dict(variables))
-        try:
-            yield
-        finally:
-            _set(before)
-
-
-def _set(values: Dict[str, Optional[str]]) -> None:
-    for name, value in values.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
 
 
 def commit() -> str:

@@ -124,11 +124,11 @@ def test_all_tensors_arrive_and_are_trained(host_run, pretrained):
         assert not torch.equal(parameter, loaded[name]), name
 
 
-def test_logits_are_those_of_the_fine_tuning_config(host_run, sample, pretrained, patch):
+def test_logits_are_those_of_the_fine_tuning_config(host_run, sample, pretrained):
     """Both from the points, on the voxels as they come; all but the preprocessor is shared."""
     theirs = host_run[1]
-    patch.setenv('NCLR_CHECKPOINT', pretrained)
     config = Config.fromfile(str(CONFIGS / 'semseg' / 'minkunet34_semantickitti.py'))
+    config.model.backbone.init_cfg.checkpoint = pretrained
     init_default_scope('mmdet3d')
     ours = MODELS.build(config.model).eval()
     ours.init_weights()

@@ -9,8 +9,6 @@ from mmengine.registry import (DATA_SAMPLERS, DATASETS, HOOKS, LOOPS, METRICS, M
                                TRANSFORMS, VISBACKENDS, VISUALIZERS, WEIGHT_INITIALIZERS,
                                init_default_scope)
 
-from nclr_plugin.engine import launcher
-
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py')
                  if '_base_' not in path.parts and 'pcdet' not in path.parts)
@@ -52,13 +50,26 @@ def all_types(config):
 
 
 def test_there_are_configs():
-    assert {'pretrain_demo', 'pretrain_skitti', 'pretrain_kitti', 'pretrain_nuscenes'} <= {
+    assert {'pretrain_demo', 'pretrain_semantickitti', 'pretrain_kitti', 'pretrain_nuscenes'} <= {
         path.stem for path in CONFIGS}
+
+
+def test_the_environment_says_where_data_are_and_nothing_else():
+    text = '\n'.join(path.read_text() for path in (ROOT / 'configs').rglob('*.py'))
+    names = set(re.findall(r'\{\{\s*\$(\w+)', text))
+    assert len(names) > 5 and all(re.fullmatch(r'NCLR_\w+_ROOT', name) for name in names)
+
+
+def test_pipelines_are_built_from_named_parts():
+    for path in (ROOT / 'configs').rglob('*.py'):
+        assert not re.search(r'_base_\.(pop|merge)\(|pipeline\[[-\d:]+\]|pipeline\.insert',
+                             path.read_text()), path
 
 
 @pytest.mark.parametrize('path', DEMOS, ids=lambda path: '-'.join(path.parts[-2:]))
 def test_what_a_run_writes_reads_the_same(path):
-    config = launcher._UnformattedConfig.fromfile(str(path), import_custom_modules=False)
+    config = Config.fromfile(str(path), import_custom_modules=False)
+    object.__setattr__(config, '_format_python_code', False)
     again = Config.fromstring(config.pretty_text, '.py')
     assert again.to_dict() == config.to_dict()
 
@@ -93,7 +104,7 @@ def readme_words():
 
 def test_files_that_the_readme_names_exist():
     words = readme_words()
-    assert 'configs/nclr/pretrain_skitti.py' in words and 'tools/train.py' in words
+    assert 'configs/nclr/pretrain_semantickitti.py' in words and 'tools/train.py' in words
     assert not [word for word in words if not (ROOT / word).is_file()]
 
 
@@ -114,7 +125,8 @@ def test_schedules_of_a_paper_say_how_many_samples_they_are_made_for():
     assert not [name for name in found if re.search('demo|small|rig', name)]
     # 50 epochs of 19,130, 28,130 and 3,712 scans; 100 of KITTI 00-08 with two cameras.
     epochs = {name: found[name] / scans for name, scans in dict(
-        pretrain_skitti=19130, pretrain_skitti_voxelnet=19130, pretrain_nuscenes=28130,
-        pretrain_kitti=3712, pretrain_kitti_voxelnet=3712, crossi2p_kitti=40818).items()}
+        pretrain_semantickitti=19130, pretrain_semantickitti_voxelnet=19130,
+        pretrain_nuscenes=28130, pretrain_kitti=3712, pretrain_kitti_voxelnet=3712,
+        crossi2p_kitti=40818).items()}
     assert {name: round(number) for name, number in epochs.items()} == {
         **dict.fromkeys(epochs, 50), 'crossi2p_kitti': 100}

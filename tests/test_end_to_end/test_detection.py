@@ -10,6 +10,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from nclr_plugin.engine.finetuning import checkpoint_options, fraction_options
+
 ROOT = Path(__file__).resolve().parents[2]
 DETECTION = ROOT / 'configs' / 'detection'
 HOST_CONFIGS = {
@@ -75,15 +77,9 @@ def pretrained(run, demo, tmp_path_factory):
 
 
 @pytest.fixture
-def variables(kitti, monkeypatch):
-    """Function: sets the variables of a fine-tuning config."""
-
-    def set_them(checkpoint='none', fraction='100'):
-        monkeypatch.setenv('NCLR_KITTI_ROOT', str(kitti))
-        monkeypatch.setenv('NCLR_CHECKPOINT', str(checkpoint))
-        monkeypatch.setenv('NCLR_FRACTION', fraction)
-
-    return set_them
+def on_kitti(kitti, monkeypatch):
+    """The data set of the fine-tuning configs."""
+    monkeypatch.setenv('NCLR_KITTI_ROOT', str(kitti))
 
 
 def differences(ours, theirs, name=''):
@@ -101,20 +97,20 @@ def differences(ours, theirs, name=''):
 
 @pytest.mark.parametrize('name', HOST_CONFIGS)
 def test_configs_are_the_hosts_but_for_data_and_weights(name, monkeypatch):
-    for variable in ('NCLR_KITTI_ROOT', 'NCLR_NUSCENES_ROOT', 'NCLR_CHECKPOINT', 'NCLR_FRACTION'):
+    for variable in ('NCLR_KITTI_ROOT', 'NCLR_NUSCENES_ROOT'):
         monkeypatch.delenv(variable, raising=False)
     host = Config.fromfile(str(host_folder() / 'configs' / HOST_CONFIGS[name])).to_dict()
     ours = Config.fromfile(str(DETECTION / f'{name}.py')).to_dict()
     assert {change.split('.')[0] if '.' not in change else change
             for change in differences(ours, host)} <= {
-        'custom_imports', 'custom_hooks', 'data_root', 'fraction', 'part', 'pretrained',
-        'submission', 'model.init_cfg'}
+        'custom_imports', 'custom_hooks', 'submission', 'model.init_cfg'}
 
 
 @pytest.mark.parametrize('name', ['second_kitti', 'pv_rcnn_kitti', 'second_demo'])
 def test_a_fraction_has_its_infos_and_its_objects(name, monkeypatch):
-    monkeypatch.setenv('NCLR_FRACTION', '20')
+    monkeypatch.delenv('NCLR_KITTI_ROOT', raising=False)
     config = Config.fromfile(str(DETECTION / f'{name}.py'))
+    config.merge_from_dict(fraction_options(config, 20))
     dataset = config.train_dataloader.dataset.dataset
     assert dataset.ann_file == 'kitti_infos_train_20.pkl'
     paste, = (step for step in dataset.pipeline if step['type'] == 'ObjectSample')
@@ -131,9 +127,10 @@ def encoder_checkpoint(name, path):
     return state
 
 
-def build(name):
+def build(name, checkpoint):
     from mmengine.registry import MODELS, init_default_scope
     config = Config.fromfile(str(DETECTION / f'{name}.py'))
+    config.merge_from_dict(checkpoint_options(config, str(checkpoint)))
     init_default_scope(config.default_scope)
     model = MODELS.build(config.model)
     model.init_weights()
@@ -141,10 +138,9 @@ def build(name):
 
 
 @pytest.mark.parametrize('name', ['second_kitti', 'centerpoint_nuscenes'])
-def test_every_tensor_of_the_encoder_is_loaded(name, monkeypatch, tmp_path):
+def test_every_tensor_of_the_encoder_is_loaded(name, tmp_path):
     weights = encoder_checkpoint(name, tmp_path / 'nclr.pth')
-    monkeypatch.setenv('NCLR_CHECKPOINT', str(tmp_path / 'nclr.pth'))
-    model = build(name)
+    model = build(name, tmp_path / 'nclr.pth')
     encoder = getattr(model, 'middle_encoder', None) or model.pts_middle_encoder
     for key, value in encoder.state_dict().items():
         assert torch.equal(value, weights[f'point_backbone.{key}']), key
@@ -152,7 +148,7 @@ def test_every_tensor_of_the_encoder_is_loaded(name, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize('name, says', [
     ('centerpoint_nuscenes', 'in the file'), ('second_kitti', 'looks like')])
-def test_encoders_of_other_networks_are_refused(name, says, monkeypatch, tmp_path):
+def test_encoders_of_other_networks_are_refused(name, says, tmp_path):
     """Another encoder's shapes; a MinkUNet."""
     from nclr_plugin.checkpoints import PretrainedWeightsError
     if name == 'second_kitti':
@@ -160,18 +156,17 @@ def test_encoders_of_other_networks_are_refused(name, says, monkeypatch, tmp_pat
             32, 3, 3, 3, 4)}), tmp_path / 'nclr.pth')
     else:
         encoder_checkpoint('second_kitti', tmp_path / 'nclr.pth')
-    monkeypatch.setenv('NCLR_CHECKPOINT', str(tmp_path / 'nclr.pth'))
     with pytest.raises(PretrainedWeightsError, match=says):
-        build(name)
+        build(name, tmp_path / 'nclr.pth')
 
 
-def test_pretrain_fine_tune_and_write_kittis_files(run, kitti, pretrained, variables, log,
+def test_pretrain_fine_tune_and_write_kittis_files(run, kitti, pretrained, on_kitti, log,
                                                    tmp_path, on_cpu):
-    variables(checkpoint=pretrained)
     options = [f'{key}={value}' for key, value in {
         **SHORT, 'train_dataloader.num_workers': 0, 'train_dataloader.batch_size': 1,
         'train_dataloader.persistent_workers': False, 'default_hooks.logger.interval': 1,
-        'model.backbone.layer_nums': '[1,1]', 'experiment_name': 'detection'}.items()]
+        'model.backbone.layer_nums': '[1,1]', 'experiment_name': 'detection',
+        'model.init_cfg.checkpoint': pretrained}.items()]
     run_host('train.py', DETECTION / 'second_demo.py', '--work-dir', tmp_path / 'second',
              '--cfg-options', *options)
     text = log(tmp_path / 'second')
@@ -222,13 +217,12 @@ def test_pretrain_fine_tune_and_write_kittis_files(run, kitti, pretrained, varia
     assert all(0 <= value <= 100 for value in precisions.values())
 
 
-def test_a_checkpoint_of_a_minkunet_ends_in_one_sentence(run, variables, tmp_path, on_cpu):
+def test_a_checkpoint_of_a_minkunet_ends_in_one_sentence(run, on_kitti, tmp_path, on_cpu):
     path = tmp_path / 'minkunet.pth'
     torch.save(dict(state_dict={
         f'point_backbone.conv_input.{i}.0.weight': torch.zeros(32, 3, 3, 3, c)
         for i, c in enumerate((4, 32))}), path)
-    variables(checkpoint=path)
-    text = ' '.join(error_of(run, tmp_path).split())
+    text = ' '.join(error_of(run, tmp_path, 'train', '--checkpoint', path).split())
     assert text.startswith('PretrainedWeightsError: ') and 'minkunet.pth' in text
     assert 'SparseEncoder' in text and 'looks like a MinkUNet' in text
 
@@ -236,7 +230,7 @@ def test_a_checkpoint_of_a_minkunet_ends_in_one_sentence(run, variables, tmp_pat
 @pytest.mark.parametrize('tool, infos', [
     ('train', 'kitti_infos_train.pkl'), ('train', 'kitti_infos_val.pkl'),
     ('test', 'kitti_infos_val.pkl')])
-def test_infos_without_calibration_end_in_one_sentence(tool, infos, run, kitti, variables,
+def test_infos_without_calibration_end_in_one_sentence(tool, infos, run, kitti,
                                                        monkeypatch, tmp_path, on_cpu):
     for path in kitti.iterdir():
         (tmp_path / path.name).symlink_to(path)
@@ -244,22 +238,20 @@ def test_infos_without_calibration_end_in_one_sentence(tool, infos, run, kitti, 
     del content['data_list'][1]['images']['CAM2']['lidar2cam']
     (tmp_path / infos).unlink()
     (tmp_path / infos).write_bytes(pickle.dumps(content))
-    variables()
     monkeypatch.setenv('NCLR_KITTI_ROOT', str(tmp_path))
     text = error_of(run, tmp_path, tool)
     assert text.startswith('DataLayoutError: ') and '\n' not in text
     assert infos in text and 'none of lidar2cam in 1' in text and 'create_data.py kitti' in text
 
 
-def test_a_fraction_that_was_not_split_names_the_splitter(run, variables, tmp_path, on_cpu):
-    variables(fraction='30')
-    text = error_of(run, tmp_path)
+def test_a_fraction_that_was_not_split_names_the_splitter(run, on_kitti, tmp_path, on_cpu):
+    text = error_of(run, tmp_path, 'train', '--fraction', 30)
     assert 'kitti_infos_train_30.pkl' in text and 'tools/split_detection_infos.py' in text
     assert text.startswith('FileNotFoundError: ') and '\n' not in text
 
 
-def error_of(run, tmp_path, tool='train'):
+def error_of(run, tmp_path, tool='train', *words):
     with pytest.raises(SystemExit) as error:
-        run(tool, DETECTION / 'second_demo.py', *['none'] * (tool == 'test'), '--work-dir',
+        run(tool, DETECTION / 'second_demo.py', *['none'] * (tool == 'test'), *words, '--work-dir',
             tmp_path / 'work', tiny=False, options=SHORT)
     return error.value.code

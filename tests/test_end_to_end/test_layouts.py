@@ -7,7 +7,7 @@ from nclr_plugin.demo.layouts import LAYOUTS
 
 
 @pytest.mark.parametrize('layout, config, views', [
-    ('semantickitti', 'pretrain_skitti', 1),
+    ('semantickitti', 'pretrain_semantickitti', 1),
     ('kitti', 'pretrain_kitti', 1),
     ('nuscenes', 'pretrain_nuscenes', 6),
 ])

@@ -123,13 +123,12 @@ def test_mini_set_of_nuscenes(run, make_world, in_process, tmp_path, monkeypatch
     root = make_world('nuscenes')
     monkeypatch.setenv('NCLR_NUSCENES_ROOT', str(root))
     monkeypatch.setenv('NCLR_NUSCENES_MINI_ROOT', str(root))
-    monkeypatch.setenv('NCLR_NUSCENES_VERSION', 'v1.0-mini')
-    monkeypatch.setenv('NCLR_LR', '0.001')
     run('train', 'configs/panoptic/minkunet34_nuscenes_mini.py', '--work-dir', tmp_path / 'run',
         tiny=False, options={
             **in_process, **TINY_EPOCHS,
             'model.data_preprocessor.voxel_layer.voxel_size': '[.2,.2,.2]',
-            'model.backbone.encoder_blocks': '[1,1,1,1]',
+            'model.backbone.encoder_blocks': '[1,1,1,1]', 'optim_wrapper.optimizer.lr': .001,
+            'val_dataloader.dataset.data_prefix.pts_semantic_mask': 'lidarseg/v1.0-mini',
             'train_dataloader.batch_size': 2, 'optim_wrapper.accumulative_counts': 1,
             'default_hooks.pictures.type': 'PictureHook',
             'default_hooks.pictures.out_dir': tmp_path / 'pictures',
@@ -140,14 +139,15 @@ def test_mini_set_of_nuscenes(run, make_world, in_process, tmp_path, monkeypatch
     assert len(list((tmp_path / 'pictures' / 'camera').iterdir())) == 6
 
 
-def test_backbone_of_a_pretraining_run(demo, tmp_path, monkeypatch):
+def test_backbone_of_a_pretraining_run(demo, tmp_path):
     from mmengine.config import Config
     from mmengine.registry import MODELS, init_default_scope
     init_default_scope('mmdet3d')
     pretrainer = MODELS.build(Config.fromfile('configs/nclr/pretrain_demo.py').model)
     torch.save(dict(meta={}, state_dict=pretrainer.state_dict()), tmp_path / 'nclr.pth')
-    monkeypatch.setenv('NCLR_CHECKPOINT', str(tmp_path / 'nclr.pth'))
-    model = MODELS.build(Config.fromfile(CONFIG).model)
+    config = Config.fromfile(CONFIG)
+    config.model.backbone.init_cfg.checkpoint = str(tmp_path / 'nclr.pth')
+    model = MODELS.build(config.model)
     model.init_weights()
     expected = pretrainer.point_backbone.state_dict()
     loaded = model.backbone.state_dict()
@@ -155,15 +155,16 @@ def test_backbone_of_a_pretraining_run(demo, tmp_path, monkeypatch):
     assert all(torch.equal(loaded[name], expected[name]) for name in expected)
 
 
-def test_backbone_of_a_network_trained_with_labels(demo, tmp_path, monkeypatch):
+def test_backbone_of_a_network_trained_with_labels(demo, tmp_path):
     """Table 5, "supervised pre-training": a semantic segmentor's checkpoint, heads and all."""
     from mmengine.config import Config
     from mmengine.registry import MODELS, init_default_scope
     init_default_scope('mmdet3d')
     segmentor = MODELS.build(Config.fromfile('configs/semseg/minkunet_demo.py').model)
     torch.save(dict(meta={}, state_dict=segmentor.state_dict()), tmp_path / 'epoch_30.pth')
-    monkeypatch.setenv('NCLR_CHECKPOINT', str(tmp_path / 'epoch_30.pth'))
-    model = MODELS.build(Config.fromfile(CONFIG).model)
+    config = Config.fromfile(CONFIG)
+    config.model.backbone.init_cfg.checkpoint = str(tmp_path / 'epoch_30.pth')
+    model = MODELS.build(config.model)
     model.init_weights()
     expected, loaded = segmentor.backbone.state_dict(), model.backbone.state_dict()
     assert loaded.keys() == expected.keys()

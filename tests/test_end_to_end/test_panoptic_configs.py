@@ -6,10 +6,13 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
+from nclr_plugin.engine.finetuning import (checkpoint_options, fraction_options,
+                                           submission_options)
+from nclr_plugin.errors import UserError
+
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 NAMES = ('minkunet34_semantickitti', 'minkunet34_nuscenes', 'minkunet34_nuscenes_mini')
-VARIABLES = ('NCLR_LR', 'NCLR_FRACTION', 'NCLR_CHECKPOINT', 'NCLR_NUSCENES_ROOT',
-             'NCLR_NUSCENES_MINI_ROOT')
+VARIABLES = ('NCLR_NUSCENES_ROOT', 'NCLR_NUSCENES_MINI_ROOT')
 
 
 @pytest.fixture
@@ -45,7 +48,6 @@ def test_schedule(name, load):
     warm_up, decay = config.param_scheduler
     assert warm_up.type == 'LinearLR' and decay.type == 'CosineAnnealingLR'
     assert warm_up.begin == 0 < warm_up.end == decay.begin < decay.end == 50
-    assert load(f'panoptic/{name}', NCLR_LR='0.02').optim_wrapper.optimizer.lr == 0.02
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -62,9 +64,10 @@ def test_losses_and_clustering(name, load):
 @pytest.mark.parametrize('name', NAMES)
 def test_fraction_picks_the_infos(name, load):
     dataset = 'nuscenes' if 'nuscenes' in name else 'semantickitti'
-    for percent, suffix in (('100', ''), ('10', '_10'), ('0.1', '_0.1')):
-        config = load(f'panoptic/{name}', NCLR_FRACTION=percent, NCLR_NUSCENES_MINI_ROOT='mini',
+    for percent, suffix in ((100, ''), (10, '_10'), (0.1, '_0.1')):
+        config = load(f'panoptic/{name}', NCLR_NUSCENES_MINI_ROOT='mini',
                       NCLR_NUSCENES_ROOT='full')
+        config.merge_from_dict(fraction_options(config, percent))
         train = config.train_dataloader.dataset
         assert train.ann_file == f'{dataset}_infos_train{suffix}.pkl'
         assert config.val_dataloader.dataset.ann_file == f'{dataset}_infos_val.pkl'
@@ -75,11 +78,15 @@ def test_fraction_picks_the_infos(name, load):
 
 
 @pytest.mark.parametrize('name, pretraining', [
-    ('minkunet34_semantickitti', 'pretrain_skitti'), ('minkunet34_nuscenes', 'pretrain_nuscenes'),
+    ('minkunet34_semantickitti', 'pretrain_semantickitti'),
+    ('minkunet34_nuscenes', 'pretrain_nuscenes'),
     # Table 5: from one data set to the other.
-    ('minkunet34_nuscenes', 'pretrain_skitti'), ('minkunet34_nuscenes_mini', 'pretrain_skitti')])
+    ('minkunet34_nuscenes', 'pretrain_semantickitti'),
+    ('minkunet34_nuscenes_mini', 'pretrain_semantickitti')])
 def test_every_tensor_of_the_pretrained_backbone_fits(name, pretraining, load):
-    model = load(f'panoptic/{name}', NCLR_CHECKPOINT='weights.pth').model
+    config = load(f'panoptic/{name}')
+    config.merge_from_dict(checkpoint_options(config, 'weights.pth'))
+    model = config.model
     assert model.backbone.init_cfg.type == 'NCLRPretrained'
     assert model.backbone.init_cfg.checkpoint == 'weights.pth'
     assert shapes(model.backbone) == shapes(load(f'nclr/{pretraining}').model.point_backbone)
@@ -89,3 +96,17 @@ def test_every_tensor_of_the_pretrained_backbone_fits(name, pretraining, load):
 def test_load_from_is_guarded(name, load):
     assert dict(type='CheckpointGuardHook', prefix='backbone.') in load(
         f'panoptic/{name}').custom_hooks
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_the_hidden_test_set_of_semantickitti_alone_is_predicted(name, load):
+    config = load(f'panoptic/{name}')
+    if 'nuscenes' in name:
+        with pytest.raises(UserError, match="expected a config with a 'submission'"):
+            submission_options(config, 'out')
+        return
+    config.merge_from_dict(submission_options(config, '/out'))
+    assert config.test_evaluator == dict(type='SemanticKittiPanopticSubmission', out_dir='/out')
+    assert config.test_dataloader.dataset.ann_file == 'semantickitti_infos_test.pkl'
+    assert [step.type for step in config.test_dataloader.dataset.pipeline] == [
+        'LoadPointsFromFile', 'Pack3DDetInputs']

@@ -123,10 +123,10 @@ def test_builds_with_the_encoder_trains_and_predicts(device, scene, monkeypatch,
     from nclr_plugin.utils.sparse import set_sparse_algorithm
     path = tmp_path / 'nclr.pth'
     weights = _encoder_checkpoint(path)
-    monkeypatch.setenv('NCLR_CHECKPOINT', str(path))
     if device == 'cpu':
         reference.replace_in_host(monkeypatch)
     config = Config.fromfile(str(CONFIG))
+    config.model.init_cfg.checkpoint = str(path)
     init_default_scope(config.default_scope)
     _shrink(config.model, [0, -12.8, -3, 25.6, 12.8, 1], [41, 512, 512])
     config.model.points_encoder.num_keypoints = 256

@@ -44,7 +44,7 @@ def check(run, demo_config, in_process, quick_pictures, curves, log, tmp_path):
 
 
 def test_kitti_odometry(check, shared_data):
-    check('pretrain_skitti', every_part({
+    check('pretrain_semantickitti', every_part({
         'dataset.data_root': shared_data / 'kitti_odometry', f'{READER}.sequences': '[90]',
         'dataset.indices': 2}), views=2)
 

@@ -23,8 +23,9 @@ def hosts():
 @pytest.fixture
 def config(monkeypatch, tmp_path):
     monkeypatch.delenv('NCLR_NUSCENES_ROOT', raising=False)
-    monkeypatch.setenv('NCLR_CHECKPOINT', str(tmp_path / 'nclr.pth'))
-    return Config.fromfile(str(CONFIG))
+    config = Config.fromfile(str(CONFIG))
+    config.model.init_cfg.checkpoint = str(tmp_path / 'nclr.pth')
+    return config
 
 
 def in_range(node):

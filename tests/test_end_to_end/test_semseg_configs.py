@@ -6,6 +6,10 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
+from nclr_plugin.engine.finetuning import (checkpoint_options, fraction_options,
+                                           submission_options)
+from nclr_plugin.errors import UserError
+
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 BACKBONES = ('minkunet18', 'minkunet34', 'spvcnn', 'resunet18', 'resunet34')
 VOXEL = dict(semantickitti=0.05, nuscenes=0.1, semanticposs=0.05)
@@ -34,7 +38,7 @@ def test_fits_data_and_pretraining(dataset, backbone):
     assert model.data_preprocessor.voxel_layer.voxel_size == [VOXEL[dataset]] * 3
     assert model.decode_head.num_classes == CLASSES[dataset] == model.decode_head.ignore_index
     assert config.train_dataloader.batch_size == (8 if dataset == 'nuscenes' else 2)
-    source = 'nuscenes' if dataset == 'nuscenes' else 'skitti'
+    source = 'nuscenes' if dataset == 'nuscenes' else 'semantickitti'
     suffix = '' if backbone == 'minkunet34' else f'_{backbone}'
     pretraining = load(f'nclr/pretrain_{source}{suffix}').model
     assert shapes(model.backbone) == shapes(pretraining.point_backbone)
@@ -63,32 +67,26 @@ def test_types_are_registered(dataset):
 
 @pytest.mark.parametrize('dataset, percent', [
     *(('semantickitti', percent) for percent in EPOCHS), ('nuscenes', 1), ('semanticposs', 1)])
-def test_fraction_chooses_frames_and_epochs(monkeypatch, dataset, percent):
-    monkeypatch.setenv('NCLR_FRACTION', f'{percent}')
+def test_fraction_chooses_frames_and_epochs(dataset, percent):
     config = load(f'semseg/minkunet34_{dataset}')
+    assert config.train_cfg.max_epochs == EPOCHS[100] and config.train_cfg.val_interval == 3
+    config.merge_from_dict(fraction_options(config, percent))
     suffix = '' if percent == 100 else f'_{percent}'
     assert config.train_dataloader.dataset.ann_file == f'{dataset}_infos_train{suffix}.pkl'
     assert config.train_cfg.max_epochs == EPOCHS[percent]
     assert config.val_dataloader.dataset.ann_file == f'{dataset}_infos_val.pkl'
 
 
-def test_impossible_fraction(monkeypatch):
-    monkeypatch.setenv('NCLR_FRACTION', '200')
-    with pytest.raises(ValueError, match='NCLR_FRACTION'):
-        load('semseg/minkunet34_semantickitti')
-
-
 @pytest.mark.parametrize('dataset', VOXEL)
-def test_variables_reach_model_and_submission(monkeypatch, dataset):
-    monkeypatch.setenv('NCLR_CHECKPOINT', 'weights.pth')
-    monkeypatch.setenv('NCLR_LINEAR_PROBE', '1')
-    monkeypatch.setenv('NCLR_SUBMISSION', 'out')
+def test_checkpoint_and_submission_reach_the_config(dataset):
     config = load(f'semseg/spvcnn_{dataset}')
-    assert config.model.type == 'LinearProbeMinkUNet'
+    config.merge_from_dict(checkpoint_options(config, 'weights.pth'))
     assert config.model.backbone.init_cfg.checkpoint == 'weights.pth'
     if dataset == 'semanticposs':  # has no server
-        assert config.test_evaluator.type == 'SegMetric'
+        with pytest.raises(UserError, match="expected a config with a 'submission'"):
+            submission_options(config, 'out')
         return
+    config.merge_from_dict(submission_options(config, 'out'))
     assert config.test_evaluator.type.endswith('Submission')
     assert config.test_dataloader.dataset.ann_file == f'{dataset}_infos_test.pkl'
     steps = [step.type for step in config.test_dataloader.dataset.pipeline]

@@ -33,7 +33,7 @@ def steps_of(name):
 
 
 def test_range_before_placement_keeps_the_cameras_view(shared_data):
-    steps, crop = steps_of('pretrain_skitti_voxelnet')
+    steps, crop = steps_of('pretrain_semantickitti_voxelnet')
     place = RandomPlacement(**{key: value for key, value in next(
         s for s in steps if s['type'] == 'RandomPlacement').items() if key != 'type'})
     frames = CalibrationDataset(

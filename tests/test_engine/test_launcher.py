@@ -180,14 +180,41 @@ def test_folders_are_what_was_said(config, seen, tmp_path, monkeypatch, folder):
     launcher.test([config, 'none', f'--show-dir={folder}', f'--work-dir={folder}'])
     assert seen[0].default_hooks.pictures.out_dir == folder
     seen.clear()
-    text = Path(config).read_text()
-    Path(config).write_text(text + """
-submission = '{{$NCLR_SUBMISSION:none}}'
-if submission != 'none':
-    test_evaluator = dict(type='SemanticKittiSubmission', out_dir=submission)
+    Path(config).write_text(Path(config).read_text() + """
+submission = dict(
+    dataset=dict(ann_file='hidden.pkl'),
+    evaluator=dict(type='SemanticKittiSubmission', out_dir=None))
 """)
+    (tmp_path / 'hidden.pkl').touch()
     launcher.test([config, 'none', f'--submission={folder}'])
-    assert seen[0].test_evaluator.out_dir == str(tmp_path / folder)
+    assert seen[0].test_evaluator == dict(
+        type='SemanticKittiSubmission', out_dir=str(tmp_path / folder))
+    assert seen[0].test_dataloader.dataset.ann_file == 'hidden.pkl'
+
+
+FINE_TUNING = """
+train_dataloader['dataset']['ann_file'] = 'infos_train.pkl'
+model['init_cfg'] = dict(type='NCLRPretrained', checkpoint=None)
+fraction_epochs = [(1, 500), (100, 30)]
+"""
+
+
+@needs_host
+def test_fraction_and_checkpoint_reach_the_config_as_they_are(config, seen, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(config).write_text(Path(config).read_text() + FINE_TUNING)
+    for name in ('infos_train.pkl', 'infos_train_0.5.pkl'):
+        (tmp_path / name).touch()
+    launcher.train([config, '--fraction', '0.5', '--checkpoint', 'a [1], b.pth'])
+    launcher.train([config, '--fraction=0.5', '--cfg-options', 'train_cfg.max_epochs=7'])
+    launcher.train([config])
+    both, overridden, neither = seen
+    assert both.train_dataloader.dataset.ann_file == 'infos_train_0.5.pkl'
+    assert both.model.init_cfg.checkpoint == 'a [1], b.pth'
+    assert both.train_cfg.max_epochs == 500 and both.train_cfg.val_interval == 50
+    assert overridden.train_cfg.max_epochs == 7 and overridden.model.init_cfg.checkpoint is None
+    assert neither.train_dataloader.dataset.ann_file == 'infos_train.pkl'
+    assert 'max_epochs' not in neither.train_cfg
 
 
 @needs_host

@@ -5,6 +5,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
+from nclr_plugin.engine.finetuning import fraction_options
 from nclr_plugin.experiments.runs import differences, flatten, title_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,12 +84,12 @@ def test_table_6_on_nuscenes_pretrains_on_600_scenes_and_tunes_on_the_others():
     assert load('nuscenes_table6_4_full') == flatten(full.to_dict())
 
 
-@pytest.mark.parametrize('fraction, infos', [(None, '_1'), ('10', '_10'), ('100', '')])
-def test_its_fine_tuning_takes_100_epochs_whatever_the_fraction(fraction, infos, monkeypatch):
-    if fraction:
-        monkeypatch.setenv('NCLR_FRACTION', fraction)
+@pytest.mark.parametrize('fraction, infos', [(None, '_1'), (10, '_10'), (100, '')])
+def test_its_fine_tuning_takes_100_epochs_whatever_the_fraction(fraction, infos):
     config = Config.fromfile(str(ROOT / 'configs' / 'semseg' / 'minkunet34_nuscenes_ablation.py'),
                              import_custom_modules=False)
+    if fraction:
+        config.merge_from_dict(fraction_options(config, fraction))
     assert config.train_cfg.max_epochs == 100
     assert [config[f'{part}_dataloader'].dataset.ann_file for part in ('train', 'val', 'test')] == [
         f'nuscenes_infos_ablation_train{infos}.pkl', *['nuscenes_infos_ablation_val.pkl'] * 2]

@@ -23,7 +23,6 @@ def test_trains_and_evaluates_once(make_run, tools):
     assert not is_finished(run, SETS)
     carry_out(run, SETS, tools.folder, Processes())
     assert [line.split()[0] for line in tools.calls()] == ['train', 'test', 'test']
-    assert tools.calls()[0].endswith(' 1'), 'one OpenMP thread'
     assert str(run.folder / 'iter_7.pth') in tools.calls()[1]
     assert is_finished(run, SETS)
     carry_out(run, SETS, tools.folder, Processes())
@@ -146,12 +145,11 @@ def run_line(tmp_path):
 def test_a_line_trains_tests_and_is_adopted(runs, tools, run_line, tmp_path, form):
     for run in runs:
         announce(run)
-        run_line(job_line(run, tools.folder, form, 4), NCLR_CHECKPOINT='of the user',
-                 SRUN_ARGS='--partition=night')
+        run_line(job_line(run, tools.folder, form, 4), SRUN_ARGS='--partition=night')
         assert not is_finished(run, [CONFIG_TEST_SET])
         adopt(run, CONFIG_TEST_SET)
         assert is_finished(run, [CONFIG_TEST_SET])
-    # The variables reached the processes: see the fixture `tools`.
+    # Fraction and weights reached the training: see the fixture `tools`.
     assert read_test(runs[0], CONFIG_TEST_SET)['metrics']['miou'] == pytest.approx(.05 + .03)
     assert read_test(runs[1], CONFIG_TEST_SET)['metrics']['miou'] == pytest.approx(.05 + .03 + .2)
     assert read_test(runs[0], CONFIG_TEST_SET)['samples'] == 7 * 3
@@ -181,8 +179,13 @@ def test_variables_that_the_config_reads_are_in_the_line(runs, tools, monkeypatc
     monkeypatch.setenv('NCLR_DEMO_ROOT', 'my data')
     monkeypatch.setenv('NCLR_ELSE_ROOT', 'not read')
     line = job_line(runs[0], tools.folder, 'shell')
-    assert line.startswith("( unset NCLR_CHECKPOINT; export NCLR_DEMO_ROOT='my data' "
-                           'NCLR_FRACTION=10; python ')
+    assert line.startswith("( export NCLR_DEMO_ROOT='my data'; python ") and 'ELSE' not in line
+
+
+def test_a_config_without_variables_needs_no_export(fine_tuning, tools, tmp_path):
+    fine_tuning.write_text(fine_tuning.read_text().replace('{{$NCLR_DEMO_ROOT:data/demo}}', 'x'))
+    run = plan_label_runs(str(fine_tuning), {}, [10], [3], str(tmp_path))[0].run
+    assert job_line(run, tools.folder, 'shell').startswith('( python ')
 
 
 def test_what_has_not_ended_is_not_adopted(runs, tools, run_line):

@@ -37,13 +37,12 @@ def test_every_combination_is_a_run_and_a_seed_is_finished_first(plan, tmp_path)
     assert len({r.run.folder for r in runs}) == len(runs)
 
 
-def test_config_is_filled_in_whatever_is_set_outside(plan, weights, monkeypatch):
-    monkeypatch.setenv('NCLR_CHECKPOINT', 'of_the_user.pth')
-    monkeypatch.setenv('NCLR_FRACTION', '77')
+def test_config_has_the_fraction_and_the_weights_of_the_run(plan, weights):
     scratch, pretrained = (r.run.load() for r in plan([.1], [5], ['model.width=6']))
-    assert scratch.percent == pretrained.percent == .1
-    assert scratch.model.checkpoint == 'none' and pretrained.model.checkpoint == str(weights)
-    assert scratch.randomness.seed == 5 and scratch.model.width == 6
+    for config, checkpoint in ((scratch, None), (pretrained, str(weights))):
+        assert config.train_dataloader.dataset.ann_file == 'infos_train_0.1.pkl'
+        assert config.model.init_cfg.checkpoint == checkpoint
+        assert config.randomness.seed == 5 and config.model.width == 6
 
 
 def test_settings_know_the_weights_by_their_content(plan, weights, tmp_path):
@@ -52,7 +51,7 @@ def test_settings_know_the_weights_by_their_content(plan, weights, tmp_path):
     assert training_settings(plan(checkpoints={'pretrained': str(moved)})[1].run) == before
     moved.write_bytes(b'other weights')
     after = training_settings(plan(checkpoints={'pretrained': str(moved)})[1].run)
-    assert differences(before, after) == ['model.checkpoint']
+    assert differences(before, after) == ['model.init_cfg.checkpoint']
     assert str(tmp_path) not in str(after)
 
 
@@ -75,16 +74,17 @@ def test_fractions_are_percent(plan, fraction):
         plan([fraction])
 
 
-@pytest.mark.parametrize('name', ['NCLR_FRACTION', 'NCLR_CHECKPOINT'])
-def test_a_config_that_ignores_a_variable_is_refused(plan, fine_tuning, name):
-    fine_tuning.write_text(fine_tuning.read_text().replace(name, 'NCLR_ELSE'))
-    with pytest.raises(ValueError, match=f'tuning.py does not read the variable {name}'):
+@pytest.mark.parametrize('name, needed', [
+    ('ann_file', 'a label fraction needs'), ('NCLRPretrained', 'pretrained weights need')])
+def test_a_config_that_takes_no_fraction_or_no_weights_is_refused(plan, fine_tuning, name, needed):
+    fine_tuning.write_text(fine_tuning.read_text().replace(name, 'Other'))
+    with pytest.raises(ValueError, match=f'tuning.py: {needed}'):
         plan()
 
 
 def test_a_config_that_loads_weights_where_resuming_drops_them_is_refused(plan, fine_tuning):
-    fine_tuning.write_text(fine_tuning.read_text() + "load_from = model['checkpoint']\n")
-    with pytest.raises(ValueError, match="load_from='none', which a resumable training ignores"):
+    fine_tuning.write_text(fine_tuning.read_text() + "load_from = 'x.pth'\n")
+    with pytest.raises(ValueError, match="load_from='x.pth', which a resumable training ignores"):
         plan()
 
 
@@ -151,7 +151,7 @@ def test_other_weights_do_not_mix_with_finished_runs(run, tools, weights, capsys
     with pytest.raises(SystemExit) as exit_info:
         run()
     message = str(exit_info.value.code)
-    assert 'contains a training with other settings: model.checkpoint' in message
+    assert 'contains a training with other settings: model.init_cfg.checkpoint' in message
     assert len(tools.calls()) == 16, 'from scratch is not run again, pretrained not at all'
 
 
@@ -211,8 +211,8 @@ def test_mistakes_end_in_a_sentence(run, fine_tuning, load_tool):
         with pytest.raises(SystemExit, match=message):
             run(*words)
     # mmengine has no empty default values.
-    fine_tuning.write_text(fine_tuning.read_text().replace('CHECKPOINT:none', 'CHECKPOINT:'))
-    with pytest.raises(SystemExit, match='KeyError: .*NCLR_CHECKPOINT'):
+    fine_tuning.write_text(fine_tuning.read_text().replace('ROOT:data/demo', 'ROOT:'))
+    with pytest.raises(SystemExit, match='KeyError: .*NCLR_DEMO_ROOT'):
         run()
     for wrong in (['--jobs', 'x'], ['--list', 'pbs'], ['--gpus', 'x']):
         with pytest.raises(SystemExit):

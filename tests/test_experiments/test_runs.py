@@ -1,14 +1,12 @@
 import os
 import subprocess
-import threading
-import time
 
 import pytest
 
 from nclr_plugin.experiments.ablation import plan_runs
 from nclr_plugin.experiments.runs import (CONFIG_TEST_SET, TEST, TestSet, command_line, commit,
-                                          differences, environment, flatten, machine,
-                                          parse_options, plan_tests, title_of, training_settings)
+                                          differences, flatten, machine, parse_options,
+                                          plan_tests, title_of, training_settings)
 
 
 def test_every_row_and_seed_is_a_run_and_a_seed_is_finished_first(configs, tmp_path):
@@ -90,33 +88,6 @@ def test_training_does_not_depend_on_the_test_set(make_run):
     assert differences(training_settings(plain), training_settings(changed)) == ['model.width']
 
 
-def test_variables_are_set_and_unset_for_a_while(monkeypatch):
-    monkeypatch.setenv('NCLR_A', 'before')
-    monkeypatch.setenv('NCLR_B', 'before')
-    monkeypatch.delenv('NCLR_C', raising=False)
-    with environment((('NCLR_A', None), ('NCLR_B', 'x'), ('NCLR_C', 'y'), ('NCLR_D', None))):
-        assert 'NCLR_A' not in os.environ
-        assert (os.environ['NCLR_B'], os.environ['NCLR_C']) == ('x', 'y')
-    assert (os.environ['NCLR_A'], os.environ['NCLR_B']) == ('before', 'before')
-    assert 'NCLR_C' not in os.environ and 'NCLR_D' not in os.environ
-
-
-def test_threads_do_not_see_those_of_each_other():
-    seen = []
-
-    def look(value):
-        with environment((('NCLR_A', value), )):
-            time.sleep(0.02)
-            seen.append((value, os.environ['NCLR_A']))
-
-    threads = [threading.Thread(target=look, args=(str(i), )) for i in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(seen) == 8 and all(wanted == found for wanted, found in seen)
-
-
 def test_commit_is_that_of_git():
     try:
         head = subprocess.check_output(['git', 'rev-parse', 'HEAD'], text=True,
@@ -133,5 +104,5 @@ def test_machine_is_named():
 
 def test_command_can_be_repeated():
     assert command_line('ablation.py', ['a.py', '--out', 'my dir'],
-                        dict(NCLR_LINEAR_PROBE='1', NCLR_DEMO_ROOT='a b')) \
-        == "NCLR_DEMO_ROOT='a b' NCLR_LINEAR_PROBE=1 python tools/ablation.py a.py --out 'my dir'"
+                        dict(NCLR_KITTI_ROOT='k', NCLR_DEMO_ROOT='a b')) \
+        == "NCLR_DEMO_ROOT='a b' NCLR_KITTI_ROOT=k python tools/ablation.py a.py --out 'my dir'"

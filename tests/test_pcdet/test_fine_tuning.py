@@ -115,10 +115,14 @@ def infos_of_mmdet3d(kitti_root, tmp_path):
 def test_pretrained_in_openpcdet_fine_tuned_in_mmdet3d(pretrained_in_openpcdet, infos_of_mmdet3d,
                                                        tmp_path):
     checkpoint = pretrained_in_openpcdet[1] / 'ckpt' / 'checkpoint_epoch_1.pth'
-    options = {'model.backbone.layer_nums': '[1,1]', 'default_hooks.checkpoint.interval': 2}
+    data = 'train_dataloader.dataset.dataset'
+    options = {'model.backbone.layer_nums': '[1,1]', 'default_hooks.checkpoint.interval': 2,
+               'model.init_cfg.checkpoint': checkpoint,
+               f'{data}.ann_file': 'kitti_infos_train_50.pkl',
+               f'{data}.pipeline.2.db_sampler.info_path':
+                   infos_of_mmdet3d / 'kitti_dbinfos_train_50.pkl'}
     log = run(HOST / 'tools' / 'train.py', REPO / 'configs' / 'detection' / 'second_demo.py',
               '--work-dir', tmp_path / 'work', *steps(2, **options),
-              NCLR_CHECKPOINT=str(checkpoint), NCLR_FRACTION='50',
               NCLR_KITTI_ROOT=str(infos_of_mmdet3d))
     assert '60 of 60 tensors match' in log
     losses = losses_of_mmdet3d(log)

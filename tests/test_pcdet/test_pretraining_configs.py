@@ -18,7 +18,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'pcdet'
 # Layout of the data, frames to train on and to test, views and size of their images.
 WORLDS = dict(
     kitti=('kitti', 10, 11, 1, (160, 512)),
-    skitti=('semantickitti', 10, 1, 1, (160, 512)),
+    semantickitti=('semantickitti', 10, 1, 1, (160, 512)),
     nuscenes=('nuscenes', 10, 1, 6, (160, 320)))
 
 

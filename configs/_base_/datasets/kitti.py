@@ -1,6 +1,7 @@
-# KITTI 3D object: DATA_ROOT/training/{image_2,velodyne,calib}. By default the benchmark's split
-# files ImageSets/{train,val}.txt; `reader.frame_list=None` takes every frame that is there.
-_base_ = ['./skitti.py']
+# dataset settings
+# KITTI 3D object: DATA_ROOT/training/{image_2,velodyne,calib}. The lists of frames are those of the
+# benchmark, ImageSets/{train,val}.txt; `reader.frame_list=None` takes all frames in the folder.
+_base_ = ['./semantickitti.py']
 data_root = '{{$NCLR_KITTI_ROOT:data/kitti}}'
 
 train_dataloader = dict(

@@ -1,12 +1,14 @@
-# nuScenes: DATA_ROOT/samples/* and the info files of mmdet3d's `tools/create_data.py nuscenes`;
-# a scan has six views.
-_base_ = ['./skitti.py']
+# dataset settings
+# nuScenes: DATA_ROOT/samples/* and the info files of mmdet3d's `tools/create_data.py nuscenes`.
+# A scan has six views.
+_base_ = ['./semantickitti.py']
 data_root = '{{$NCLR_NUSCENES_ROOT:data/nuscenes}}'
-image_size = (320, 160)  # width, height
 
-train_pipeline = _base_.train_pipeline
-test_pipeline = _base_.test_pipeline
-train_pipeline[4] = test_pipeline[4] = dict(type='ResizeImages', size=image_size)
+resize = dict(type='ResizeImages', size=(320, 160))  # width, height
+train_pipeline = [
+    *_base_.load, _base_.crop, _base_.placement, resize, *_base_.augment, _base_.pack]
+test_pipeline = [*_base_.load, _base_.crop, _base_.placement, resize, _base_.pack]
+
 train_dataloader = dict(
     dataset=dict(
         data_root=data_root,

@@ -1,19 +1,21 @@
-# nuScenes' key frames and front camera by the protocol of image-to-point-cloud registration:
-# 100 rows cut off above, scaled by 0.4, 160 x 512 as in the paper (published loaders: 160 x 320);
-# to the scan of the key frame come every fourth of the sweeps before it, three of them. (Published
-# loaders also take three after it, which mmdet3d's infos do not list.) Infos of
-# `tools/create_data.py nuscenes --max-sweeps 12` list so many; of the default 10, two are found.
+# dataset settings
+# Key frames and front camera of nuScenes by the protocol of image-to-point-cloud registration: the
+# top 100 rows are cut off, the rest is scaled by 0.4, then 160 x 512 as in the paper (published
+# loaders: 160 x 320). The scan also has every fourth sweep before the key frame, three in all.
+# (Published loaders add three after it, which mmdet3d's infos do not list.) Infos of
+# `tools/create_data.py nuscenes --max-sweeps 12` list enough sweeps; the default of 10 has two.
 # reader.num_sweeps=0: the key frame alone.
 _base_ = ['./kitti_i2p.py']
 data_root = '{{$NCLR_NUSCENES_ROOT:data/nuscenes}}'
-crop = [dict(type='TrimImages', top=100), dict(type='ScaleImages', factor=0.4)]
 
-train_pipeline = _base_.train_pipeline
-train_pipeline[5:8] = [*crop, dict(type='CropImages', size=(512, 160), random=True)]
-train_pipeline.insert(1, dict(type='AccumulateSweeps'))
-test_pipeline = _base_.test_pipeline
-test_pipeline[6:9] = [*crop, dict(type='CropImages', size=(512, 160))]
-test_pipeline.insert(1, dict(type='AccumulateSweeps'))
+load = [dict(type='LoadScan'), dict(type='AccumulateSweeps'), dict(type='LoadImages')]
+resize = [dict(type='TrimImages', top=100), dict(type='ScaleImages', factor=0.4)]
+train_pipeline = [
+    *load, _base_.crop, _base_.placement, _base_.sample, *resize, *_base_.augment, _base_.pack]
+test_pipeline = [
+    *load, _base_.crop, _base_.placement, _base_.sample, _base_.noise, *resize, _base_.window,
+    _base_.occlusion, _base_.pack]
+
 train_dataloader = dict(
     dataset=dict(
         data_root=data_root,

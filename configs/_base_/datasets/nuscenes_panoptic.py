@@ -1,24 +1,29 @@
+# dataset settings
 # nuScenes with instances: DATA_ROOT/{samples,lidarseg,panoptic}; infos and label fractions as for
 # semantic segmentation. The classes are those of nuScenes-panoptic: 10 things, 6 kinds of stuff.
 _base_ = './nuscenes_seg.py'
 
-annotations = [
+labels = [
     dict(type='LoadPanopticLabels', layout='nuscenes'),
     dict(type='PointSegClassMapping'),
 ]
-pack = dict(
-    type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask', 'pts_instance_mask'])
-train_pipeline = _base_.points + annotations + [
-    dict(type='PointsRangeFilter', point_cloud_range=[-50., -50., -5., 50., 50., 3.]),
-    _base_.train_pipeline[4],  # flips
+crop = dict(type='PointsRangeFilter', point_cloud_range=[-50., -50., -5., 50., 50., 3.])
+augment = [
+    dict(
+        type='RandomFlip3D',
+        sync_2d=False,
+        flip_ratio_bev_horizontal=0.5,
+        flip_ratio_bev_vertical=0.5),
     dict(
         type='GlobalRotScaleTrans',
         rot_range=[-3.141592653589793, 3.141592653589793],
         scale_ratio_range=[0.95, 1.05],
         translation_std=[0.1, 0.1, 0.1]),
-    pack,
 ]
-test_pipeline = _base_.points + annotations + [pack]
+pack = dict(
+    type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask', 'pts_instance_mask'])
+train_pipeline = [*_base_.load, *labels, crop, *augment, pack]
+test_pipeline = [*_base_.load, *labels, pack]
 
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
@@ -30,3 +35,5 @@ val_evaluator = dict(
     thing_class_inds=[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
     min_num_points=15)
 test_evaluator = val_evaluator
+
+submission = None  # none is written for nuScenes-panoptic

@@ -1,14 +1,11 @@
+# dataset settings
 # nuScenes-lidarseg: DATA_ROOT/{samples,lidarseg} and the infos of mmdet3d's
 # `tools/create_data.py nuscenes`; those of label fractions by
-# `tools/create_infos.py nuscenes DATA_ROOT`. Points of no class stay in the input; loss and metric
+# `tools/create_infos.py nuscenes DATA_ROOT`. Unlabelled points stay in the input; loss and metric
 # ignore them.
 data_root = '{{$NCLR_NUSCENES_ROOT:data/nuscenes}}'
-version = '{{$NCLR_NUSCENES_VERSION:v1.0-trainval}}'
-percent = float('{{$NCLR_FRACTION:100}}')
-train_infos = ('nuscenes_infos_train.pkl'
-               if percent == 100 else f'nuscenes_infos_train_{percent:g}.pkl')
 
-points = [
+load = [
     dict(type='LoadPointsFromFile', coord_type='LIDAR', load_dim=5, use_dim=4),
     dict(type='ScaleIntensity', scale=1 / 255),
 ]
@@ -22,7 +19,7 @@ labels = [
         dataset_type='nuscenes'),
     dict(type='PointSegClassMapping'),
 ]
-train_pipeline = points + labels + [
+augment = [
     dict(
         type='RandomFlip3D',
         sync_2d=False,
@@ -33,12 +30,11 @@ train_pipeline = points + labels + [
         rot_range=[-3.141592653589793, 3.141592653589793],
         scale_ratio_range=[1., 1.],
         translation_std=[0., 0., 0.]),
-    dict(type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask']),
 ]
-test_pipeline = points + labels + [
-    dict(type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask'])
-]
-data_prefix = dict(pts='samples/LIDAR_TOP', pts_semantic_mask=f'lidarseg/{version}')
+pack = dict(type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask'])
+train_pipeline = [*load, *labels, *augment, pack]
+test_pipeline = [*load, *labels, pack]
+data_prefix = dict(pts='samples/LIDAR_TOP', pts_semantic_mask='lidarseg/v1.0-trainval')
 
 train_dataloader = dict(
     batch_size=8,
@@ -48,7 +44,7 @@ train_dataloader = dict(
     dataset=dict(
         type='NuScenesSegDataset',
         data_root=data_root,
-        ann_file=train_infos,
+        ann_file='nuscenes_infos_train.pkl',
         data_prefix=data_prefix,
         pipeline=train_pipeline))
 val_dataloader = dict(
@@ -63,21 +59,17 @@ val_dataloader = dict(
         data_prefix=data_prefix,
         pipeline=test_pipeline,
         test_mode=True))
-test_dataloader = dict(**val_dataloader)
+test_dataloader = val_dataloader
+
 val_evaluator = dict(type='SegMetric')
 test_evaluator = val_evaluator
 
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='Det3DLocalVisualizer', vis_backends=vis_backends, name='visualizer')
 
-# `tools/test.py ... --submission DIR`: the hidden test set, whose predictions are written.
-submission = '{{$NCLR_SUBMISSION:none}}'
-if submission != 'none':
-    test_dataloader['dataset'] = dict(
-        type='NuScenesSegDataset',
-        data_root=data_root,
+# `tools/test.py --submission DIR` predicts the hidden test set, which has no labels.
+submission = dict(
+    dataset=dict(
         ann_file='nuscenes_infos_test.pkl',
-        data_prefix=data_prefix,
-        pipeline=points + [dict(type='Pack3DDetInputs', keys=['points'])],
-        test_mode=True)
-    test_evaluator = dict(type='NuScenesSubmission', out_dir=submission, data_root=data_root)
+        pipeline=[*load, dict(type='Pack3DDetInputs', keys=['points'])]),
+    evaluator=dict(type='NuScenesSubmission', out_dir=None, data_root=data_root))

@@ -1,29 +1,46 @@
+# dataset settings
 # SemanticKITTI: DATA_ROOT/sequences/XX/{velodyne,labels}; infos by
-# `tools/create_infos.py semantickitti DATA_ROOT`. Points without a label stay in the input, in
-# training and in validation; loss and metric ignore them.
+# `tools/create_infos.py semantickitti DATA_ROOT`. Unlabelled points stay in the input, in training
+# and in validation; loss and metric ignore them.
 _base_ = 'mmdet3d::_base_/datasets/semantickitti.py'
-data_root = '{{$NCLR_SKITTI_ROOT:data/semantickitti}}'
-percent = float('{{$NCLR_FRACTION:100}}')
-train_infos = ('semantickitti_infos_train.pkl'
-               if percent == 100 else f'semantickitti_infos_train_{percent:g}.pkl')
+data_root = '{{$NCLR_SEMANTICKITTI_ROOT:data/semantickitti}}'
 
-rotation = dict(
-    type='GlobalRotScaleTrans',
-    rot_range=[-3.141592653589793, 3.141592653589793],
-    scale_ratio_range=[1., 1.],
-    translation_std=[0., 0., 0.])
-# The host's pipeline: points, labels, label map, flips, another rotation, packing.
-train_pipeline = _base_.train_pipeline[:4] + [rotation] + _base_.train_pipeline[5:]
+load = [dict(type='LoadPointsFromFile', coord_type='LIDAR', load_dim=4, use_dim=4)]
+labels = [
+    dict(
+        type='LoadAnnotations3D',
+        with_bbox_3d=False,
+        with_label_3d=False,
+        with_seg_3d=True,
+        seg_3d_dtype='np.int32',
+        seg_offset=2**16,
+        dataset_type='semantickitti'),
+    dict(type='PointSegClassMapping'),
+]
+augment = [
+    dict(
+        type='RandomFlip3D',
+        sync_2d=False,
+        flip_ratio_bev_horizontal=0.5,
+        flip_ratio_bev_vertical=0.5),
+    dict(
+        type='GlobalRotScaleTrans',
+        rot_range=[-3.141592653589793, 3.141592653589793],
+        scale_ratio_range=[1., 1.],
+        translation_std=[0., 0., 0.]),
+]
+pack = dict(type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask'])
+train_pipeline = [*load, *labels, *augment, pack]
+test_pipeline = [*load, *labels, pack]
 
 train_dataloader = dict(
-    batch_size=2,
-    dataset=dict(data_root=data_root, ann_file=train_infos, pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(data_root=data_root))
-test_dataloader = dict(dataset=dict(data_root=data_root))
+    batch_size=2, dataset=dict(data_root=data_root, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
 
-# `tools/test.py ... --submission DIR`: the hidden test set, whose predictions are written.
-submission = '{{$NCLR_SUBMISSION:none}}'
-if submission != 'none':
-    test_dataloader['dataset'].update(
-        ann_file='semantickitti_infos_test.pkl', pipeline=_base_.eval_pipeline)
-    test_evaluator = dict(_delete_=True, type='SemanticKittiSubmission', out_dir=submission)
+# `tools/test.py --submission DIR` predicts the hidden test set, which has no labels.
+submission = dict(
+    dataset=dict(
+        ann_file='semantickitti_infos_test.pkl',
+        pipeline=[*load, dict(type='Pack3DDetInputs', keys=['points'])]),
+    evaluator=dict(type='SemanticKittiSubmission', out_dir=None))

@@ -1,11 +1,16 @@
+# dataset settings
 # SemanticPOSS: DATA_ROOT/sequences/{00..05}/{velodyne,labels}, in SemanticKITTI's format; infos by
 # `tools/create_infos.py semanticposs DATA_ROOT`, with sequence 03 for validation.
 _base_ = './semantickitti_seg.py'
 data_root = '{{$NCLR_POSS_ROOT:data/semanticposs}}'
-percent = float('{{$NCLR_FRACTION:100}}')
-train_infos = ('semanticposs_infos_train.pkl'
-               if percent == 100 else f'semanticposs_infos_train_{percent:g}.pkl')
 
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='SemanticPossDataset',
+        data_root=data_root,
+        ann_file='semanticposs_infos_train.pkl',
+        pipeline=_base_.train_pipeline))
 val_dataset = dict(
     _delete_=True,
     type='SemanticPossDataset',
@@ -13,13 +18,7 @@ val_dataset = dict(
     ann_file='semanticposs_infos_val.pkl',
     pipeline=_base_.test_pipeline,
     test_mode=True)
-train_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type='SemanticPossDataset',
-        data_root=data_root,
-        ann_file=train_infos,
-        pipeline=_base_.train_pipeline))
 val_dataloader = dict(dataset=val_dataset)
 test_dataloader = dict(dataset=val_dataset)
-test_evaluator = dict(_delete_=True, type='SegMetric')  # there is no server
+
+submission = None  # there is no server

@@ -1,3 +1,4 @@
+# model settings
 model = dict(
     type='CrossI2P',
     data_preprocessor=dict(type='CalibrationDataPreprocessor', voxel_size=(0.1, 0.1, 0.1)),

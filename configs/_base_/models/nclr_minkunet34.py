@@ -1,3 +1,4 @@
+# model settings
 model = dict(
     type='NCLR',
     data_preprocessor=dict(
@@ -14,8 +15,8 @@ model = dict(
         type='ResNetFPN',
         depth=50,
         out_channels=128,
-        # Learned without labels (DINO), as in the published code; the README of configs/nclr says
-        # what else to give, and what to do without a network.
+        # Learned without labels (DINO), as in the published code. For other weights, and without
+        # internet access, see the README of configs/nclr.
         weights='https://dl.fbaipublicfiles.com/dino/dino_resnet50_pretrain/'
         'dino_resnet50_pretrain.pth'),
     fusion=dict(type='CrossModalFusion', embed_dims=128, num_heads=4, num_layers=2),

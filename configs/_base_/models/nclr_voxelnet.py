@@ -1,3 +1,4 @@
+# model settings
 # The sparse encoder of SECOND and PV-RCNN; everything else as with MinkUNet.
 _base_ = ['./nclr_minkunet34.py']
 model = dict(

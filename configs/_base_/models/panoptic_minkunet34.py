@@ -1,6 +1,6 @@
-# MinkUNet-34 with a semantic and an instance head (paper, section 4.4); the weights of the losses
-# are the baseline's: cross-entropy 2, Lovasz 6, L1 of the offsets 1. NCLR_CHECKPOINT fills the
-# backbone.
+# model settings
+# MinkUNet-34 with a semantic and an instance head (paper, section 4.4); the loss weights are those
+# of the baseline: cross-entropy 2, Lovasz 6, L1 of the offsets 1.
 _base_ = './seg_minkunet34.py'
 
 model = dict(
@@ -12,5 +12,5 @@ model = dict(
         channels=96,
         thing_classes=[0, 1, 2, 3, 4, 5, 6, 7],
         loss_offset=dict(type='mmdet.L1Loss', loss_weight=1.0)),
-    # Mean shift: metres, and the smallest cluster that is an instance.
+    # Mean shift: bandwidth in metres, and the smallest cluster that counts as an instance.
     test_cfg=dict(bandwidth=1.2, min_points=50))

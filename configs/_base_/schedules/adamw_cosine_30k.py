@@ -1,5 +1,6 @@
+# schedule
 # 30,000 steps of 32 scans are 50 epochs of SemanticKITTI's 19,130 training scans.
-# `train_cfg.max_iters` alone changes the length: the schedulers follow it.
+# `train_cfg.max_iters` alone changes the length: the schedulers follow.
 train_cfg = dict(
     type='ResumableIterLoop', max_iters=30000, num_samples=30000 * 32, val_interval=2000)
 val_cfg = dict(type='ValLoop')

@@ -1,5 +1,6 @@
+# schedule
 # The paper's schedule: Adam, 100 epochs, the learning rate times 0.25 every 5 epochs (after 30 of
-# them it is below 1e-6), one sample a process on two GPUs. An epoch of KITTI's 00-08 with two
+# them it is below 1e-6), one sample per process on two GPUs. An epoch of KITTI's 00-08 with two
 # cameras is 40,818 samples.
 iterations_per_epoch = 20409
 train_cfg = dict(

@@ -1,3 +1,4 @@
+# schedule
 # As crossi2p_100e.py. An epoch of nuScenes' front camera is 28,130 samples.
 _base_ = ['./crossi2p_100e.py']
 iterations_per_epoch = 14065

@@ -56,7 +56,8 @@ class PanopticMinkUNet(MinkUNet):
         if not all(centre.isfinite().all() for centre in centres):
             raise FloatingPointError(
                 'PanopticMinkUNet: expected finite centres of objects, found NaN or infinity: the '
-                'network has diverged; train it with a lower learning rate (NCLR_LR=0.02).')
+                'network has diverged; train it with a lower learning rate '
+                '(--cfg-options optim_wrapper.optimizer.lr=0.02).')
         data_samples = self.postprocess_result([x.transpose(0, 1) for x in logits], data_samples)
         for sample, centre in zip(data_samples, centres):
             found = sample.pred_pts_seg

@@ -7,15 +7,17 @@ from mmengine.registry import METRICS, MODELS, TASK_UTILS, TRANSFORMS, init_defa
 
 from nclr_plugin.experiments.runs import differences, flatten, title_of
 
-FOLDER = Path(__file__).resolve().parents[3] / 'configs' / 'crossi2p'
-PATHS = sorted(FOLDER.rglob('*.py'))
+CONFIGS = Path(__file__).resolve().parents[3] / 'configs'
+PATHS = sorted(path for folder in ('crossi2p', 'registration')
+               for path in (CONFIGS / folder).rglob('*.py'))
 SWITCHES = dict(
     table3_1_without_sl='model.contrastive_head', table3_2_without_rm='model.transformer',
     table3_3_without_dpnp='model.loss_weights.pose', table3_4_without_dc='model.loss_balancer')
 
 
 def load(name):
-    return Config.fromfile(str(FOLDER / f'{name}.py'), import_custom_modules=False)
+    path, = (path for path in PATHS if path.stem == name)
+    return Config.fromfile(str(path), import_custom_modules=False)
 
 
 @pytest.mark.parametrize('path', PATHS, ids=lambda path: path.stem)
@@ -37,14 +39,14 @@ def test_everything_is_built(path):
 
 @pytest.mark.parametrize('name', SWITCHES)
 def test_rows_of_table_3_differ_from_the_full_one_by_their_switch(name):
-    full, row = (flatten(load(f'ablation/{row}').to_dict()) for row in ('table3_5_full', name))
+    full, row = (flatten(load(row).to_dict()) for row in ('table3_5_full', name))
     found = differences(full, row)
     assert found and all(key.startswith(SWITCHES[name]) for key in found)
     assert flatten(load('crossi2p_demo').to_dict()) == full
 
 
 def test_titles_of_the_rows_are_different():
-    titles = {title_of(path) for path in (FOLDER / 'ablation').glob('*.py')}
+    titles = {title_of(path) for path in PATHS if path.stem.startswith('table3')}
     assert len(titles) == 5
 
 

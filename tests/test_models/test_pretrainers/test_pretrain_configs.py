@@ -48,7 +48,7 @@ def load(dataset, backbone):
 @pytest.mark.parametrize('backbone', BACKBONES)
 def test_configs_differ_from_the_minkunet34_ones_in_the_backbone_alone(backbone):
     kind, blocks, millions = BACKBONES[backbone]
-    for dataset, edge in (('skitti', 0.05), ('nuscenes', 0.1)):
+    for dataset, edge in (('semantickitti', 0.05), ('nuscenes', 0.1)):
         config = load(dataset, backbone)
         assert set(config.model.data_preprocessor.voxel_size) == {edge}
         assert config.model.point_backbone.type == kind
@@ -56,28 +56,25 @@ def test_configs_differ_from_the_minkunet34_ones_in_the_backbone_alone(backbone)
         plain = Config.fromfile(str(CONFIGS / f'pretrain_{dataset}.py'))
         config.model.point_backbone = plain.model.point_backbone
         assert config.to_dict() == plain.to_dict()
-    net = MODELS.build(load('skitti', backbone).model.point_backbone)
+    net = MODELS.build(load('semantickitti', backbone).model.point_backbone)
     assert sum(p.numel() for p in net.parameters()) / 1e6 == pytest.approx(millions, abs=0.06)
 
 
 @pytest.mark.parametrize('name', ['nclr/pretrain_kitti_small', 'crossi2p/crossi2p_kitti_small'])
-def test_few_real_frames_are_evaluated_on_those_left_out_or_on_those_trained_on(name, monkeypatch):
-    path = str(CONFIGS.parent / f'{name}.py')
-    config = Config.fromfile(path)
+def test_few_real_frames_are_evaluated_on_those_left_out_or_on_those_trained_on(name):
+    config, seen = (Config.fromfile(str(CONFIGS.parent / f'{name}{suffix}.py'))
+                    for suffix in ('', '_trained_on'))
     trained_on, odometry = config.train_dataloader.dataset.reader.parts
     left_out = config.test_dataloader.dataset.reader.frame_list
     assert len(left_out) == 4 and not set(left_out) & set(trained_on.reader.frame_list)
-    monkeypatch.setenv('NCLR_KITTI_TEST', 'trained_on')
-    seen = Config.fromfile(path)
+    assert len(trained_on.reader.frame_list) == 16
     assert seen.test_dataloader.dataset.reader.parts == [trained_on, odometry]
     config, seen = config.to_dict(), seen.to_dict()
-    for settings in (config, seen):
-        assert settings.pop('test_dataloader')['dataset']['test_mode']
-        settings.pop('val_dataloader')
+    for settings, placements in ((config, 15), (seen, 2)):
+        dataset = settings.pop('test_dataloader')['dataset']
+        assert dataset['test_mode'] and dataset['placements'] == placements
+        assert dataset['pipeline'] == settings['test_pipeline']
     assert config == seen
-    monkeypatch.setenv('NCLR_KITTI_TEST', 'all')
-    with pytest.raises(ValueError, match='NCLR_KITTI_TEST: expected left_out or trained_on'):
-        Config.fromfile(path)
 
 
 def step(config, batch, added=('loss_direction', )):
@@ -94,7 +91,7 @@ def step(config, batch, added=('loss_direction', )):
     return model, before
 
 
-@pytest.mark.parametrize('dataset', ['skitti', 'nuscenes'])
+@pytest.mark.parametrize('dataset', ['semantickitti', 'nuscenes'])
 @pytest.mark.parametrize('backbone', BACKBONES)
 def test_a_step_trains_every_parameter(dataset, backbone, batch):
     config = load(dataset, backbone)
@@ -106,7 +103,7 @@ def test_a_step_trains_every_parameter(dataset, backbone, batch):
 
 @pytest.mark.parametrize('backbone', BACKBONES)
 def test_a_frozen_image_encoder_is_left_alone_and_nothing_else(backbone, batch):
-    config = load('skitti', backbone)
+    config = load('semantickitti', backbone)
     config.merge_from_dict({**SMALL, 'model.image_branch.frozen': True})
     model, before = step(config, batch)
     for name, parameter in model.named_parameters():
@@ -136,7 +133,7 @@ def test_the_paper_as_printed_differs_from_the_default_by_what_the_readme_says()
     from nclr_plugin.experiments.runs import differences, flatten
     default, literal = (
         flatten(Config.fromfile(str(CONFIGS / f'{name}.py'), import_custom_modules=False).to_dict())
-        for name in ('pretrain_skitti', 'pretrain_semantickitti_literal'))
+        for name in ('pretrain_semantickitti', 'pretrain_semantickitti_literal'))
     table = (CONFIGS / 'README.md').read_text().split('## Differences of the default')[1]
     table = table.split('\n## ')[0]
     switches = {key for key in differences(default, literal) if 'pipeline' not in key}

@@ -1,21 +1,16 @@
+# dataset settings
 # SemanticKITTI / KITTI odometry: DATA_ROOT/sequences/XX/{image_2,velodyne,calib.txt}
-data_root = '{{$NCLR_SKITTI_ROOT:data/semantickitti}}'
-point_cloud_range = [-51.2, -51.2, -3, 51.2, 51.2, 1]
-image_size = (512, 160)  # width, height
-yaw = 3.141592653589793
-translation = (15., 15., 0.)
+data_root = '{{$NCLR_SEMANTICKITTI_ROOT:data/semantickitti}}'
 
-train_pipeline = [
-    dict(type='LoadScan'),
-    dict(type='LoadImages'),
-    dict(type='RangeCrop', point_cloud_range=point_cloud_range),
-    dict(type='RandomPlacement', yaw=yaw, translation=translation),
-    dict(type='ResizeImages', size=image_size),
-    dict(type='RandomSceneFlip', prob=0.5),
-    dict(type='PhotometricDistortion'),
-    dict(type='PackCalibrationInputs'),
-]
-test_pipeline = train_pipeline[:5] + train_pipeline[-1:]  # nothing random but the placement
+load = [dict(type='LoadScan'), dict(type='LoadImages')]
+crop = dict(type='RangeCrop', point_cloud_range=[-51.2, -51.2, -3, 51.2, 51.2, 1])
+placement = dict(type='RandomPlacement', yaw=3.141592653589793, translation=(15., 15., 0.))
+resize = dict(type='ResizeImages', size=(512, 160))  # width, height
+augment = [dict(type='RandomSceneFlip', prob=0.5), dict(type='PhotometricDistortion')]
+pack = dict(type='PackCalibrationInputs')
+train_pipeline = [*load, crop, placement, resize, *augment, pack]
+test_pipeline = [*load, crop, placement, resize, pack]
+
 train_dataloader = dict(
     batch_size=4,
     num_workers=2,
@@ -43,6 +38,7 @@ val_dataloader = dict(
         pipeline=test_pipeline,
         test_mode=True))
 test_dataloader = val_dataloader
+
 val_evaluator = [dict(type='CalibrationMetric'), dict(type='OverlapMetric')]
 test_evaluator = [
     dict(type='CalibrationMetric'),

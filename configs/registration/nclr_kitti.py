@@ -3,4 +3,6 @@ _base_ = [
     '../_base_/models/nclr_minkunet34.py', '../_base_/datasets/kitti_i2p.py',
     '../_base_/schedules/crossi2p_100e.py', '../_base_/default_runtime.py'
 ]
+
+# model settings
 model = dict(data_preprocessor=dict(voxel_size=(0.1, 0.1, 0.1), max_voxels=None))

@@ -1,0 +1,27 @@
+# Parts of a data set of a few dozen real frames: KITTI object frames and an odometry sequence, with
+# four object frames left out for evaluation.
+kitti_root = '{{$NCLR_KITTI_ROOT:data/kitti}}'
+odometry_root = '{{$NCLR_SEMANTICKITTI_ROOT:data/semantickitti}}'
+
+left_out_frames = dict(
+    type='KittiObjectReader', frame_list=['000004', '000009', '000014', '000019'])
+training_frames = dict(
+    type='ConcatReader',
+    parts=[
+        dict(
+            data_root=kitti_root,
+            reader=dict(
+                type='KittiObjectReader',
+                frame_list=[f'{frame:06d}' for frame in range(20) if frame % 5 != 4])),
+        dict(
+            data_root=odometry_root,
+            reader=dict(type='KittiOdometryReader', sequences=['90'])),
+    ])
+
+# A window of a larger image: the scene moves in it as if the camera was mounted elsewhere.
+window = [
+    dict(type='ResizeImages', size=(368, 110)),
+    dict(type='CropImages', size=(320, 96), random=True),
+    dict(type='RandomSceneFlip', prob=0.5),
+    dict(type='PhotometricDistortion'),
+]

@@ -1,0 +1,17 @@
+# The point backbone and the image branch of the demo models.
+# Three stages: with voxels of 0.5 m, a fourth would leave tokens of 8 m to fuse.
+demo_backbone = dict(
+    type='SplitMinkUNet',
+    base_channels=16,
+    encoder_channels=(32, 48, 64),
+    encoder_blocks=(1, 1, 1),
+    decoder_channels=(64, 48, 32),
+    decoder_blocks=(1, 1, 1),
+    scan_statistics=True)
+demo_image_branch = dict(
+    depth=18,
+    base_channels=24,
+    out_indices=(0, 1, 2),
+    out_channels=64,
+    norm_cfg=dict(type='GN', num_groups=8),
+    weights=None)

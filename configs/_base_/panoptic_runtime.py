@@ -1,3 +1,0 @@
-_base_ = './seg_runtime.py'
-
-default_hooks = dict(checkpoint=dict(interval=5, save_best='pq'))

@@ -1,0 +1,109 @@
+"""Settings of a fine-tuning as overrides of its config: label fraction, weights, submission.
+
+Each function returns dotted keys with values, for ``Config.merge_from_dict``. With mmdet3d's own
+scripts the same keys are given by ``--cfg-options``.
+"""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Dict, Iterator, Tuple
+
+from mmengine.config import Config
+
+from ..errors import UserError
+
+INFO_FILES = ('ann_file', 'info_path')  # of a data set, and of the objects that are pasted
+OUT_KEYS = ('out_dir', 'submission_prefix')
+
+
+def fraction_options(config: Config, percent: float) -> Dict[str, Any]:
+    """Return the overrides that train on a fraction of the labels.
+
+    The info files of the training set, and of objects pasted into it, get the fraction at the end
+    of their names: ``infos_train.pkl`` becomes ``infos_train_10.pkl``, as ``tools/create_infos.py``
+    and ``tools/split_detection_infos.py`` write it. The number of epochs follows from
+    ``fraction_epochs`` of the config, if there is one.
+
+    Args:
+        config: A fine-tuning config.
+        percent: Percent of the labels; 100 for the info files without a number.
+
+    Raises:
+        UserError: If the percentage is out of range, or the training set has no info file.
+    """
+    if not 0 < percent <= 100:
+        raise UserError(f'label fraction: expected percent above 0 and up to 100, got {percent:g}')
+    suffix = '' if percent == 100 else f'_{percent:g}'
+    options = {
+        f'{path}.{key}': re.sub(r'(_[\d.]+)?\.pkl$', f'{suffix}.pkl', node[key])
+        for path, node in _dicts(config.train_dataloader.dataset, 'train_dataloader.dataset')
+        for key in INFO_FILES if isinstance(node.get(key), str)
+    }
+    if not options:
+        raise UserError(
+            f'{config.filename}: a label fraction needs a training set with an info file '
+            '(ann_file), found none; configs/semseg, panoptic and detection have one')
+    if config.get('fraction_epochs'):
+        epochs = next(epochs for most, epochs in config.fraction_epochs if percent <= most)
+        options['train_cfg.max_epochs'] = epochs
+        options['train_cfg.val_interval'] = max(1, epochs // 10)
+    return options
+
+
+def checkpoint_options(config: Config, checkpoint: str) -> Dict[str, Any]:
+    """Return the overrides that start from pretrained weights.
+
+    Args:
+        config: A config whose model has an ``init_cfg`` of type ``NCLRPretrained``.
+        checkpoint: File or URL of the weights.
+
+    Raises:
+        UserError: If the model has no such ``init_cfg``.
+    """
+    options = {f'{path}.checkpoint': checkpoint for path, node in _dicts(config.model, 'model')
+               if node.get('type') == 'NCLRPretrained'}
+    if not options:
+        raise UserError(
+            f'{config.filename}: pretrained weights need a model with '
+            "init_cfg=dict(type='NCLRPretrained'), found none; configs/semseg, panoptic and "
+            'detection have one')
+    return options
+
+
+def submission_options(config: Config, folder: str) -> Dict[str, Any]:
+    """Return the overrides that predict the hidden test set of a benchmark.
+
+    Args:
+        config: A config with a ``submission``: ``dataset``, merged into that of the test, and
+            ``evaluator``, which replaces that of the test.
+        folder: Where the files go, in the form that the benchmark's server accepts.
+
+    Raises:
+        UserError: If the config has no ``submission``.
+    """
+    submission = config.get('submission')
+    if not submission:
+        raise UserError(
+            f"{config.filename}: expected a config with a 'submission' (--submission), such as "
+            'configs/semseg/minkunet34_semantickitti.py or configs/detection/second_kitti.py, '
+            'found none')
+    evaluator = dict(submission.evaluator, _delete_=True)
+    key = next(key for key in OUT_KEYS if key in evaluator)
+    evaluator[key] = str(Path(folder).absolute())
+    options = {f'test_dataloader.dataset.{key}': value
+               for key, value in submission.dataset.items()}
+    return {**options, 'test_evaluator': evaluator}
+
+
+def _dicts(node: Any, path: str) -> Iterator[Tuple[str, dict]]:
+    """Yield every dict below a node of a config, with its dotted key."""
+    if isinstance(node, dict):
+        yield path, node
+        items = node.items()
+    elif isinstance(node, (list, tuple)):
+        items = enumerate(node)
+    else:
+        return
+    for key, value in items:
+        yield from _dicts(value, f'{path}.{key}')
