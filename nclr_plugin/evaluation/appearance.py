@@ -25,7 +25,7 @@ MIN_AGREEMENT = 0.2
 # places reaches MIN_AGREEMENT. How they were set: configs/crossi2p/README.md
 BOTH = 1., 0.3
 REFLECTANCE_ALONE = 1.5
-STEP_ALONE = 0.4
+STEP_ALONE = 0.36
 MIN_JUMPS_ALONE = 1000  # the step of fewer is too often large by chance
 
 

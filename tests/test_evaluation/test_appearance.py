@@ -65,7 +65,7 @@ def test_every_kind_of_evidence_has_its_weights():
     assert both.agreement == pytest.approx(0.2 + 0.3 * 0.5)
     assert both._replace(step=np.nan).agreement == pytest.approx(1.5 * 0.2)
     step = both._replace(reflectance=np.nan)
-    assert step.agreement == pytest.approx(0.4 * 0.5)
+    assert step.agreement == pytest.approx(0.36 * 0.5)
     assert step._replace(num_jumps=999).agreement == 0 == Evidence().agreement
 
 
@@ -141,7 +141,7 @@ def test_a_scan_without_intensities_is_judged_by_its_jumps():
         points[:, 3] = constant
         evidence = Appearance(image, points, cam2img).evidence(np.eye(4))
         assert np.isnan(evidence.reflectance) and np.isfinite(evidence.step)
-        assert evidence.num_jumps >= 1000 and evidence.agreement == 0.4 * evidence.step
+        assert evidence.num_jumps >= 1000 and evidence.agreement == 0.36 * evidence.step
     points[:20, 3] = 0.5  # of 6000
     assert np.isnan(Appearance(image, points, cam2img).evidence(np.eye(4)).reflectance)
 
