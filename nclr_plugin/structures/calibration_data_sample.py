@@ -1,4 +1,4 @@
-"""The sample of a 2D-3D calibration task."""
+"""Data sample of 2D-3D calibration."""
 from __future__ import annotations
 
 from typing import Any, Mapping, Optional
@@ -22,26 +22,27 @@ VIEW_SHAPES = dict(
 class CalibrationDataSample(BaseDataElement):
     """Ground truth and predictions of one scan and its V views (cameras).
 
-    Every transform maps LiDAR to camera coordinates (``p_cam = R @ p_lidar + t``, metres); pixels
-    ``(u, v)`` are of the image as the model sees it.
+    Every pose maps LiDAR to camera coordinates (``p_cam = R @ p_lidar + t``, metres). Pixels
+    ``(u, v)`` refer to the model's input image.
 
     Meta information:
-        - ``frame_id`` (str): The frame.
-        - ``lidar_path`` (str), ``img_paths`` (list[str]): Its files.
-        - ``view_names`` (list[str]): The cameras, in the order of the views.
-        - ``placement`` (4x4 array): Random sensor placement, ``p' = placement @ p`` (paper Eq. 8).
-        - ``wrong_image`` (bool): The images are of another scene than the scan, as a control of
-          what is guessed from the scan alone; absent counts as ``False``.
-        - ``skipped_frames`` (list[tuple[str, str]]): Broken frames that this one stands in for,
-          each with the reason.
+        - ``frame_id`` (str): Name of the frame.
+        - ``lidar_path`` (str), ``img_paths`` (list[str]): Files of the frame.
+        - ``view_names`` (list[str]): Cameras, in the order of the views.
+        - ``placement`` (4x4 array): Random rigid transform of the scan, ``p' = placement @ p``
+          (paper, Eq. 8).
+        - ``wrong_image`` (bool): Whether the images are mismatched, of another scene than the scan,
+          to measure what is guessed from the scan alone; absent means ``False``.
+        - ``skipped_frames`` (list[tuple[str, str]]): Broken frames that this one replaces, each
+          with the reason.
 
     Ground truth:
-        - ``lidar2cam`` (V, 4, 4) float64: Extrinsics after placement.
-        - ``cam2img`` (V, 3, 3) float64: Intrinsics of the image as the model sees it.
+        - ``lidar2cam`` (V, 4, 4) float64: Extrinsics after the random transform.
+        - ``cam2img`` (V, 3, 3) float64: Intrinsics of the model's input image.
 
     Predictions, set by the model:
         - ``pred_lidar2cam`` (V, 4, 4) float64, ``pred_valid`` (V,) bool: Pose of each view, and
-          whether one was found.
+          whether there is one.
         - ``pred_inlier_ratio`` (V,), ``pred_reprojection_error`` (V,): Share of the matches that
           agree with the pose, and their error in pixels.
         - ``pred_matches`` (list): For each view the matched ``points`` (K, 3), ``pixels`` (K, 2)
@@ -53,12 +54,12 @@ class CalibrationDataSample(BaseDataElement):
     float32 unless said). M voxels of the scan; H' W' cells of the stride-4 map, whose centres are
     those of :class:`~nclr_plugin.geometry.camera.CellGrid`. Without an overlap head there are no
     ``pred_*_overlap`` and ``overlap_thresholds``:
-        - ``voxel_points`` (M, 3): Centroids of the voxels, LiDAR frame after placement, metres.
+        - ``voxel_points`` (M, 3): Centroids of the voxels, transformed LiDAR frame, metres.
         - ``pred_point_overlap`` (V, M), ``pred_pixel_overlap`` (V, H', W'): Probabilities of lying
-          in the overlapping area.
+          in the overlap.
         - ``overlap_thresholds`` (2,): Probabilities above which points and pixels were matched.
-        - ``gt_point_overlap`` (V, M), ``gt_pixel_overlap`` (V, H', W') bool: The labels of the
-          training (Eq. 3).
+        - ``gt_point_overlap`` (V, M), ``gt_pixel_overlap`` (V, H', W') bool: Training labels
+          (Eq. 3).
         - ``matchings`` (list): For each view, of K points that truly overlap, ``points`` (K, 3),
           ``true_pixels`` (K, 2), and the pixels (K, 2) matched to them within the predicted
           overlap: ``cosine_hard``, ``cosine_soft``, ``learned_hard``, ``learned_soft``. Also
@@ -70,7 +71,7 @@ class CalibrationDataSample(BaseDataElement):
           one), whose dot product is the learned similarity.
 
     Raises:
-        ValueError: When one of the tensors above is set in another shape.
+        ValueError: If one of the tensors above is set with another shape.
 
     Example:
         >>> sample = CalibrationDataSample(metainfo=dict(frame_id='00/000012'))
@@ -82,7 +83,7 @@ class CalibrationDataSample(BaseDataElement):
                   name: str,
                   dtype: Optional[Any] = None,
                   field_type: str = 'data') -> None:
-        """Set a field, its shape checked; see mmengine's ``BaseDataElement``."""
+        """Set a field and check its shape; see mmengine's ``BaseDataElement``."""
         if name in VIEW_SHAPES:
             expected, shape = VIEW_SHAPES[name], tuple(getattr(value, 'shape', ()))
             if len(shape) != len(expected) + 1 or any(
@@ -94,13 +95,13 @@ class CalibrationDataSample(BaseDataElement):
 
 
 def inspection(sample: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what metrics and pictures need beside the poses; compute it at the first call.
+    """Return the fields that metrics and pictures need; compute them at the first call.
 
     Args:
         sample: A predicted :class:`CalibrationDataSample`, or its dict.
 
     Returns:
-        The fields by name; the sample itself if it holds them.
+        Fields by name; the sample itself if it holds them.
     """
     inspect = sample.get('inspect')
     return sample if inspect is None else inspect()
