@@ -1,9 +1,8 @@
 """OpenPCDet: pretraining on its VoxelBackBone8x by its own tools and YAML.
 
 ``register()`` adds the parts to OpenPCDet's dictionaries; ``python -m nclr_plugin.pcdet.train``
-and ``.test`` do that and run the host's tools. Importing this package needs no OpenPCDet.
+and ``.test`` register them and run OpenPCDet's tools. Importing this package needs no OpenPCDet.
 """
-from .host import find_openpcdet
-from .registration import register
+from .host import find_openpcdet, register
 
 __all__ = ['find_openpcdet', 'register']

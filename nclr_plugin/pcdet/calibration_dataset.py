@@ -12,25 +12,25 @@ from torch.utils.data import get_worker_info
 
 from nclr_plugin.datasets import CalibrationDataset
 from . import nuscenes_reader  # noqa: F401, registers the reader
-from .config import plain
+from .host import plain
 
 
 class NCLRCalibrationDataset(DatasetTemplate):
-    """:class:`~nclr_plugin.datasets.CalibrationDataset` behind OpenPCDet's interface.
+    """:class:`~nclr_plugin.datasets.CalibrationDataset` with OpenPCDet's interface.
 
     ``DATA_PATH``, ``POINT_CLOUD_RANGE``, ``POINT_FEATURE_ENCODING`` and the voxel size of
-    ``DATA_PROCESSOR`` are the host's. Its augmentations and processors know boxes, but neither
-    images nor extrinsics, so that here these are this project's:
+    ``DATA_PROCESSOR`` are OpenPCDet's keys. Its augmentations know boxes, but neither images nor
+    extrinsics; these keys take their place:
 
-    - ``CALIBRATION.{train,test}``: arguments of ``CalibrationDataset``, ``reader`` first;
+    - ``CALIBRATION.{train,test}``: arguments of ``CalibrationDataset``, among them ``reader``;
     - ``TRANSFORMS.{train,test}``: transforms between the crop to ``POINT_CLOUD_RANGE`` (in the
-      frame of the sensor: before the random placement, so that the camera's view survives) and the
+      sensor frame, before the random rigid transform, so that the camera's view survives) and the
       packing;
     - ``METRICS``: names or configs of the metrics of :meth:`evaluation`.
 
-    A batch has ``points`` (N, 1 + C), the scan's number first, ``camera_imgs`` (V, 3, H, W) uint8
-    RGB, the views of all scans one after another, ``data_samples`` (a ``CalibrationDataSample``
-    for each scan), ``frame_id`` and ``batch_size``.
+    A batch has ``points`` (N, 1 + C) with the index of the scan first, ``camera_imgs``
+    (V, 3, H, W) uint8 RGB with the views of all scans one after another, ``data_samples`` (a
+    ``CalibrationDataSample`` for each scan), ``frame_id`` and ``batch_size``.
     """
 
     def __init__(self,
@@ -73,11 +73,11 @@ class NCLRCalibrationDataset(DatasetTemplate):
 
     @staticmethod
     def collate_batch(batch_list: List[dict], _unused: bool = False) -> Dict[str, Any]:
-        """Samples as a batch; see the class."""
+        """Collate samples to a batch; see the class."""
         inputs = [sample['inputs'] for sample in batch_list]
         data_samples = [sample['data_samples'] for sample in batch_list]
-        points = [np.pad(scan['points'].numpy(), ((0, 0), (1, 0)), constant_values=number)
-                  for number, scan in enumerate(inputs)]
+        points = [np.pad(scan['points'].numpy(), ((0, 0), (1, 0)), constant_values=index)
+                  for index, scan in enumerate(inputs)]
         return dict(
             points=np.concatenate(points),
             camera_imgs=torch.cat([scan['imgs'] for scan in inputs]),
@@ -90,11 +90,11 @@ class NCLRCalibrationDataset(DatasetTemplate):
                                   pred_dicts: List[dict],
                                   class_names: Sequence[str],
                                   output_path: Optional[Path] = None) -> List[dict]:
-        """What the host's test tool keeps of each scan, and merges over processes.
+        """Return the records of each scan, which OpenPCDet's test tool merges over processes.
 
         Args:
-            batch_dict: The batch.
-            pred_dicts: For each scan ``data_sample``, with predictions.
+            batch_dict: Not used.
+            pred_dicts: For each scan a dict with ``data_sample``, which has the predictions.
             class_names: Not used.
             output_path: Folder for the predicted ``lidar2cam``, a row of 16 numbers for each view
                 (``--save_to_file``).
@@ -109,16 +109,16 @@ class NCLRCalibrationDataset(DatasetTemplate):
             for metric in self.metrics:
                 metric.process(None, [sample.to_dict()])
                 records.append(metric.results.pop())
-            # The host counts the names of detected objects.
+            # OpenPCDet counts the names of detected objects.
             annos.append(dict(frame_id=sample.frame_id, name=np.zeros(0), records=records))
         return annos
 
     def evaluation(self, det_annos: List[dict], class_names: Sequence[str],
                    **kwargs: Any) -> Tuple[str, Dict[str, float]]:
-        """Figures of the metrics over all scans, as text for the log and by name."""
+        """Return the figures of the metrics over all scans, as text for the log and by name."""
         figures = {}
-        for number, metric in enumerate(self.metrics):
-            values = metric.compute_metrics([anno['records'][number] for anno in det_annos])
+        for index, metric in enumerate(self.metrics):
+            values = metric.compute_metrics([anno['records'][index] for anno in det_annos])
             figures.update({f'{metric.prefix}/{name}': value for name, value in values.items()})
         width = max(map(len, figures), default=0)
         lines = [f'{name:<{width}}  {value:.4f}' for name, value in figures.items()]
@@ -126,10 +126,10 @@ class NCLRCalibrationDataset(DatasetTemplate):
 
 
 def _epoch_seed() -> int:
-    """A number that each pass over a ``DataLoader`` has anew, a function of torch's seed.
+    """Return a number that differs in each pass over a ``DataLoader``, a function of torch's seed.
 
-    The host does not tell its data sets the epoch, and with ``--fix_random_seed`` it gives the
-    workers the same seeds in each; their ``seed`` is still the one drawn for the pass.
+    OpenPCDet does not tell its data sets the epoch, and with ``--fix_random_seed`` it gives the
+    workers the same seeds in each; ``worker.seed`` is still drawn anew for each pass.
     """
     worker = get_worker_info()
     return int(torch.randint(2**31, ())) if worker is None else worker.seed - worker.id

@@ -1,4 +1,4 @@
-"""Where OpenPCDet is, and whether it can be used."""
+"""Find and import OpenPCDet, register this project's parts with it, and read its configs."""
 from __future__ import annotations
 
 import importlib
@@ -6,6 +6,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT_VARIABLE = 'OPENPCDET_ROOT'
 HOW_TO_GET = (f'set {ROOT_VARIABLE} to a checkout of https://github.com/open-mmlab/OpenPCDet, or '
@@ -13,10 +14,10 @@ HOW_TO_GET = (f'set {ROOT_VARIABLE} to a checkout of https://github.com/open-mml
 
 
 def find_openpcdet() -> Path:
-    """The checkout of OpenPCDet, whose ``tools`` are not part of its package.
+    """Return the checkout of OpenPCDet, whose ``tools`` are not part of its package.
 
     Returns:
-        The folder that ``OPENPCDET_ROOT`` names, else the one the installed package lies in.
+        Folder that ``OPENPCDET_ROOT`` names, else the folder of the installed package.
 
     Raises:
         FileNotFoundError: If there is no ``tools/train.py`` in it.
@@ -44,7 +45,7 @@ def import_openpcdet() -> None:
 
     Raises:
         FileNotFoundError: See :func:`find_openpcdet`.
-        ImportError: If OpenPCDet is absent, not built, or misses a package; in one sentence.
+        ImportError: If OpenPCDet is absent, not built, or lacks a package; in one sentence.
     """
     if os.environ.get(ROOT_VARIABLE):
         root = str(find_openpcdet())
@@ -57,13 +58,50 @@ def import_openpcdet() -> None:
             raise ImportError(_explain(error)) from error
 
 
+def register() -> None:
+    """Add this project's parts to OpenPCDet's ``__all__`` dictionaries, for its YAML to name.
+
+    The parts are the data set ``NCLRCalibrationDataset`` and the detector ``NCLRPretrain``. Calling
+    it twice does no harm.
+
+    Raises:
+        FileNotFoundError: If ``OPENPCDET_ROOT`` is not a checkout.
+        ImportError: If OpenPCDet is absent, not built, or lacks a package; in one sentence.
+    """
+    import_openpcdet()
+    from pcdet import datasets
+    from pcdet.models import detectors
+
+    from .calibration_dataset import NCLRCalibrationDataset
+    from .pretrain_detector import NCLRPretrain
+    datasets.__all__['NCLRCalibrationDataset'] = NCLRCalibrationDataset
+    detectors.__all__['NCLRPretrain'] = NCLRPretrain
+
+
+def plain(node: Any) -> Any:
+    """Copy an ``EasyDict`` of OpenPCDet's YAML to plain dictionaries and lists.
+
+    The registries need plain dictionaries: an ``EasyDict`` keeps every key twice, and only one of
+    the two disappears when the registry pops ``type``.
+
+    Example:
+        >>> plain(dict(a=(dict(b=1), 2)))
+        {'a': [{'b': 1}, 2]}
+    """
+    if isinstance(node, dict):
+        return {key: plain(value) for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return [plain(value) for value in node]
+    return node
+
+
 def _explain(error: ImportError) -> str:
-    """The sentence for a failed import of OpenPCDet."""
+    """Return the sentence for a failed import of OpenPCDet."""
     missing = error.name or ''
     if missing == 'pcdet':
         return f'OpenPCDet is not found: {HOW_TO_GET}'
-    # Its setup.py writes pcdet/version.py and compiles pcdet/ops; a library built for another
-    # torch fails while it is loaded, which may leave the error without a name.
+    # setup.py writes pcdet/version.py and compiles pcdet/ops. A library built for another torch
+    # fails while it is loaded, and the error may have no name.
     if missing.startswith('pcdet.') or 'undefined symbol' in str(error):
         return (f"OpenPCDet in '{find_openpcdet()}' is not built for this environment ({error}): "
                 'run `python setup.py develop` there, which needs nvcc')

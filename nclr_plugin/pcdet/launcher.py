@@ -1,4 +1,4 @@
-"""OpenPCDet's command lines, run as they are, with this project's parts registered."""
+"""Run OpenPCDet's tools with this project's parts registered."""
 from __future__ import annotations
 
 import argparse
@@ -13,9 +13,8 @@ from typing import Any, Callable, List, Optional, Sequence
 
 from nclr_plugin.datasets.errors import DataLayoutError
 from nclr_plugin.errors import one_line_errors
-from .host import find_openpcdet
+from .host import find_openpcdet, register
 from .pretrained_model import check_pretrained_model
-from .registration import register
 
 PATH_FLAGS = ('--cfg_file', '--ckpt', '--pretrained_model', '--ckpt_dir')
 PATH_KEYS = ('DATA_CONFIG.DATA_PATH', )  # among those of --set
@@ -25,10 +24,10 @@ BASE = '_BASE_CONFIG_'
 def run_tool(name: str, argv: Optional[Sequence[str]] = None) -> None:
     """Run ``tools/<name>.py`` of OpenPCDet, with its own flags, from any working directory.
 
-    The tool runs in OpenPCDet's ``tools`` folder, from which the host's YAML names data and other
-    YAML. Files of the command line may be named from the current directory or from there; a
-    ``_BASE_CONFIG_`` also from the folder of the YAML it stands in. Results are where the host
-    writes them: ``output/<path of the YAML>/<name of the YAML>/<extra_tag>`` in its checkout.
+    The tool runs in OpenPCDet's ``tools`` folder, from which its YAML names data and other YAML.
+    Paths on the command line may be relative to the current directory or to that folder; a
+    ``_BASE_CONFIG_`` also to the folder of its YAML. Results are where OpenPCDet writes them:
+    ``output/<path of the YAML>/<name of the YAML>/<extra_tag>`` in its checkout.
 
     Args:
         name: ``'train'`` or ``'test'``.
@@ -40,7 +39,7 @@ def run_tool(name: str, argv: Optional[Sequence[str]] = None) -> None:
         argv = absolute_paths(sys.argv[1:] if argv is None else argv, start)
         register()
         config = importlib.import_module('pcdet.config')
-        # The host opens a _BASE_CONFIG_ from the working directory and has no place to say another.
+        # OpenPCDet opens a _BASE_CONFIG_ relative to the working directory only.
         config.cfg_from_yaml_file = config_loader(config.merge_new_config, [tools, start])
         script = tools / f'{name}.py'
         sys.argv = [str(script), *argv]
@@ -65,25 +64,25 @@ def _check_pretrained_model(argv: Sequence[str], host_config: ModuleType) -> Non
 
 
 def absolute_paths(argv: Sequence[str], start: Path) -> List[str]:
-    """Arguments with the files that exist in ``start`` named absolutely.
+    """Make the paths of arguments absolute where the files exist in ``start``.
 
-    What does not exist there is left to the host, which looks from its ``tools`` folder.
+    Other paths are left to OpenPCDet, which looks in its ``tools`` folder.
     """
     argv = [part for word in argv for part in _split_flag(word)]
-    for place, flag in enumerate(argv[:-1]):
-        if flag in PATH_FLAGS + PATH_KEYS and (start / argv[place + 1]).exists():
-            argv[place + 1] = str((start / argv[place + 1]).resolve())
+    for index, flag in enumerate(argv[:-1]):
+        if flag in PATH_FLAGS + PATH_KEYS and (start / argv[index + 1]).exists():
+            argv[index + 1] = str((start / argv[index + 1]).resolve())
     return argv
 
 
 def config_loader(merge: Callable[[dict, dict], dict],
                   folders: Sequence[Path]) -> Callable[[str, Any], Any]:
-    """A ``cfg_from_yaml_file`` that finds every ``_BASE_CONFIG_``, those of a base included.
+    """Return a ``cfg_from_yaml_file`` that finds every ``_BASE_CONFIG_``, also those of a base.
 
     Args:
         merge: OpenPCDet's ``merge_new_config``.
-        folders: Where a relative ``_BASE_CONFIG_`` may lie, beside the folder of its YAML; the
-            first that has it wins.
+        folders: Folders to look for a relative ``_BASE_CONFIG_`` in, before the folder of its YAML;
+            the first one with the file wins.
     """
 
     def load(cfg_file: str, config: Any) -> Any:
@@ -97,7 +96,7 @@ def config_loader(merge: Callable[[dict, dict], dict],
 
 
 def _read(path: Path) -> dict:
-    import yaml  # of the host's own requirements
+    import yaml  # one of OpenPCDet's own requirements
     content = yaml.safe_load(path.read_text(encoding='utf-8'))
     if not isinstance(content, dict):
         raise DataLayoutError(f"config '{path}': expected a mapping of keys, found "
@@ -106,13 +105,13 @@ def _read(path: Path) -> dict:
 
 
 def _split_flag(word: str) -> List[str]:
-    """``--flag=value`` as two words, where the value is a path."""
+    """Split ``--flag=value`` into two words where the value is a path."""
     flag, equals, value = word.partition('=')
     return [flag, value] if equals and flag in PATH_FLAGS else [word]
 
 
 def _expand(node: dict, path: Path, folders: Sequence[Path]) -> dict:
-    """A mapping of a YAML with the contents of its bases in place of their names."""
+    """Replace the names of bases in the mapping of a YAML by their contents."""
     content = {}
     if BASE in node:
         base = _locate(node[BASE], path, folders)
@@ -123,17 +122,17 @@ def _expand(node: dict, path: Path, folders: Sequence[Path]) -> dict:
 
 
 def _locate(name: str, path: Path, folders: Sequence[Path]) -> Path:
-    places = [*folders, path.resolve().parent]
-    for place in places:
-        if (place / name).is_file():
-            return place / name
+    folders = [*folders, path.resolve().parent]
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
     raise FileNotFoundError(f"{path}: {BASE} '{name}' expected in one of "
-                            f"{', '.join(map(str, places))}, found in none; name it from there, or "
-                            'absolutely.')
+                            f"{', '.join(map(str, folders))}, found in none; name it from "
+                            'there, or absolutely.')
 
 
 def _merge(base: dict, own: dict) -> dict:
-    """Mappings key by key, as the host does; anything else of ``own`` replaces that of ``base``."""
+    """Merge mappings key by key, as OpenPCDet does; else ``own`` replaces ``base``."""
     merged = dict(base)
     for key, value in own.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)

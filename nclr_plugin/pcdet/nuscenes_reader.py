@@ -16,10 +16,10 @@ LIDAR_DIM = 5  # x, y, z, intensity, ring
 
 @TASK_UTILS.register_module()
 class OpenPCDetNuScenesReader(NuScenesReader):
-    """nuScenes key frames of OpenPCDet's info file, made with cameras.
+    """Reader of nuScenes key frames from OpenPCDet's info file, made with cameras.
 
     ``python -m pcdet.datasets.nuscenes.nuscenes_dataset --func create_nuscenes_infos --with_cam``
-    writes it. Otherwise as :class:`~nclr_plugin.datasets.NuScenesReader`.
+    writes the file. See also :class:`~nclr_plugin.datasets.NuScenesReader`.
     """
 
     def read(self, data_root: str, keep_unpaired: bool = False) -> List[dict]:
@@ -41,7 +41,7 @@ class OpenPCDetNuScenesReader(NuScenesReader):
 
 
 def _as_mmdet3d(info: dict, path: str) -> dict:
-    """The entries of mmdet3d's infos that the base class reads."""
+    """Return the entries of mmdet3d's infos that the base class reads."""
     try:
         return dict(
             token=info['token'],

@@ -11,25 +11,24 @@ from torch import Tensor
 
 from nclr_plugin.checkpoints.voxels import Voxels
 from nclr_plugin.utils.sparse import set_sparse_algorithm
-from . import image_branch, split_backbone  # noqa: F401, register what YAML names
-from .config import plain
-from .loose_parameters import LooseParameters
+from .host import plain
+from .networks import LooseParameters  # the module also registers what YAML names
 
 
 class NCLRPretrain(Detector3DTemplate):
     """:class:`~nclr_plugin.models.pretrainers.NCLR` around OpenPCDet's own sparse encoder.
 
-    The encoder is ``BACKBONE_3D``, built and named by the host, so that a checkpoint of
-    pretraining serves as ``--pretrained_model`` of SECOND or PV-RCNN as it is: its keys are
-    ``backbone_3d.*``. All else is ``nclr.*``, but for ``voxel_size`` and ``point_cloud_range``, by
-    which a checkpoint tells what it was trained on.
+    The encoder is ``BACKBONE_3D``, built and named by OpenPCDet, so a checkpoint of pretraining
+    serves as ``--pretrained_model`` of SECOND or PV-RCNN as it is: its keys are ``backbone_3d.*``.
+    The other keys are ``nclr.*``, and ``voxel_size`` and ``point_cloud_range``, which record the
+    voxels of the training.
 
     ``MODEL``:
 
     - ``BACKBONE_3D.NAME``: ``VoxelBackBone8x``.
-    - ``NCLR``: arguments of ``NCLR``; ``point_backbone`` has those of
-      :class:`~nclr_plugin.pcdet.split_backbone.SplitVoxelBackBone8x`, and the voxel size is that of
-      the data set.
+    - ``NCLR``: arguments of ``NCLR``; ``point_backbone`` has the arguments of
+      :class:`~nclr_plugin.pcdet.networks.SplitVoxelBackBone8x`, and the voxel size is the data
+      set's.
     """
 
     def __init__(self, model_cfg: Any, num_class: int, dataset: Any) -> None:
@@ -56,18 +55,18 @@ class NCLRPretrain(Detector3DTemplate):
         self._reported: Set[Tuple[str, str]] = set()
 
     def forward(self, batch_dict: Dict[str, Any]) -> Tuple[Any, ...]:
-        """The host's interface.
+        """Compute losses in training, predictions otherwise.
 
         Args:
             batch_dict: See :class:`~nclr_plugin.pcdet.calibration_dataset.NCLRCalibrationDataset`.
 
         Returns:
-            tuple: In training ``dict(loss=...)`` and what the host logs; else for each scan
-            ``dict(data_sample=...)`` with the predictions, and the recall of boxes, none.
+            tuple: In training ``dict(loss=...)`` and the values that OpenPCDet logs; else for each
+            scan ``dict(data_sample=...)`` with the predictions, and an empty recall of boxes.
 
         Raises:
-            FloatingPointError: In training, if a loss is not finite, in all processes alike. The
-                host would take the step, and the weights would be lost.
+            FloatingPointError: In training, if a loss is not finite, in all processes alike.
+                OpenPCDet would take the step and destroy the weights.
         """
         set_sparse_algorithm(self, batch_dict['points'].device)
         data = self._preprocess(batch_dict)
@@ -76,14 +75,14 @@ class NCLRPretrain(Detector3DTemplate):
             return [dict(data_sample=sample) for sample in samples], {}
         self._report_skipped(batch_dict['data_samples'])
         loss, losses = self.nclr.parse_losses(self.nclr(**data, mode='loss'))
-        del losses['loss']  # the host logs it by itself
+        del losses['loss']  # OpenPCDet logs it by itself
         self._refuse_non_finite(loss, losses, batch_dict['frame_id'])
         return dict(loss=loss), {name: value.item() for name, value in losses.items()}, {}
 
     @staticmethod
     def _refuse_non_finite(loss: Tensor, losses: Dict[str, Tensor],
                            frames: Sequence[str]) -> None:
-        """Raise in every process what happened in one: the others would wait for its gradients."""
+        """Raise in every process if a loss of one is not finite: the others would wait for it."""
         finite = torch.isfinite(loss.detach()).float()
         all_reduce(finite, 'min')
         if finite:
@@ -95,18 +94,18 @@ class NCLRPretrain(Detector3DTemplate):
         frames = [frame for _, _, frames in found for frame in frames]
         raise FloatingPointError(
             f'{", ".join(names) or "the loss"} is not finite, frames {", ".join(frames)}: look at '
-            'these, lower OPTIMIZATION.LR, and start again; the host goes on from its last '
+            'these, lower OPTIMIZATION.LR, and start again; OpenPCDet resumes its last '
             'checkpoint.')
 
     def _preprocess(self, batch_dict: Dict[str, Any]) -> Dict[str, Any]:
-        """The host's batch in the pretrainer's form."""
+        """Convert OpenPCDet's batch to the pretrainer's."""
         points, samples = batch_dict['points'], batch_dict['data_samples']
         scan = points[:, 0].long()
         views = [len(sample.cam2img) for sample in samples]
         inputs = dict(points=[points[scan == number, 1:] for number in range(len(samples))],
                       imgs=list(batch_dict['camera_imgs'].split(views)))
         preprocessor = self.nclr.data_preprocessor
-        preprocessor.to(points.device)  # moved by the host, it does not know its device
+        preprocessor.to(points.device)  # OpenPCDet's .cuda() does not tell it its device
         return preprocessor(dict(inputs=inputs, data_samples=samples), self.training)
 
     def _report_skipped(self, samples: List[Any]) -> None:
@@ -118,7 +117,7 @@ class NCLRPretrain(Detector3DTemplate):
 
     def _load_state_dict(self, model_state_disk: Dict[str, Tensor], *,
                          strict: bool = True) -> Tuple[dict, dict]:
-        """The host's, which also "succeeds" when nothing matches; the voxels stay this run's."""
+        """Load as OpenPCDet does, but refuse a file without any match; keep this run's voxels."""
         state_dict, updated = super()._load_state_dict(
             {**model_state_disk, **self._voxels}, strict=strict)
         if not updated.keys() - self._voxels.keys():

@@ -1,4 +1,4 @@
-"""What OpenPCDet is given as ``--pretrained_model``, looked at before it trains."""
+"""Checks of OpenPCDet's ``--pretrained_model`` before training starts."""
 from __future__ import annotations
 
 from types import SimpleNamespace
@@ -18,19 +18,19 @@ ENCODERS = ('VoxelBackBone8x', 'VoxelResBackBone8x')
 
 
 def check_pretrained_model(checkpoint: str, config: Any) -> None:
-    """Refuse a file that does not fill the sparse encoder; warn if it is one for other voxels.
+    """Refuse a file that does not fill the sparse encoder; warn if its voxels differ.
 
-    The host loads the tensors whose names and shapes fit, be it none, and trains.
+    OpenPCDet itself loads the tensors whose names and shapes fit, even if that is none, and trains.
 
     Args:
-        checkpoint: The file.
-        config: The host's, expanded; detectors with another ``BACKBONE_3D``, or none, are left
-            alone.
+        checkpoint: Path of the file.
+        config: OpenPCDet's config with its bases expanded. Detectors with another ``BACKBONE_3D``,
+            or none, are not checked.
 
     Raises:
-        FileNotFoundError: No such file.
-        BrokenCheckpointError: torch cannot read the file.
-        PretrainedWeightsError: The file lacks tensors of the encoder, or has them in other shapes.
+        FileNotFoundError: If the file does not exist.
+        BrokenCheckpointError: If torch cannot read the file.
+        PretrainedWeightsError: If the file lacks tensors of the encoder, or has other shapes.
     """
     if (config['MODEL'].get('BACKBONE_3D') or {}).get('NAME') not in ENCODERS:
         return
@@ -43,13 +43,13 @@ def check_pretrained_model(checkpoint: str, config: Any) -> None:
 
 
 def read_encoder(checkpoint: str) -> Dict[str, Tensor]:
-    """Read the tensors that the host would offer to the encoder, ``backbone_3d.*``.
+    """Read the tensors that OpenPCDet would load into the encoder, ``backbone_3d.*``.
 
     Raises:
-        PretrainedWeightsError: There are none, or not where the host looks; see also
+        PretrainedWeightsError: If there are none, or not where OpenPCDet looks; see also
             :func:`check_pretrained_model`.
     """
-    tensors = read_state_dict(checkpoint)  # wherever they are
+    tensors = read_state_dict(checkpoint)  # under any prefix
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
     state = content.get('model_state') or {}
     found = {name: tensor for name, tensor in state.items() if name.startswith(PREFIX)}
@@ -67,12 +67,12 @@ def require_shapes(checkpoint: str, found: Dict[str, Tensor], own: Dict[str, Ten
     """Refuse an encoder that is not the detector's.
 
     Args:
-        checkpoint: The file, for the message.
-        found: Tensors of the file; kernels of spconv 1 are permuted by the host.
-        own: Those of the detector.
+        checkpoint: Path of the file, for the message.
+        found: Tensors of the file; OpenPCDet permutes kernels of spconv 1.
+        own: Tensors of the detector.
 
     Raises:
-        PretrainedWeightsError: Some are missing, or of other shapes.
+        PretrainedWeightsError: If some are missing, or have other shapes.
     """
     wrong = [name for name, tensor in own.items() if name not in found or
              fit_to_shape(found[name], tensor.shape, TORCHSPARSE) is None]
@@ -87,7 +87,7 @@ def require_shapes(checkpoint: str, found: Dict[str, Tensor], own: Dict[str, Ten
 
 
 def _build_encoder(config: Any, voxels: Voxels) -> Dict[str, Tensor]:
-    """Tensors of the encoder that the host builds of a config."""
+    """Return the tensors of the encoder that OpenPCDet builds from a config."""
     from pcdet.models.detectors import Detector3DTemplate
     data = config['DATA_CONFIG']
     limits = np.array(voxels.range, np.float32)

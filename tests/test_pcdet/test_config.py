@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nclr_plugin.pcdet.config import plain
+from nclr_plugin.pcdet.host import plain
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / 'configs' / 'pcdet').glob('*.yaml'))
 

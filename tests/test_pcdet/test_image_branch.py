@@ -6,6 +6,7 @@ import pytest
 import torch
 
 pytest.importorskip('torchvision')
+pytest.importorskip('spconv')
 
 SETTINGS = dict(depth=18, out_indices=(0, 1, 2), out_channels=16)
 
@@ -15,7 +16,7 @@ def test_is_mmdets_encoder_under_its_names():
     from mmengine.registry import init_default_scope
 
     from nclr_plugin.models.backbones import ResNetFPN
-    from nclr_plugin.pcdet.image_branch import TorchvisionResNetFPN
+    from nclr_plugin.pcdet.networks import TorchvisionResNetFPN
     init_default_scope('mmengine')
     torch.manual_seed(0)
     net, host = TorchvisionResNetFPN(**SETTINGS).eval(), ResNetFPN(**SETTINGS).eval()
@@ -37,7 +38,7 @@ for name in ('mmdet', 'mmdet3d', 'mmcv'):
     sys.modules[name] = None
 import torch
 from mmengine.registry import MODELS
-import nclr_plugin.pcdet.image_branch
+import nclr_plugin.pcdet.networks
 net = MODELS.build(dict(type='TorchvisionResNetFPN', depth=18, num_groups=8, weights=''))
 net.init_weights()
 loss = net(torch.rand(1, 3, 64, 64)).sum()

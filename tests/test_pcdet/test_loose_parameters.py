@@ -2,7 +2,7 @@
 import torch
 from torch import nn
 
-from nclr_plugin.pcdet.loose_parameters import LooseParameters
+from nclr_plugin.pcdet.networks import LooseParameters
 
 
 class Model(nn.Module):

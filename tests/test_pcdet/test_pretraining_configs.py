@@ -103,7 +103,7 @@ def test_reads_its_frames(name, world, dataset_class):
 
 @pytest.mark.parametrize('name', WORLDS)
 def test_names_parts_that_can_be_built(name):
-    from nclr_plugin.pcdet import image_branch  # noqa: F401, registers
+    from nclr_plugin.pcdet import networks  # noqa: F401, registers
     config = load(name)['MODEL']
     assert config['NAME'] == 'NCLRPretrain'
     assert config['BACKBONE_3D'] == dict(NAME='VoxelBackBone8x')

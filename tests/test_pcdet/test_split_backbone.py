@@ -7,7 +7,7 @@ pytest.importorskip('mmdet3d')
 pytest.importorskip('spconv')
 from nclr_plugin.models.backbones.voxelnet import SplitSparseEncoder  # noqa: E402
 from nclr_plugin.models.voxelization import voxelize  # noqa: E402
-from nclr_plugin.pcdet.split_backbone import SplitVoxelBackBone8x  # noqa: E402
+from nclr_plugin.pcdet.networks import SplitVoxelBackBone8x  # noqa: E402
 from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
 
 
