@@ -9,7 +9,6 @@ from mmengine.logging import MMLogger
 
 # Made inside a test it would write, in all later ones, to that test's captured stream.
 MMLogger.get_current_instance()
-LONG = {'test_end_to_end', 'test_pcdet', 'test_packaging.py', 'test_segmentors'}
 
 
 def pytest_configure(config):
@@ -17,9 +16,10 @@ def pytest_configure(config):
     config.option.loadscopereorder = False
 
 
+@pytest.hookimpl(trylast=True)  # after a folder has marked its tests
 def pytest_collection_modifyitems(items):
-    """Files that take minutes come first, so that no process ends long after the others."""
-    items.sort(key=lambda item: LONG.isdisjoint(item.path.parts))
+    """Run slow tests first, so that no process ends long after the others."""
+    items.sort(key=lambda item: item.get_closest_marker('slow') is None)
 
 
 @pytest.fixture(scope='session')

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from mmengine.config import Config
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'README.md', 'model-index.yml',
          'requirements', 'configs', 'tools', 'nclr_plugin')

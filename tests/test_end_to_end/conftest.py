@@ -41,12 +41,13 @@ EVERY_ITERATION = {'default_hooks.logger.interval': 1, 'log_processor.window_siz
 
 
 def pytest_collection_modifyitems(items):
-    """Everything here runs on the host."""
-    if importlib.util.find_spec('mmdet3d') is not None:
-        return
+    """Mark all tests here as slow, and skip them without mmdet3d."""
     here = Path(__file__).parent
+    items = [item for item in items if here in item.path.parents]
+    installed = importlib.util.find_spec('mmdet3d') is not None
     for item in items:
-        if here in item.path.parents:
+        item.add_marker(pytest.mark.slow)
+        if not installed:
             item.add_marker(pytest.mark.skip(reason='runs on mmdet3d, which is not installed'))
 
 

@@ -2,10 +2,9 @@
 from pathlib import Path
 
 import numpy as np
+import point_operations as reference
 import pytest
 import torch
-
-from . import point_operations as reference
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'detection' / 'pv_rcnn_kitti.py'
 

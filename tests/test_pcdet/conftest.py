@@ -16,9 +16,8 @@ from nclr_plugin.demo.options import DemoOptions
 from nclr_plugin.datasets.detection_infos import split_kitti
 
 REPO = Path(__file__).resolve().parents[2]
-HERE = Path(__file__).resolve().parent
-# Stand-ins for the compiled extensions, for machines without CUDA; not part of this project.
-CPU_TOOLS = REPO.parent / 'shared' / 'tools' / 'openpcdet_on_cpu'
+HELPERS = REPO / 'tests' / 'helpers'
+PROGRAMS = HELPERS / 'openpcdet'
 
 
 def _write(root, files):
@@ -66,7 +65,10 @@ def no_pcdet(monkeypatch):
 
 @pytest.fixture(scope='session')
 def host_environment():
-    """Variables under which a Python process finds the real OpenPCDet; skips without it."""
+    """Variables under which a Python process finds the real OpenPCDet; skips without it.
+
+    Where it is not built, stand-ins for its compiled parts take their place.
+    """
     root = os.environ.get('OPENPCDET_ROOT')
     if not root:
         spec = __import__('importlib.util').util.find_spec('pcdet')
@@ -75,13 +77,10 @@ def host_environment():
         root = str(Path(spec.origin).parents[1])
     environment = dict(
         os.environ, OPENPCDET_ROOT=root, OMP_NUM_THREADS='1', NUMBA_ENABLE_CUDASIM='1',
-        PYTHONPATH=os.pathsep.join([str(REPO), str(HERE), os.environ.get('PYTHONPATH', '')]))
+        PYTHONPATH=os.pathsep.join([str(REPO), str(PROGRAMS), str(HELPERS),
+                                    os.environ.get('PYTHONPATH', '')]))
     if not list(Path(root, 'pcdet', 'ops').rglob('iou3d_nms_cuda*.so')):
-        if not CPU_TOOLS.is_dir():
-            pytest.skip(f'OpenPCDet in {root} is not built, and {CPU_TOOLS}, stand-ins for its '
-                        'extensions, does not exist')
-        environment['PYTHONPATH'] += os.pathsep + str(CPU_TOOLS)
-        environment['NCLR_TEST_PCDET_PRELOAD'] = 'pcdet_on_cpu'
+        environment['NCLR_TEST_OPENPCDET_ON_CPU'] = '1'
     probe = _python(environment, ['-c', 'import preload, nclr_plugin.pcdet as p; p.register()'])
     if probe.returncode:
         pytest.skip('OpenPCDet does not import: ' + probe.stderr.strip().splitlines()[-1])
@@ -95,14 +94,14 @@ def _python(environment, arguments, cwd=None):
 
 @pytest.fixture(scope='session')
 def in_openpcdet(host_environment):
-    """Runs a script of this folder in a process with OpenPCDet, and returns what it reports.
+    """Runs a program of the helpers in a process with OpenPCDet, and returns its report.
 
     A process of its own, because the stand-ins change torch and spconv for good.
     """
 
     def run(script, *arguments, **variables):
         done = _python({**host_environment, **variables},
-                       [str(HERE / script), *map(str, arguments)])
+                       [str(PROGRAMS / script), *map(str, arguments)])
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
         return json.loads(done.stdout.splitlines()[-1])
 
@@ -115,18 +114,16 @@ def run_module(host_environment):
 
     def run(module, *arguments, cwd, **variables):
         return _python({**host_environment, **variables},
-                       [str(HERE / 'preload.py'), module, *map(str, arguments)], cwd)
+                       [str(PROGRAMS / 'preload.py'), module, *map(str, arguments)], cwd)
 
     return run
 
 
 @pytest.fixture(scope='session')
-def with_operations(host_environment):
-    """Variables under which PV-RCNN's operations run without CUDA; none where they are built."""
-    if 'NCLR_TEST_PCDET_PRELOAD' not in host_environment:
-        return {}
-    pytest.importorskip('mmcv.ops', reason='stand-ins for rotated boxes are of mmcv')
-    return dict(NCLR_TEST_PCDET_PRELOAD='pv_rcnn_operations')
+def rotated_boxes(host_environment):
+    """Skips where operations on rotated boxes are neither built nor those of mmcv."""
+    if 'NCLR_TEST_OPENPCDET_ON_CPU' in host_environment:
+        pytest.importorskip('mmcv.ops', reason='the stand-ins for rotated boxes are of mmcv')
 
 
 @pytest.fixture(scope='session')

@@ -4,6 +4,8 @@ import math
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize('culprit', [0, 1])
 def test_a_loss_that_is_not_finite_in_one_process_is_told_by_both(in_openpcdet, tmp_path, culprit):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow
 mmdet3d = pytest.importorskip('mmdet3d')
 REPO = Path(__file__).resolve().parents[2]
 HOST = Path(mmdet3d.__file__).parent / '.mim'

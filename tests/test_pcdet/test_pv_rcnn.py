@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'pcdet' / 'pv_rcnn_kitti.yaml'
 # A smaller range, fewer points and proposals, no pasting (it wants road planes).
 SMALL = f"""
@@ -28,11 +29,11 @@ OPTIMIZATION: {{PCT_START: 0.5}}
 
 
 @pytest.fixture(scope='module')
-def report(in_openpcdet, with_operations):
-    return in_openpcdet('pv_rcnn.py', **with_operations)
+def report(in_openpcdet, rotated_boxes):
+    return in_openpcdet('pv_rcnn.py')
 
 
-@pytest.mark.parametrize('operation', ['farthest_points', 'balls', 'groups', 'boxes',
+@pytest.mark.parametrize('operation', ['farthest_points', 'balls', 'groups', 'boxes', 'each_box',
                                        'suppression'])
 def test_operations(report, operation):
     assert report[operation]
@@ -46,13 +47,13 @@ def test_operations_with_numbers(report):
 
 
 def test_trains_and_predicts_with_the_pretrained_encoder(
-        run_module, fraction_root, with_operations, exported, tmp_path):
+        run_module, fraction_root, rotated_boxes, exported, tmp_path):
     (tmp_path / 'small.yaml').write_text(SMALL)
     done = run_module(
         'nclr_plugin.pcdet.train', '--cfg_file', 'small.yaml', '--pretrained_model', exported,
         '--batch_size', '2', '--epochs', '2', '--workers', '0', '--wo_gpu_stat',
         '--logger_iter_interval', '1', '--num_epochs_to_eval', '1', '--fix_random_seed',
-        '--set', 'DATA_CONFIG.DATA_PATH', fraction_root, cwd=tmp_path, **with_operations)
+        '--set', 'DATA_CONFIG.DATA_PATH', fraction_root, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     log = done.stdout + done.stderr
     assert not re.search('Not updated weight backbone_3d', log)

@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+pytestmark = pytest.mark.slow
 pytest.importorskip('mmdet3d')
 
 

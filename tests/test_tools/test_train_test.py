@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TOY = ROOT / 'tests' / 'test_engine'
+HELPERS = ROOT / 'tests' / 'helpers'
 
 
 @pytest.mark.parametrize('name', ['train', 'test'])
@@ -27,11 +27,10 @@ def test_wrong_config_ends_in_one_line(name, tmp_path, monkeypatch):
     assert text.startswith('FileNotFoundError: absent.py: no such conf') and '\n' not in text
 
 
-def test_two_processes_on_cpu(tmp_path, monkeypatch):
+def test_two_processes_on_cpu(tmp_path):
     """As processes, from another folder."""
     if importlib.util.find_spec('mmdet3d') is None:
         pytest.skip('runs on mmdet3d, which is not installed')
-    monkeypatch.syspath_prepend(str(TOY))
     toy = importlib.import_module('toy')
     toy.toy_config(tmp_path).dump(str(tmp_path / 'toy.py'))
     environment = {k: v for k, v in os.environ.items() if k != 'OMP_NUM_THREADS'}
@@ -39,7 +38,7 @@ def test_two_processes_on_cpu(tmp_path, monkeypatch):
         [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2',
          str(ROOT / 'tools' / 'train.py'), str(tmp_path / 'toy.py'), '--launcher', 'pytorch',
          '--cfg-options', 'train_cfg.max_iters=2'],
-        env={**environment, 'PYTHONPATH': str(TOY), 'CUDA_VISIBLE_DEVICES': ''}, cwd=str(TOY),
+        env={**environment, 'PYTHONPATH': str(HELPERS), 'CUDA_VISIBLE_DEVICES': ''}, cwd=str(HELPERS),
         capture_output=True, text=True, timeout=180)
     assert result.returncode == 0, result.stderr[-3000:]
     assert (tmp_path / 'iter_2.pth').is_file()

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.registry import METRICS, MODELS, init_default_scope
 
+pytestmark = pytest.mark.slow
 pytest.importorskip('mmdet3d')
 pytest.importorskip('spconv.pytorch')
 CLASSES = {'car': (10, 252), 'bus': (20, ), 'bicyclist': (31, 253), 'road': (40, 60),

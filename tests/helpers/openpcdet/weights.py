@@ -16,7 +16,7 @@ from torch import nn
 
 from nclr_plugin.checkpoints import PretrainedWeightsError, export_backbone, load_pretrained
 from nclr_plugin.pcdet import find_openpcdet, register
-from nclr_plugin.pcdet.config import plain
+from nclr_plugin.pcdet.host import plain
 from nclr_plugin.pcdet.launcher import config_loader
 from nclr_plugin.pcdet.pretrained_model import check_pretrained_model
 from nclr_plugin.utils.sparse import set_sparse_algorithm
@@ -28,7 +28,7 @@ from pcdet.models import build_network  # noqa: E402
 from pcdet.models.backbones_3d.spconv_backbone import VoxelResBackBone8x  # noqa: E402
 
 FOLDER = Path(sys.argv[1])
-REPO = Path(__file__).resolve().parents[2]
+REPO = Path(__file__).resolve().parents[3]
 TOOLS = find_openpcdet() / 'tools'
 GRID = [41, 160, 176]  # z, y, x
 

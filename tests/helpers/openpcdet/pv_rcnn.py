@@ -12,6 +12,7 @@ from pcdet.ops.iou3d_nms import iou3d_nms_utils  # noqa: E402
 from pcdet.ops.pointnet2.pointnet2_stack import pointnet2_utils  # noqa: E402
 from pcdet.ops.roiaware_pool3d import roiaware_pool3d_utils  # noqa: E402
 from shapely import affinity  # noqa: E402
+from shapely.geometry import Point  # noqa: E402
 from shapely.geometry import box as rectangle  # noqa: E402
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -59,14 +60,18 @@ np.add.at(gradient, (found.long() + start[:, None]).numpy(), weight.transpose(1,
 report['gradient'] = float(np.abs(features.grad.cpu().numpy() - gradient).max())
 
 boxes = torch.cat((torch.rand(40, 3) * 4, torch.rand(40, 3) * 2 + 0.3, torch.rand(40, 1) * 6), 1)
-inside = roiaware_pool3d_utils.points_in_boxes_cpu(points, boxes)  # (40, 300), the host's for CPU
-first = torch.where(inside.any(0), inside.argmax(0), -1)
-part = roiaware_pool3d_utils.points_in_boxes_gpu(*on_device(points[None], boxes[None]))[0].cpu()
-report['boxes'] = torch.equal(part.long(), first.long())
-report['points_inside'] = int(inside.any(0).sum())
-
 shapes = [affinity.rotate(rectangle(x - dx / 2, y - dy / 2, x + dx / 2, y + dy / 2), yaw,
                           use_radians=True) for x, y, _, dx, dy, _, yaw in boxes.tolist()]
+inside = np.array([[shape.contains(Point(x, y)) and abs(z - box[2]) <= box[5] / 2
+                    for x, y, z in points.tolist()]
+                   for shape, box in zip(shapes, boxes.tolist())])  # (40, 300)
+first = np.where(inside.any(0), inside.argmax(0), -1)
+part = roiaware_pool3d_utils.points_in_boxes_gpu(*on_device(points[None], boxes[None]))[0].cpu()
+report['boxes'] = part.tolist() == first.tolist()
+each = roiaware_pool3d_utils.points_in_boxes_cpu(points, boxes)
+report['each_box'] = each.bool().tolist() == inside.tolist()
+report['points_inside'] = int(inside.any(0).sum())
+
 area = np.array([[one.intersection(two).area for two in shapes] for one in shapes])
 low, high = (boxes[:, 2] - boxes[:, 5] / 2).numpy(), (boxes[:, 2] + boxes[:, 5] / 2).numpy()
 height = np.clip(np.minimum(high[:, None], high) - np.maximum(low[:, None], low), 0, None)

@@ -1,11 +1,10 @@
 """What must be imported before OpenPCDet on a machine without CUDA; as a program, ``python -m``."""
-import importlib
 import os
 import runpy
 import sys
 
-if os.environ.get('NCLR_TEST_PCDET_PRELOAD'):
-    importlib.import_module(os.environ['NCLR_TEST_PCDET_PRELOAD'])
+if os.environ.get('NCLR_TEST_OPENPCDET_ON_CPU'):
+    import on_cpu  # noqa: F401, changes torch and spconv for good
 
 if __name__ == '__main__':
     module, sys.argv = sys.argv[1], sys.argv[1:]
