@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from nclr_plugin.datasets.errors import DataLayoutError  # noqa: E402
+from nclr_plugin.errors import DataLayoutError  # noqa: E402
 from nclr_plugin.datasets.segmentation.infos import LAYOUTS  # noqa: E402
 from nclr_plugin.datasets.segmentation.label_infos import (  # noqa: E402
     FRACTIONS,

@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nclr_plugin.datasets.detection_infos import FRACTIONS, split_kitti  # noqa: E402
-from nclr_plugin.datasets.errors import DataLayoutError  # noqa: E402
+from nclr_plugin.errors import DataLayoutError  # noqa: E402
 
 
 def main(argv=None):

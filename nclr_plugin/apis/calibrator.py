@@ -15,7 +15,7 @@ from nclr_plugin.geometry.camera import project_points
 from nclr_plugin.structures import CalibrationDataSample
 
 from ..checkpoints.config_text import parse_config
-from ..datasets.errors import BrokenFrameError
+from ..errors import BrokenFrameError, CalibrationInputError
 from ..datasets.pose_check import check_pose
 from ..datasets.readers.calibration import check_lidar2cam
 from ..engine.hooks.checkpoint_guard_hook import check_state_dict
@@ -23,7 +23,6 @@ from ..evaluation.appearance import MIN_AGREEMENT, Appearance
 from ..models.pretrainers.base import CalibrationModel
 from ..utils.sparse import set_sparse_algorithm
 from .calibration import Calibration, Matches, contradicts, pose_covariance
-from .errors import CalibrationInputError
 from .intrinsics import Intrinsics, check_image, make_intrinsics
 from .pose_search import search_pose
 from .scans import ScanChecker, check_in_front

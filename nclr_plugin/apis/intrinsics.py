@@ -8,7 +8,7 @@ import numpy as np
 from ..datasets.image_size import check_image_size
 from ..datasets.readers.calibration import check_cam2img
 from ..utils.optional import optional_import
-from .errors import CalibrationInputError
+from ..errors import CalibrationInputError
 
 # Central part of an image, as shares of its sides, in which the principal point has to lie if no
 # image_size is given: those of an image of half or twice the size lie outside.

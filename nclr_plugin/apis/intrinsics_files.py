@@ -7,7 +7,7 @@ from typing import Any, Dict
 import numpy as np
 
 from ..utils.optional import optional_import
-from .errors import CalibrationInputError
+from ..errors import CalibrationInputError
 from .intrinsics import Intrinsics, make_intrinsics
 
 # Names without case and underscores: ours, those of OpenCV's calibration samples (some with other

@@ -9,7 +9,7 @@ import torch
 from nclr_plugin.geometry.se3 import make_transform, so3_exp, so3_log
 
 from .calibration import Calibration, pose_difference
-from .errors import CalibrationInputError
+from ..errors import CalibrationInputError
 
 OUTLIER_SCALE = 4.  # times the median distance from the most central pose
 TOLERANCE = 0.2, 0.05  # degrees and metres within which poses never are outliers

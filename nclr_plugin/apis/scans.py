@@ -10,12 +10,11 @@ from mmengine.logging import print_log
 
 from nclr_plugin.geometry.camera import in_view, project_points
 
-from ..datasets.errors import ScanError
+from ..errors import CalibrationInputError, ScanError
 from ..datasets.scan_files import read_columns
 from ..datasets.scans import (PERCENTILE, SCALE_OPTION, check_columns, drop_invalid_rows,
                               fits_intensity_scale, guess_intensity_scale, intensity_level,
                               scale_intensity)
-from .errors import CalibrationInputError
 
 MIN_POINTS = 500
 RANGES = 0.5, 200.  # metres, of the median point of a scan

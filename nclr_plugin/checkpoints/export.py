@@ -9,7 +9,7 @@ from typing import Dict
 import torch
 from torch import Tensor
 
-from .errors import PretrainedWeightsError
+from ..errors import PretrainedWeightsError
 from .key_maps import (
     LAYOUTS,
     TO_OPENPCDET,

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
-from .errors import PretrainedWeightsError
+from ..errors import PretrainedWeightsError
 from .key_maps import LAYOUTS, Rule, find_prefix_and_layout, kernel_library, looks_like, rename
 from .layouts import fit_to_shape, fold_biases
 from .reading import clean_name, find_state_dict, is_counter

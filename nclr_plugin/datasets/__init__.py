@@ -1,7 +1,7 @@
 """Calibration data sets: readers, transforms, sampler; labelled scans in ``segmentation``."""
 from . import segmentation  # noqa: F401
 from .calibration_dataset import CalibrationDataset
-from .errors import BrokenFrameError
+from ..errors import BrokenFrameError
 from .readers import (ConcatReader, KittiObjectReader, KittiOdometryReader, NuScenesReader,
                       RigReader)
 from .samplers import SeededInfiniteSampler

@@ -9,7 +9,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS, TASK_UTILS
 
-from .errors import BrokenFrameError, DataLayoutError, ScanColumnsError, ScanError
+from ..errors import BrokenFrameError, DataLayoutError, ScanColumnsError, ScanError
 from .pose_check import check_pose
 from .readers.pairing import shorten
 from .scans import DroppedRows, evenly_spaced, load_points

@@ -6,7 +6,7 @@ import pickle
 from glob import glob
 from typing import Any, Dict, Iterable, List, Mapping, Sequence, Union
 
-from .errors import DataLayoutError
+from ..errors import DataLayoutError
 from .readers.pairing import require_file, require_folder, shorten
 from .segmentation.infos import write_infos
 

@@ -8,7 +8,7 @@ from typing import Tuple
 import numpy as np
 
 from ..utils.optional import optional_import
-from .errors import BrokenFrameError
+from ..errors import BrokenFrameError
 from .image_size import check_image_size, warn_once
 
 

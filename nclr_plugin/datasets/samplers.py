@@ -9,7 +9,7 @@ from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
 from ..utils.dataset_wrappers import innermost_datasets
-from .errors import DataLayoutError
+from ..errors import DataLayoutError
 
 
 @DATA_SAMPLERS.register_module()

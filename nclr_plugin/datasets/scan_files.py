@@ -7,7 +7,7 @@ from typing import Callable, Dict, Optional
 import numpy as np
 
 from ..utils.optional import optional_import
-from .errors import ScanColumnsError, ScanError
+from ..errors import ScanColumnsError, ScanError
 from .pcd import read_pcd
 
 RAW_SUFFIXES = ('.bin', '.npy')

@@ -9,7 +9,7 @@ from typing import NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from .errors import BrokenFrameError, ScanColumnsError, ScanError
+from ..errors import BrokenFrameError, ScanColumnsError, ScanError
 from .scan_files import DIM_OPTION, read_columns
 
 MIN_RANGE = 0.3  # metres; what is nearer to the sensor is its own cover

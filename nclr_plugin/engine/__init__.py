@@ -1,5 +1,4 @@
 """Training and testing by mmengine's Runner: loop, hooks, optimizer wrapper, launcher."""
-from ..errors import BrokenCheckpointError
 from ..utils.compat import allow_mmengine_checkpoints
 from ..utils.sparse import follow_devices
 from .gradnorm import GradNorm
@@ -12,5 +11,5 @@ from .optim_wrapper import Bfloat16OptimWrapper
 allow_mmengine_checkpoints()
 follow_devices()
 
-__all__ = ['Bfloat16OptimWrapper', 'BrokenCheckpointError', 'GradNorm',
+__all__ = ['Bfloat16OptimWrapper', 'GradNorm',
            'ResumableIterLoop'] + _hooks

@@ -14,7 +14,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
-from ..datasets.errors import DataLayoutError
+from ..errors import DataLayoutError
 
 FLOAT_BYTES = 4
 LARGEST_INSTANCE = 2**16 - 1

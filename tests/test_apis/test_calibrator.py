@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from nclr_plugin.apis import CalibrationInputError, Calibrator, Intrinsics, calibrate
-from nclr_plugin.engine.hooks import CheckpointMismatchError
+from nclr_plugin.errors import CheckpointMismatchError
 
 
 def angle(first, second):

@@ -8,7 +8,7 @@ from nclr_plugin.checkpoints import (
     load_pretrained,
     read_state_dict,
 )
-from nclr_plugin.engine import BrokenCheckpointError
+from nclr_plugin.errors import BrokenCheckpointError
 
 
 @pytest.mark.parametrize('prefix', ['', 'point_backbone.', 'backbone.', 'module.point_backbone.'])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from nclr_plugin.engine import BrokenCheckpointError
+from nclr_plugin.errors import BrokenCheckpointError
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from nclr_plugin.datasets import BrokenFrameError, CalibrationDataset, SeededInfiniteSampler
 from nclr_plugin.datasets import calibration_dataset as dataset_module
-from nclr_plugin.datasets.errors import DataLayoutError
+from nclr_plugin.errors import DataLayoutError
 
 PIPELINE = [
     dict(type='LoadScan'),

@@ -6,7 +6,7 @@ import pytest
 
 from nclr_plugin.datasets.detection_hosts import Mmdet3DKitti, check_config
 from nclr_plugin.datasets.detection_infos import select_objects, split_kitti
-from nclr_plugin.datasets.errors import DataLayoutError
+from nclr_plugin.errors import DataLayoutError
 
 CLASSES = ('Pedestrian', 'Cyclist', 'Car')
 FRAMES = list(range(3, 123, 3))  # 40 frames, whose ids are not their places in the list

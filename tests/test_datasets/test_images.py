@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from nclr_plugin.datasets import image_size as image_size_module
-from nclr_plugin.datasets.errors import BrokenFrameError
+from nclr_plugin.errors import BrokenFrameError
 from nclr_plugin.datasets.images import read_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)

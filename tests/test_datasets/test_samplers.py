@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mmengine.registry import DATA_SAMPLERS
 
 from nclr_plugin.datasets import SeededInfiniteSampler
-from nclr_plugin.datasets.errors import DataLayoutError
+from nclr_plugin.errors import DataLayoutError
 
 
 def take(sampler, count):

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from nclr_plugin.datasets.errors import ScanColumnsError, ScanError
+from nclr_plugin.errors import ScanColumnsError, ScanError
 from nclr_plugin.datasets.scan_files import read_columns
 
 PCD = '''# .PCD v0.7 - Point Cloud Data file format

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from nclr_plugin.datasets.errors import ScanColumnsError, ScanError
+from nclr_plugin.errors import ScanColumnsError, ScanError
 from nclr_plugin.datasets.scans import (check_columns, drop_invalid_rows, fits_intensity_scale,
                                         guess_intensity_scale, intensity_level, scale_intensity)
 

@@ -9,7 +9,7 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
 
-from nclr_plugin.datasets.errors import DataLayoutError
+from nclr_plugin.errors import DataLayoutError
 from nclr_plugin.evaluation import NuScenesSubmission, SemanticKittiSubmission
 from nclr_plugin.evaluation.submission import (SEMANTICKITTI_IDS, SEMANTICKITTI_SCANS,
                                                check_panoptic, write_panoptic)

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip('mmdet3d')
 pytest.importorskip('spconv')
 from benchmarks import backbones  # noqa: E402
-from nclr_plugin.datasets.errors import BrokenFrameError  # noqa: E402
+from nclr_plugin.errors import BrokenFrameError  # noqa: E402
 
 HOST, SPVCNN = "mmdet3d's MinkUNet-18", 'SPVCNN'
 

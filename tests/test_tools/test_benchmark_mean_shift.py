@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip('sklearn')
 pytest.importorskip('scipy')
 from benchmarks import mean_shift  # noqa: E402
-from nclr_plugin.datasets.errors import DataLayoutError  # noqa: E402
+from nclr_plugin.errors import DataLayoutError  # noqa: E402
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from nclr_plugin.apis import CalibrationInputError
 from benchmarks import reliability
-from nclr_plugin.datasets.errors import DataLayoutError
+from nclr_plugin.errors import DataLayoutError
 
 
 class Known:

@@ -9,7 +9,7 @@ from typing import Dict, List
 
 import numpy as np
 
-from nclr_plugin.datasets.errors import DataLayoutError
+from nclr_plugin.errors import DataLayoutError
 from nclr_plugin.experiments.tables import markdown_table
 from nclr_plugin.models.segmentors.mean_shift import mean_shift
 from nclr_plugin.utils.optional import optional_import

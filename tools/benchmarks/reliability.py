@@ -19,7 +19,7 @@ from mmengine.utils import ProgressBar
 
 from nclr_plugin.apis.calibration import pose_difference
 from nclr_plugin.apis.calibrator import MIN_AGREEMENT, MIN_INLIER_RATIO, Calibrator
-from nclr_plugin.apis.errors import CalibrationInputError
+from nclr_plugin.errors import CalibrationInputError
 from nclr_plugin.engine.hooks.picture_hook import write_png
 from nclr_plugin.evaluation.confidence import auroc, rejection
 from nclr_plugin.experiments.tables import markdown_table

@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.logging import print_log
 from mmengine.registry import TASK_UTILS
 
-from ..errors import ScanError
+from ...errors import ScanError
 from ..scan_files import RAW_SUFFIXES, SUFFIXES, read_columns
 from ..scans import (PERCENTILE, drop_invalid_rows, evenly_spaced, guess_intensity_scale,
                      intensity_level)

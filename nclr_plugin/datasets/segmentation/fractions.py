@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Callable, Dict, List, Sequence
 
-from ..errors import DataLayoutError
+from ...errors import DataLayoutError
 from ..readers.pairing import require_file, shorten
 
 # What published work takes for 0.1% of nuScenes, where every 1000th of 700 scenes is none.

@@ -10,7 +10,7 @@ import pickle
 from pathlib import PurePath
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
-from ..errors import DataLayoutError
+from ...errors import DataLayoutError
 from ..readers.pairing import Folder, list_files, require_file, require_folder, shorten
 
 

@@ -6,7 +6,7 @@ from typing import Iterable, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ..errors import DataLayoutError
+from ...errors import DataLayoutError
 
 FLOAT_BYTES = 4
 

@@ -5,7 +5,7 @@ import json
 import os
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
-from ..errors import DataLayoutError
+from ...errors import DataLayoutError
 from ..readers.pairing import require_file
 from .fractions import LabelSplit, select_evenly, select_randomly, select_scenes
 from .infos import LAYOUTS, frame_id, list_infos, read_infos, require_sequences, write_infos

@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 from typing import Sequence
 
-from ..errors import DataLayoutError
+from ...errors import DataLayoutError
 from ..readers.pairing import shorten
 from .fractions import select_scenes
 from .infos import write_infos

@@ -13,7 +13,7 @@ from nclr_plugin.geometry.se3 import (invert_transform, make_transform, so3_exp,
                                       transform_points, yaw_rotation)
 
 from ...utils.optional import optional_import
-from ..errors import BrokenFrameError
+from ...errors import BrokenFrameError
 from .base import BaseTransform
 
 CAMERA_Y = torch.tensor([0., 1., 0.], dtype=torch.float64)  # downwards

@@ -8,7 +8,7 @@ from mmengine.registry import TRANSFORMS
 from nclr_plugin.geometry.camera import in_view, project_points
 from nclr_plugin.structures import CalibrationDataSample
 
-from ..errors import BrokenFrameError
+from ...errors import BrokenFrameError
 from .base import BaseTransform
 
 

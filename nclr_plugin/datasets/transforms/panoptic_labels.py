@@ -7,7 +7,7 @@ from typing import Tuple
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
-from ..errors import BrokenFrameError
+from ...errors import BrokenFrameError
 from .base import BaseTransform
 
 SEMANTICKITTI, NUSCENES = 'semantickitti', 'nuscenes'

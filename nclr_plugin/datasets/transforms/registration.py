@@ -7,7 +7,7 @@ from mmengine.registry import TRANSFORMS
 
 from nclr_plugin.geometry.camera import crop_intrinsics
 
-from ..errors import BrokenFrameError
+from ...errors import BrokenFrameError
 from .base import BaseTransform
 from .geometric import resize_images
 

@@ -1,6 +1,6 @@
 """Hooks of mmengine's Runner."""
 from .broken_frame_hook import BrokenFrameHook
-from .checkpoint_guard_hook import CheckpointGuardHook, CheckpointMismatchError
+from .checkpoint_guard_hook import CheckpointGuardHook
 from .iteration_seed_hook import IterationSeedHook
 from .label_check_hook import LabelCheckHook
 from .non_finite_hook import NonFiniteHook
@@ -10,7 +10,7 @@ from .schedule_end_hook import ScheduleEndHook
 from .sparse_algo_hook import SparseAlgoHook
 
 __all__ = [
-    'BrokenFrameHook', 'CheckpointGuardHook', 'CheckpointMismatchError', 'IterationSeedHook',
+    'BrokenFrameHook', 'CheckpointGuardHook', 'IterationSeedHook',
     'LabelCheckHook', 'NonFiniteHook', 'PictureHook',
     'PoseLossScheduleHook', 'ScheduleEndHook', 'SparseAlgoHook'
 ]

@@ -8,7 +8,7 @@ from mmengine.dist import get_dist_info
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from ...datasets.errors import DataLayoutError
+from ...errors import DataLayoutError
 from ...datasets.segmentation import check_labels
 from ...utils.dataset_wrappers import innermost_datasets
 

@@ -7,7 +7,7 @@ import pytest
 from mmengine.registry import TASK_UTILS
 
 from nclr_plugin.datasets import CalibrationDataset, NuScenesReader
-from nclr_plugin.datasets.errors import DataLayoutError
+from nclr_plugin.errors import DataLayoutError
 
 CAMERAS = ('CAM_FRONT', 'CAM_BACK')
 

@@ -6,7 +6,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from nclr_plugin.datasets import CalibrationDataset, RigReader
-from nclr_plugin.datasets.errors import DataLayoutError
+from nclr_plugin.errors import DataLayoutError
 from nclr_plugin.datasets.readers import rig as rig_module
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from nclr_plugin.datasets.errors import DataLayoutError
+from nclr_plugin.errors import DataLayoutError
 from nclr_plugin.datasets.segmentation import (LabelSplit, select_evenly, select_randomly,
                                                select_scenes)
 

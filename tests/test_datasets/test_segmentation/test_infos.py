@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 
-from nclr_plugin.datasets.errors import DataLayoutError
+from nclr_plugin.errors import DataLayoutError
 from nclr_plugin.datasets.segmentation import list_infos, read_infos, write_infos
 from nclr_plugin.datasets.segmentation.infos import frame_id, require_sequences
 

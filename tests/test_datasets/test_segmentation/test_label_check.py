@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nclr_plugin.datasets.errors import DataLayoutError
+from nclr_plugin.errors import DataLayoutError
 from nclr_plugin.datasets.segmentation import check_labels
 
 KNOWN = (0, 10, 40, 252)

@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 
-from nclr_plugin.datasets.errors import DataLayoutError
+from nclr_plugin.errors import DataLayoutError
 from nclr_plugin.datasets.segmentation.label_infos import create_infos, create_nuscenes_fractions
 
 

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from nclr_plugin.datasets.errors import DataLayoutError
+from nclr_plugin.errors import DataLayoutError
 from nclr_plugin.datasets.segmentation.nuscenes_ablation import (
     ABLATION_VAL,
     create_nuscenes_ablation,

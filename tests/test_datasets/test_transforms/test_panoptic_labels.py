@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from nclr_plugin.datasets.errors import BrokenFrameError
+from nclr_plugin.errors import BrokenFrameError
 from nclr_plugin.datasets.transforms import LoadPanopticLabels
 from nclr_plugin.datasets.transforms.panoptic_labels import panoptic_path
 

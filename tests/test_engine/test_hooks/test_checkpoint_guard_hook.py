@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from nclr_plugin.engine import CheckpointGuardHook, CheckpointMismatchError
+from nclr_plugin.engine import CheckpointGuardHook
+from nclr_plugin.errors import CheckpointMismatchError
 from nclr_plugin.engine.hooks.checkpoint_guard_hook import check_state_dict
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mmengine.logging import MMLogger
 
-from nclr_plugin.datasets.errors import DataLayoutError
+from nclr_plugin.errors import DataLayoutError
 from nclr_plugin.engine import LabelCheckHook
 
 

@@ -1,4 +1,0 @@
-"""Checkpoints that do not fit."""
-from ..errors import PretrainedWeightsError
-
-__all__ = ['PretrainedWeightsError']
