@@ -181,7 +181,7 @@ class Calibrator:
     @torch.no_grad()
     def _predict(self, images: List[np.ndarray], points: np.ndarray, cameras: List[Intrinsics],
                  upright: np.ndarray, candidate: int):
-        """The network's answer, and the intrinsics (V, 3, 3) of the images that it saw."""
+        """Return the network's prediction, and the intrinsics (V, 3, 3) of the images it saw."""
         cam2img = np.stack([camera.cam2img for camera in cameras])
         turned = points.copy()
         turned[:, :3] = points[:, :3] @ upright.T
@@ -234,7 +234,7 @@ class Calibrator:
 
     def _confirmed(self, pose: np.ndarray, ratio: float, appearance: Appearance,
                    upright: np.ndarray, initial: Optional[np.ndarray]):
-        """The pose, if its matches and the appearance confirm it, or else the best one near it.
+        """Return the pose if matches and appearance confirm it, else the best one near it.
 
         A pose that contradicts the initial guess is not confirmed, nor is one searched near it.
 

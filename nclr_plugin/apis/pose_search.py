@@ -22,7 +22,7 @@ DISTANCE_WEIGHT = 0.01  # what a pose a step away in every direction has to be b
 
 def search_pose(appearance: Appearance, lidar2cam: np.ndarray,
                 upright: np.ndarray = np.eye(3)) -> np.ndarray:
-    """The pose of largest agreement within a few degrees and metres of a given one.
+    """Find the pose of largest agreement within a few degrees and metres of a given one.
 
     The agreement is no smooth function of the pose and has many maxima. Poses are drawn from a
     normal distribution which is fitted, round after round, to the best ones so far (the
@@ -30,7 +30,7 @@ def search_pose(appearance: Appearance, lidar2cam: np.ndarray,
     near poses settles what the image leaves open. The same arguments give the same pose.
 
     Args:
-        appearance: Of image and scan.
+        appearance: Appearance of image and scan.
         lidar2cam: (4, 4), where to search.
         upright: (3, 3) rotation that stands the scan up (z up).
 

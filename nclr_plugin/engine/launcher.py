@@ -97,7 +97,7 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
 
 
 def _train_parser() -> argparse.ArgumentParser:
-    """Flags of training that are ours; all others are left for the host."""
+    """Return our own flags of training; all others are left for mmdet3d."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument('--fraction', type=float)
     parser.add_argument('--checkpoint')

@@ -132,7 +132,7 @@ class Appearance:
         return Evidence(reflectance, pairs.shape[1], step, num_jumps)
 
     def near(self, lidar2cam: np.ndarray, margin: float, size: int) -> 'Appearance':
-        """The same image, with the points in view under poses about this one.
+        """Return the same image with the points in view under poses about this one.
 
         Args:
             lidar2cam: (4, 4).
@@ -175,7 +175,7 @@ def appearance_agreement(image: np.ndarray, points: np.ndarray, lidar2cam: np.nd
 
 
 def _reduced(cv2, image: np.ndarray, cam2img: np.ndarray):
-    """The image at most ``WIDTH`` wide, and its intrinsics."""
+    """Return the image at most ``WIDTH`` wide, and its intrinsics."""
     height, width = image.shape[:2]
     if width <= WIDTH:
         return image, cam2img

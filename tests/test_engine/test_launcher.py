@@ -270,7 +270,8 @@ def test_missing_infos_name_their_tool(tmp_path, wrapped):
     if wrapped:
         dataset = dict(type='RepeatDataset', times=2, dataset=dataset)
     config = Config(dict(train_dataloader=dict(dataset=dataset)))
-    with pytest.raises(FileNotFoundError, match='infos_1.pkl: .* of train_dataloader.*create_infos'):
+    with pytest.raises(FileNotFoundError,
+                       match='infos_1.pkl: .* of train_dataloader.*create_infos'):
         launcher._require_infos(config, 'train_dataloader')
     launcher._require_infos(config, 'val_dataloader')
 

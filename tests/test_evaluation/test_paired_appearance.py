@@ -116,8 +116,9 @@ def test_rows_that_are_no_measurement_pair_with_nothing(scene):
     rows = np.concatenate((np.zeros((4000, 4)), rng.uniform(-0.1, 0.1, (4000, 4)),
                            np.repeat(scene.points[:1], 4000, axis=0)))
     more = np.concatenate((scene.points, rows)).astype(np.float32)
-    expected, found = (PairedAppearance(Appearance(scene.image, points, scene.cam2img), pose, 600, 8)
-                       for points in (scene.points, more))
+    expected, found = (
+        PairedAppearance(Appearance(scene.image, points, scene.cam2img), pose, 600, 8)
+        for points in (scene.points, more))
     assert torch.equal(found.points, expected.points) and torch.equal(found.rank, expected.rank)
     shifts = np.random.default_rng(0).normal(0, 0.3, (10, 3))
     assert torch.equal(found.correlation(moved(pose, shifts)),

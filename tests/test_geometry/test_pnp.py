@@ -26,7 +26,9 @@ def solve_opencv(problems, flags, from_truth=False):
     """OpenCV's poses (B, 4, 4), problem by problem."""
     poses = []
     for points, pixels, cam2img, truth, _ in zip(*(value.numpy() for value in problems)):
-        guess = [cv2.Rodrigues(truth[:3, :3])[0], truth[:3, 3:].copy()] if from_truth else [None] * 2
+        guess = [None] * 2
+        if from_truth:
+            guess = [cv2.Rodrigues(truth[:3, :3])[0], truth[:3, 3:].copy()]
         _, rvec, tvec = cv2.solvePnP(points, pixels, cam2img, None, *guess,
                                      useExtrinsicGuess=from_truth, flags=flags)
         poses.append(make_transform(*map(torch.from_numpy, (cv2.Rodrigues(rvec)[0], tvec[:, 0]))))

@@ -118,7 +118,8 @@ def test_refined_matches(sides):
     similarity = sides[0] @ sides[1].transpose(1, 2)
 
     def compute():
-        matches, found = refine_matches(similarity, similarity > -.5, CellGrid(24, 40, stride=4), .02)
+        matches, found = refine_matches(
+            similarity, similarity > -.5, CellGrid(24, 40, stride=4), .02)
         return [*matches, found]
 
     assert_as_in_float32(compute)

@@ -131,7 +131,8 @@ def test_centre_of_a_scan_of_one_point():
 
 
 def test_containing_rows_against_a_dictionary():
-    voxels = voxelize([torch.from_numpy(_scan(400, 0)), torch.from_numpy(_scan(300, 1))], (0.5,) * 3)
+    scans = [torch.from_numpy(_scan(400, 0)), torch.from_numpy(_scan(300, 1))]
+    voxels = voxelize(scans, (0.5,) * 3)
     fine = voxels.coors.tolist()
     coarse = sorted({(b, x // 4, y // 4, z // 4) for b, x, y, z in fine})
     np.random.default_rng(0).shuffle(coarse)  # down-sampling on a CPU does not sort

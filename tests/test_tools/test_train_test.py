@@ -38,7 +38,7 @@ def test_two_processes_on_cpu(tmp_path):
         [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2',
          str(ROOT / 'tools' / 'train.py'), str(tmp_path / 'toy.py'), '--launcher', 'pytorch',
          '--cfg-options', 'train_cfg.max_iters=2'],
-        env={**environment, 'PYTHONPATH': str(HELPERS), 'CUDA_VISIBLE_DEVICES': ''}, cwd=str(HELPERS),
-        capture_output=True, text=True, timeout=180)
+        env={**environment, 'PYTHONPATH': str(HELPERS), 'CUDA_VISIBLE_DEVICES': ''},
+        cwd=str(HELPERS), capture_output=True, text=True, timeout=180)
     assert result.returncode == 0, result.stderr[-3000:]
     assert (tmp_path / 'iter_2.pth').is_file()
