@@ -50,7 +50,7 @@ class Calibrator:
     pose of a second direction in which the camera may look as the network believes.
 
     Args:
-        checkpoint: Of a training by ``tools/train.py``.
+        checkpoint: Checkpoint of a training by ``tools/train.py``.
         config: File or ``Config`` of it; ``None``: the one that the checkpoint holds.
         device: ``'cpu'``, ``'cuda:0'``, ...; ``None``: a GPU if there is one.
         min_inlier_ratio, min_agreement: Poses with less of one are not reliable. How well such
@@ -267,7 +267,7 @@ def calibrate(image: np.ndarray, points: np.ndarray, cam2img: Any,
     Args:
         image, points, cam2img, initial: See :class:`Calibrator`.
         checkpoint: File; for several pairs a :class:`Calibrator`, which is loaded once.
-        **options: Of :class:`Calibrator`.
+        **options: Arguments of :class:`Calibrator`.
     """
     calibrator = checkpoint if isinstance(checkpoint, Calibrator) else Calibrator(
         checkpoint, **options)

@@ -27,10 +27,10 @@ class PairedAppearance:
     changes, and differ the more, whether that pose is right or not.
 
     Args:
-        appearance: Of image and scan.
+        appearance: Appearance of image and scan.
         lidar2cam: (4, 4), about which poses are to be compared.
         size: Points that are compared.
-        neighbours: Of each, in the image.
+        neighbours: Number of neighbours of each point in the image.
     """
 
     def __init__(self, appearance: Appearance, lidar2cam: np.ndarray, size: int,

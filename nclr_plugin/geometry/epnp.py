@@ -104,9 +104,9 @@ def _betas(vectors: Tensor, deviations: Tensor) -> Tensor:
     form = (form + form.transpose(-1, -2)) / 2  # (B, 6, 4, 4)
     target = torch.diag_embed(deviations**2)[:, i, j]
 
-    k, l = torch.tensor(_PRODUCTS, device=vectors.device).T
+    row, column = torch.tensor(_PRODUCTS, device=vectors.device).T
     unknown = torch.tensor(_UNKNOWNS, dtype=form.dtype, device=vectors.device)
-    linear = form[:, :, k, l] * torch.where(k == l, 1., 2.).to(form)
+    linear = form[:, :, row, column] * torch.where(row == column, 1., 2.).to(form)
     products = _least_squares(linear[:, None] * unknown[:, None], target[:, None])
     first = products[..., :1]
     betas = products[..., :3] * first.sign() / first.abs().clamp(min=1e-12).sqrt()

@@ -20,6 +20,7 @@ class BaseTransform(metaclass=ABCMeta):
     """
 
     def __call__(self, results: dict) -> dict:
+        """Apply the transform."""
         return self.transform(results)
 
     @abstractmethod
