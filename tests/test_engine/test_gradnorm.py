@@ -30,8 +30,10 @@ class Net(CalibrationModel):
     def forward(self, x):
         return self.losses(x)
 
-    def match_points(self, *args):
-        raise AssertionError('nothing is matched here')
+    def extract_features(self, *args):
+        raise AssertionError('forward is overridden')
+
+    loss = match_points = extract_features
 
     def losses(self, x):
         hidden = torch.tanh(self.shared(x))
