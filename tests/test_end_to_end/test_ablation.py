@@ -35,5 +35,5 @@ def test_two_rows(run, demo_config, demo, tmp_path, capsys):
 
     start = time.monotonic()
     run('ablation', *words, options=options)
-    assert capsys.readouterr().out == '2 runs, 2 of them finished before and skipped\n'
+    assert capsys.readouterr().out == '2 runs, 2 of them already finished\n'
     assert time.monotonic() - start < 20
