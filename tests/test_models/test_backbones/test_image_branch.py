@@ -64,7 +64,7 @@ def test_counters_classifier_and_later_stages_do_not_matter(tmp_path):
     (lambda state: {name: tensor.repeat(2) for name, tensor in state.items() if tensor.dim() == 1},
      'another checkpoint'),
     (lambda state: {name: tensor for name, tensor in state.items() if 'layer2.1.bn1' not in name},
-     'missing 5: layer2.1.bn1.weight'),
+     'missing 4: layer2.1.bn1.weight'),
     (lambda state: {**state, 'conv1.weight': torch.zeros(8, 1, 7, 7)},
      r'mismatched 1: conv1.weight \(8, 1, 7, 7\) in the file')],
     ids=['other names', 'other width', 'a layer is missing', 'other images'])
