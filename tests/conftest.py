@@ -2,6 +2,7 @@
 import importlib.util
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,21 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """Run slow tests first, so that no process ends long after the others."""
     items.sort(key=lambda item: item.get_closest_marker('slow') is None)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Count the skipped tests by reason, and print the row of requirements/README.md."""
+    from nclr_plugin.doctor import versions
+    found = {name.split('-')[0]: version for name, version in versions()}
+    found['mmcv'] = next((' '.join(pair) for pair in versions() if pair[0].startswith('mmcv')), '-')
+    counts = [len(terminalreporter.stats.get(kind, ())) for kind in ('passed', 'skipped', 'failed')]
+    skipped = terminalreporter.stats.get('skipped', ())
+    reasons = Counter(report.longrepr[2].partition('Skipped: ')[2] for report in skipped)
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f'{count:4d} skipped: {reason}')
+    names = ('Python', 'torch', 'numpy', 'spconv', 'mmcv')
+    cells = [found.get(name, '-') for name in names] + [str(count) for count in counts]
+    terminalreporter.write_line(f'| {" | ".join(cells)} |')
 
 
 @pytest.fixture(scope='session')

@@ -185,13 +185,15 @@ MADE=$("$PYTHON" -c 'import pip, sys; print("%d.%d" % sys.version_info[:2])' 2>/
 run "installing uv" install_uv
 run "installing the pinned packages (a large download the first time)" install_stack
 if [ "$OPS" = 1 ]; then
+    # Where --ops fails, the environment goes on without compiled operators.
+    trap 'has_ops || install --no-deps "$(pinned mmcv-lite)" >>"$LOG" 2>&1' EXIT
     CUDA_OPS=$(cuda_ops)
     MMCV=$(pinned mmcv-lite)
     MMCV=mmcv${MMCV#mmcv-lite}
     FOLDER=$CACHE/${MMCV//==/-}-$(wheel_folder)
     run "looking for a wheel of $MMCV" find_wheel
     if ! has_ops && ! ls "$FOLDER"/mmcv-*.whl >/dev/null 2>&1; then
-        command -v "${CXX:-g++}" >/dev/null || die "mmcv has to be compiled for this torch, and
+        type -P "${CXX:-g++}" >/dev/null || die "mmcv has to be compiled for this torch, and
 there is no C++ compiler (${CXX:-g++}). Install one (Debian, Ubuntu: apt install g++ python3-dev)
 and run the same command again; without --ops none is needed."
         run "compiling $MMCV, once on this machine (about 4 minutes on two cores)" \

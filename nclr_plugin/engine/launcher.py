@@ -125,7 +125,7 @@ def _load_host_tool(name: str) -> ModuleType:
     script = next((path for path in scripts if path.is_file()), None)
     if script is None:
         raise FileNotFoundError(f'mmdet3d has no {name}.py at {scripts[0]} or {scripts[1]}; '
-                                'install it by: mim install mmdet3d==1.4.0')
+                                'install it by: pip install 'nclr_plugin[light]'')
     spec = importlib.util.spec_from_file_location(f'mmdet3d_tools_{name}', script)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
