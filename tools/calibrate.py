@@ -1,6 +1,11 @@
-"""Extrinsics of a user's own rig: ``python tools/calibrate.py IMAGE SCAN --intrinsics K.yaml
---checkpoint C --out DIR [--help]``; folders in the place of files are fused.
+"""Calibrate a camera against a LiDAR from images and scans of a rig.
+
+    python tools/calibrate.py IMAGE SCAN --intrinsics K.yaml --checkpoint CHECKPOINT --out DIR
+
+IMAGE and SCAN are two files, or two folders whose poses are fused. Exit status: 0 for a reliable
+pose, 1 for an unreliable one, 2 for input that cannot be used.
 """
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -9,7 +14,67 @@ from pathlib import Path
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from nclr_plugin.apis.command import main  # noqa: E402
+from nclr_plugin.apis import Calibrator, read_intrinsics  # noqa: E402
+from nclr_plugin.apis.calibrator import MIN_CONSISTENCY, MIN_INLIER_RATIO  # noqa: E402
+from nclr_plugin.apis.pairs import (EXTRINSICS, calibrate_pairs, pair_files,  # noqa: E402
+                                    read_initial)
+from nclr_plugin.datasets.scan_files import SUFFIXES  # noqa: E402
+from nclr_plugin.errors import INPUT_ERRORS  # noqa: E402
+
+RELIABLE, NOT_RELIABLE, BAD_INPUT = range(3)
+
+
+def parse_args(argv=None):
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False,
+        description='Calibrate a camera against a LiDAR from an image and a scan, or from folders '
+        'of them: files with the same stem are a pair, and the poses of all pairs are fused.')
+    parser.add_argument('image', help='PNG or JPEG, or a folder of them')
+    parser.add_argument('scan', help=f'{", ".join(SUFFIXES)}, or a folder of them')
+    parser.add_argument('--intrinsics', required=True,
+                        help='YAML file with cam2img and, if known, dist_coeffs, distortion_model '
+                        'and image_size; or a file of OpenCV or ROS (camera_info)')
+    parser.add_argument('--checkpoint', required=True, help='checkpoint of NCLR or CrossI2P')
+    parser.add_argument('--out', required=True, help='folder for the extrinsics and overlays')
+    parser.add_argument('--config', help='config of the network (default: that in the checkpoint)')
+    parser.add_argument('--initial',
+                        help=f'YAML file with a rough lidar2cam, such as {EXTRINSICS} of an '
+                        'earlier run; needed if the LiDAR is not mounted upright')
+    parser.add_argument('--lidar-dim', type=int, default=4,
+                        help='columns of .bin and .npy scans (default: 4; nuScenes: 5)')
+    parser.add_argument('--intensity-scale', type=float,
+                        help='factor that brings intensities to 0..1, such as 0.0039216 for 0..255 '
+                        '(default: that of the training if it fits, else guessed from the scan)')
+    parser.add_argument('--min-inlier-ratio', type=float, default=MIN_INLIER_RATIO,
+                        help='share of agreeing matches below which a pose is not reliable '
+                        '(default: %(default)s)')
+    parser.add_argument('--min-consistency', type=float, default=MIN_CONSISTENCY,
+                        help='photometric consistency below which a pose is not reliable '
+                        '(default: %(default)s)')
+    parser.add_argument('--no-search', action='store_true',
+                        help='do not search for a better pose near an unreliable one')
+    parser.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    """Calibrate, and exit with a status that tells whether the pose is reliable."""
+    args = parse_args(argv)
+    try:
+        pairs, incomplete = pair_files(args.image, args.scan)
+        intrinsics = read_intrinsics(args.intrinsics)
+        initial = args.initial and read_initial(args.initial)
+        calibrator = Calibrator(
+            args.checkpoint, args.config, args.device, args.min_inlier_ratio,
+            args.min_consistency, not args.no_search, args.intensity_scale)
+        reliable = calibrate_pairs(calibrator, pairs, incomplete, intrinsics, args.out, initial,
+                                   args.lidar_dim)
+    except INPUT_ERRORS as error:
+        print(f'{type(error).__name__}: {error}', file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    sys.exit(RELIABLE if reliable else NOT_RELIABLE)
+
 
 if __name__ == '__main__':
     main()

@@ -1,7 +1,7 @@
 """A trained network as a function of an image and a scan."""
 from __future__ import annotations
 
-from typing import Any, List, Optional, Sequence, Union
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -11,62 +11,61 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
-from nclr_plugin.geometry.camera import project_points
-from nclr_plugin.structures import CalibrationDataSample
-
 from ..checkpoints.config_text import parse_config
-from ..errors import BrokenFrameError, CalibrationInputError
 from ..datasets.pose_check import check_pose
 from ..datasets.readers.calibration import check_lidar2cam
 from ..engine.hooks.checkpoint_guard_hook import check_state_dict
-from ..evaluation.appearance import MIN_AGREEMENT, Appearance
+from ..errors import BrokenFrameError, CalibrationInputError
+from ..evaluation.photometric_consistency import MIN_CONSISTENCY, PhotometricConsistency
+from ..geometry.camera import project_points
 from ..models.pretrainers.base import CalibrationModel
+from ..structures import CalibrationDataSample
 from ..utils.sparse import set_sparse_algorithm
-from .calibration import Calibration, Matches, contradicts, pose_covariance
 from .intrinsics import Intrinsics, check_image, make_intrinsics
 from .pose_search import search_pose
+from .results import Calibration, Matches, contradicts, pose_covariance, unknown_covariance
 from .scans import ScanChecker, check_in_front
 
-REPLACED = ('LoadScan', 'AccumulateSweeps', 'LoadImages', 'RandomPlacement',
-            'PackCalibrationInputs')  # steps of a test pipeline that are for data sets
+# Steps of a test pipeline that read and pack a data set.
+DATASET_STEPS = ('LoadScan', 'AccumulateSweeps', 'LoadImages', 'RandomPlacement',
+                 'PackCalibrationInputs')
 LIDAR_TO_CAMERA_AXES = np.array([[0., -1., 0.], [0., 0., -1.], [1., 0., 0.]])
 MIN_INLIER_RATIO = 0.5
-SEARCH_MARGIN = 0.05  # more of a searched pose: the best of many agrees better by chance, too
-MAX_DISTANCE = 15.  # metres: from afar so little of a scan is in view that it may agree by chance
-MIN_SHARE = 0.1  # of the network's belief on the direction, for a second one to be tried
-MIN_FOR_COVARIANCE = 3  # matches that fix no pose
-INPUT = 'the given scan'
+SEARCH_MARGIN = 0.05  # a searched pose needs more: the best of many is also better by chance
+MAX_DISTANCE = 15.  # metres; from farther away too little of a scan is in view to judge by
+MIN_DIRECTION_PROB = 0.1  # of the second viewing direction, for it to be tried
+MIN_FOR_COVARIANCE = 3  # matches that do not fix a pose
 
 
 class Calibrator:
-    """Calibrates cameras against a LiDAR with a network of this package (NCLR, CrossI2P).
+    """Calibrate cameras against a LiDAR with a network of this package (NCLR, CrossI2P).
 
     The network is built and its weights are loaded once; then each call takes one scan. Images and
-    scan go through the test pipeline of the config, without the random placement.
+    scan go through the test pipeline of the config, without the random rigid transform.
 
-    A pose that its matches and the appearance do not confirm is only where the search begins: for
-    the pose near it under which image and scan agree best
-    (:func:`~nclr_plugin.apis.pose_search.search_pose`, a few seconds), and then for that near the
-    pose of a second direction in which the camera may look as the network believes.
+    If the matches or the photometric consistency do not confirm a pose, the pose near it with the
+    best consistency is searched (:func:`~nclr_plugin.apis.pose_search.search_pose`, a few seconds).
+    If that fails, both steps are repeated with the network's second viewing direction.
 
     Args:
         checkpoint: Checkpoint of a training by ``tools/train.py``.
-        config: File or ``Config`` of it; ``None``: the one that the checkpoint holds.
+        config: File or ``Config`` of the network; ``None``: the one in the checkpoint.
         device: ``'cpu'``, ``'cuda:0'``, ...; ``None``: a GPU if there is one.
-        min_inlier_ratio, min_agreement: Poses with less of one are not reliable. How well such
-            scores tell wrong images on a test set, ``MismatchMetric`` says (of the smaller image
-            that the network sees, in which the agreement is a little lower). A pose that was
-            searched needs an agreement of 0.05 more, whatever its matches.
-        search: Whether a pose is searched where that of the matches is not reliable.
-        intensity_scale: What turns the intensities of scans into 0..1; see
-            :class:`~nclr_plugin.apis.scans.ScanChecker` for what is done without.
+        min_inlier_ratio: Inlier ratio below which a pose is not reliable.
+        min_consistency: Photometric consistency below which a pose is not reliable. A searched pose
+            needs 0.05 more, whatever its matches. ``MismatchMetric`` measures on a test set how
+            well these scores reveal wrong images (for the smaller image that the network gets,
+            whose consistency is slightly lower).
+        search: Whether to search near poses that are not reliable.
+        intensity_scale: Factor that brings the intensities of scans to 0..1; see
+            :class:`~nclr_plugin.apis.scans.ScanChecker` for ``None``.
 
     Raises:
-        FileNotFoundError: No such file.
-        BrokenCheckpointError: torch cannot read the file.
-        CheckpointMismatchError: It holds another network.
-        CalibrationInputError: It holds no config and none is given, or the config is not of a
-            calibration network, or not of this version.
+        FileNotFoundError: If there is no such file.
+        BrokenCheckpointError: If torch cannot read the file.
+        CheckpointMismatchError: If it holds another network.
+        CalibrationInputError: If the checkpoint holds no config and none is given, or the config is
+            of another kind of network, or of another version of this package.
 
     Example:
         >>> calibrator = Calibrator('iter_30000.pth')              # doctest: +SKIP
@@ -79,35 +78,24 @@ class Calibrator:
                  config: Union[str, Config, None] = None,
                  device: Optional[str] = None,
                  min_inlier_ratio: float = MIN_INLIER_RATIO,
-                 min_agreement: float = MIN_AGREEMENT,
+                 min_consistency: float = MIN_CONSISTENCY,
                  search: bool = True,
                  intensity_scale: Optional[float] = None) -> None:
         content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
-        self.config = _config_of(content, str(checkpoint), config)
+        self.config = _find_config(content, str(checkpoint), config)
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
         scope = self.config.get('default_scope') or 'mmengine'
         with DefaultScope.overwrite_default_scope(scope):
-            try:
-                self.model = MODELS.build(self.config.model)
-            except (KeyError, TypeError) as error:
-                raise CalibrationInputError(
-                    f"checkpoint '{checkpoint}': the network of its config cannot be built "
-                    f'({error}): it is of another version of this package, or of a package that '
-                    'is not installed; give a config that fits the weights (config).') from error
-            if not isinstance(self.model, CalibrationModel):
-                raise CalibrationInputError(
-                    f"checkpoint '{checkpoint}': expected a calibration network (NCLR, CrossI2P), "
-                    f'found {type(self.model).__name__}; take one of configs/nclr or '
-                    'configs/crossi2p.')
+            self.model = _build_model(self.config, str(checkpoint))
             steps = self.config.test_dataloader.dataset.pipeline
-            self.pipeline = Compose([step for step in steps if step['type'] not in REPLACED])
+            self.pipeline = Compose([step for step in steps if step['type'] not in DATASET_STEPS])
         weights = content.get('state_dict', content)
         check_state_dict(self.model, weights)
         self.model.load_state_dict(weights, strict=False)
         self.model.to(self.device).eval()
         set_sparse_algorithm(self.model, self.device)
         self.min_inlier_ratio = min_inlier_ratio
-        self.min_agreement = min_agreement
+        self.min_consistency = min_consistency
         self.search = search
         trained = (content.get('meta') or {}).get('dataset_meta') or {}
         self.check_scan = ScanChecker(intensity_scale, trained.get('intensity_scale'))
@@ -120,74 +108,69 @@ class Calibrator:
         """Find the pose of a camera, or of several that belong to one scan.
 
         Args:
-            image: RGB, (H, W, 3) uint8; or a list of them, which the network then sees together:
-                for networks that were trained on several cameras a scan.
-            points: (N, 3 or 4): x, y, z, intensity; metres, LiDAR frame (x forward, y left, z up),
-                about the sensor. See :class:`~nclr_plugin.apis.scans.ScanChecker`.
-            cam2img: (3, 3), or :class:`~nclr_plugin.apis.Intrinsics`, whose distortion is taken
-                out; a list of them for a list of images.
-            initial: (4, 4) rough ``lidar2cam``. It is needed where the LiDAR is not mounted
-                upright: by its rotation the scan is stood up before the network sees it. A pose
-                that is turned by more than 30 deg against it is not reliable. Its translation
-                only serves to check that the camera sees the scan. A list for a list.
+            image: RGB, (H, W, 3) uint8. A list of images is given to the network together, for
+                networks trained with several cameras per scan.
+            points: (N, 3 or 4) x, y, z, intensity; metres, LiDAR frame (x forward, y left, z up),
+                centred on the sensor. See :class:`~nclr_plugin.apis.scans.ScanChecker`.
+            cam2img: (3, 3), or :class:`~nclr_plugin.apis.Intrinsics`, whose distortion is removed
+                from the image; a list for a list of images.
+            initial: (4, 4) rough ``lidar2cam``. It is needed if the LiDAR is not mounted upright:
+                its rotation turns the scan upright before the network sees it. A pose rotated by
+                more than 30 deg against it is not reliable. Its translation only serves to check
+                that the camera sees the scan. A list for a list of images.
 
         Returns:
-            What was found; a list for a list.
+            Result; a list for a list of images.
 
         Raises:
-            CalibrationInputError: If there is nothing to calibrate by, see
+            CalibrationInputError: If the input cannot be calibrated, see
                 :mod:`~nclr_plugin.apis.scans` and :mod:`~nclr_plugin.apis.intrinsics`.
         """
         single = isinstance(image, np.ndarray) or not isinstance(image, (list, tuple))
-        images, cameras, guesses = ([image], [cam2img], [initial]) if single else (
+        images, cam2imgs, initials = ([image], [cam2img], [initial]) if single else (
             image, cam2img, [None] * len(image) if initial is None else initial)
-        if not len(images) == len(cameras) == len(guesses) or not images:
+        if not len(images) == len(cam2imgs) == len(initials) or not images:
             raise CalibrationInputError(
                 'expected as many images, intrinsics and initial guesses, found '
-                f'{len(images)}, {len(cameras)} and {len(guesses)}.')
+                f'{len(images)}, {len(cam2imgs)} and {len(initials)}.')
         points = self.check_scan(points)
-        cameras = [make_intrinsics(*camera) if isinstance(camera, Intrinsics) else
-                   make_intrinsics(camera) for camera in cameras]
-        for number, (picture, camera) in enumerate(zip(images, cameras)):
-            check_image(picture, camera, 'image' if single else f'image {number}')
-        images = [camera.undistort(picture) for picture, camera in zip(images, cameras)]
-        guesses = [guess if guess is None else _rigid(guess) for guess in guesses]
-        for picture, camera, guess in zip(images, cameras, guesses):
-            if guess is not None:
-                check_in_front(points, guess, camera.cam2img, *picture.shape[:2])
-                check_pose(points, guess, camera.cam2img, picture.shape[1::-1], 'initial guess')
-        upright = _upright(guesses[0])
-        appearances = [Appearance(picture, points, camera.cam2img)
-                       for picture, camera in zip(images, cameras)]
-        found: List[Optional[Calibration]] = [None] * len(images)
-        for candidate in range(2):
-            sample, seen_by = self._predict(images, points, cameras, upright, candidate)
-            for view, before in enumerate(found):
-                if before is None or not before.reliable:
-                    now = self._result(sample, view, seen_by[view], images[view], points,
-                                       cameras[view].cam2img, upright, guesses[view],
-                                       appearances[view])
-                    found[view] = now if before is None or now.reliable else before
-            if all(result.reliable for result in found) or not self._has_second(sample):
+        names = ['image'] if single else [f'image {index}' for index in range(len(images))]
+        cameras = [_check_camera(points, *given)
+                   for given in zip(names, images, cam2imgs, initials)]
+        upright = upright_rotation(cameras[0].initial)
+        results: List[Optional[Calibration]] = [None] * len(cameras)
+        for hypothesis in range(2):
+            predictions, has_second = self._predict(points, cameras, upright, hypothesis)
+            for index, (prediction, camera) in enumerate(zip(predictions, cameras)):
+                if results[index] is None or not results[index].reliable:
+                    result = self._calibrate(prediction, points, camera, upright)
+                    if results[index] is None or result.reliable:
+                        results[index] = result
+            if all(result.reliable for result in results) or not (self.search and has_second):
                 break
-        return found[0] if single else found
-
-    def _has_second(self, sample: CalibrationDataSample) -> bool:
-        """Whether the network holds a second direction possible, and it may be tried."""
-        shares = sample.get('pred_direction_probs')
-        return (self.search and shares is not None
-                and bool((shares[:, 1] >= MIN_SHARE).any()))
+        return results[0] if single else results
 
     @torch.no_grad()
-    def _predict(self, images: List[np.ndarray], points: np.ndarray, cameras: List[Intrinsics],
-                 upright: np.ndarray, candidate: int):
-        """Return the network's prediction, and the intrinsics (V, 3, 3) of the images it saw."""
-        cam2img = np.stack([camera.cam2img for camera in cameras])
+    def _predict(self, points: np.ndarray, cameras: Sequence[_Camera], upright: np.ndarray,
+                 hypothesis: int) -> Tuple[List[_Prediction], bool]:
+        """Run the network.
+
+        Args:
+            points: (N, 4), as given.
+            cameras: Cameras of the scan.
+            upright: (3, 3) rotation that turns the scan upright.
+            hypothesis: Rank of the viewing direction, 0 or 1.
+
+        Returns:
+            Prediction of each camera, and whether the second viewing direction is likely enough.
+        """
         turned = points.copy()
         turned[:, :3] = points[:, :3] @ upright.T
         results = dict(
-            frame_id='given', lidar_path=INPUT, points=turned, imgs=list(images), cam2img=cam2img,
-            images=[dict(name=str(view)) for view in range(len(images))],
+            frame_id='given', lidar_path='the given scan', points=turned,
+            imgs=[camera.image for camera in cameras],
+            cam2img=np.stack([camera.cam2img for camera in cameras]),
+            images=[dict(name=str(index)) for index in range(len(cameras))],
             rng=np.random.default_rng(0))
         try:
             results = self.pipeline(results)
@@ -196,77 +179,109 @@ class Calibrator:
         imgs = torch.from_numpy(np.stack(results['imgs'])).permute(0, 3, 1, 2).contiguous()
         sample = CalibrationDataSample()
         sample.cam2img = torch.from_numpy(results['cam2img'])
-        batch = dict(inputs=dict(points=[torch.from_numpy(results['points'])], imgs=[imgs]),
-                     data_samples=[sample])
-        batch = self.model.data_preprocessor(batch)
-        sample, = self.model(**batch, mode='predict', hypothesis=candidate)
-        return sample, results['cam2img']
+        batch = self.model.data_preprocessor(dict(
+            inputs=dict(points=[torch.from_numpy(results['points'])], imgs=[imgs]),
+            data_samples=[sample]))
+        sample, = self.model(**batch, mode='predict', hypothesis=hypothesis)
+        probs = sample.get('pred_direction_probs')
+        has_second = probs is not None and bool((probs[:, 1] >= MIN_DIRECTION_PROB).any())
+        return [_read_prediction(sample, index, cam2img, upright)
+                for index, cam2img in enumerate(results['cam2img'])], has_second
 
-    def _result(self, sample: CalibrationDataSample, view: int, seen_by: np.ndarray,
-                image: np.ndarray, points: np.ndarray, cam2img: np.ndarray, upright: np.ndarray,
-                initial: Optional[np.ndarray], appearance: Appearance) -> Calibration:
-        found = sample.pred_matches[view]
-        valid = bool(sample.pred_valid[view])
-        matched = _array(found.points) @ upright  # back to the frame as given
-        # The image was scaled and cut, and its intrinsics with it.
-        pixels = _affine(cam2img @ np.linalg.inv(seen_by), _array(found.pixels))
-        pose, agreement, ratio, searched, reliable = np.eye(4), 0., 0., False, False
-        inliers, error = np.zeros(len(matched), bool), float('nan')
-        covariance = np.diag(np.full(6, np.inf))
-        if valid:
-            pose = sample.pred_lidar2cam[view].double().cpu().numpy().copy()
-            pose[:3, :3] = pose[:3, :3] @ upright
-            ratio = float(sample.pred_inlier_ratio[view])
-            pose, agreement, searched, reliable = self._confirmed(
-                pose, ratio, appearance, upright, initial)
-            projected, depth = _project(matched, pose, seen_by)
-            distance = np.linalg.norm(projected - _array(found.pixels), axis=1)
-            inliers = (depth > 0) & (distance < self.model.pose_head.inlier_threshold)
-            ratio = float(inliers.mean()) if searched else ratio
-        if inliers.sum() > MIN_FOR_COVARIANCE:
-            residual = _project(matched, pose, cam2img)[0] - pixels
-            error = float(np.sqrt((residual[inliers]**2).sum(1).mean()))
-            covariance = pose_covariance(matched[inliers], pixels[inliers], pose, cam2img)
-        return Calibration(
-            pose, valid, reliable, ratio, agreement, error, covariance,
-            Matches(matched, pixels, _array(found.scores), inliers), cam2img, image, points,
-            initial, searched)
+    def _calibrate(self, prediction: _Prediction, points: np.ndarray, camera: _Camera,
+                   upright: np.ndarray) -> Calibration:
+        """Verify a predicted pose and measure how well the matches fit it."""
+        # The pipeline rescaled and cropped the image, and its intrinsics with it.
+        pixels = _transform_pixels(
+            camera.cam2img @ np.linalg.inv(prediction.cam2img), prediction.pixels)
+        matches = Matches(prediction.points, pixels, prediction.scores,
+                          inliers=np.zeros(len(pixels), bool))
+        result = Calibration(
+            lidar2cam=np.eye(4), valid=False, reliable=False, inlier_ratio=0.,
+            photometric_consistency=0., reprojection_error=float('nan'),
+            covariance=unknown_covariance(), matches=matches, cam2img=camera.cam2img,
+            image=camera.image, scan=points, initial=camera.initial)
+        if prediction.lidar2cam is None:
+            return result
+        pose = self._verify(prediction, camera, upright)
+        projected, depth = _project(prediction.points, pose.lidar2cam, prediction.cam2img)
+        distance = np.linalg.norm(projected - prediction.pixels, axis=1)
+        inliers = (depth > 0) & (distance < self.model.pose_head.inlier_threshold)
+        result = result._replace(
+            lidar2cam=pose.lidar2cam, valid=True, reliable=pose.reliable, searched=pose.searched,
+            inlier_ratio=float(inliers.mean()) if pose.searched else prediction.inlier_ratio,
+            photometric_consistency=pose.photometric_consistency,
+            matches=matches._replace(inliers=inliers))
+        if inliers.sum() <= MIN_FOR_COVARIANCE:
+            return result
+        residual = pixels - _project(prediction.points, pose.lidar2cam, camera.cam2img)[0]
+        return result._replace(
+            reprojection_error=float(np.sqrt((residual[inliers]**2).sum(1).mean())),
+            covariance=pose_covariance(prediction.points[inliers], pixels[inliers],
+                                       pose.lidar2cam, camera.cam2img))
 
-    def _confirmed(self, pose: np.ndarray, ratio: float, appearance: Appearance,
-                   upright: np.ndarray, initial: Optional[np.ndarray]):
-        """Return the pose if matches and appearance confirm it, else the best one near it.
+    def _verify(self, prediction: _Prediction, camera: _Camera, upright: np.ndarray) -> _Pose:
+        """Return the predicted pose if it is confirmed, else the best one near it.
 
         A pose that contradicts the initial guess is not confirmed, nor is one searched near it.
-
-        Returns:
-            tuple: a pose (4, 4), its agreement, whether it was searched, whether it is reliable.
         """
-        evidence = appearance.evidence(pose)
-        agreement = evidence.agreement
-        if contradicts(pose, initial):
-            return pose, agreement, False, False
-        if ratio >= self.min_inlier_ratio and self._agrees(pose, agreement, 0.):
-            return pose, agreement, False, True
-        if self.search and np.isfinite(evidence.reflectance):  # by which is searched
-            better = search_pose(appearance, pose, upright)
-            found = appearance.agreement(better)
-            if self._agrees(better, found, SEARCH_MARGIN) and not contradicts(better, initial):
-                return better, found, True, True
-        return pose, agreement, False, False
+        evidence = camera.consistency.evidence(prediction.lidar2cam)
+        pose = _Pose(prediction.lidar2cam, evidence.score)
+        if contradicts(pose.lidar2cam, camera.initial):
+            return pose
+        if prediction.inlier_ratio >= self.min_inlier_ratio and self._is_consistent(pose):
+            return pose._replace(reliable=True)
+        if self.search and np.isfinite(evidence.reflectance):  # which the search maximises
+            lidar2cam = search_pose(camera.consistency, pose.lidar2cam, upright)
+            searched = _Pose(lidar2cam, camera.consistency.score(lidar2cam), True, True)
+            if self._is_consistent(searched, SEARCH_MARGIN) and not contradicts(
+                    lidar2cam, camera.initial):
+                return searched
+        return pose
 
-    def _agrees(self, pose: np.ndarray, agreement: float, margin: float) -> bool:
-        near = np.linalg.norm(pose[:3, 3]) <= MAX_DISTANCE
-        return near and agreement >= self.min_agreement + margin
+    def _is_consistent(self, pose: _Pose, margin: float = 0.) -> bool:
+        close = np.linalg.norm(pose.lidar2cam[:3, 3]) <= MAX_DISTANCE
+        return bool(close and pose.photometric_consistency >= self.min_consistency + margin)
+
+
+class _Camera(NamedTuple):
+    """One camera of a call, checked: undistorted image, intrinsics, guess (4, 4) or ``None``."""
+    image: np.ndarray
+    cam2img: np.ndarray
+    initial: Optional[np.ndarray]
+    consistency: PhotometricConsistency
+
+
+class _Prediction(NamedTuple):
+    """Prediction of the network for one camera.
+
+    The pose (``None`` without one) and the points (K, 3) are in the LiDAR frame as given, the
+    pixels (K, 2) and ``cam2img`` of the image that the network got.
+    """
+    lidar2cam: Optional[np.ndarray]
+    inlier_ratio: float
+    points: np.ndarray
+    pixels: np.ndarray
+    scores: np.ndarray
+    cam2img: np.ndarray
+
+
+class _Pose(NamedTuple):
+    """A verified pose; the fields as in :class:`Calibration`."""
+    lidar2cam: np.ndarray
+    photometric_consistency: float
+    searched: bool = False
+    reliable: bool = False
 
 
 def calibrate(image: np.ndarray, points: np.ndarray, cam2img: Any,
               checkpoint: Union[str, Calibrator], initial: Any = None,
               **options: Any) -> Calibration:
-    """Find the pose of a camera by one image and one scan.
+    """Find the pose of a camera from one image and one scan.
 
     Args:
         image, points, cam2img, initial: See :class:`Calibrator`.
-        checkpoint: File; for several pairs a :class:`Calibrator`, which is loaded once.
+        checkpoint: File, or for several pairs a :class:`Calibrator`, which is loaded once.
         **options: Arguments of :class:`Calibrator`.
     """
     calibrator = checkpoint if isinstance(checkpoint, Calibrator) else Calibrator(
@@ -274,43 +289,85 @@ def calibrate(image: np.ndarray, points: np.ndarray, cam2img: Any,
     return calibrator(image, points, cam2img, initial)
 
 
-def _config_of(content: dict, path: str, config: Union[str, Config, None]) -> Config:
-    if config is None:
-        text = content.get('meta', {}).get('cfg')
-        if not text:
-            raise CalibrationInputError(f"checkpoint '{path}': expected the config of its training "
-                                        'in it, found none; give its file (config).')
-        values = parse_config(text)
-        if values is None or 'model' not in values:
-            raise CalibrationInputError(f"checkpoint '{path}': expected a config with 'model' in "
-                                        'it, found other text; give its file (config).')
-        config = Config(values)
-    elif not isinstance(config, Config):
-        config = Config.fromfile(config)
-    return config
+def upright_rotation(initial: Optional[np.ndarray]) -> np.ndarray:
+    """Return the rotation (3, 3) that turns a scan upright by a guess of ``lidar2cam``.
+
+    After it x points along the optical axis and z up. Without a guess it is the identity.
+    """
+    return np.eye(3) if initial is None else LIDAR_TO_CAMERA_AXES.T @ initial[:3, :3]
 
 
-def _rigid(matrix: Any) -> np.ndarray:
+def _find_config(content: dict, path: str, config: Union[str, Config, None]) -> Config:
+    if isinstance(config, Config):
+        return config
+    if config is not None:
+        return Config.fromfile(config)
+    text = content.get('meta', {}).get('cfg')
+    if not text:
+        raise CalibrationInputError(f"checkpoint '{path}': expected the config of its training "
+                                    'in it, found none; give its file (config).')
+    values = parse_config(text)
+    if values is None or 'model' not in values:
+        raise CalibrationInputError(f"checkpoint '{path}': expected a config with 'model' in "
+                                    'it, found other text; give its file (config).')
+    return Config(values)
+
+
+def _build_model(config: Config, path: str) -> CalibrationModel:
     try:
-        return check_lidar2cam(matrix, 'initial lidar2cam')
-    except ValueError as error:
-        raise CalibrationInputError(str(error)) from error
+        model = MODELS.build(config.model)
+    except (KeyError, TypeError) as error:
+        raise CalibrationInputError(
+            f"checkpoint '{path}': the network of its config cannot be built ({error}): it is of "
+            'another version of this package, or of a package that is not installed; give a config '
+            'that fits the weights (config).') from error
+    if not isinstance(model, CalibrationModel):
+        raise CalibrationInputError(
+            f"checkpoint '{path}': expected a calibration network (NCLR, CrossI2P), found "
+            f'{type(model).__name__}; take one of configs/nclr or configs/crossi2p.')
+    return model
 
 
-def _upright(guess: Optional[np.ndarray]) -> np.ndarray:
-    """(3, 3) rotation that stands a scan up as the guess says: x along the optical axis, z up."""
-    return np.eye(3) if guess is None else LIDAR_TO_CAMERA_AXES.T @ guess[:3, :3]
+def _check_camera(points: np.ndarray, name: str, image: Any, cam2img: Any,
+                  initial: Any) -> _Camera:
+    """Check what is given of one camera, and undistort its image."""
+    intrinsics = make_intrinsics(*cam2img) if isinstance(
+        cam2img, Intrinsics) else make_intrinsics(cam2img)
+    check_image(image, intrinsics, name)
+    image, cam2img = intrinsics.undistort(image), intrinsics.cam2img
+    if initial is not None:
+        try:
+            initial = check_lidar2cam(initial, 'initial lidar2cam')
+        except ValueError as error:
+            raise CalibrationInputError(str(error)) from error
+        check_in_front(points, initial, cam2img, *image.shape[:2])
+        check_pose(points, initial, cam2img, image.shape[1::-1], 'initial guess')
+    return _Camera(image, cam2img, initial, PhotometricConsistency(image, points, cam2img))
+
+
+def _read_prediction(sample: CalibrationDataSample, index: int, cam2img: np.ndarray,
+                     upright: np.ndarray) -> _Prediction:
+    """Take one view out of a sample, back in the LiDAR frame as given."""
+    lidar2cam = None
+    if sample.pred_valid[index]:
+        lidar2cam = _array(sample.pred_lidar2cam[index]).copy()
+        lidar2cam[:3, :3] = lidar2cam[:3, :3] @ upright
+    matches = sample.pred_matches[index]
+    return _Prediction(lidar2cam, float(sample.pred_inlier_ratio[index]),
+                       _array(matches.points) @ upright, _array(matches.pixels),
+                       _array(matches.scores), cam2img)
 
 
 def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().double().cpu().numpy()
 
 
-def _affine(matrix: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+def _transform_pixels(matrix: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return pixels @ matrix[:2, :2].T + matrix[:2, 2]
 
 
-def _project(points: np.ndarray, lidar2cam: np.ndarray, cam2img: np.ndarray):
-    """Pixels (K, 2) and depths (K,)."""
+def _project(points: np.ndarray, lidar2cam: np.ndarray,
+             cam2img: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Return pixels (K, 2) and depths (K,)."""
     pixels, depth = project_points(*map(torch.from_numpy, (points, lidar2cam, cam2img)))
     return pixels.numpy(), depth.numpy()

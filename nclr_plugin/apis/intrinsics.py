@@ -1,14 +1,15 @@
-"""Intrinsics of a camera, checked against an image."""
+"""Intrinsics of a camera: from arrays and files, checked against an image."""
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Optional, Tuple
+import re
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from ..datasets.image_size import check_image_size
 from ..datasets.readers.calibration import check_cam2img
-from ..utils.optional import optional_import
 from ..errors import CalibrationInputError
+from ..utils.optional import optional_import
 
 # Central part of an image, as shares of its sides, in which the principal point has to lie if no
 # image_size is given: those of an image of half or twice the size lie outside.
@@ -18,6 +19,19 @@ MODELS = dict(pinhole='pinhole', plumb_bob='pinhole', radtan='pinhole',
               rational_polynomial='pinhole', fisheye='fisheye', equidistant='fisheye',
               kannala_brandt='fisheye')
 NUM_COEFFICIENTS = dict(pinhole=(4, 5, 8, 12, 14), fisheye=(4, ))
+# Names without case and underscores: ours, those of OpenCV's calibration samples (some with other
+# capitals), of ROS' camera_info, and of its messages.
+KEYS = dict(
+    cam2img=('cam2img', 'cameramatrix', 'intrinsicmatrix', 'k'),
+    dist_coeffs=('distcoeffs', 'distortioncoefficients', 'distortioncoeffs', 'd'),
+    image_size=('imagesize', ),
+    width=('imagewidth', 'width'),
+    height=('imageheight', 'height'),
+    model=('distortionmodel', 'model'),
+    fisheye=('fisheyemodel', ))
+EXPECTED = ('cam2img: [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] and perhaps dist_coeffs, '
+            'distortion_model, image_size, or a file of OpenCV (camera_matrix, '
+            'distortion_coefficients) or of ROS (camera_info)')
 
 
 class Intrinsics(NamedTuple):
@@ -46,6 +60,53 @@ class Intrinsics(NamedTuple):
             return cv2.fisheye.undistortImage(image, self.cam2img, self.dist_coeffs,
                                               Knew=self.cam2img)
         return cv2.undistort(image, self.cam2img, self.dist_coeffs)
+
+
+def read_intrinsics(path: str) -> Intrinsics:
+    """Read intrinsics from a YAML or XML file.
+
+    It is one of:
+
+    - ``cam2img: [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`` and, where known, ``dist_coeffs: [k1, k2,
+      p1, p2, k3]`` (OpenCV's order), ``distortion_model`` (needed for a fisheye camera, and
+      beside four coefficients) and ``image_size: [width, height]``;
+    - what OpenCV's ``FileStorage`` writes, YAML or XML: ``camera_matrix``,
+      ``distortion_coefficients``, ``image_width``, ``image_height``;
+    - what ROS' camera_calibration writes, or a ``camera_info`` message: ``K`` and ``D`` of the
+      image as the sensor gives it, not of a rectified one.
+
+    Raises:
+        CalibrationInputError: If there is no such file, or it holds something else.
+    """
+    where = f"intrinsics '{path}'"
+    content = _read_content(path, where)
+    found: Dict[str, Any] = {}
+    unknown = []
+    for key, value in content.items():
+        plain = re.sub('[_ -]', '', str(key).lower())
+        name = next((name for name, names in KEYS.items() if plain in names), None)
+        if name is None:
+            unknown.append(str(key))
+        elif name in found:
+            raise CalibrationInputError(f'{where}: expected one {name}, found {key} beside '
+                                        'another name of it; remove one.')
+        else:
+            found[name] = _matrix(value)
+    # Files of OpenCV and ROS hold much else, but distortion that is passed over would be wrong.
+    surplus = [key for key in unknown
+               if 'cam2img' in content or re.search('dist|coef', key, re.IGNORECASE)]
+    if 'cam2img' not in found or surplus:
+        raise CalibrationInputError(
+            f'{where}: expected {EXPECTED}, found {sorted(map(str, content))}.')
+    if 'width' in found and 'height' in found:
+        found.setdefault('image_size', [found['width'], found['height']])
+    if 'fisheye' in found:
+        found.setdefault('model', 'fisheye' if found['fisheye'] else 'pinhole')
+    cam2img = found['cam2img']
+    if np.size(cam2img) == 9 and not isinstance(cam2img, str):
+        cam2img = np.reshape(cam2img, (3, 3)).tolist()
+    return make_intrinsics(cam2img, found.get('dist_coeffs'), found.get('image_size'),
+                           found.get('model') or None, where)
 
 
 def make_intrinsics(cam2img: Any, dist_coeffs: Any = None, image_size: Any = None,
@@ -82,6 +143,35 @@ def make_intrinsics(cam2img: Any, dist_coeffs: Any = None, image_size: Any = Non
     return Intrinsics(matrix, coefficients, image_size, model)
 
 
+def check_image(image: np.ndarray, intrinsics: Intrinsics, name: str = 'image') -> None:
+    """Check that an image is RGB and that the intrinsics are those of its size.
+
+    See :func:`~nclr_plugin.datasets.image_size.check_image_size`. Without ``image_size``, a
+    principal point far from the centre is refused.
+
+    Raises:
+        CalibrationInputError: If it is not, or they are not.
+    """
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 \
+            or image.dtype != np.uint8:
+        found = (f'{image.dtype} of shape {image.shape}' if isinstance(image, np.ndarray)
+                 else type(image).__name__)
+        raise CalibrationInputError(
+            f'{name}: expected RGB of shape (H, W, 3) uint8, found {found}.')
+    height, width = image.shape[:2]
+    centre = intrinsics.cam2img[:2, 2] / (width, height)
+    if intrinsics.image_size is None and not ((centre > CENTRAL[0]) & (centre < CENTRAL[1])).all():
+        raise CalibrationInputError(
+            f'{name}: it has {width} x {height} pixels, but the intrinsics have their principal '
+            f'point at ({intrinsics.cam2img[0, 2]:.1f}, {intrinsics.cam2img[1, 2]:.1f}): expected '
+            'it near the centre; they belong to an image of another size (or else state '
+            'image_size).')
+    try:
+        check_image_size(intrinsics.cam2img, intrinsics.image_size, (width, height), name)
+    except ValueError as error:
+        raise CalibrationInputError(str(error)) from error
+
+
 def _check_distortion(model: Any, dist_coeffs: Any,
                       where: str) -> Tuple[Optional[str], Optional[np.ndarray]]:
     """Return OpenCV's model and the coefficients, (K,) float64, or ``None`` without any."""
@@ -112,30 +202,57 @@ def _check_distortion(model: Any, dist_coeffs: Any,
     return model, coefficients
 
 
-def check_image(image: np.ndarray, intrinsics: Intrinsics, name: str = 'image') -> None:
-    """Check that an image is RGB and that the intrinsics are those of its size.
+def _read_content(path: str, where: str) -> Dict[str, Any]:
+    """Return the entries of the file by name."""
+    import yaml  # comes with mmengine
 
-    See :func:`~nclr_plugin.datasets.image_size.check_image_size`. Without ``image_size``, a
-    principal point far from the centre is refused.
+    try:
+        with open(path, encoding='utf-8') as stream:
+            text = stream.read().lstrip('\ufeff \n')
+        if text.startswith(('%YAML:', '<?xml', '<opencv_storage')):
+            return _read_file_storage(text)
+        content = next((part for part in yaml.safe_load_all(text) if part is not None), None)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
+        raise CalibrationInputError(f'{where}: expected a YAML file with {EXPECTED}, found: '
+                                    f'{" ".join(str(error).split())}') from error
+    if not isinstance(content, dict):
+        raise CalibrationInputError(f'{where}: expected {EXPECTED}, found {content!r}.')
+    return content
+
+
+def _read_file_storage(text: str) -> Dict[str, Any]:
+    """Return the entries of a file that OpenCV's ``FileStorage`` wrote.
 
     Raises:
-        CalibrationInputError: If it is not, or they are not.
+        ValueError: If OpenCV cannot read it.
     """
-    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 \
-            or image.dtype != np.uint8:
-        found = (f'{image.dtype} of shape {image.shape}' if isinstance(image, np.ndarray)
-                 else type(image).__name__)
-        raise CalibrationInputError(
-            f'{name}: expected RGB of shape (H, W, 3) uint8, found {found}.')
-    height, width = image.shape[:2]
-    centre = intrinsics.cam2img[:2, 2] / (width, height)
-    if intrinsics.image_size is None and not ((centre > CENTRAL[0]) & (centre < CENTRAL[1])).all():
-        raise CalibrationInputError(
-            f'{name}: it has {width} x {height} pixels, but the intrinsics have their principal '
-            f'point at ({intrinsics.cam2img[0, 2]:.1f}, {intrinsics.cam2img[1, 2]:.1f}): expected '
-            'it near the centre; they belong to an image of another size (or else state '
-            'image_size).')
+    cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading files of OpenCV')
     try:
-        check_image_size(intrinsics.cam2img, intrinsics.image_size, (width, height), name)
-    except ValueError as error:
-        raise CalibrationInputError(str(error)) from error
+        storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
+        return {name: _value(storage.getNode(name)) for name in storage.root().keys()}
+    except (cv2.error, SystemError) as error:
+        cause = error.__cause__ or error
+        raise ValueError(f'what OpenCV cannot read: {getattr(cause, "err", cause)}') from error
+
+
+def _value(node: Any) -> Any:
+    """Return a node of a ``FileStorage`` as a number, text, list or array."""
+    if node.isInt():
+        return int(node.real())
+    if node.isReal():
+        return node.real()
+    if node.isString():
+        return node.string()
+    if node.isSeq():
+        return [_value(node.at(place)) for place in range(node.size())]
+    return node.mat() if node.isMap() and 'data' in node.keys() else None
+
+
+def _matrix(value: Any) -> Any:
+    """Return ``rows``, ``cols``, ``data`` of ROS as lists; other values as they are."""
+    if not isinstance(value, dict) or not {'rows', 'cols', 'data'} <= set(value):
+        return value
+    try:
+        return np.reshape(value['data'], (value['rows'], value['cols'])).tolist()
+    except (TypeError, ValueError):
+        return value['data']

@@ -2,12 +2,12 @@
 from mmengine.registry import METRICS
 
 from nclr_plugin.registry import register_lazily
-from .appearance import appearance_agreement
 from .calibration_metric import CalibrationMetric, recall_curve
 from .confidence import auroc, rejection
 from .matching_metric import AlignmentMetric, MatchingMetric
 from .mismatch_metric import MismatchMetric
 from .overlap_metric import OverlapMetric
+from .photometric_consistency import PhotometricConsistency
 from .protocols import PROTOCOLS, Protocol
 from .registration_metric import RegistrationMetric
 from .submission import (NuScenesSubmission, SemanticKittiPanopticSubmission,
@@ -15,9 +15,10 @@ from .submission import (NuScenesSubmission, SemanticKittiPanopticSubmission,
 
 __all__ = [
     'AlignmentMetric', 'CalibrationMetric', 'MatchingMetric', 'MismatchMetric',
-    'NuScenesSubmission', 'OverlapMetric', 'PROTOCOLS', 'PanopticMetric', 'Protocol',
-    'RegistrationMetric', 'SemanticKittiPanopticSubmission', 'SemanticKittiSubmission',
-    'appearance_agreement', 'auroc', 'recall_curve', 'rejection'
+    'NuScenesSubmission', 'OverlapMetric', 'PROTOCOLS', 'PanopticMetric',
+    'PhotometricConsistency', 'Protocol', 'RegistrationMetric',
+    'SemanticKittiPanopticSubmission', 'SemanticKittiSubmission', 'auroc', 'recall_curve',
+    'rejection'
 ]
 
 PanopticMetric = register_lazily(

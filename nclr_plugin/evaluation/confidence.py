@@ -1,4 +1,4 @@
-"""How well a score separates successes from failures, by scikit-learn."""
+"""How well a score separates successes from failures."""
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -31,14 +31,14 @@ def auroc(scores: np.ndarray, success: np.ndarray) -> float:
 
 
 class Rejection(NamedTuple):
-    """How well a score separates true pairs from others.
+    """Receiver operating characteristic of a score, with one threshold.
 
     Attributes:
-        threshold: Least score of an accepted pair.
-        rejected: Share of the others below it.
-        thresholds: (T,) all different scores, descending.
-        accepted_true: (T,) share of the true pairs at or above each.
-        accepted_other: (T,) share of the others at or above each.
+        threshold: Lowest score of an accepted pair.
+        rejected: Share of the other pairs below it.
+        thresholds: (T,) distinct scores, descending.
+        accepted_true: (T,) share of the true pairs at or above each threshold.
+        accepted_other: (T,) share of the other pairs at or above each threshold.
     """
     threshold: float
     rejected: float
@@ -48,12 +48,12 @@ class Rejection(NamedTuple):
 
 
 def rejection(scores: np.ndarray, true: np.ndarray, accepted: float = 0.9) -> Rejection:
-    """Return the receiver operating characteristic, and its point that accepts most true pairs.
+    """Return the receiver operating characteristic and a threshold that accepts most true pairs.
 
     Args:
         scores: (N,) scores; infinite ones are allowed.
-        true: (N,) bool, some of both kinds.
-        accepted: Least share of the true pairs to accept.
+        true: (N,) bool, both kinds occur.
+        accepted: Minimum share of the true pairs to accept.
 
     Raises:
         ValueError: If all or none are true, or a score is NaN.
@@ -62,8 +62,8 @@ def rejection(scores: np.ndarray, true: np.ndarray, accepted: float = 0.9) -> Re
     scores, true = np.asarray(scores, np.float64), np.asarray(true, bool)
     if true.all() or not true.any() or np.isnan(scores).any():
         raise ValueError(f'rejection: expected scores of true and of other pairs, found '
-                         f'{int(true.sum())} true ones among {len(true)}, '
-                         f'{int(np.isnan(scores).sum())} scores not a number.')
+                         f'{int(true.sum())} true ones among {len(true)} and '
+                         f'{int(np.isnan(scores).sum())} NaN scores.')
     values, ranks = _ranks(scores)
     false_rates, true_rates, _ = _sklearn_metrics().roc_curve(true, ranks, drop_intermediate=False)
     thresholds, other, true_rates = values[::-1], false_rates[1:], true_rates[1:]
@@ -73,7 +73,7 @@ def rejection(scores: np.ndarray, true: np.ndarray, accepted: float = 0.9) -> Re
 
 
 def _ranks(scores: np.ndarray) -> tuple:
-    """Return the different scores, ascending, and the index of each; sklearn refuses -inf."""
+    """Return the distinct scores, ascending, and the index of each; sklearn refuses -inf."""
     values, ranks = np.unique(scores, return_inverse=True)
     return values, ranks.reshape(-1)
 

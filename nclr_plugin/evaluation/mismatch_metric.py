@@ -1,4 +1,4 @@
-"""Whether images and scans of different places are told."""
+"""Detection of images and scans of different places."""
 from __future__ import annotations
 
 from typing import Any, Dict, List, Sequence
@@ -8,34 +8,35 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
-from .appearance import appearance_agreement
 from .confidence import Rejection, auroc, rejection
+from .photometric_consistency import PhotometricConsistency
 
-SCORES = 'agreement', 'inlier_ratio'
+SCORES = 'photometric_consistency', 'inlier_ratio'
 
 
 @METRICS.register_module()
 class MismatchMetric(BaseMetric):
-    """How well a score of the predicted pose tells pairs of one place from pairs of different ones.
+    """How well scores of the predicted pose tell mismatched images from matching ones.
 
-    For a test with the wrong-image control (``--wrong-image-control``); without, there are no
-    figures. The scores: ``agreement``, of the appearance under the predicted pose
-    (:func:`~nclr_plugin.evaluation.appearance_agreement`), which
-    :class:`~nclr_plugin.apis.Calibrator` uses, and ``inlier_ratio`` of the matches. Of each
+    It needs a test with the mismatched-image control (``--wrong-image-control``); otherwise there
+    are no figures. The scores are ``photometric_consistency``, of the predicted pose
+    (:class:`~nclr_plugin.evaluation.PhotometricConsistency`), which
+    :class:`~nclr_plugin.apis.Calibrator` uses too, and ``inlier_ratio`` of the matches. For each:
 
-    - ``<score>_auroc``: probability that a true pair has more than a wrong one;
-    - ``<score>_threshold``: the least score of a pair that passes, so that a share ``accepted`` of
-      the true pairs does; ``<score>_rejected``: share of the wrong pairs below it. The threshold is
-      of this test set.
+    - ``<score>_auroc``: probability that a true pair scores higher than a mismatched one;
+    - ``<score>_threshold``: threshold that accepts a share ``accepted`` of the true pairs of this
+      test set;
+    - ``<score>_rejected``: share of the mismatched pairs below it.
 
-    A view without a pose has the least score.
+    A view without a pose has a score of -inf.
 
     Args:
-        accepted: Share of the true pairs that shall pass.
+        accepted: Share of the true pairs to accept.
         kwargs: ``collect_device``, ``prefix``, ``collect_dir`` of mmengine's ``BaseMetric``.
 
     Attributes:
-        roc: After an evaluation, by score, a :class:`~nclr_plugin.evaluation.confidence.Rejection`.
+        roc: After an evaluation, the :class:`~nclr_plugin.evaluation.confidence.Rejection` of each
+            score.
     """
 
     default_prefix = 'mismatch'
@@ -51,7 +52,7 @@ class MismatchMetric(BaseMetric):
         """Keep the scores of each view of a batch.
 
         Args:
-            data_batch: With the ``points`` and ``imgs`` that the model saw.
+            data_batch: Batch with the ``points`` and ``imgs`` given to the model.
             data_samples: :class:`~nclr_plugin.structures.CalibrationDataSample` as dicts, with
                 ``cam2img``, ``pred_lidar2cam``, ``pred_valid``, ``pred_inlier_ratio``.
         """
@@ -61,21 +62,20 @@ class MismatchMetric(BaseMetric):
             record: Dict[str, list] = {name: [] for name in SCORES}
             for view, img in enumerate(imgs.permute(0, 2, 3, 1).cpu().numpy()):
                 valid = bool(sample['pred_valid'][view])
-                record['agreement'].append(appearance_agreement(
-                    np.ascontiguousarray(img), points,
-                    sample['pred_lidar2cam'][view].cpu().numpy(),
-                    sample['cam2img'][view].cpu().numpy()) if valid else -np.inf)
+                record['photometric_consistency'].append(PhotometricConsistency(
+                    np.ascontiguousarray(img), points, sample['cam2img'][view].cpu().numpy()
+                ).score(sample['pred_lidar2cam'][view].cpu().numpy()) if valid else -np.inf)
                 record['inlier_ratio'].append(
                     float(sample['pred_inlier_ratio'][view]) if valid else -np.inf)
             self.results.append(dict(true=not sample.get('wrong_image', False), **record))
 
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
-        """Figures over all views; none when all pairs are of one kind.
+        """Return the figures over all views; none if all pairs are of one kind.
 
         Args:
-            results: What :meth:`process` kept, of all processes.
+            results: Records of :meth:`process`, of all processes.
         """
-        true = np.concatenate([[frame['true']] * len(frame['agreement']) for frame in results])
+        true = np.concatenate([[frame['true']] * len(frame['inlier_ratio']) for frame in results])
         true = true.astype(bool)
         self.roc = {}
         if true.all() or not true.any():
@@ -83,13 +83,13 @@ class MismatchMetric(BaseMetric):
         metrics = {}
         for name in SCORES:
             scores = np.concatenate([frame[name] for frame in results])
-            found = self.roc[name] = rejection(scores, true, self.accepted)
+            result = self.roc[name] = rejection(scores, true, self.accepted)
             metrics[f'{name}_auroc'] = auroc(scores, true)
-            metrics[f'{name}_threshold'] = found.threshold
-            metrics[f'{name}_rejected'] = found.rejected
+            metrics[f'{name}_threshold'] = result.threshold
+            metrics[f'{name}_rejected'] = result.rejected
             print_log(
-                f'Wrong images among {len(true)} views told by {name}: AUROC '
-                f'{metrics[f"{name}_auroc"]:.3f}; from {found.threshold:.3f} on '
-                f'{100 * self.accepted:g}% of the true pairs pass, and '
-                f'{100 * found.rejected:.1f}% of the wrong ones do not', logger='current')
+                f'Mismatched images among {len(true)} views, by {name}: AUROC '
+                f'{metrics[f"{name}_auroc"]:.3f}; the threshold {result.threshold:.3f} accepts '
+                f'{100 * self.accepted:g}% of the true pairs and rejects '
+                f'{100 * result.rejected:.1f}% of the others', logger='current')
         return metrics

@@ -1,6 +1,7 @@
 """Building blocks of pictures: panels, titles, legends, colour bars and plots."""
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Callable, Optional, Sequence, Tuple
 
 import numpy as np
@@ -236,6 +237,17 @@ def render(figure: Any) -> np.ndarray:
 
 def _blank(height: int, width: int) -> np.ndarray:
     return np.full((height, width, 3), BACKGROUND, np.uint8)
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Write an RGB picture (H, W, 3) uint8 as PNG, and make its folder.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not _cv2().imwrite(str(path), np.ascontiguousarray(picture[..., ::-1])):
+        raise OSError(f'{path}: the picture could not be written; is the folder writable?')
 
 
 def _cv2() -> Any:

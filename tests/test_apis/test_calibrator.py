@@ -57,7 +57,7 @@ def test_a_pose_that_is_not_confirmed_is_searched(scene, save_network):
     near = off_by(scene.lidar2cam, [0.8, -1., 0.3], [0.3, 0.1, -0.4])
     path = save_network(truth=near)
     found = calibrate(scene.image, scene.points, scene.cam2img, path)
-    assert found.searched and found.reliable and found.agreement > 0.4
+    assert found.searched and found.reliable and found.photometric_consistency > 0.4
     assert angle(found.lidar2cam, scene.lidar2cam) < 0.5 < angle(near, scene.lidar2cam)
     assert np.linalg.norm((found.lidar2cam - scene.lidar2cam)[:3, 3]) < 0.25
     assert found.inlier_ratio == found.matches.inliers.mean() < 1  # of the new pose
@@ -77,7 +77,7 @@ def test_a_camera_far_from_the_scan_is_no_rigs(scene, save_network):
     calibrator.model.truth = torch.as_tensor(scene.lidar2cam.copy())
     calibrator.model.truth[:3, 3] -= 20 * calibrator.model.truth[:3, 0]
     found = calibrator(scene.image, away, scene.cam2img)
-    assert found.valid and found.agreement > 0.5 and found.inlier_ratio > 0.99
+    assert found.valid and found.photometric_consistency > 0.5 and found.inlier_ratio > 0.99
     assert not found.reliable
 
 
@@ -123,13 +123,13 @@ def test_matches_that_agree_on_an_image_of_another_place(scene, save_network):
     own = calibrator(scene.image, scene.points, scene.cam2img)
     other = calibrator(scene.other_image, scene.points, scene.cam2img)
     assert own.inlier_ratio == other.inlier_ratio > 0.99
-    assert own.reliable and own.agreement > 0.5
-    assert not other.reliable and abs(other.agreement) < 0.1
+    assert own.reliable and own.photometric_consistency > 0.5
+    assert not other.reliable and abs(other.photometric_consistency) < 0.1
 
 
 def test_least_values_of_a_reliable_pose(scene, save_network):
     path = save_network(wrong=0.3)
-    for limits in (dict(min_inlier_ratio=0.8), dict(min_agreement=2.)):
+    for limits in (dict(min_inlier_ratio=0.8), dict(min_consistency=2.)):
         assert not Calibrator(path, search=False, **limits)(
             scene.image, scene.points, scene.cam2img).reliable
 
@@ -182,7 +182,7 @@ def test_an_answer_far_from_the_guess_is_not_reliable(scene, save_network, mount
     known = truth.copy()  # in the frame that the network sees
     known[:3, :3] = truth[:3, :3] @ (scene.axes.T @ guess[:3, :3]).T
     found = calibrate(scene.image, points, scene.cam2img, save_network(truth=known), guess)
-    assert angle(found.lidar2cam, truth) < 1e-3 and found.agreement > 0.3
+    assert angle(found.lidar2cam, truth) < 1e-3 and found.photometric_consistency > 0.3
     assert found.reliable is agrees and found.contradicts_initial is not agrees
     assert not found.searched
     assert not calibrate(scene.image, scene.points, scene.cam2img,

@@ -33,7 +33,7 @@ def test_the_answer_is_that_of_the_scan_without_them(scene, save_network, logged
         found = calibrator(scene.image, mixed(scene.points, rows), scene.cam2img)
     np.testing.assert_array_equal(found.scan, expected.scan)
     assert found.lidar2cam.tolist() == expected.lidar2cam.tolist()
-    assert found.agreement == expected.agreement and found.reliable
+    assert found.photometric_consistency == expected.photometric_consistency and found.reliable
     line, = logged  # once, not for every scan
     assert f'{len(rows)} of {len(rows) + 6000} rows are no measurement' in line
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from nclr_plugin.evaluation import MismatchMetric, appearance_agreement, auroc, rejection
+from nclr_plugin.evaluation import MismatchMetric, PhotometricConsistency, auroc, rejection
 
 CAM2IMG = np.array([[100., 0, 79.5], [0, 100., 39.5], [0, 0, 1]])
 
@@ -23,21 +23,21 @@ def wall():
     return image, points
 
 
-def test_agreement_is_of_one_place(wall):
+def test_consistency_is_of_one_place(wall):
     image, points = wall
     pose = np.eye(4)
-    own = appearance_agreement(image, points, pose, CAM2IMG)
+    own = PhotometricConsistency(image, points, CAM2IMG).score(pose)
     assert own > 0.7
     shifted = np.roll(image, (4, 4), axis=(0, 1))  # by half a tile
-    assert appearance_agreement(shifted, points, pose, CAM2IMG) < own - 0.3
+    assert PhotometricConsistency(shifted, points, CAM2IMG).score(pose) < own - 0.3
     noise = np.random.default_rng(1).integers(0, 256, image.shape, dtype=np.uint8)
-    assert abs(appearance_agreement(noise, points, pose, CAM2IMG)) < own / 4
+    assert abs(PhotometricConsistency(noise, points, CAM2IMG).score(pose)) < own / 4
     turned = pose.copy()
     turned[:2, 3] = 0.35, 0.3  # by about half a tile
-    assert appearance_agreement(image, points, turned, CAM2IMG) < own - 0.3
+    assert PhotometricConsistency(image, points, CAM2IMG).score(turned) < own - 0.3
 
 
-def test_agreement_does_not_depend_on_the_size_of_the_image(wall):
+def test_consistency_does_not_depend_on_the_size_of_the_image(wall):
     image, points = wall
     found = []
     for factor in (5, 10):
@@ -45,17 +45,17 @@ def test_agreement_does_not_depend_on_the_size_of_the_image(wall):
         matrix = CAM2IMG.copy()
         matrix[:2] *= factor
         matrix[:2, 2] += (factor - 1) / 2
-        found.append(appearance_agreement(large, points, np.eye(4), matrix))
+        found.append(PhotometricConsistency(large, points, matrix).score(np.eye(4)))
     assert found[0] == pytest.approx(found[1], abs=0.05)
 
 
 def test_nothing_in_view_agrees_with_nothing(wall):
     image, points = wall
     behind = np.diag([1., -1., -1., 1.])
-    assert appearance_agreement(image, points, behind, CAM2IMG) == 0
-    assert appearance_agreement(image, points[:30], np.eye(4), CAM2IMG) == 0
+    assert PhotometricConsistency(image, points, CAM2IMG).score(behind) == 0
+    assert PhotometricConsistency(image, points[:30], CAM2IMG).score(np.eye(4)) == 0
     points[:, 3] = 0
-    assert np.isfinite(appearance_agreement(image, points, np.eye(4), CAM2IMG))
+    assert np.isfinite(PhotometricConsistency(image, points, CAM2IMG).score(np.eye(4)))
 
 
 @pytest.mark.parametrize('decimals', [12, 1])
@@ -91,18 +91,19 @@ def evaluate(frames):
     return metric.evaluate(len(frames)), metric
 
 
-def test_wrong_images_are_told_by_their_appearance_only(wall):
+def test_wrong_images_are_told_by_their_consistency_only(wall):
     image, points = wall
     rng = np.random.default_rng(2)
     frames = [(image, points, True, 0.9, False)] * 5
     frames += [(rng.integers(0, 256, image.shape, dtype=np.uint8), points, True, 0.9, True)
                for _ in range(4)] + [(image, points, False, 0.9, True)]
     found, metric = evaluate(frames)
-    assert found['mismatch/agreement_auroc'] == 1 and found['mismatch/agreement_rejected'] == 1
-    assert found['mismatch/agreement_threshold'] > 0.5
+    assert found['mismatch/photometric_consistency_auroc'] == 1
+    assert found['mismatch/photometric_consistency_rejected'] == 1
+    assert found['mismatch/photometric_consistency_threshold'] > 0.5
     assert found['mismatch/inlier_ratio_auroc'] == pytest.approx(0.6)  # the one without a pose
     assert found['mismatch/inlier_ratio_rejected'] == pytest.approx(0.2)
-    assert set(metric.roc) == {'agreement', 'inlier_ratio'}
+    assert set(metric.roc) == {'photometric_consistency', 'inlier_ratio'}
 
 
 def test_without_the_control_there_are_no_figures(wall):

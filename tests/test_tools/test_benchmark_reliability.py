@@ -25,8 +25,8 @@ class Known:
             raise CalibrationInputError('an empty scan')
         pose = np.eye(4)
         pose[0, 3] = 0.25
-        return [SimpleNamespace(valid=score > 0, reliable=score >= self.limits['min_agreement'],
-                                agreement=score, inlier_ratio=0.5, lidar2cam=pose)]
+        return [SimpleNamespace(valid=score > 0, reliable=score >= self.limits['min_consistency'],
+                                photometric_consistency=score, inlier_ratio=0.5, lidar2cam=pose)]
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_verdicts_are_counted(arguments, four_pairs, capsys):
         assert row['true pairs accepted'] == '3 of 4'
         assert row['wrong images refused'] == '3 of 4'
         # Of 16 comparisons, 60 and 40 lose against 70.
-        assert row['AUROC of agreement'] == f'{14 / 16:.3f}'
+        assert row['AUROC of photometric consistency'] == f'{14 / 16:.3f}'
         assert row['RRE, RTE of the accepted, median'] == '0.00 deg, 0.25 m'
     assert four_pairs[0].wrong_image_control
     assert arguments.roc.is_file()
@@ -93,7 +93,7 @@ def test_the_scan_is_turned_about_its_sensor_and_nothing_else(arguments, four_pa
 
 
 def test_nothing_is_accepted(arguments, four_pairs):
-    arguments.min_agreement = 1.
+    arguments.min_consistency = 1.
     table = reliability.format_table(reliability.run_reliability(arguments))
     assert '0 of 4' in table and 'nan deg' in table
 

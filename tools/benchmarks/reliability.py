@@ -17,17 +17,17 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.utils import ProgressBar
 
-from nclr_plugin.apis.calibration import pose_difference
-from nclr_plugin.apis.calibrator import MIN_AGREEMENT, MIN_INLIER_RATIO, Calibrator
+from nclr_plugin.apis.calibrator import MIN_CONSISTENCY, MIN_INLIER_RATIO, Calibrator
+from nclr_plugin.apis.results import pose_difference
 from nclr_plugin.errors import CalibrationInputError
-from nclr_plugin.engine.hooks.picture_hook import write_png
 from nclr_plugin.evaluation.confidence import auroc, rejection
 from nclr_plugin.experiments.tables import markdown_table
 from nclr_plugin.visualization import plot_roc
+from nclr_plugin.visualization.canvas import write_png
 
 # The part of the test pipeline that provides what a user has.
 GIVEN = ('LoadScan', 'AccumulateSweeps', 'LoadImages', 'RandomPlacement')
-SCORES = 'agreement', 'inlier_ratio'
+SCORES = 'photometric_consistency', 'inlier_ratio'
 
 
 class Pair(NamedTuple):
@@ -36,13 +36,13 @@ class Pair(NamedTuple):
     Attributes:
         true: Whether image and scan show the same scene.
         reliable: The verdict.
-        agreement: Photometric score; -inf without a pose.
+        photometric_consistency: Score of the pose; -inf without one.
         inlier_ratio: Share of matches that support the pose; -inf without a pose.
         error: RRE in degrees and RTE in metres; NaN without a pose.
     """
     true: bool
     reliable: bool
-    agreement: float
+    photometric_consistency: float
     inlier_ratio: float
     error: Tuple[float, float]
 
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', nargs='+', help='a row of the table each')
     parser.add_argument('--min-inlier-ratio', type=float, default=MIN_INLIER_RATIO,
                         help='threshold of the verdict (default: %(default)s)')
-    parser.add_argument('--min-agreement', type=float, default=MIN_AGREEMENT,
+    parser.add_argument('--min-consistency', type=float, default=MIN_CONSISTENCY,
                         help='threshold of the verdict (default: %(default)s)')
     parser.add_argument('--no-search', action='store_true',
                         help='do not refine poses by photometric consistency')
@@ -89,7 +89,7 @@ def run_reliability(args: argparse.Namespace) -> Dict[str, dict]:
     results = {}
     for checkpoint in args.checkpoint:
         calibrator = Calibrator(checkpoint, min_inlier_ratio=args.min_inlier_ratio,
-                                min_agreement=args.min_agreement,
+                                min_consistency=args.min_consistency,
                                 search=not args.no_search,
                                 intensity_scale=1.)  # scaled when it was loaded
         pairs: List[Pair] = []
@@ -115,7 +115,7 @@ def _calibrate(calibrator: Calibrator, sample: dict, true: bool) -> List[Pair]:
         print(f'\nCounted as refused: {error}', file=sys.stderr)
         return [refused] * len(sample['imgs'])
     return [
-        Pair(true, view.reliable, view.agreement, view.inlier_ratio,
+        Pair(true, view.reliable, view.photometric_consistency, view.inlier_ratio,
              pose_difference(view.lidar2cam, truth)) if view.valid else refused
         for view, truth in zip(views, sample['lidar2cam'])]
 
@@ -134,8 +134,8 @@ def format_table(results: Dict[str, dict]) -> str:
             'true pairs accepted': f'{len(accepted)} of {len(true)}',
             'wrong images refused':
                 f'{sum(not pair.reliable for pair in wrong)} of {len(wrong)}',
-            **{f'AUROC of {score}': f'{auroc(*_scores(result["pairs"], score)):.3f}'
-               for score in SCORES},
+            **{'AUROC of ' + score.replace('_', ' '):
+               f'{auroc(*_scores(result["pairs"], score)):.3f}' for score in SCORES},
             'RRE, RTE of the accepted, median': f'{turn:.2f} deg, {shift:.2f} m',
             's a pair': f'{result["seconds"]:.2f}',
         })

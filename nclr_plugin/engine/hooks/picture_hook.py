@@ -14,6 +14,7 @@ from mmengine.registry import HOOKS
 from ...datasets.views import load_views, scan_name
 from ...structures import inspection
 from ...visualization import PICTURES, plot_recall, plot_roc
+from ...visualization.canvas import write_png
 from ...visualization.prediction import draw_prediction
 from ..unwrapping import unwrapped_model
 
@@ -161,15 +162,3 @@ def _read_scan(sample: Any) -> torch.Tensor:
     rows = len(sample.pred_pts_seg.pts_semantic_mask) if 'pred_pts_seg' in sample else \
         len(values) // sample.num_pts_feats
     return torch.from_numpy(values.reshape(rows, -1))
-
-
-def write_png(path: Path, picture: np.ndarray) -> None:
-    """Write an RGB picture (H, W, 3) uint8; its folder is made.
-
-    Raises:
-        OSError: When it cannot be written.
-    """
-    import cv2
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), np.ascontiguousarray(picture[..., ::-1])):
-        raise OSError(f'{path}: the picture could not be written; is the folder writable?')

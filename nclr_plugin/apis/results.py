@@ -1,0 +1,244 @@
+"""Results of calibrations: the pose of one camera from one pair, and of a rig from several."""
+from __future__ import annotations
+
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+
+from ..errors import CalibrationInputError
+from ..geometry.camera import project_points
+from ..geometry.se3 import (make_transform, rotation_error_geodesic_deg, skew, so3_exp, so3_log,
+                            translation_error)
+from ..visualization import compare_poses
+
+MAX_FROM_INITIAL_DEG = 30.  # rotation between a pose and an initial guess that it fits
+MAX_CONDITION = 1e14  # of the normal equations; above it the points do not fix a pose
+OUTLIER_SCALE = 4.  # times the median distance from the most central pose
+TOLERANCE = 0.2, 0.05  # degrees and metres within which poses are never outliers
+MIN_PAIRS = 3  # fewer pairs say nothing about their spread
+
+
+class Matches(NamedTuple):
+    """Points and the pixels matched to them.
+
+    Attributes:
+        points: (K, 3), LiDAR frame as given, metres.
+        pixels: (K, 2), pixels of the undistorted image.
+        scores: (K,) similarities.
+        inliers: (K,) bool, matches that agree with the pose.
+    """
+    points: np.ndarray
+    pixels: np.ndarray
+    scores: np.ndarray
+    inliers: np.ndarray
+
+
+class Calibration(NamedTuple):
+    """Pose of a camera relative to a LiDAR, with measures of confidence.
+
+    Attributes:
+        lidar2cam: (4, 4) float64, ``p_cam = lidar2cam @ p_lidar``, metres; the identity if no pose
+            was found.
+        valid: Whether a pose was found.
+        reliable: Whether the pose should be used. The pose of the matches is reliable if
+            ``inlier_ratio`` and ``photometric_consistency`` reach the thresholds of the
+            calibrator. A searched pose must exceed the second threshold by a margin. In both cases
+            the camera must be within 15 m of the LiDAR, and the pose must fit ``initial``.
+        inlier_ratio: Share of the matches that agree with the pose; 0 without a pose. It reveals
+            wrong matches, but not a wrong image: matches of different places can agree, too.
+        photometric_consistency: How well the image changes where the scan does under the pose, see
+            :class:`~nclr_plugin.evaluation.PhotometricConsistency`; 0 without a pose.
+        reprojection_error: RMS over the agreeing matches, pixels of the given image; NaN without a
+            pose or with hardly any agreeing match.
+        covariance: (6, 6) of a small rotation about the camera's axes (radians) and of the
+            translation (metres), assuming independent errors of the matches. They are not
+            independent: it shows which directions are well constrained, but is too small overall.
+            The spread over several pairs (:func:`~nclr_plugin.apis.fuse`) is the realistic size.
+        matches: Matches that the pose was solved from.
+        cam2img: (3, 3) of the image.
+        image: (H, W, 3) uint8 RGB, undistorted.
+        scan: (N, 4), LiDAR frame as given.
+        initial: (4, 4), the initial guess; ``None`` without one.
+        searched: Whether the pose comes from the photometric search near the pose of the matches.
+    """
+    lidar2cam: np.ndarray
+    valid: bool
+    reliable: bool
+    inlier_ratio: float
+    photometric_consistency: float
+    reprojection_error: float
+    covariance: np.ndarray
+    matches: Matches
+    cam2img: np.ndarray
+    image: np.ndarray
+    scan: np.ndarray
+    initial: Optional[np.ndarray] = None
+    searched: bool = False
+
+    @property
+    def contradicts_initial(self) -> bool:
+        """Whether the pose is rotated by more than 30 deg relative to the initial guess."""
+        return self.valid and contradicts(self.lidar2cam, self.initial)
+
+    def overlay(self, truth: Optional[np.ndarray] = None) -> np.ndarray:
+        """Draw the scan into the image by the pose.
+
+        Args:
+            truth: (4, 4), ground truth to compare with.
+
+        Returns:
+            RGB picture, uint8, with further panels for the initial guess and the ground truth
+            where they are known.
+        """
+        poses: Dict[str, Optional[np.ndarray]] = {}
+        if self.initial is not None:
+            poses['initial guess'] = self.initial
+        if self.valid:
+            verdict = 'calibrated' if self.reliable else 'NOT RELIABLE'
+            title = (f'{verdict}: {100 * self.inlier_ratio:.0f}% of {len(self.matches.points)} '
+                     f'matches agree, {self.reprojection_error:.1f} px; photometric consistency '
+                     f'{self.photometric_consistency:.2f}')
+            if truth is not None:
+                rotation, translation = pose_difference(self.lidar2cam, truth)
+                title += f'; RRE {rotation:.2f} deg, RTE {translation:.2f} m'
+            poses[title] = self.lidar2cam
+        else:
+            poses['no pose was found'] = None
+        if truth is not None:
+            poses['ground truth'] = truth
+        return compare_poses(
+            self.image, torch.from_numpy(self.scan), torch.from_numpy(self.cam2img),
+            {title: None if pose is None else torch.from_numpy(np.asarray(pose, np.float64))
+             for title, pose in poses.items()})
+
+
+class RigEstimate(NamedTuple):
+    """Pose of a rig, fused from several pairs, and their spread.
+
+    Attributes:
+        lidar2cam: (4, 4) float64; the identity if no pair is reliable.
+        reliable: Whether at least three reliable pairs agree, and more than half of them do.
+        rotation_spread_deg: (3,) standard deviation of the pairs' rotations about the camera's x, y
+            and z axes.
+        translation_spread_m: (3,) standard deviation of the pairs' translations along these axes.
+        used: Indices of the agreeing pairs. The spread is over them. If pairs err independently,
+            the error of the estimate is about the spread over the square root of their number.
+        num_reliable: Number of pairs that are reliable on their own.
+        num_pairs: Number of all pairs.
+    """
+    lidar2cam: np.ndarray
+    reliable: bool
+    rotation_spread_deg: np.ndarray
+    translation_spread_m: np.ndarray
+    used: List[int]
+    num_reliable: int
+    num_pairs: int
+
+
+def fuse(calibrations: Sequence[Calibration]) -> RigEstimate:
+    """Fuse calibrations of one LiDAR and one camera into the mean of the agreeing ones.
+
+    Among the reliable poses, the most central one has the smallest median distance from the others.
+    Distances are in rotation and translation, each relative to its median over all pairs of poses.
+    Poses farther from the central one than four times that median are left out.
+
+    Args:
+        calibrations: Results of several pairs, all of the same camera.
+
+    Raises:
+        CalibrationInputError: If there is none.
+    """
+    if not calibrations:
+        raise CalibrationInputError('expected calibrations to fuse, found none.')
+    reliable = [idx for idx, calibration in enumerate(calibrations) if calibration.reliable]
+    unknown = np.full(3, np.nan)
+    if not reliable:
+        return RigEstimate(np.eye(4), False, unknown, unknown, [], 0, len(calibrations))
+    poses = [calibrations[idx].lidar2cam for idx in reliable]
+    agreeing = _agreeing(poses)
+    used = [reliable[idx] for idx in agreeing]
+    mean, rotations, translations = _mean([poses[idx] for idx in agreeing])
+    several = len(used) > 1
+    return RigEstimate(
+        lidar2cam=mean,
+        reliable=len(used) >= MIN_PAIRS and 2 * len(used) > len(reliable),
+        rotation_spread_deg=np.degrees(rotations.std(0, ddof=1)) if several else unknown,
+        translation_spread_m=translations.std(0, ddof=1) if several else unknown,
+        used=used, num_reliable=len(reliable), num_pairs=len(calibrations))
+
+
+def contradicts(lidar2cam: np.ndarray, initial: Optional[np.ndarray]) -> bool:
+    """Return whether a pose (4, 4) is rotated by more than 30 deg relative to a guess, if any."""
+    return initial is not None and pose_difference(lidar2cam, initial)[0] > MAX_FROM_INITIAL_DEG
+
+
+def pose_difference(first: np.ndarray, second: np.ndarray) -> Tuple[float, float]:
+    """Return the angle (degrees) and distance (metres) between two poses (4, 4)."""
+    first, second = (torch.from_numpy(np.asarray(pose, np.float64)) for pose in (first, second))
+    return (float(rotation_error_geodesic_deg(first[:3, :3], second[:3, :3])),
+            float(translation_error(first, second)))
+
+
+def pose_covariance(points: np.ndarray, pixels: np.ndarray, lidar2cam: np.ndarray,
+                    cam2img: np.ndarray) -> np.ndarray:
+    r"""Return the covariance of the pose of least reprojection error, to first order.
+
+    :math:`\sigma^2 (J^T J)^{-1}`, with J the derivative of the projections with respect to a
+    rotation about the camera's axes and a translation, and :math:`\sigma^2` the sum of squared
+    residuals over their degrees of freedom.
+
+    Args:
+        points: (K, 3), metres; K > 3.
+        pixels: (K, 2).
+        lidar2cam: (4, 4).
+        cam2img: (3, 3).
+
+    Returns:
+        (6, 6) float64, radians and metres; infinite on the diagonal if the points fix no pose.
+    """
+    points, pixels, lidar2cam, cam2img = (
+        torch.from_numpy(np.asarray(value, np.float64))
+        for value in (points, pixels, lidar2cam, cam2img))
+    rotated = points @ lidar2cam[:3, :3].T
+    in_camera = rotated + lidar2cam[:3, 3]
+    projected, _ = project_points(points, lidar2cam, cam2img)
+    # d(u, v) / d(x, y, z), then d(x, y, z) / d(rotation, translation) = [-[R p]_x, I]
+    direction = in_camera / in_camera[:, 2:]
+    by_point = (cam2img[:2] - (cam2img[:2] @ direction[..., None]) *
+                direction.new_tensor([0., 0., 1.])) / in_camera[:, 2, None, None]
+    by_pose = torch.cat((-skew(rotated), torch.eye(3).double().expand(len(rotated), 3, 3)), 2)
+    jacobian = (by_point @ by_pose).flatten(0, 1)
+    residual = (projected - pixels).flatten()
+    variance = residual.square().sum() / max(len(residual) - 6, 1)
+    information = jacobian.T @ jacobian
+    if torch.linalg.cond(information) > MAX_CONDITION:
+        return unknown_covariance()
+    return (variance * torch.linalg.inv(information)).numpy()
+
+
+def unknown_covariance() -> np.ndarray:
+    """Return a covariance (6, 6) with an infinite diagonal."""
+    return np.diag(np.full(6, np.inf))
+
+
+def _agreeing(poses: List[np.ndarray]) -> List[int]:
+    distances = np.array([[pose_difference(a, b) for b in poses] for a in poses])  # (K, K, 2)
+    others = ~np.eye(len(poses), dtype=bool)
+    scale = np.array(TOLERANCE)
+    if others.any():
+        scale = np.maximum(scale, np.median(distances[others], axis=0))
+    relative = (distances / scale).max(-1)
+    centre = np.median(relative, axis=1).argmin()
+    return np.flatnonzero(relative[centre] <= OUTLIER_SCALE).tolist()
+
+
+def _mean(poses: List[np.ndarray]) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the mean pose (4, 4), and the rotations and translations (K, 3) from it to each."""
+    stacked = torch.from_numpy(np.stack(poses))
+    R = stacked[0, :3, :3]
+    for _ in range(10):  # converges in a few steps, since the poses are close
+        R = so3_exp(so3_log(stacked[:, :3, :3] @ R.T).mean(0)) @ R
+    t = stacked[:, :3, 3].mean(0)
+    return (make_transform(R, t).numpy(), so3_log(stacked[:, :3, :3] @ R.T).numpy(),
+            (stacked[:, :3, 3] - t).numpy())
