@@ -10,13 +10,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nclr_plugin.errors import DataLayoutError  # noqa: E402
 from nclr_plugin.datasets.segmentation.infos import LAYOUTS  # noqa: E402
-from nclr_plugin.datasets.segmentation.label_infos import (  # noqa: E402
+from nclr_plugin.datasets.segmentation.infos import (  # noqa: E402
     FRACTIONS,
     NUSCENES,
     create_infos,
     create_nuscenes_fractions,
 )
-from nclr_plugin.datasets.segmentation.nuscenes_ablation import create_nuscenes_ablation  # noqa: E402
+from nclr_plugin.datasets.segmentation.infos import create_nuscenes_ablation  # noqa: E402
 
 
 def main(argv=None):

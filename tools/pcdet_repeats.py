@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nclr_plugin.experiments.detection_ap import precision_table  # noqa: E402
 from nclr_plugin.experiments.execution import RunError  # noqa: E402
-from nclr_plugin.experiments.pcdet_repeats import run_repeats  # noqa: E402
+from nclr_plugin.experiments.detection_ap import run_repeats  # noqa: E402
 
 
 def main(argv=None):

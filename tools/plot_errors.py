@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from nclr_plugin.experiments.view_errors import ROTATIONS, describe, read_errors, recall_curves  # noqa: E402
+from nclr_plugin.experiments.curves import ROTATIONS, describe, read_errors, recall_curves  # noqa: E402
 from nclr_plugin.visualization import plot_error_histograms, plot_recall  # noqa: E402
 from nclr_plugin.visualization.canvas import write_png  # noqa: E402
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from nclr_plugin.experiments.loss_curves import read_curves, write_curves  # noqa: E402
+from nclr_plugin.experiments.curves import read_curves, write_curves  # noqa: E402
 
 
 def main(argv=None):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from nclr_plugin.datasets.detection_infos import FRACTIONS, split_kitti  # noqa: E402
+from nclr_plugin.datasets.kitti_infos import FRACTIONS, split_kitti  # noqa: E402
 from nclr_plugin.errors import DataLayoutError  # noqa: E402
 
 

@@ -11,7 +11,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
-from ..checkpoints.config_text import parse_config
+from ..checkpoints.voxels import parse_config
 from ..datasets.pose_check import check_pose
 from ..datasets.readers.calibration import check_lidar2cam
 from ..engine.hooks.checkpoint_guard_hook import check_state_dict

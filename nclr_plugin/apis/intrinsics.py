@@ -6,7 +6,7 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from ..datasets.image_size import check_image_size
+from ..datasets.images import check_image_size
 from ..datasets.readers.calibration import check_cam2img
 from ..errors import CalibrationInputError
 from ..utils.optional import optional_import
@@ -146,7 +146,7 @@ def make_intrinsics(cam2img: Any, dist_coeffs: Any = None, image_size: Any = Non
 def check_image(image: np.ndarray, intrinsics: Intrinsics, name: str = 'image') -> None:
     """Check that an image is RGB and that the intrinsics are those of its size.
 
-    See :func:`~nclr_plugin.datasets.image_size.check_image_size`. Without ``image_size``, a
+    See :func:`~nclr_plugin.datasets.images.check_image_size`. Without ``image_size``, a
     principal point far from the centre is refused.
 
     Raises:

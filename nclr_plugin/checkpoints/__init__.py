@@ -1,8 +1,7 @@
 """Pretrained weights: between the names and kernel layouts of frameworks, loaded and verified."""
 from ..errors import BrokenCheckpointError, PretrainedWeightsError
 from .export import export_backbone
-from .initializer import NCLRPretrained
-from .loading import LoadReport, load_pretrained, read_state_dict
+from .loading import LoadReport, NCLRPretrained, load_pretrained, read_state_dict
 
 __all__ = ['BrokenCheckpointError', 'LoadReport', 'NCLRPretrained', 'PretrainedWeightsError',
            'export_backbone', 'load_pretrained', 'read_state_dict']

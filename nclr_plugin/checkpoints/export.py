@@ -10,26 +10,13 @@ import torch
 from torch import Tensor
 
 from ..errors import PretrainedWeightsError
-from .key_maps import (
-    LAYOUTS,
-    TO_OPENPCDET,
-    TO_OPENPCDET_RESIDUAL,
-    find_prefix_and_layout,
-    kernel_library,
-    looks_like,
-    rename,
-)
-from .layouts import fold_biases, looks_like_spconv1, to_spconv2
+from .names import (LAYOUTS, TO_OPENPCDET, TO_OPENPCDET_RESIDUAL, bev_name, blocks_per_stage,
+                    find_prefix_and_layout, is_point_backbone, is_sparse_encoder, kernel_library,
+                    looks_like, names_of_complete, rename)
+from .kernels import (STEM, fold_biases, looks_like_spconv1, second_stem_layer, to_spconv2,
+                      widen_input)
 from .loading import LoadReport, read_state_dict
-from .parts import (
-    bev_name,
-    blocks_per_stage,
-    is_point_backbone,
-    is_sparse_encoder,
-    names_of_complete,
-)
 from .reading import is_counter
-from .stem import STEM, second_stem_layer, widen_input
 from .voxels import config_of_checkpoint, voxels_of_checkpoint
 
 # OpenPCDet's encoders: layers or residual blocks in each stage, as mmdet3d would count them.

@@ -8,14 +8,16 @@ from typing import Dict, List, Optional, Sequence
 
 import torch
 from mmengine.logging import print_log
+from mmengine.model import update_init_info
+from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 from ..errors import PretrainedWeightsError
-from .key_maps import LAYOUTS, Rule, find_prefix_and_layout, kernel_library, looks_like, rename
-from .layouts import fit_to_shape, fold_biases
+from .kernels import STEM, fit_to_shape, fold_biases, second_stem_layer, widen_input
+from .names import LAYOUTS, Rule, find_prefix_and_layout, kernel_library, looks_like, rename
 from .reading import clean_name, find_state_dict, is_counter
-from .stem import STEM, second_stem_layer, widen_input
+from .voxels import warn_of_other_voxels
 
 
 @dataclass
@@ -222,3 +224,50 @@ def _verify(module: nn.Module, weights: Dict[str, Tensor], report: LoadReport) -
             f'{report.checkpoint}: {len(lost)} of {len(weights)} tensors of '
             f'{type(module).__name__} do not have the values of the file after loading: '
             f'{lost[:3]}; its load_state_dict changes them')
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class NCLRPretrained:
+    """Initialise a host backbone with pretrained weights, verified.
+
+    Unlike the host's ``Pretrained`` it loads the kernels of sparse convolutions whatever the
+    prefix, recognises other frameworks' names and layouts, and raises when tensors stay random.
+
+    Args:
+        checkpoint: A file or URL; ``None`` or ``''``: training starts from scratch.
+        prefix: Where the backbone lies in the file; ``None``: it is found.
+        min_match: The least share of the backbone's tensors that must be loaded.
+        submodule: Name of the part that gets the weights, for modules whose backbone takes no
+            ``init_cfg``: ``'middle_encoder'`` for mmdet3d's voxel detectors.
+
+    Raises:
+        PretrainedWeightsError: See :func:`~nclr_plugin.checkpoints.load_pretrained`.
+        AttributeError: The module has no such ``submodule``.
+    """
+
+    def __init__(self,
+                 checkpoint: Optional[str] = None,
+                 prefix: Optional[str] = None,
+                 min_match: float = 1.0,
+                 submodule: Optional[str] = None) -> None:
+        self.checkpoint = checkpoint
+        self.prefix = prefix
+        self.min_match = min_match
+        self.submodule = submodule
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load the weights into a module."""
+        name = type(module).__name__ + f'.{self.submodule}' * bool(self.submodule)
+        if not self.checkpoint:
+            print_log(f'{name}: no checkpoint given, training starts from scratch.', 'current')
+            return
+        target = module.get_submodule(self.submodule) if self.submodule else module
+        # mmengine runs an initialiser before those of the children, but for its own 'Pretrained':
+        # theirs come first here too, lest they overwrite what is loaded.
+        for child in [target] if self.submodule else target.children():
+            if hasattr(child, 'init_weights') and not getattr(child, 'is_init', False):
+                child.init_weights()
+        load_pretrained(target, self.checkpoint, self.prefix, self.min_match)
+        warn_of_other_voxels(module, self.checkpoint)
+        if hasattr(module, '_params_init_info'):
+            update_init_info(module, init_info=f'NCLRPretrained: load from {self.checkpoint}')

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..errors import BrokenCheckpointError
 from ..utils.optional import optional_import
-from .layouts import looks_like_spconv1
+from .kernels import looks_like_spconv1
 from .unpickling import load_inert
 
 # Where frameworks keep the tensors of the network: mmengine and Lightning, OpenPCDet, and others.

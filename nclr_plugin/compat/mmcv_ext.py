@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 from torch import Tensor
 
-from nclr_plugin.compat import boxes, voxels
+from nclr_plugin.compat import operators
 
 REMEDY = ('this mmcv has no compiled operators. Install one with them: `mim install mmcv` finds '
           'wheels for torch up to 2.1, and `bash tools/setup_env.sh --ops` of nclr_plugin compiles '
@@ -41,7 +41,7 @@ def dynamic_voxelize_forward(points: Tensor, voxel_size: Tensor, coors_range: Te
                              coors: Tensor, NDim: int = 3) -> None:
     """Write the voxel (z, y, x) of each point into ``coors`` (N, 3), -1 outside the range."""
     _require_cpu('dynamic_voxelize_forward', points)
-    coors.copy_(voxels.voxel_of_points(points[:, :NDim], voxel_size, coors_range))
+    coors.copy_(operators.voxel_of_points(points[:, :NDim], voxel_size, coors_range))
 
 
 def hard_voxelize_forward(points: Tensor, voxel_size: Tensor, coors_range: Tensor,
@@ -54,8 +54,8 @@ def hard_voxelize_forward(points: Tensor, voxel_size: Tensor, coors_range: Tenso
     first ``voxel_num`` rows are of meaning.
     """
     _require_cpu('hard_voxelize_forward', points)
-    coors_of_points = voxels.voxel_of_points(points[:, :NDim], voxel_size, coors_range)
-    point, voxel, place = voxels.first_points(coors_of_points, max_points, max_voxels)
+    coors_of_points = operators.voxel_of_points(points[:, :NDim], voxel_size, coors_range)
+    point, voxel, place = operators.first_points(coors_of_points, max_points, max_voxels)
     voxels_out[voxel, place] = points[point]
     coors[voxel] = coors_of_points[point]
     num_points_per_voxel.scatter_add_(0, voxel, num_points_per_voxel.new_ones(len(voxel)))
@@ -73,7 +73,7 @@ def box_iou_rotated(boxes1: Tensor, boxes2: Tensor, ious: Tensor, mode_flag: int
         number, others = len(boxes1), len(boxes2)
         boxes1 = boxes1.repeat_interleave(others, 0)
         boxes2 = boxes2.repeat(number, 1)
-    ious.copy_(boxes.overlap(boxes1, boxes2, over_first=mode_flag == 1))
+    ious.copy_(operators.overlap(boxes1, boxes2, over_first=mode_flag == 1))
 
 
 def nms_rotated(dets: Tensor, scores: Tensor, order: Tensor, dets_sorted: Tensor, labels: Tensor,
@@ -84,7 +84,7 @@ def nms_rotated(dets: Tensor, scores: Tensor, order: Tensor, dets_sorted: Tensor
     does not look at labels on a CPU.
     """
     _require_cpu('nms_rotated', dets)
-    return order[boxes.keep_best(dets_sorted[:, :5], iou_threshold,
+    return order[operators.keep_best(dets_sorted[:, :5], iou_threshold,
                                  labels[order] if multi_label else None)]
 
 

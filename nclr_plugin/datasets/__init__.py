@@ -1,14 +1,15 @@
 """Calibration data sets: readers, transforms, sampler; labelled scans in ``segmentation``."""
+from ..errors import BrokenFrameError
 from . import segmentation  # noqa: F401
 from .calibration_dataset import CalibrationDataset
-from ..errors import BrokenFrameError
 from .readers import (ConcatReader, KittiObjectReader, KittiOdometryReader, NuScenesReader,
                       RigReader)
 from .samplers import SeededInfiniteSampler
-from .transforms import (AccumulateSweeps, CropImages, ImageOcclusion, LoadImages,
-                         LoadPanopticLabels, LoadScan, PackCalibrationInputs,
-                         PhotometricDistortion, PointNoise, RandomPlacement, RandomSceneFlip,
-                         RangeCrop, ResizeImages, SamplePoints, ScaleImages, TrimImages)
+from .segmentation import LoadPanopticLabels
+from .transforms import (AccumulateSweeps, CropImages, ImageOcclusion, LoadImages, LoadScan,
+                         PackCalibrationInputs, PhotometricDistortion, PointNoise, RandomPlacement,
+                         RandomSceneFlip, RangeCrop, ResizeImages, SamplePoints, ScaleImages,
+                         TrimImages)
 
 __all__ = [
     'AccumulateSweeps', 'BrokenFrameError', 'CalibrationDataset', 'ConcatReader', 'CropImages',

@@ -8,7 +8,7 @@ import torch
 
 from nclr_plugin.geometry.camera import in_view, project_points
 
-from .image_size import warn_once
+from .images import warn_once
 
 MAX_DISTANCE = 5.  # metres between a camera and the LiDAR of one rig
 ROLLED_DEG, UPRIGHT_DEG = 15., 30.

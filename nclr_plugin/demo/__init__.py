@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from .generate import generate
 from .layouts import LAYOUTS
-from .options import DemoOptions
+from .layouts.base import DemoOptions
 from .scene import HEADINGS
 
 __all__ = ['HEADINGS', 'LAYOUTS', 'DemoOptions', 'generate']

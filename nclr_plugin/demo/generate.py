@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator, List, Tuple
 
 from .frame import render_frame
 from .layouts import LAYOUTS, Job, Layout
-from .options import DemoOptions
+from .layouts.base import DemoOptions
 
 
 def generate(root: str, layout: str, options: DemoOptions, workers: int = 1,

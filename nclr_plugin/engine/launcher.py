@@ -23,7 +23,7 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import set_random_seed
 
-from ..datasets.detection_hosts import check_config
+from ..datasets.kitti_infos import check_config
 from ..errors import DataLayoutError, one_line_errors
 from ..utils.dataset_wrappers import innermost_configs
 from .finetuning import checkpoint_options, fraction_options, submission_options
@@ -125,7 +125,7 @@ def _load_host_tool(name: str) -> ModuleType:
     script = next((path for path in scripts if path.is_file()), None)
     if script is None:
         raise FileNotFoundError(f'mmdet3d has no {name}.py at {scripts[0]} or {scripts[1]}; '
-                                'install it by: pip install 'nclr_plugin[light]'')
+                                "install it by: pip install 'nclr_plugin[light]'")
     spec = importlib.util.spec_from_file_location(f'mmdet3d_tools_{name}', script)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -9,8 +9,8 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
 from nclr_plugin.checkpoints import PretrainedWeightsError, read_state_dict
-from nclr_plugin.checkpoints.key_maps import TORCHSPARSE, looks_like
-from nclr_plugin.checkpoints.layouts import fit_to_shape
+from nclr_plugin.checkpoints.names import TORCHSPARSE, looks_like
+from nclr_plugin.checkpoints.kernels import fit_to_shape
 from nclr_plugin.checkpoints.voxels import Voxels, warn_of_difference
 
 PREFIX = 'backbone_3d.'

@@ -257,10 +257,10 @@ def test_portrait_and_backward_looking_cameras(scene, save_network, yaw):
 
 
 def test_a_guess_that_looks_inverted_is_warned_of(scene, save_network, monkeypatch):
-    from nclr_plugin.datasets import image_size
-    image_size.warn_once.cache_clear()
+    from nclr_plugin.datasets import images
+    images.warn_once.cache_clear()
     logged = []
-    monkeypatch.setattr(image_size, 'print_log', lambda text, **kwargs: logged.append(text))
+    monkeypatch.setattr(images, 'print_log', lambda text, **kwargs: logged.append(text))
     calibrator = Calibrator(save_network(), search=False)
     camera = Intrinsics(scene.cam2img, None, (scene.width, scene.height))
     calibrator(scene.image, scene.points, camera, scene.lidar2cam)

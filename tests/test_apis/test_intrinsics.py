@@ -194,10 +194,10 @@ def image_of(width, height):
 
 @pytest.fixture
 def warnings(monkeypatch):
-    from nclr_plugin.datasets import image_size
-    image_size.warn_once.cache_clear()
+    from nclr_plugin.datasets import images
+    images.warn_once.cache_clear()
     logged = []
-    monkeypatch.setattr(image_size, 'print_log', lambda text, **kwargs: logged.append(text))
+    monkeypatch.setattr(images, 'print_log', lambda text, **kwargs: logged.append(text))
     return logged
 
 

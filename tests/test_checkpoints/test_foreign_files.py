@@ -24,7 +24,7 @@ from nclr_plugin.checkpoints import (
     load_pretrained,
     read_state_dict,
 )
-from nclr_plugin.checkpoints.config_text import parse_config
+from nclr_plugin.checkpoints.voxels import parse_config
 from nclr_plugin.checkpoints.reading import find_state_dict
 from nclr_plugin.checkpoints.unpickling import Unknown
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from nclr_plugin.datasets import image_size as image_size_module
+from nclr_plugin.datasets import images as images_module
 from nclr_plugin.errors import BrokenFrameError
 from nclr_plugin.datasets.images import read_image
 
@@ -14,9 +14,9 @@ KITTI = np.array([[721.5, 0, 609.6], [0, 721.5, 172.9], [0, 0, 1]])
 
 @pytest.fixture
 def warnings(monkeypatch):
-    image_size_module.warn_once.cache_clear()
+    images_module.warn_once.cache_clear()
     logged = []
-    monkeypatch.setattr(image_size_module, 'print_log', lambda text, **kwargs: logged.append(text))
+    monkeypatch.setattr(images_module, 'print_log', lambda text, **kwargs: logged.append(text))
     return logged
 
 

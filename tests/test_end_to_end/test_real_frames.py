@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from nclr_plugin.experiments.view_errors import read_errors
+from nclr_plugin.experiments.curves import read_errors
 
 ITERATIONS = 2
 READER = 'dataset.reader'

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from nclr_plugin.checkpoints import export_backbone
-from nclr_plugin.datasets.segmentation.label_infos import create_infos
+from nclr_plugin.datasets.segmentation.infos import create_infos
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'semseg'
 SMALL = {

@@ -115,7 +115,7 @@ def test_files_that_do_not_fit_are_found(kitti):
 def nuscenes_world(tmp_path_factory):
     """A demo world: two scans of the validation split, with all tables of nuScenes."""
     from nclr_plugin.demo.generate import generate
-    from nclr_plugin.demo.options import DemoOptions
+    from nclr_plugin.demo.layouts.base import DemoOptions
     root = tmp_path_factory.mktemp('world') / 'nuscenes'
     generate(str(root), 'nuscenes', DemoOptions(
         scenes=1, val_scenes=2, towns=1, azimuths=128, image_size=(64, 36)))

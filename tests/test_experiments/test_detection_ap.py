@@ -1,6 +1,9 @@
 """Table 2 from the text that hosts log."""
+import json
+
 import pytest
 
+from nclr_plugin.experiments import detection_ap
 from nclr_plugin.experiments.detection_ap import average, precision_table, read_precisions
 
 CLASSES = 'Car', 'Pedestrian', 'Cyclist'
@@ -95,3 +98,78 @@ def test_a_log_without_an_evaluation_is_named(tmp_path, load_tool):
     with pytest.raises(SystemExit) as error:
         load_tool('detection_table').main(['nclr=nowhere.log'])
     assert 'nowhere.log' in error.value.code
+
+
+HOST = '''
+import sys
+from pathlib import Path
+calls = Path(__file__).with_name('calls.txt')
+seen = calls.read_text().splitlines() if calls.is_file() else []
+calls.write_text('\\n'.join([*seen, ' '.join(sys.argv[1:])]))
+fails = Path(__file__).with_name('fails')
+if fails.is_file() and sys.argv[2].endswith(fails.read_text()):
+    sys.exit('CUDA error')
+value = 10. * len(seen)
+for name, overlap in (('Car', '0.70'), ('Pedestrian', '0.50'), ('Cyclist', '0.50')):
+    print(f'{name} AP_R40@{overlap}, {overlap}, {overlap}:')
+    print('bbox AP:1.0, 1.0, 1.0')
+    print(f'3d   AP:{value}, {value}, {value}')
+'''
+
+
+@pytest.fixture
+def training(tmp_path, monkeypatch):
+    """Folder of the stand-in; ``fails`` in it names the repeat that breaks down."""
+    (tmp_path / 'stand_in.py').write_text(HOST)
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    monkeypatch.setattr(detection_ap, 'MODULE', 'stand_in')
+    return tmp_path
+
+
+def calls(training):
+    return (training / 'calls.txt').read_text().splitlines()
+
+
+def words(training, *more):
+    return ['--out', str(training / 'out'), '--extra_tag', 'nclr', '--cfg_file', 'second.yaml',
+            *more, '--set', 'A.B', '1']
+
+
+def test_three_independent_runs_and_the_best(training, load_tool, capsys):
+    load_tool('pcdet_repeats').main(words(training))
+    assert calls(training) == [f'--extra_tag nclr_{number} --cfg_file second.yaml --set A.B 1'
+                           for number in (1, 2, 3)]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split('|')[1].strip() for line in lines[2:]] == [
+        'repeat 1', 'repeat 2', 'repeat 3', 'best']
+    assert lines[-1].split('|')[11].strip() == '20.00'
+    assert '10.00 +- 8.16 (3)' in lines[-1]
+
+
+def test_what_is_done_is_not_done_again_and_what_broke_down_is(training, load_tool, capsys):
+    (training / 'fails').write_text('_2')
+    with pytest.raises(SystemExit) as error:
+        load_tool('pcdet_repeats').main(words(training))
+    assert 'repeat_2.log' in error.value.code and 'CUDA error' in error.value.code
+    (training / 'fails').unlink()
+    load_tool('pcdet_repeats').main(words(training))
+    tags = [call.split()[1] for call in calls(training)]
+    assert tags == ['nclr_1', 'nclr_2', 'nclr_2', 'nclr_3']
+    load_tool('pcdet_repeats').main(words(training))
+    assert len(calls(training)) == 4
+    record = json.loads((training / 'out' / 'repeat_1.json').read_text())
+    assert record['average'] == 0. and len(record['precisions']) == 9
+
+
+def test_results_of_other_flags_are_not_taken_for_these(training, load_tool):
+    load_tool('pcdet_repeats').main(words(training, '--repeats', '1'))
+    with pytest.raises(SystemExit) as error:
+        load_tool('pcdet_repeats').main(
+            words(training, '--repeats', '1', '--pretrained_model', 'other.pth'))
+    assert 'other.pth' in error.value.code and '--out' in error.value.code
+
+
+def test_equal_repeats_are_refused(training, load_tool):
+    with pytest.raises(SystemExit):
+        load_tool('pcdet_repeats').main(words(training, '--fix_random_seed'))
+    assert not (training / 'calls.txt').exists()

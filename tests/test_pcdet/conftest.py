@@ -12,8 +12,8 @@ import torch
 
 from nclr_plugin.checkpoints import export_backbone
 from nclr_plugin.demo.generate import generate
-from nclr_plugin.demo.options import DemoOptions
-from nclr_plugin.datasets.detection_infos import split_kitti
+from nclr_plugin.demo.layouts.base import DemoOptions
+from nclr_plugin.datasets.kitti_infos import split_kitti
 
 REPO = Path(__file__).resolve().parents[2]
 HELPERS = REPO / 'tests' / 'helpers'

@@ -1,5 +1,5 @@
 """Readers: each lists the frames of one on-disk layout, with checked calibration."""
-from .concat import ConcatReader
+from .base import ConcatReader
 from .kitti import KittiObjectReader, KittiOdometryReader
 from .nuscenes import NuScenesReader
 from .rig import RigReader

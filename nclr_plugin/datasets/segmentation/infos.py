@@ -5,13 +5,16 @@ exist or not; a partial copy needs infos of its own.
 """
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from pathlib import PurePath
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ...errors import DataLayoutError
 from ..readers.pairing import Folder, list_files, require_file, require_folder, shorten
+from ..label_fractions import LabelSplit, select_evenly, select_randomly, select_scenes
+from .labels import check_labels
 
 
 class Layout(NamedTuple):
@@ -121,3 +124,178 @@ def require_sequences(root: str, wanted: Sequence[str], infos: List[dict]) -> No
 
 def _files(folder: str, suffix: str) -> Dict[str, str]:
     return list_files(Folder(folder, (suffix, ))) if os.path.isdir(folder) else {}
+
+
+FRACTIONS = (0.1, 1, 10, 20, 50)
+NUSCENES = 'nuscenes'
+
+
+def create_infos(dataset: str, root: str, fractions: Optional[Sequence[float]] = None,
+                 seed: int = 0, split_file: Optional[str] = None,
+                 train: Optional[Sequence[str]] = None,
+                 val: Optional[Sequence[str]] = None) -> None:
+    """Write info files of a data set in SemanticKITTI's layout, and of its label fractions.
+
+    Args:
+        dataset: A name in :data:`~.infos.LAYOUTS`.
+        root: Folder of the data set; the files are written there.
+        fractions: Label fractions in percent; ``None``: those of :data:`FRACTIONS` that select
+            at least one frame.
+        seed: Seed of the random choice of frames (SemanticKITTI).
+        split_file: Label split to read the frames from, instead of choosing them.
+        train: Training sequences; ``None``: the official ones.
+        val: Validation sequences; ``None``: the official ones.
+
+    Raises:
+        FileNotFoundError: If the data set or the split is missing.
+        DataLayoutError: If a sequence, a label file or a fraction is not as expected.
+    """
+    layout = LAYOUTS[dataset]
+    lists = {}
+    for part, named in (('train', train), ('val', val), ('test', None)):
+        lists[part] = list_infos(root, named or getattr(layout, part), part != 'test')
+        if named:
+            require_sequences(root, named, lists[part])
+        check_labels([(os.path.join(root, info['lidar_points']['lidar_path']),
+                       os.path.join(root, info['pts_semantic_mask_path']))
+                      for info in lists[part] if part != 'test'], 4, 'uint32')
+        path = os.path.join(root, f'{layout.name}_infos_{part}.pkl')
+        if lists[part] or part == 'train':
+            write_infos(path, lists[part], dict(dataset=layout.name))
+            print(f'{path}: {len(lists[part])} frames')
+    ids = [frame_id(info) for info in lists['train']]
+    if split_file:
+        split = LabelSplit.load(split_file, dataset)
+    elif layout.name == 'semanticposs':
+        split = _choose(dataset, root, 'every n-th in sorted order', fractions,
+                        lambda percent: select_evenly(ids, percent))
+    else:
+        split = _choose(dataset, root, f'random, seed {seed}', fractions,
+                        lambda percent: select_randomly(ids, percent, seed))
+    _write_fractions(dataset, root, split, fractions, lists['train'], dict(dataset=layout.name),
+                     frame_id)
+
+
+def create_nuscenes_fractions(root: str, fractions: Optional[Sequence[float]] = None,
+                              split_file: Optional[str] = None) -> None:
+    """Write info files of label fractions of nuScenes, scene by scene.
+
+    Args:
+        root: Folder of the tables and of mmdet3d's ``nuscenes_infos_train.pkl``.
+        fractions: See :func:`create_infos`.
+        split_file: See :func:`create_infos`.
+
+    Raises:
+        FileNotFoundError: If the infos, a table or the split is missing.
+        DataLayoutError: If a fraction selects no scene.
+    """
+    infos, scene_of, scenes = read_nuscenes_scenes(root)
+    if split_file:
+        split = LabelSplit.load(split_file, NUSCENES)
+    else:
+        split = _choose(NUSCENES, root, 'every n-th scene of the scene table', fractions,
+                        lambda percent: select_scenes(scenes, percent))
+    _write_fractions(NUSCENES, root, split, fractions, infos['data_list'], infos['metainfo'],
+                     lambda info: scene_of[info['token']])
+
+
+def read_nuscenes_scenes(root: str) -> Tuple[dict, Dict[str, str], List[str]]:
+    """Read mmdet3d's training infos of nuScenes and find the scene of each frame.
+
+    Args:
+        root: Folder of the tables and of ``nuscenes_infos_train.pkl``.
+
+    Returns:
+        tuple: the infos, the scene's name by the frame's token, and the names of the scenes of the
+        infos, in the order of the scene table.
+
+    Raises:
+        FileNotFoundError: If the infos or a table is missing.
+        DataLayoutError: If the infos are of another layout.
+    """
+    infos = read_infos(os.path.join(root, 'nuscenes_infos_train.pkl'))
+    tables = os.path.join(root, infos['metainfo'].get('version', 'v1.0-trainval'))
+    names = {row['token']: row['name'] for row in _table(tables, 'scene')}
+    scene_of = {row['token']: names[row['scene_token']] for row in _table(tables, 'sample')}
+    training = {scene_of[info['token']] for info in infos['data_list']}
+    return infos, scene_of, [name for name in names.values() if name in training]
+
+
+def _table(folder: str, name: str) -> List[dict]:
+    path = os.path.join(folder, f'{name}.json')
+    require_file(path, 'Expected this nuScenes table, which assigns each frame to a scene.')
+    with open(path) as file:
+        return json.load(file)
+
+
+def _choose(dataset: str, root: str, rule: str, fractions: Optional[Sequence[float]],
+            select: Callable[[float], List[str]]) -> LabelSplit:
+    """Choose the frames of each fraction and write the label split."""
+    split = LabelSplit(dataset, rule)
+    for percent in fractions or FRACTIONS:
+        try:
+            split.fractions[percent] = select(percent)
+        except DataLayoutError as error:
+            if fractions:
+                raise
+            print(f'left out: {error}')
+    path = os.path.join(root, f'{dataset}_label_split.json')
+    split.save(path)
+    print(f'{path}: label fractions, {split.rule}')
+    return split
+
+
+def _write_fractions(dataset: str, root: str, split: LabelSplit,
+                     fractions: Optional[Sequence[float]], infos: List[dict],
+                     metainfo: Dict[str, str], identify: Callable[[dict], str]) -> None:
+    """Write the infos of each fraction of a split; all below 100% by default."""
+    for percent in fractions or sorted(p for p in split.fractions if p < 100):
+        selected = split.select(infos, percent, identify)
+        path = os.path.join(root, f'{dataset}_infos_train_{percent:g}.pkl')
+        write_infos(path, selected, metainfo)
+        print(f'{path}: {len(selected)} frames, {percent:g}% of {len(infos)}')
+
+
+# "Verifying" in the published code of SLidR, ALSO and NCLR; the other 600 are "parametrizing".
+ABLATION_VAL = tuple('scene-' + number for number in """
+    0008 0009 0019 0029 0032 0042 0045 0049 0052 0054 0056 0066 0067 0073 0131 0152 0166 0168 0183
+    0190 0194 0208 0210 0211 0241 0243 0248 0259 0260 0261 0287 0292 0297 0305 0306 0350 0352 0358
+    0361 0365 0368 0377 0388 0391 0395 0413 0427 0428 0438 0444 0452 0453 0459 0463 0464 0475 0513
+    0533 0544 0575 0587 0589 0642 0652 0658 0669 0678 0687 0701 0703 0706 0710 0715 0726 0735 0740
+    0758 0786 0790 0804 0806 0847 0856 0868 0882 0897 0899 0976 0996 1012 1015 1016 1018 1020 1024
+    1044 1058 1094 1098 1107
+""".split())
+
+
+def create_nuscenes_ablation(root: str, fractions: Sequence[float] = (1, )) -> None:
+    """Write info files of the 600 scenes, of the 100 scenes and of label fractions of the 600.
+
+    The paper pretrains on the 600 (section 4.1); its ablation study fine-tunes on 1% of them, every
+    100th scene of the scene table, and evaluates on the 100 (section 4.5).
+
+    Args:
+        root: Folder of the tables and of mmdet3d's ``nuscenes_infos_train.pkl``; files
+            ``nuscenes_infos_ablation_{train,val}.pkl`` and ``..._ablation_train_1.pkl`` are
+            written there.
+        fractions: Percentages of the 600 scenes.
+
+    Raises:
+        FileNotFoundError: If the infos or a table is missing.
+        DataLayoutError: If some of the 100 scenes are not there, or a fraction selects no scene.
+    """
+    infos, scene_of, scenes = read_nuscenes_scenes(root)
+    absent = sorted(set(ABLATION_VAL) - set(scenes))
+    if absent:
+        raise DataLayoutError(
+            f"'{root}': expected the {len(ABLATION_VAL)} scenes of the published division in "
+            f'nuscenes_infos_train.pkl, {len(absent)} of them are not there: {shorten(absent)}; '
+            'it is one of the whole training set (v1.0-trainval).')
+    train = [name for name in scenes if name not in ABLATION_VAL]
+    parts = dict(train=train, val=ABLATION_VAL)
+    parts.update({f'train_{percent:g}': select_scenes(train, percent) for percent in fractions})
+    for part, names in parts.items():
+        wanted = set(names)
+        chosen = [info for info in infos['data_list'] if scene_of[info['token']] in wanted]
+        path = os.path.join(root, f'nuscenes_infos_ablation_{part}.pkl')
+        write_infos(path, chosen, infos['metainfo'])
+        print(f'{path}: {len(chosen)} frames of {len(names)} scenes')

@@ -1,16 +1,12 @@
 """Transforms of scans, images and calibration."""
-from .disturbance import ImageOcclusion, PointNoise
-from .geometric import CropImages, RandomPlacement, RandomSceneFlip, RangeCrop, ResizeImages
-from .loading import LoadImages, LoadScan
+from .geometric import (CropImages, RandomPlacement, RandomSceneFlip, RangeCrop, ResizeImages,
+                        SamplePoints, ScaleImages, TrimImages)
+from .loading import AccumulateSweeps, LoadImages, LoadScan
 from .packing import PackCalibrationInputs
-from .panoptic_labels import LoadPanopticLabels
-from .photometric import PhotometricDistortion
-from .registration import SamplePoints, ScaleImages, TrimImages
-from .sweeps import AccumulateSweeps
+from .photometric import ImageOcclusion, PhotometricDistortion, PointNoise
 
 __all__ = [
-    'AccumulateSweeps', 'CropImages', 'ImageOcclusion', 'LoadImages', 'LoadPanopticLabels',
-    'LoadScan', 'PackCalibrationInputs', 'PhotometricDistortion', 'PointNoise',
-    'RandomPlacement', 'RandomSceneFlip', 'RangeCrop', 'ResizeImages', 'SamplePoints',
-    'ScaleImages', 'TrimImages'
+    'AccumulateSweeps', 'CropImages', 'ImageOcclusion', 'LoadImages', 'LoadScan',
+    'PackCalibrationInputs', 'PhotometricDistortion', 'PointNoise', 'RandomPlacement',
+    'RandomSceneFlip', 'RangeCrop', 'ResizeImages', 'SamplePoints', 'ScaleImages', 'TrimImages'
 ]

@@ -1,13 +1,47 @@
-"""Loading scans and images, with every check that the rest relies on."""
+"""Loading scans, sweeps and images, with every check that the rest relies on."""
 from __future__ import annotations
 
+from abc import ABCMeta, abstractmethod
+
 import numpy as np
+import torch
 from mmengine.registry import TRANSFORMS
 
+from ...geometry.se3 import transform_points
 from ...utils.optional import optional_import
 from ..images import read_image
 from ..scans import read_scan
-from .base import BaseTransform
+
+
+class BaseTransform(metaclass=ABCMeta):
+    """A step of the pipeline: takes the results of the one before, returns its own.
+
+    The keys of ``results``, once loaded (``frame_id`` and the paths come from the data set):
+
+    ==================  ==========================================================================
+    ``points``          (N, C) float32: x, y, z in metres in the LiDAR frame, then intensity 0..1
+    ``imgs``            list of V arrays (H, W, 3), uint8, RGB
+    ``cam2img``         (V, 3, 3) float64, of the images as they are
+    ``lidar2cam``       (V, 4, 4) float64, from the points as they are
+    ``placement``       (4, 4) float64, ``p' = placement @ p``; once :class:`RandomPlacement` ran
+    ``rng``             ``numpy.random.Generator``, the only source of randomness
+    ==================  ==========================================================================
+    """
+
+    def __call__(self, results: dict) -> dict:
+        """Apply the transform."""
+        return self.transform(results)
+
+    @abstractmethod
+    def transform(self, results: dict) -> dict:
+        """Transform the results.
+
+        Args:
+            results: See the class.
+
+        Returns:
+            The results, changed.
+        """
 
 
 @TRANSFORMS.register_module()
@@ -68,3 +102,47 @@ class LoadImages(BaseTransform):
             return other
         cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
         return cv2.resize(other, pixels.shape[1::-1], interpolation=cv2.INTER_AREA)
+
+
+@TRANSFORMS.register_module()
+class AccumulateSweeps(BaseTransform):
+    """Append the points of a frame's sweeps to its scan, where they are without its motion.
+
+    After :class:`LoadScan`, whose columns are kept. The sweeps, and where they were taken
+    (``sweep2lidar``, from the ego poses), are the reader's choice:
+    :class:`~nclr_plugin.datasets.NuScenesReader` with ``num_sweeps``. What moves by itself is
+    smeared.
+
+    Args:
+        min_distance: Points of a sweep whose x and y are both nearer to zero than this, metres,
+            are left out: they are on the vehicle, which would leave a trail. Those of the scan
+            stay.
+
+    Raises:
+        BrokenFrameError: If a sweep cannot be used, see :class:`LoadScan`.
+        ValueError: If the frame has no list of sweeps, because its reader knows none.
+    """
+
+    def __init__(self, min_distance: float = 1.) -> None:
+        if min_distance < 0:
+            raise ValueError(
+                f'AccumulateSweeps: expected min_distance >= 0, found {min_distance}.')
+        self.min_distance = min_distance
+
+    def transform(self, results: dict) -> dict:
+        """Extend ``points``; see the class."""
+        if 'sweeps' not in results:
+            raise ValueError(f"AccumulateSweeps: frame {results['frame_id']}: expected a list of "
+                             'sweeps, found none; its reader is to be NuScenesReader.')
+        clouds = [results['points']]
+        for sweep in results['sweeps']:
+            points = read_scan({**results, 'lidar_path': sweep['lidar_path']},
+                               clouds[0].shape[1])
+            on_vehicle = (np.abs(points[:, :2]) < self.min_distance).all(axis=1)
+            points = points.take(np.flatnonzero(~on_vehicle), axis=0)
+            points[:, :3] = transform_points(
+                torch.from_numpy(sweep['sweep2lidar']),
+                torch.from_numpy(points[:, :3]).double()).numpy()
+            clouds.append(points)
+        results['points'] = np.concatenate(clouds)
+        return results

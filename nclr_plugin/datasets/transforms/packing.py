@@ -9,7 +9,7 @@ from nclr_plugin.geometry.camera import in_view, project_points
 from nclr_plugin.structures import CalibrationDataSample
 
 from ...errors import BrokenFrameError
-from .base import BaseTransform
+from .loading import BaseTransform
 
 
 @TRANSFORMS.register_module()

@@ -10,12 +10,10 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 import numpy as np
 
 from .. import labels
-from ..frame import CameraMount, Frame, Split, town_rng
-from ..options import DemoOptions
+from ..frame import CameraMount, Frame, Split, town_rng, visibility
+from .base import DemoOptions, Job, Layout, write_image
 from ..primitives import yaw_matrix
 from ..scene import Object
-from ..visibility import visibility
-from .base import Job, Layout, write_image
 from .kitti import LIDAR_TO_CAMERA_AXES, homogeneous, small_rotation
 
 VERSION = 'v1.0-mini'

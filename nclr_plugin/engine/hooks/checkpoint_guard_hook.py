@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ...checkpoints.reading import is_counter
 from ...errors import CheckpointMismatchError
-from ..unwrapping import unwrapped_model
+from ..runner import unwrapped_model
 
 SHOWN = 5
 

@@ -10,7 +10,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from torch.optim import Optimizer
 
-from ..unwrapping import unwrapped_model
+from ..runner import unwrapped_model
 
 INFO_KEY = 'non_finite_steps'
 

@@ -16,7 +16,7 @@ from ...structures import inspection
 from ...visualization import PICTURES, plot_recall, plot_roc
 from ...visualization.canvas import write_png
 from ...visualization.prediction import draw_prediction
-from ..unwrapping import unwrapped_model
+from ..runner import unwrapped_model
 
 # Kind and function by the attribute of the metric that has them.
 CURVES = dict(curves=('recall_curves', plot_recall), roc=('roc_curves', plot_roc))

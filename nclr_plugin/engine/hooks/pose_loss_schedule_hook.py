@@ -6,7 +6,7 @@ from typing import Any, Optional
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from ..unwrapping import unwrapped_model
+from ..runner import unwrapped_model
 
 
 @HOOKS.register_module()

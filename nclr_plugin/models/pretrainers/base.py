@@ -85,8 +85,8 @@ class CalibrationModel(BaseModel):
         negative_margin: r_n, cells: nearer pairs are not negatives.
         overlap_dilation: Cells by which projected points are dilated into a dense overlap area.
         num_test_points: Largest number of points matched at test time.
-        loss_balancer: Config of a loss balancer such as
-            :class:`~nclr_plugin.engine.gradnorm.GradNorm`; ``None``: the losses are added up.
+        loss_balancer: Config of a loss balancer, such as
+            :class:`~nclr_plugin.models.losses.GradNorm`; ``None``: the losses are added up.
         data_preprocessor: Config of the data preprocessor.
 
     Attributes:

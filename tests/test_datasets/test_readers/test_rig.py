@@ -104,10 +104,10 @@ def test_what_is_no_description_is_refused(rig, text):
 
 @pytest.fixture
 def warnings(monkeypatch):
-    from nclr_plugin.datasets import image_size
-    image_size.warn_once.cache_clear()
+    from nclr_plugin.datasets import images
+    images.warn_once.cache_clear()
     logged = []
-    monkeypatch.setattr(image_size, 'print_log', lambda text, **kwargs: logged.append(text))
+    monkeypatch.setattr(images, 'print_log', lambda text, **kwargs: logged.append(text))
     return logged
 
 

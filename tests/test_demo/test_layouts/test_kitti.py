@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from nclr_plugin.datasets.readers import KittiObjectReader
 from nclr_plugin.demo.frame import Split
 from nclr_plugin.demo.layouts import Job, KittiObjectLayout, SemanticKittiLayout
-from nclr_plugin.demo.options import DemoOptions
+from nclr_plugin.demo.layouts.base import DemoOptions
 
 AXES = np.array([[0, -1, 0], [0, 0, -1], [1, 0, 0]])  # camera from LiDAR axes, nothing else
 

@@ -6,7 +6,7 @@ import pytest
 from nclr_plugin.demo import labels
 from nclr_plugin.demo.frame import Split
 from nclr_plugin.demo.layouts import Job, SemanticKittiLayout
-from nclr_plugin.demo.options import DemoOptions
+from nclr_plugin.demo.layouts.base import DemoOptions
 from nclr_plugin.datasets.readers import KittiOdometryReader
 
 KNOWN = {

@@ -1,0 +1,230 @@
+"""Names of tensors: whose they are, and what they are called in mmdet3d."""
+from __future__ import annotations
+
+import re
+from typing import Callable, Dict, Iterable, List, Match, Optional, Tuple, Union
+
+from torch import Tensor
+
+from .kernels import MINKOWSKI, TORCHSPARSE
+
+Rule = Tuple[str, Union[str, Callable[[Match], str]]]
+
+
+def rename(name: str, rules: Iterable[Rule]) -> str:
+    """Apply regular expressions and their replacements one after the other."""
+    for pattern, replacement in rules:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def _count_from_zero(stage: str) -> Callable[[Match], str]:
+    return lambda match: f'{stage}.{int(match[1]) - 1}.'
+
+
+def _name_in_block(match: Match) -> str:
+    """Return the name in mmdet3d's block for a layer (conv, norm, ReLU) counted through."""
+    index = int(match[2])
+    return f"{match[1]}.{('conv', 'bn')[index % 3]}{index // 3 + 1}."
+
+
+# mmdet3d's own names: NCLR runs, exported files, segmentors and detectors of the host.
+MMDET3D: List[Rule] = []
+
+# The MinkUNet and SPVCNN of the SPVNAS code and what descends from it (NCLR, BEVContrast and ALSO
+# on TorchSparse, SegContrast on MinkowskiEngine): stem, stage1..4, up1..4; and mmdet3d's
+# MinkUNetBackbone and SPVCNNBackbone on these two libraries.
+POINT_UNET: List[Rule] = [
+    (r'^stem\.([01])\.', r'conv_input.0.net.\1.'),
+    (r'^stem\.3\.', 'conv_input.1.net.0.'),
+    (r'^stem\.4\.', 'conv_input.1.net.1.'),
+    (r'^stage(\d)\.', _count_from_zero('encoder')),
+    (r'^up(\d)\.', _count_from_zero('decoder')),
+    (r'^(conv_input\.\d|(?:encoder|decoder)\.\d\.0)\.net\.', r'\1.'),
+    (r'^(encoder\.\d\.\d+|decoder\.\d\.1\.\d+)\.net\.(\d)\.', _name_in_block),
+    (r'\.downsample\.net\.', '.downsample.'),
+    (r'\.norm(\d)\.', r'.bn\1.'),
+    (r'\.bn\.(?=\w+$)', '.'),  # MinkowskiEngine wraps its BatchNorm
+    (r'\.kernel$', '.weight'),
+]
+
+# OpenPCDet's VoxelBackBone8x, and its BaseBEVBackbone against SECOND: its padding is a layer.
+OPENPCDET: List[Rule] = [
+    (r'^conv(\d)\.(?=\d\.[01]\.)', r'encoder_layers.encoder_layer\1.'),
+    (r'^blocks\.(\d)\.(\d+)\.', lambda match: f'blocks.{match[1]}.{int(match[2]) - 1}.'),
+]
+TO_OPENPCDET: List[Rule] = [
+    (r'^encoder_layers\.encoder_layer(\d)\.', r'conv\1.'),
+    (r'^blocks\.(\d)\.(\d+)\.', lambda match: f'blocks.{match[1]}.{int(match[2]) + 1}.'),
+]
+
+# Its VoxelResBackBone8x: a stage begins with the convolution that ends mmdet3d's stage before it.
+OPENPCDET_RESIDUAL: List[Rule] = [
+    (r'^conv1\.(?=[01]\.(conv|bn))', 'encoder_layers.encoder_layer1.'),
+    (r'^conv([2-4])\.0\.(?=[01]\.)',
+     lambda match: f'encoder_layers.encoder_layer{int(match[1]) - 1}.2.'),
+    (r'^conv([2-4])\.([12])\.(?=conv|bn)',
+     lambda match: f'encoder_layers.encoder_layer{match[1]}.{int(match[2]) - 1}.'),
+]
+TO_OPENPCDET_RESIDUAL: List[Rule] = [
+    (r'^encoder_layers\.encoder_layer1\.(?=[01]\.)', 'conv1.'),
+    (r'^encoder_layers\.encoder_layer(\d)\.2\.', lambda match: f'conv{int(match[1]) + 1}.0.'),
+    (r'^encoder_layers\.encoder_layer(\d)\.([01])\.',
+     lambda match: f'conv{match[1]}.{int(match[2]) + 1}.'),
+]
+
+LAYOUTS: Dict[str, List[Rule]] = {
+    'mmdet3d': MMDET3D,
+    'MinkUNet/SPVCNN of SPVNAS, NCLR, BEVContrast, ALSO, SegContrast': POINT_UNET,
+    'OpenPCDet': OPENPCDET,
+    'OpenPCDet, residual': OPENPCDET_RESIDUAL,
+}
+
+_LOOKS: List[Tuple[str, str]] = [
+    (r'(^|\.)encoder_layers\.encoder_layer\d\.', 'a SparseEncoder (mmdet3d detector)'),
+    (r'(^|\.)conv2\.0\.0\.weight$', 'a Voxel(Res)BackBone8x (OpenPCDet detector)'),
+    (r'(^|\.)point_transforms\.0\.', 'an SPVCNN'),
+    (r'(^|\.)(stem\.0\.kernel|conv_input\.0\.(net\.)?0\.(kernel|weight))$', 'a MinkUNet'),
+    (r'(^|\.)blocks\.0\.\d\.weight$', 'a bird\'s-eye-view backbone (SECOND)'),
+    (r'(^|\.)layer1\.0\.conv1\.', 'an image ResNet'),
+]
+
+
+def looks_like(names: Iterable[str]) -> str:
+    """Say in words which networks a list of tensor names belongs to."""
+    names = list(names)
+    found = [words for pattern, words in _LOOKS if any(re.search(pattern, n) for n in names)]
+    if 'an SPVCNN' in found and 'a MinkUNet' in found:
+        found.remove('a MinkUNet')
+    return ' and '.join(found) or 'no network that is known here'
+
+
+def find_prefix_and_layout(names: Iterable[str], wanted: Callable[[str], bool],
+                           prefix: Optional[str] = None) -> Tuple[str, str, int]:
+    """Find the prefix of a network in a checkpoint, and its naming scheme.
+
+    Every way to cut a name in prefix and rest, and every layout's translation of the rest, has a
+    vote if it gives a wanted name.
+
+    Args:
+        names: Tensor names of the checkpoint.
+        wanted: Whether a name, in mmdet3d's terms and without prefix, belongs to the network.
+        prefix: Look only there; ``None``: anywhere.
+
+    Returns:
+        Prefix (empty or ending with a dot), key of :data:`LAYOUTS`, number of votes. The shortest
+        prefix wins among equals, such as a network and its moving average.
+    """
+    votes: Dict[Tuple[str, str], int] = {}
+    for name in names:
+        cuts = [0] + [m.end() for m in re.finditer(r'\.', name)] if prefix is None else \
+            [len(prefix)] * name.startswith(prefix)
+        for cut in cuts[:5]:
+            for layout, rules in LAYOUTS.items():
+                if wanted(rename(name[cut:], rules)):
+                    votes[name[:cut], layout] = votes.get((name[:cut], layout), 0) + 1
+    if not votes:
+        return prefix or '', 'mmdet3d', 0
+    order = list(LAYOUTS)
+    best = max(votes, key=lambda k: (votes[k], -len(k[0]), -order.index(k[1])))
+    return best[0], best[1], votes[best]
+
+
+def kernel_library(names: Iterable[str]) -> str:
+    """Tell TorchSparse from MinkowskiEngine, which wraps its BatchNorm in a module."""
+    return MINKOWSKI if any(name.endswith('.bn.running_mean') for name in names) else TORCHSPARSE
+
+
+_NORM = ('weight', 'bias', 'running_mean', 'running_var')
+_TENSOR = r'\w+$'
+_MINKUNET = re.compile(
+    r'(conv_input\.\d\.[01]|(encoder|decoder)\.\d\.0\.[01]'
+    r'|(encoder\.\d|decoder\.\d\.1)\.\d+\.((conv|bn)\d|downsample\.[01])'
+    r'|point_transforms\.\d\.[01])\.' + _TENSOR)
+_SPARSE_ENCODER = re.compile(
+    r'((conv_input|conv_out)\.[01]|encoder_layers\.encoder_layer\d\.\d+\.([01]|(conv|bn)\d))\.'
+    + _TENSOR)
+_BEV = re.compile(r'(?:^|\.)((?:de)?blocks\.\d\.\d+\.(?:'
+                  + '|'.join((*_NORM, 'num_batches_tracked')) + '))$')
+
+
+def is_point_backbone(name: str) -> bool:
+    """Whether a name in mmdet3d's terms belongs to a sparse U-Net or a SparseEncoder."""
+    return bool(_MINKUNET.match(name) or _SPARSE_ENCODER.match(name))
+
+
+def bev_name(name: str) -> Optional[str]:
+    """Name of a tensor within SECOND's two-dimensional network: ``blocks.*`` or ``deblocks.*``.
+
+    ``None`` if it belongs to another.
+    """
+    match = _BEV.search(name)
+    return match and match[1]
+
+
+def is_sparse_encoder(names: Iterable[str]) -> bool:
+    """Whether names in mmdet3d's terms are those of a SparseEncoder."""
+    return any(name.startswith('encoder_layers.') for name in names)
+
+
+def blocks_per_stage(names: Iterable[str]) -> List[int]:
+    """Count the blocks, residual or single convolutions, in each stage of a SparseEncoder."""
+    names = list(names)
+    stages = _count(names, r'encoder_layers\.encoder_layer(\d)')
+    return [_count(names, rf'encoder_layers\.encoder_layer{stage}\.(\d+)', start=0)
+            for stage in range(1, stages + 1)]
+
+
+def names_of_complete(tensors: Dict[str, Tensor]) -> List[str]:
+    """List what a whole point backbone of this depth has at least, to find what is missing.
+
+    Args:
+        tensors: With names in mmdet3d's terms, which tell the number of stages and of blocks in
+            each, and kernels in spconv 2's layout, whose widths tell which blocks need a shortcut.
+
+    Returns:
+        Kernels and norms of every layer, and an SPVCNN's point branch if there is any of it.
+    """
+    names = list(tensors)
+    if is_sparse_encoder(names):
+        layers = ['conv_input.{}', 'conv_out.{}']
+        for stage, blocks in enumerate(blocks_per_stage(names), 1):
+            head = f'encoder_layers.encoder_layer{stage}'
+            for block in range(blocks):
+                residual = any(name.startswith(f'{head}.{block}.conv1.') for name in names)
+                layers += _residual(f'{head}.{block}', 2) if residual else [f'{head}.{block}.{{}}']
+    else:
+        depth = 3 if any('.conv3.' in name for name in names) else 2
+        layers = ['conv_input.0.{}', 'conv_input.1.{}']
+        for stage in range(_count(names, r'encoder\.(\d)', start=0)):
+            for head, first in ((f'encoder.{stage}', 1), (f'decoder.{stage}.1', 0)):
+                blocks = max(_count(names, rf'{re.escape(head)}\.(\d+)', start=0), first + 1)
+                for block in range(first, blocks):
+                    layers += _residual(f'{head}.{block}', depth)
+                    if _changes_width(tensors, f'{head}.{block}', depth):
+                        layers.append(f'{head}.{block}.downsample.{{}}')
+            layers += [f'encoder.{stage}.0.{{}}', f'decoder.{stage}.0.{{}}']
+    points = range(3) if any(name.startswith('point_transforms.') for name in names) else ()
+    layers += [f'point_transforms.{i}.{{}}' for i in points]
+    return [name for layer in layers for name in _conv_and_norm(layer)] + [
+        f'point_transforms.{i}.0.bias' for i in points]
+
+
+def _changes_width(tensors: Dict[str, Tensor], block: str, depth: int) -> bool:
+    first, last = (tensors.get(f'{block}.conv{i}.weight') for i in (1, depth))
+    return first is not None and last is not None and first.shape[-1] != last.shape[0]
+
+
+def _count(names: List[str], pattern: str, start: int = 1) -> int:
+    indices = [int(match[1]) for match in (re.match(pattern + r'\.', n) for n in names) if match]
+    return max(indices, default=start - 1) + 1 - start
+
+
+def _residual(head: str, depth: int) -> List[str]:
+    return [f'{head}.:{i + 1}' for i in range(depth)]
+
+
+def _conv_and_norm(layer: str) -> List[str]:
+    conv, norm = ((layer.replace(':', 'conv'), layer.replace(':', 'bn')) if ':' in layer else
+                  (layer.format(0), layer.format(1)))
+    return [f'{conv}.weight'] + [f'{norm}.{tensor}' for tensor in _NORM]

@@ -1,0 +1,322 @@
+"""KITTI's info files of mmdet3d and OpenPCDet, and their label fractions.
+
+A fraction has an object database of its own. Training pastes objects of the database
+(``kitti_dbinfos_train.pkl``) into other frames: the one of all frames would bring labels of the
+frames that the fraction leaves out.
+"""
+from __future__ import annotations
+
+import os
+import pickle
+from glob import glob
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
+
+from ..errors import DataLayoutError
+from .label_fractions import LabelSplit, select_randomly
+from .readers.pairing import require_file, require_folder, shorten
+from .segmentation.infos import write_infos
+
+INFOS = 'kitti_infos_train.pkl'
+OBJECTS = 'kitti_dbinfos_train.pkl'
+IGNORED = -1  # mmdet3d's label of objects that are no object of any class
+
+
+class Mmdet3DKitti:
+    """Infos of mmdet3d's ``tools/create_data.py kitti``, version 2.
+
+    A fraction P is ``kitti_infos_train_P.pkl`` and ``kitti_dbinfos_train_P.pkl`` beside them.
+
+    Args:
+        root: Folder of the data set.
+        content: Content of the info file.
+        name: Name of the info file.
+        scans: Folder of the scans, in ``root``.
+    """
+    camera = 'CAM2'
+    calibration = ('cam2img', 'lidar2cam', 'height', 'width')
+    min_points = 10  # of an object that the host's configs paste, at most
+    without_class = ('train with --cfg-options '
+                     'train_dataloader.dataset.dataset.pipeline.2.db_sampler.sample_groups.{}=0')
+
+    def __init__(self, root: str, content: Any, name: str = INFOS,
+                 scans: str = 'training/velodyne_reduced') -> None:
+        self.root = root
+        self.path = os.path.join(root, name)
+        self.scans = scans
+        if not isinstance(content, dict) or 'data_list' not in content:
+            raise DataLayoutError(
+                f"info file '{self.path}': expected a dict with 'data_list' (mmdet3d, version 2; "
+                f"a list is OpenPCDet's), found a {type(content).__name__}; write it again.")
+        self.infos: List[dict] = content['data_list']
+        self.metainfo = content['metainfo']
+
+    @staticmethod
+    def frame_id(info: dict) -> str:
+        """``'NNNNNN'``, by the name of the scan."""
+        return os.path.splitext(os.path.basename(info['lidar_points']['lidar_path']))[0]
+
+    def check(self) -> None:
+        """Check that the frames have what training and evaluation read.
+
+        Images that are not there are told of: detectors of scans alone do without.
+
+        Raises:
+            DataLayoutError: If a frame has no calibration of the camera whose images are labelled.
+            FileNotFoundError: If scans are not there.
+        """
+        calibrations = {self.frame_id(info): info.get('images', {}).get(self.camera, {})
+                        for info in self.infos}
+        _require_keys(calibrations, self.calibration, f'images.{self.camera}', self.path,
+                      "mmdet3d's tools/create_data.py kitti, with calib/ and image_2/ there")
+        _require_files(self.root, self.scans, '.bin', calibrations, self.path,
+                       "write them by mmdet3d's tools/create_data.py kitti")
+        _tell_absent_images(self.root, os.path.dirname(self.scans), calibrations)
+
+    def check_evaluation(self) -> None:
+        """Check what evaluation reads beyond that.
+
+        Raises:
+            DataLayoutError: If there are ignored objects, but no category for them.
+        """
+        if self.unlisted():
+            raise DataLayoutError(
+                f"info file '{self.path}': expected a category with label {IGNORED}, which objects "
+                'of the frames have: mmdet3d writes it if the last frame has such an object; run '
+                f'python tools/split_detection_infos.py {self.root}, which adds it.')
+
+    def unlisted(self) -> bool:
+        """Whether there are ignored objects, but no category for them."""
+        return IGNORED not in self.metainfo.get('categories', {}).values() and any(
+            instance['bbox_label'] == IGNORED
+            for info in self.infos for instance in info.get('instances', ()))
+
+    def complete(self) -> None:
+        """List the category of ignored objects in all infos of the folder that lack it."""
+        for path in sorted(glob(os.path.join(self.root, 'kitti_infos_*.pkl'))):
+            host = type(self)(self.root, load(path), os.path.basename(path))
+            if host.unlisted():
+                host.metainfo['categories']['DontCare'] = IGNORED
+                write_infos(path, host.infos, host.metainfo)
+                print(f'{path}: added the category DontCare, which the host lists only if the last '
+                      'frame has one')
+
+    def write(self, percent: float, infos: List[dict], objects: Dict[str, List[dict]]) -> None:
+        """Write the files of a label fraction."""
+        write_infos(_numbered(self.path, percent), infos, self.metainfo)
+        _dump(_numbered(os.path.join(self.root, OBJECTS), percent), objects)
+
+
+class OpenPCDetKitti:
+    """Infos of OpenPCDet's ``kitti_dataset create_kitti_infos``.
+
+    Its YAML names the object database inside a list, which ``--set`` cannot reach. A fraction P is
+    therefore a folder ``labels_P`` with infos and database under the names that all its YAML has,
+    and links to the rest: a ``DATA_CONFIG.DATA_PATH`` of the host alone.
+
+    Args:
+        root: Folder of the data set.
+        content: Content of the info file.
+    """
+    calibration = ('P2', 'R0_rect', 'Tr_velo_to_cam')
+    min_points = 5
+    shared = ('ImageSets', 'training', 'testing', 'gt_database', 'kitti_infos_val.pkl',
+              'kitti_infos_test.pkl')
+    without_class = ('train without pasted objects (--set '
+                     'DATA_CONFIG.DATA_AUGMENTOR.DISABLE_AUG_LIST "[\'gt_sampling\']"), or without '
+                     '{} in SAMPLE_GROUPS')
+
+    def __init__(self, root: str, content: List[dict]) -> None:
+        self.root = root
+        self.path = os.path.join(root, INFOS)
+        self.infos = content
+
+    @staticmethod
+    def frame_id(info: dict) -> str:
+        """``'NNNNNN'``."""
+        return info['point_cloud']['lidar_idx']
+
+    def complete(self) -> None:
+        """Nothing: the host's infos have all that its evaluation reads."""
+
+    def check(self) -> None:
+        """Check as :meth:`Mmdet3DKitti.check` does; training reads ``calib/`` here, too."""
+        calibrations = {self.frame_id(info): info.get('calib', {}) for info in self.infos}
+        _require_keys(calibrations, self.calibration, 'calib', self.path,
+                      "OpenPCDet's kitti_dataset create_kitti_infos")
+        for folder, suffix in (('training/velodyne', '.bin'), ('training/calib', '.txt')):
+            _require_files(self.root, folder, suffix, calibrations, self.path,
+                           "add them, of KITTI's own archives")
+        _tell_absent_images(self.root, 'training', calibrations)
+
+    def write(self, percent: float, infos: List[dict], objects: Dict[str, List[dict]]) -> None:
+        """Write the folder of a label fraction."""
+        folder = os.path.join(self.root, f'labels_{percent:g}')
+        os.makedirs(folder, exist_ok=True)
+        for name in self.shared:
+            link = os.path.join(folder, name)
+            if os.path.exists(os.path.join(self.root, name)) and not os.path.lexists(link):
+                os.symlink(os.path.join('..', name), link)
+        _dump(os.path.join(folder, INFOS), infos)
+        _dump(os.path.join(folder, OBJECTS), objects)
+
+
+def open_kitti(root: str) -> Union[Mmdet3DKitti, OpenPCDetKitti]:
+    """Open the training infos of the framework that has prepared a folder.
+
+    Raises:
+        FileNotFoundError: If there is no folder, or no infos in it.
+        DataLayoutError: If they are neither host's.
+    """
+    require_folder(root, 'Expected the KITTI folder in which mmdet3d\'s tools/create_data.py kitti '
+                   "or OpenPCDet's kitti_dataset create_kitti_infos has written its info files.")
+    content = load(os.path.join(root, INFOS))
+    return (OpenPCDetKitti if isinstance(content, list) else Mmdet3DKitti)(root, content)
+
+
+def check_config(dataset: Mapping[str, Any]) -> None:
+    """Check what an mmdet3d ``KittiDataset`` is about to read: infos, scans, objects to paste.
+
+    Args:
+        dataset: Its config.
+
+    Raises:
+        DataLayoutError, FileNotFoundError: See :meth:`Mmdet3DKitti.check`, and of a set in test
+            mode :meth:`Mmdet3DKitti.check_evaluation`.
+    """
+    root = dataset.get('data_root') or ''
+    infos = load(os.path.join(root, dataset['ann_file']))
+    scans = (dataset.get('data_prefix') or {}).get('pts')
+    if scans:  # a detector in images has none
+        host = Mmdet3DKitti(root, infos, dataset['ann_file'], scans)
+        host.check()
+        if dataset.get('test_mode'):
+            host.check_evaluation()
+    for step in dataset['pipeline']:
+        if 'db_sampler' in step:
+            _require_prepared(step['db_sampler']['info_path'])
+
+
+def load(path: str) -> Any:
+    """Content of a pickle of a host's preparation."""
+    _require_prepared(path)
+    with open(path, 'rb') as file:
+        return pickle.load(file)
+
+
+def _require_prepared(path: str) -> None:
+    require_file(path, "Expected what mmdet3d's tools/create_data.py kitti or OpenPCDet's "
+                 'kitti_dataset create_kitti_infos writes; for a label fraction (_10, _20, ...), '
+                 'what tools/split_detection_infos.py then writes.')
+
+
+def _numbered(path: str, percent: float) -> str:
+    return f'{os.path.splitext(path)[0]}_{percent:g}.pkl'
+
+
+def _dump(path: str, content: Any) -> None:
+    with open(path, 'wb') as file:
+        pickle.dump(content, file)
+
+
+def _require_keys(calibrations: Dict[str, dict], keys: Sequence[str], where: str, path: str,
+                  writer: str) -> None:
+    absent = {frame: [key for key in keys if entry.get(key) is None]
+              for frame, entry in calibrations.items()}
+    bad = [frame for frame, missing in absent.items() if missing]
+    if bad:
+        raise DataLayoutError(
+            f"info file '{path}': expected {where} with {', '.join(keys)} for every frame, found "
+            f"none of {', '.join(absent[bad[0]])} in {shorten(bad)}; write the infos again by "
+            f'{writer}.')
+
+
+def _require_files(root: str, folder: str, suffix: str, frames: Iterable[str], path: str,
+                   cure: str) -> None:
+    lost = _absent(root, folder, suffix, frames)
+    if lost:
+        raise FileNotFoundError(f"info file '{path}': expected {folder} of every frame, without "
+                                f'{shorten(lost)}; {cure}.')
+
+
+def _tell_absent_images(root: str, part: str, frames: Iterable[str]) -> None:
+    lost = _absent(root, os.path.join(part, 'image_2'), '.png', frames)
+    if lost:
+        print(f'warning: images are absent, which detection does without: {shorten(lost)}')
+
+
+def _absent(root: str, folder: str, suffix: str, frames: Iterable[str]) -> List[str]:
+    paths = [os.path.join(root, folder, frame + suffix) for frame in frames]
+    return [path for path in paths if not os.path.isfile(path)]
+
+
+FRACTIONS = (10, 20, 50)
+CLASSES = ('Pedestrian', 'Cyclist', 'Car')
+
+
+def select_objects(dbinfos: Dict[str, List[dict]], frames: Sequence[str]) -> Dict[str, List[dict]]:
+    """Select the objects of an object database that lie in given frames.
+
+    Args:
+        dbinfos: Objects by class, each with the ``image_idx`` of its frame, a number or a name.
+        frames: Names, ``'NNNNNN'``.
+    """
+    numbers = {int(frame) for frame in frames}
+    return {name: [entry for entry in objects if int(entry['image_idx']) in numbers]
+            for name, objects in dbinfos.items()}
+
+
+def split_kitti(root: str, fractions: Sequence[float] = FRACTIONS, seed: int = 0,
+                split_file: Optional[str] = None) -> Dict[float, int]:
+    """Write infos and object databases of label fractions, and the split as JSON.
+
+    For each percentage P: ``kitti_infos_train_P.pkl`` and ``kitti_dbinfos_train_P.pkl`` for
+    mmdet3d, a ``DATA_PATH`` ``labels_P`` for OpenPCDet, whichever has prepared the folder. A
+    smaller fraction is contained in every larger one; both hosts get the same frames. In mmdet3d's
+    infos, validation's too, the category of ignored objects is added if it is not listed.
+
+    Args:
+        root: Folder of the host's ``kitti_infos_train.pkl`` and ``kitti_dbinfos_train.pkl``.
+        fractions: Percent of the training frames.
+        seed: Same seed and frames, same split.
+        split_file: Take the frames of this file instead, which this function has written.
+
+    Returns:
+        Number of frames by percentage.
+
+    Raises:
+        FileNotFoundError: If infos, scans or the split are not there.
+        DataLayoutError: If they are not what they should be, or a fraction has no frame.
+    """
+    open_kitti(root).complete()
+    host = open_kitti(root)
+    dbinfos = load(os.path.join(root, OBJECTS))
+    host.check()
+
+    if split_file:
+        split = LabelSplit.load(split_file, 'kitti')
+    else:
+        ids = [host.frame_id(info) for info in host.infos]
+        split = LabelSplit('kitti', f'random, seed {seed}', {
+            percent: select_randomly(ids, percent, seed) for percent in fractions})
+        split.save(os.path.join(root, 'kitti_label_split.json'))
+    written = {}
+    for percent in fractions:
+        chosen = split.select(host.infos, percent, host.frame_id)
+        objects = select_objects(dbinfos, [host.frame_id(info) for info in chosen])
+        host.write(percent, chosen, objects)
+        written[percent] = len(chosen)
+        print(f'{percent:g}%: {len(chosen)} of {len(host.infos)} frames; objects to paste: '
+              + ', '.join(f'{name} {len(entries)} of {len(dbinfos[name])}'
+                          for name, entries in objects.items()))
+        for name in CLASSES:
+            if _nothing_to_paste(objects.get(name, []), host.min_points):
+                print(f'warning: no {name} with at least {host.min_points} points, and pasting '
+                      'fails without; take a larger fraction or another seed, or '
+                      + host.without_class.format(name))
+    return written
+
+
+def _nothing_to_paste(objects: List[dict], min_points: int) -> bool:
+    """Whether the host's configs filter out all objects of a class, on which its sampler fails."""
+    return not any(entry['difficulty'] >= 0 and entry['num_points_in_gt'] >= min_points
+                   for entry in objects)

@@ -1,0 +1,160 @@
+"""Labels of scans: classes and instances of every point, and whether the files fit the scans."""
+from __future__ import annotations
+
+import os
+from typing import Iterable, Optional, Sequence, Tuple
+
+import numpy as np
+from mmengine.registry import TRANSFORMS
+
+from ...errors import BrokenFrameError, DataLayoutError
+from ..transforms.loading import BaseTransform
+
+SEMANTICKITTI, NUSCENES = 'semantickitti', 'nuscenes'
+NUSCENES_FACTOR = 1000  # a label is this times the category, plus the instance
+
+
+@TRANSFORMS.register_module()
+class LoadPanopticLabels(BaseTransform):
+    """Load the raw class and the instance of every point, for the host's point data sets.
+
+    Takes the place of the host's ``LoadAnnotations3D(with_panoptic_3d=True)``, which reads labels
+    of SemanticKITTI as signed numbers, so that instances from 32,768 on become negative and are
+    not counted, and cannot read nuScenes' ``.npz``. Put it before ``PointSegClassMapping``.
+
+    Sets ``pts_semantic_mask`` (N,) int64, raw classes, and ``pts_instance_mask`` (N,) int64, an
+    object being an instance of a class, 0 none; in ``eval_ann_info`` too, where there is one.
+
+    Args:
+        layout: Layout of the files. ``'semantickitti'``: ``pts_semantic_mask_path`` is a
+            ``.label`` file of uint32, the instance in the upper 16 bits. ``'nuscenes'``: beside the
+            folder ``lidarseg`` of ``pts_semantic_mask_path``, ``panoptic`` has a ``.npz`` for every
+            scan, with an array ``data`` of 1000 x category + instance.
+
+    Raises:
+        BrokenFrameError: If the file is absent or damaged, or has not one label for each point.
+    """
+
+    def __init__(self, layout: str) -> None:
+        if layout not in (SEMANTICKITTI, NUSCENES):
+            raise ValueError(f'LoadPanopticLabels: layout: expected {SEMANTICKITTI!r} or '
+                             f'{NUSCENES!r}, found {layout!r}.')
+        self.layout = layout
+        # As the host's LoadAnnotations3D says what ``pts_semantic_mask_path`` is.
+        self.with_seg_3d = True
+        self.seg_3d_dtype = 'uint32' if layout == SEMANTICKITTI else 'uint8'
+        self.seg_offset = 2**16 if layout == SEMANTICKITTI else None
+
+    def transform(self, results: dict) -> dict:
+        """Load the labels; see the class."""
+        frame_id = results.get('lidar_path', '')
+        path = results['pts_semantic_mask_path']
+        if self.layout == NUSCENES:
+            path = panoptic_path(path)
+        if not os.path.isfile(path):
+            raise BrokenFrameError(frame_id, f"labels '{path}': expected a file, found none; "
+                                   'download the panoptic labels of the data set.')
+        read = _read_semantickitti if self.layout == SEMANTICKITTI else _read_nuscenes
+        semantic, instance = read(frame_id, path)
+        if 'points' in results and len(semantic) != len(results['points']):
+            raise BrokenFrameError(
+                frame_id, f"labels '{path}': expected one for each of the "
+                f"{len(results['points'])} points, found {len(semantic)}.")
+        results['pts_semantic_mask'], results['pts_instance_mask'] = semantic, instance
+        if 'eval_ann_info' in results:
+            results['eval_ann_info'].update(
+                pts_semantic_mask=semantic, pts_instance_mask=instance)
+        return results
+
+
+def panoptic_path(lidarseg_path: str) -> str:
+    """Return the path of nuScenes' panoptic labels of the scan whose semantic labels are at a path.
+
+    Example:
+        >>> panoptic_path('data/lidarseg/v1.0-mini/abc_lidarseg.bin')
+        'data/panoptic/v1.0-mini/abc_panoptic.npz'
+    """
+    head, found, tail = lidarseg_path.rpartition('lidarseg/')
+    if not found or not tail.endswith('_lidarseg.bin'):
+        raise ValueError(f"pts_semantic_mask_path: expected .../lidarseg/VERSION/"
+                         f"TOKEN_lidarseg.bin, found '{lidarseg_path}'.")
+    return head + 'panoptic/' + tail[:-len('_lidarseg.bin')] + '_panoptic.npz'
+
+
+def _read_semantickitti(frame_id: str, path: str) -> Tuple[np.ndarray, np.ndarray]:
+    size = os.path.getsize(path)
+    if size % 4:
+        raise BrokenFrameError(frame_id, f"labels '{path}': expected uint32 numbers, found {size} "
+                               'bytes, which is no multiple of 4: the file is cut off.')
+    labels = np.fromfile(path, dtype=np.uint32).astype(np.int64)
+    return labels & 0xFFFF, labels >> 16
+
+
+def _read_nuscenes(frame_id: str, path: str) -> Tuple[np.ndarray, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            labels = file['data'].astype(np.int64)
+    except (ValueError, EOFError, OSError, KeyError) as error:
+        raise BrokenFrameError(frame_id, f"labels '{path}': expected an .npz with an array "
+                               f"'data', found: {error}") from error
+    return labels // NUSCENES_FACTOR, labels % NUSCENES_FACTOR
+
+
+FLOAT_BYTES = 4
+
+
+def check_labels(files: Iterable[Tuple[str, str]],
+                 lidar_dim: int,
+                 dtype: str,
+                 known: Optional[Sequence[int]] = None,
+                 offset: Optional[int] = None) -> int:
+    """Check that each label file has one label for each point, and only labels that are known.
+
+    mmdet3d takes what it finds: a short file becomes an index error in the middle of training, and
+    a SemanticKITTI label that the map does not list counts as a car.
+
+    Args:
+        files: Scan and label file of each frame.
+        lidar_dim: float32 values of a point.
+        dtype: NumPy name of a label's type.
+        known: Raw labels of the map; only sizes are checked when None, which reads no file.
+        offset: A label is ``value % offset``, the rest being the instance (``None``: the value).
+
+    Returns:
+        How many frames there were.
+
+    Raises:
+        FileNotFoundError: If a file is absent.
+        DataLayoutError: If a label file is too short or too long, or has a label outside the map.
+    """
+    valid = None if known is None else np.array(sorted(known))
+    count = 0
+    for scan, label in files:
+        points = _rows(scan, FLOAT_BYTES * lidar_dim, f'scan, {lidar_dim} float32 a point')
+        labels = _rows(label, np.dtype(dtype).itemsize, f'labels, {dtype}')
+        if points != labels:
+            raise DataLayoutError(
+                f"label file '{label}': expected {points} labels, as many as '{scan}' has points, "
+                f'found {labels} ({os.path.getsize(label)} bytes of {dtype}); copy it again.')
+        if valid is not None:
+            raw = np.fromfile(label, dtype=dtype)
+            ids = np.unique(raw if offset is None else raw.astype(np.int64) % offset)
+            unknown = np.setdiff1d(ids, valid)
+            if len(unknown):
+                raise DataLayoutError(
+                    f"label file '{label}': expected labels of the map, {valid.tolist()}, found "
+                    f'{unknown.tolist()}; add them to seg_label_mapping, or give the data set that '
+                    'the file belongs to.')
+        count += 1
+    return count
+
+
+def _rows(path: str, size: int, what: str) -> int:
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"'{path}': expected a file ({what}), found none; write the infos "
+                                'of the frames that are there by tools/create_infos.py.')
+    rows, rest = divmod(os.path.getsize(path), size)
+    if rest:
+        raise DataLayoutError(f"'{path}': expected rows of {size} bytes ({what}), found {rest} "
+                              f'bytes after {rows} rows; it is cut off or of another kind.')
+    return rows

@@ -1,0 +1,158 @@
+"""Training loop, mixed precision on a CPU, and the model of mmengine's Runner."""
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Any, Iterator, List, Optional
+
+import torch
+from mmengine.dist import get_world_size
+from mmengine.model import BaseAveragedModel, BaseTTAModel, is_model_wrapper
+from mmengine.optim import OptimWrapper
+from mmengine.registry import LOOPS, OPTIM_WRAPPERS
+from mmengine.runner import IterBasedTrainLoop
+from mmengine.runner.amp import autocast
+from torch import nn
+
+IN_STEPS = 'begin', 'end', 'T_max', 'step_size'  # arguments of the host's schedulers
+SEEN_KEY = 'seen_samples'  # in the message hub, which checkpoints carry
+
+
+@LOOPS.register_module()
+class ResumableIterLoop(IterBasedTrainLoop):
+    """mmengine's ``IterBasedTrainLoop`` that resumes at the right sample at once.
+
+    The host's loop reads all batches that were trained on before, to throw them away. This one
+    tells the sampler how many samples were seen, ``set_start(samples)``; the checkpoint holds
+    their number, so that batch size and number of processes may be others than before.
+
+    Args:
+        runner: The runner.
+        dataloader: Data loader or its config; its sampler never ends and has ``set_start``, as
+            :class:`~nclr_plugin.datasets.SeededInfiniteSampler`.
+        max_iters: Iterations of the whole training.
+        num_samples: Samples that the whole training is made for: those of all processes, whatever
+            their number. ``max_iters`` steps that see more or fewer are trained as asked, but the
+            log says so first, with the options for ``num_samples``. ``None``: it says nothing.
+        kwargs: ``val_begin``, ``val_interval``, ``dynamic_intervals`` of the host's loop.
+
+    Raises:
+        TypeError: When the sampler has no ``set_start``.
+    """
+
+    def __init__(self, runner: Any, dataloader: Any, max_iters: int,
+                 num_samples: Optional[int] = None, **kwargs: Any) -> None:
+        super().__init__(runner, dataloader, max_iters, **kwargs)
+        self.num_samples = num_samples
+        sampler = self.dataloader.batch_sampler.sampler
+        if not callable(getattr(sampler, 'set_start', None)):
+            raise TypeError(f'{type(self).__name__}: the sampler of train_dataloader must have '
+                            f'set_start(num_samples), {type(sampler).__name__} has not; use '
+                            "sampler=dict(type='SeededInfiniteSampler')")
+
+    def run(self) -> Any:
+        """Train until ``max_iters``, from the iteration that was resumed.
+
+        Returns:
+            The trained model.
+        """
+        self._compare_with_num_samples()
+        for stage in ('before_train', 'before_train_epoch'):
+            self.runner.call_hook(stage)
+        seen = self._skip_seen_samples() if self.iter > 0 else 0
+        while self.iter < self.max_iters and not self.stop_training:
+            self.runner.model.train()  # the validation left it in eval mode
+            seen += self._step_size
+            self.runner.message_hub.update_info(SEEN_KEY, seen)  # before its checkpoint
+            self.run_iter(next(self.dataloader_iterator))
+            self._decide_current_val_interval()
+            if self._validation_is_due():
+                self.runner.val_loop.run()
+        for stage in ('after_train_epoch', 'after_train'):
+            self.runner.call_hook(stage)
+        return self.runner.model
+
+    def _validation_is_due(self) -> bool:
+        if self.runner.val_loop is None or self.iter < self.val_begin:
+            return False
+        return self.iter % self.val_interval == 0 or self.iter == self.max_iters
+
+    @property
+    def _step_size(self) -> int:
+        """Samples of a step, in all processes."""
+        return self.dataloader.batch_sampler.batch_size * get_world_size()
+
+    def _compare_with_num_samples(self) -> None:
+        """Warn of a training that is longer or shorter than the one it was made to be."""
+        if self.num_samples is None:
+            return
+        found = self.max_iters * self._step_size
+        right = max(1, round(self.num_samples / self._step_size))
+        if abs(self.max_iters - right) <= 0.01 * right:
+            return
+        self.runner.logger.warning(
+            f'The schedule is made for {self.num_samples:,} samples; {self.max_iters:,} steps of '
+            f'{self._step_size} (batch size {self.dataloader.batch_sampler.batch_size}, '
+            f'{get_world_size()} process(es)) see {found:,}, {found / self.num_samples:.1%} of '
+            f'them. For all: --cfg-options {" ".join(self._options_for(right))}; --auto-scale-lr '
+            'makes the learning rate proportional to the samples of a step.')
+
+    def _options_for(self, max_iters: int) -> List[str]:
+        """Options that stretch or shrink the schedule to a number of steps."""
+        def scaled(steps: int) -> int:
+            return max(1, round(steps * max_iters / self.max_iters))
+
+        options = [f'train_cfg.max_iters={max_iters}',
+                   f'train_cfg.val_interval={scaled(self.val_interval)}']
+        schedulers = self.runner.cfg.get('param_scheduler') or []
+        for index, scheduler in enumerate(schedulers if isinstance(schedulers, list) else []):
+            options += [f'param_scheduler.{index}.{key}={scaled(scheduler[key])}'
+                        for key in IN_STEPS if scheduler.get(key)]
+        return options
+
+    def _skip_seen_samples(self) -> int:
+        # Checkpoints that do not have the number are of the present size of a step.
+        seen = self.runner.message_hub.get_info(SEEN_KEY, self.iter * self._step_size)
+        self.dataloader.batch_sampler.sampler.set_start(seen)
+        # Workers of the iterator made at construction are already fetching the first samples.
+        self.dataloader_iterator = iter(self.dataloader)
+        self.runner.logger.info(f'Resuming after {self.iter} iterations, {seen} samples.')
+        return seen
+
+
+@OPTIM_WRAPPERS.register_module()
+class Bfloat16OptimWrapper(OptimWrapper):
+    """Mixed precision in bfloat16; what ``tools/train.py --amp`` takes on a CPU.
+
+    bfloat16 has the exponents of float32, so losses need no scaling; mmengine's ``AmpOptimWrapper``
+    is built around a gradient scaler and refuses to be built without an accelerator.
+
+    On a GPU ``--amp`` is ``AmpOptimWrapper``: float16 with a scaler. spconv has no bfloat16: this
+    project's backbones compute sparse convolutions in float32 under this wrapper, on the CPU as on
+    a GPU, which saves nothing there; the host's own, as in the fine-tuning configs, would compute
+    them in float16 on a GPU, and without the scaler small gradients would become zero.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Run the forward pass of ``model`` under bfloat16 autocast."""
+        with super().optim_context(model), autocast(dtype=torch.bfloat16):
+            yield
+
+
+def unwrapped_model(runner: Any) -> nn.Module:
+    """Return the model of a runner without its wrappers.
+
+    These are the wrappers of distributed training, test-time augmentation (``Seg3DTTAModel``) and
+    averaging of weights, one within the other, and that of ``torch.compile``.
+
+    Args:
+        runner: mmengine's.
+    """
+    model = runner.model
+    while True:
+        if is_model_wrapper(model) or isinstance(model, (BaseTTAModel, BaseAveragedModel)):
+            model = model.module
+        elif hasattr(model, '_orig_mod'):
+            model = model._orig_mod
+        else:
+            return model

@@ -1,0 +1,145 @@
+"""Curves of trainings and of evaluations, read from their files."""
+from __future__ import annotations
+
+import csv
+import json
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Sequence, Tuple, Union
+
+import numpy as np
+
+from ..evaluation import recall_curve
+from ..visualization.canvas import new_figure
+
+Curve = Tuple[List[int], List[float]]
+NOT_PLOTTED = 'step', 'epoch', 'iter', 'time', 'data_time', 'memory'
+
+
+def read_curves(work_dir: str, keys: Sequence[str] = ('loss', )) -> Dict[str, Curve]:
+    """Read scalars logged by mmengine, smoothed by its log_processor.
+
+    Args:
+        work_dir: Work directory of the training. If a step was logged twice, by a run and by one
+            that resumed it, the later value counts.
+        keys: Names of scalars, or patterns such as ``ratio_*``.
+
+    Returns:
+        Steps and values by name, in the order of ``keys``.
+
+    Raises:
+        FileNotFoundError: If there is no log.
+        ValueError: If a key matches nothing in the log.
+    """
+    logs = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+    if not logs:
+        raise FileNotFoundError(f'{work_dir}: expected TIME/vis_data/scalars.json of a training, '
+                                'found none; give the --work-dir of tools/train.py')
+    values: Dict[str, Dict[int, float]] = {}
+    for log in logs:
+        for scalars in map(json.loads, log.read_text().splitlines()):
+            if 'loss' in scalars:  # other lines are evaluations
+                for name in set(scalars) - set(NOT_PLOTTED):
+                    values.setdefault(name, {})[int(scalars['step'])] = float(scalars[name])
+    chosen: Dict[str, Curve] = {}
+    for key in keys:
+        names = [name for name in sorted(values) if fnmatchcase(name, key)]
+        if not names:
+            raise ValueError(f"{work_dir}: expected values of '{key}' in the log, found "
+                             f'{sorted(values) or "no loss"}; choose one of them by --key')
+        for name in names:
+            steps = sorted(values[name])
+            chosen[name] = steps, [values[name][step] for step in steps]
+    return chosen
+
+
+def write_curves(curves: Dict[str, Curve], path: Path, label: str = 'loss') -> None:
+    """Draw a line for each curve.
+
+    Args:
+        curves: Steps and values by name.
+        path: PNG file to write.
+        label: Label of the value axis.
+    """
+    figure, (axis, ) = new_figure(900, 500, 1)
+    for name, (steps, values) in curves.items():
+        axis.plot(steps, values, label=name, linewidth=2)
+    axis.set_xlabel('training step', fontsize=12)
+    axis.set_ylabel(label, fontsize=12)
+    axis.set_ylim(bottom=0)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=12)
+    figure.savefig(str(path))
+
+
+ROTATIONS = 'geodesic', 'euler'
+
+
+class ViewErrors(NamedTuple):
+    """Errors of N views with their own image.
+
+    Attributes:
+        rre: (N,) degrees, infinite for a view without a pose.
+        rte: (N,) metres, likewise.
+    """
+    rre: np.ndarray
+    rte: np.ndarray
+
+
+def read_errors(path: Union[str, Path], rotation: str = 'geodesic') -> ViewErrors:
+    """Read the errors of the views; those of the wrong-image control are left out.
+
+    Args:
+        path: CSV file of an evaluation.
+        rotation: ``'geodesic'`` (the angle) or ``'euler'`` (the sum of the Euler angles).
+
+    Raises:
+        FileNotFoundError: If there is no file.
+        ValueError: If it has other columns, something that is no number in them, or no view.
+    """
+    columns = 'wrong_image', 'valid', f'rre_{rotation}_deg', 'rte_m'
+    with open(path, encoding='utf-8', newline='') as file:
+        reader = csv.DictReader(file)
+        absent = [name for name in columns if name not in (reader.fieldnames or ())]
+        if absent:
+            raise ValueError(f'{path}: expected the columns {list(columns)} of a table of views, '
+                             f'found no {absent}; write one by tools/test.py ... --cfg-options '
+                             'test_evaluator.0.out_file=views.csv')
+        try:
+            table = np.array([[float(row[name]) for name in columns] for row in reader])
+        except (TypeError, ValueError) as error:
+            raise ValueError(f'{path}: expected numbers in {list(columns)}, found in line '
+                             f'{reader.line_num} what is none ({error}); write the file again'
+                             ) from None
+    table = table.reshape(-1, len(columns))
+    table = table[table[:, 0] == 0]
+    if not len(table):
+        raise ValueError(f'{path}: expected views with their own image, found none')
+    solved = table[:, 1] == 1
+    return ViewErrors(*(np.where(solved, table[:, column], np.inf) for column in (2, 3)))
+
+
+def recall_curves(errors: ViewErrors, degrees: float, metres: float,
+                  steps: int = 201) -> Dict[str, np.ndarray]:
+    """Share of views below each threshold, as :func:`~nclr_plugin.visualization.plot_recall` wants.
+
+    Args:
+        errors: The views' errors.
+        degrees, metres: The largest thresholds.
+        steps: Number of thresholds, from 0 on.
+    """
+    curves = {}
+    for name, values, largest in (('rre', errors.rre, degrees), ('rte', errors.rte, metres)):
+        curves[f'{name}_thresholds'] = np.linspace(0, largest, steps)
+        curves[name] = recall_curve(values, np.isfinite(values), curves[f'{name}_thresholds'])
+    return curves
+
+
+def describe(name: str, errors: ViewErrors) -> str:
+    """One line: how many views, how many without a pose, and the medians of the others."""
+    solved = np.isfinite(errors.rre)
+    text = f'{name}: {len(solved)} views, {int((~solved).sum())} without a pose'
+    if solved.any():
+        text += (f'; medians of the others {np.median(errors.rre[solved]):.2f} deg, '
+                 f'{np.median(errors.rte[solved]):.2f} m')
+    return text
