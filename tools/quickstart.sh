@@ -100,7 +100,7 @@ train() {
 
 evaluate_trained() {
     rm -rf "$OUT/pictures"
-    evaluate "$CHECKPOINT" "$OUT/after" --wrong-image-control --show-dir "$OUT/pictures" \
+    evaluate "$CHECKPOINT" "$OUT/after" --mismatched-image-control --show-dir "$OUT/pictures" \
         --cfg-options default_hooks.pictures.max_frames="$PICTURES"
 }
 
@@ -133,14 +133,14 @@ from pathlib import Path
 out = Path(sys.argv[1])
 before, after = (json.loads(max((out / name).glob('*/*.json')).read_text())
                  for name in ('before', 'after'))
-prefix, columns = 'calibration/', ('identity_', 'wrong_image_')
-print(f'{"held-out scenes":<26}{"before":>12}{"after":>12}{"identity":>12}{"wrong image":>14}')
+prefix, columns = 'calibration/', ('identity_', 'mismatched_image_')
+print(f'{"held-out scenes":<26}{"before":>12}{"after":>12}{"identity":>12}{"mismatched image":>14}')
 for key, value in after.items():
     name = key[len(prefix):]
     others = [after.get(f'{prefix}{column}{name}') for column in columns]
     if key.startswith(prefix) and None not in others:
         print(f'{name:<26}{before[key]:>12.3f}{value:>12.3f}{others[0]:>12.3f}{others[1]:>14.3f}')
-print('identity: the answer that nothing was moved; wrong image: the trained network, shown the')
+print('identity: the answer that nothing was moved; mismatched image: the trained network, shown the')
 print('image of another scene: what is found there is guessed from the scan alone')
 PY
 LOG=$(ls -t "$OUT"/train/*/*.log | head -n 1)

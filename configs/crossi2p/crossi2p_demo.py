@@ -36,12 +36,12 @@ model = dict(
 
 # dataset settings
 # Nearly all points: from a quarter of them the camera's direction is not found.
-sample = dict(type='SamplePoints', num_points=8192, voxel_size=voxel_size)
+sample = dict(type='VoxelSample', num_points=8192, voxel_size=voxel_size)
 train_pipeline = [
-    *_base_.load, _base_.crop, _base_.placement, sample, _base_.resize, *_base_.augment,
+    *_base_.load, _base_.crop, _base_.rigid_transform, sample, _base_.resize, *_base_.augment,
     _base_.pack]
 test_pipeline = [
-    *_base_.load, _base_.crop, _base_.placement, sample, _base_.noise, _base_.resize,
+    *_base_.load, _base_.crop, _base_.rigid_transform, sample, _base_.noise, _base_.resize,
     _base_.occlusion, _base_.pack]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

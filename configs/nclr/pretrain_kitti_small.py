@@ -7,7 +7,7 @@ Four object frames are left out for evaluation, each placed 15 times;
 _base_ = ['./pretrain_demo_transfer.py', '../_base_/datasets/kitti_small.py']
 
 # dataset settings
-train_pipeline = [*_base_.load, _base_.crop, _base_.placement, *_base_.window, _base_.pack]
+train_pipeline = [*_base_.load, _base_.crop, _base_.rigid_transform, *_base_.window, _base_.pack]
 train_dataloader = dict(
     dataset=dict(
         data_root='', reader=dict(_delete_=True, **_base_.training_frames),
@@ -15,7 +15,7 @@ train_dataloader = dict(
 val_dataloader = dict(
     dataset=dict(
         data_root=_base_.kitti_root, reader=dict(_delete_=True, **_base_.left_out_frames),
-        placements=15))
+        repeats=15))
 test_dataloader = val_dataloader
 
 # schedule

@@ -3,4 +3,4 @@ _base_ = ['./pretrain_kitti_small.py']
 
 test_dataloader = dict(
     dataset=dict(
-        data_root='', reader=dict(_delete_=True, **_base_.training_frames), placements=2))
+        data_root='', reader=dict(_delete_=True, **_base_.training_frames), repeats=2))

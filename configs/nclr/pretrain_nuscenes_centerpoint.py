@@ -18,10 +18,10 @@ model = dict(
         block_type='basicblock'))
 
 # dataset settings
-crop = dict(type='RangeCrop', point_cloud_range=[-51.2, -51.2, -5, 51.2, 51.2, 3])
+crop = dict(type='CropPoints', point_cloud_range=[-51.2, -51.2, -5, 51.2, 51.2, 3])
 train_pipeline = [
-    *_base_.load, crop, _base_.placement, _base_.resize, *_base_.augment, _base_.pack]
-test_pipeline = [*_base_.load, crop, _base_.placement, _base_.resize, _base_.pack]
+    *_base_.load, crop, _base_.rigid_transform, _base_.resize, *_base_.augment, _base_.pack]
+test_pipeline = [*_base_.load, crop, _base_.rigid_transform, _base_.resize, _base_.pack]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -1,11 +1,12 @@
 """NCLR pretraining of the detectors' VoxelNet on SemanticKITTI, 0.05 x 0.05 x 0.1 m voxels.
 
-The range is cropped in the sensor's own frame, before the random placement, as in all configs, and
-is the same to all sides. On 40 real frames with ten placements each it keeps 95% (KITTI object
-frames) and 99% (an odometry drive) of the points in view of the camera, 89.9% in the worst frame.
-The detectors' own range, ahead of the sensor, cropped after the placement, would keep 50% and 53%,
-and none in one placement of ten. The height limits are the detectors', whose encoder merges
-heights. These scans have 65,000 to 80,000 voxels; training uses a random 60,000, the paper's limit.
+The range is cropped in the sensor's own frame, before the random rigid transform, as in all
+configs, and is the same to all sides. On 40 real frames with ten transforms each it keeps 95%
+(KITTI object frames) and 99% (an odometry drive) of the points in view of the camera, 89.9% in the
+worst frame. The detectors' own range, ahead of the sensor, cropped after the transform, would keep
+50% and 53%, and none for one transform in ten. The height limits are the detectors', whose encoder
+merges heights. These scans have 65,000 to 80,000 voxels; training uses a random 60,000, the paper's
+limit.
 """
 _base_ = [
     '../_base_/models/nclr_voxelnet.py', '../_base_/datasets/semantickitti.py',

@@ -27,7 +27,7 @@ from .results import Calibration, Matches, contradicts, pose_covariance, unknown
 from .scans import ScanChecker, check_in_front
 
 # Steps of a test pipeline that read and pack a data set.
-DATASET_STEPS = ('LoadScan', 'AccumulateSweeps', 'LoadImages', 'RandomPlacement',
+DATASET_STEPS = ('LoadPoints', 'AccumulateSweeps', 'LoadImages', 'RandomRigidTransform',
                  'PackCalibrationInputs')
 LIDAR_TO_CAMERA_AXES = np.array([[0., -1., 0.], [0., 0., -1.], [1., 0., 0.]])
 MIN_INLIER_RATIO = 0.5
@@ -54,7 +54,7 @@ class Calibrator:
         min_inlier_ratio: Inlier ratio below which a pose is not reliable.
         min_consistency: Photometric consistency below which a pose is not reliable. A searched pose
             needs 0.05 more, whatever its matches. ``MismatchMetric`` measures on a test set how
-            well these scores reveal wrong images (for the smaller image that the network gets,
+            well these scores reveal mismatched images (for the smaller image that the network gets,
             whose consistency is slightly lower).
         search: Whether to search near poses that are not reliable.
         intensity_scale: Factor that brings the intensities of scans to 0..1; see

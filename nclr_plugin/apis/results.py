@@ -46,7 +46,7 @@ class Calibration(NamedTuple):
             calibrator. A searched pose must exceed the second threshold by a margin. In both cases
             the camera must be within 15 m of the LiDAR, and the pose must fit ``initial``.
         inlier_ratio: Share of the matches that agree with the pose; 0 without a pose. It reveals
-            wrong matches, but not a wrong image: matches of different places can agree, too.
+            wrong matches, but not a mismatched image: matches of different places can agree, too.
         photometric_consistency: How well the image changes where the scan does under the pose, see
             :class:`~nclr_plugin.evaluation.PhotometricConsistency`; 0 without a pose.
         reprojection_error: RMS over the agreeing matches, pixels of the given image; NaN without a

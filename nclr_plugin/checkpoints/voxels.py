@@ -62,7 +62,7 @@ def warn_of_difference(checkpoint: str, own: Voxels) -> None:
     if trained.range and not _close(trained.range[2::3], own.range[2::3]):
         print_log(f'{checkpoint} was trained on the range {trained.range}, this detector has '
                   f'{own.range}, from another height or up to another: pretrain with its heights, '
-                  "by RangeCrop's point_cloud_range (OpenPCDet: POINT_CLOUD_RANGE).", 'current',
+                  "by CropPoints's point_cloud_range (OpenPCDet: POINT_CLOUD_RANGE).", 'current',
                   logging.WARNING)
 
 
@@ -92,7 +92,7 @@ def _voxels_of_config(config: dict) -> Optional[Voxels]:
     limits = layer.get('point_cloud_range')
     for dataset in innermost_configs(config.get('train_dataloader', {}).get('dataset', {})):
         for step in dataset.get('pipeline', []):
-            if step['type'] == 'RangeCrop':
+            if step['type'] == 'CropPoints':
                 limits = step['point_cloud_range']
     return Voxels(_numbers(layer['voxel_size']), limits and _numbers(limits))
 

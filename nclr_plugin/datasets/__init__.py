@@ -6,16 +6,15 @@ from .readers import (ConcatReader, KittiObjectReader, KittiOdometryReader, NuSc
                       RigReader)
 from .samplers import SeededInfiniteSampler
 from .segmentation import LoadPanopticLabels
-from .transforms import (AccumulateSweeps, CropImages, ImageOcclusion, LoadImages, LoadScan,
-                         PackCalibrationInputs, PhotometricDistortion, PointNoise, RandomPlacement,
-                         RandomSceneFlip, RangeCrop, ResizeImages, SamplePoints, ScaleImages,
-                         TrimImages)
+from .transforms import (AccumulateSweeps, ColorJitter, CropImages, CropPoints, CropTop,
+                         ImageOcclusion, LoadImages, LoadPoints, PackCalibrationInputs, PointNoise,
+                         RandomRigidTransform, RandomSceneFlip, RescaleImages, ResizeImages,
+                         VoxelSample)
 
 __all__ = [
-    'AccumulateSweeps', 'BrokenFrameError', 'CalibrationDataset', 'ConcatReader', 'CropImages',
-    'ImageOcclusion', 'KittiObjectReader', 'KittiOdometryReader', 'LoadImages',
-    'LoadPanopticLabels', 'LoadScan', 'NuScenesReader', 'PackCalibrationInputs',
-    'PhotometricDistortion', 'PointNoise', 'RandomPlacement', 'RandomSceneFlip', 'RangeCrop',
-    'ResizeImages', 'RigReader', 'SamplePoints', 'ScaleImages', 'SeededInfiniteSampler',
-    'TrimImages'
+    'AccumulateSweeps', 'BrokenFrameError', 'CalibrationDataset', 'ColorJitter', 'ConcatReader',
+    'CropImages', 'CropPoints', 'CropTop', 'ImageOcclusion', 'KittiObjectReader',
+    'KittiOdometryReader', 'LoadImages', 'LoadPanopticLabels', 'LoadPoints', 'NuScenesReader',
+    'PackCalibrationInputs', 'PointNoise', 'RandomRigidTransform', 'RandomSceneFlip',
+    'RescaleImages', 'ResizeImages', 'RigReader', 'SeededInfiniteSampler', 'VoxelSample'
 ]

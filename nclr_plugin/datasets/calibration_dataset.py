@@ -13,7 +13,7 @@ from ..errors import BrokenFrameError, DataLayoutError, ScanColumnsError, ScanEr
 from .pose_check import check_pose
 from .readers.pairing import shorten
 from .scans import DroppedRows, evenly_spaced, load_points
-from .transforms.loading import LoadImages, LoadScan
+from .transforms.loading import LoadImages, LoadPoints
 
 
 @DATASETS.register_module()
@@ -34,31 +34,31 @@ class CalibrationDataset(BaseDataset):
     A sample is a pure function of (seed, index): all randomness of the pipeline comes from
     ``results['rng']``, a generator seeded by ``(seed, epoch, i)`` with
     ``epoch, i = divmod(index, len(self))``. An index beyond the length is thus a later pass over
-    the same frames, with other placements; see :class:`SeededInfiniteSampler`.
+    the same frames, with other random transforms; see :class:`SeededInfiniteSampler`.
 
     Args:
         data_root: Root folder of the data.
         reader: Config of a reader, or one (an object with ``read(data_root, keep_unpaired)``).
-        pipeline: Transforms, from ``LoadScan`` to ``PackCalibrationInputs``.
+        pipeline: Transforms, from ``LoadPoints`` to ``PackCalibrationInputs``.
         seed: Seed of all randomness.
         skip_broken: Take the next frame when one is broken, and note that in the sample's
             ``skipped_frames``. Frames that miss a file or a calibration are then kept in the list
             and skipped like any broken one.
         max_skipped: Broken frames in a row after which ``skip_broken`` gives up.
-        wrong_image_control: Make the set twice as long: sample ``N + i`` is sample i, with the
-            same scan, placement, intrinsics and extrinsics, but the images show the place of
+        mismatched_image_control: Make the set twice as long: sample ``N + i`` is sample i, with the
+            same scan, random transform, intrinsics and extrinsics, but the images show the place of
             another frame, view by view. What a network still finds there it does not find by
             looking at the image. For evaluation only.
-        placements: Samples of each frame in a pass, for an evaluation on few frames: each has its
+        repeats: Samples of each frame in a pass, for an evaluation on few frames: each has its
             own randomness, as every sample has.
         **kwargs: Arguments of mmengine's ``BaseDataset``: ``indices``, ``test_mode``,
             ``serialize_data``, ``lazy_init``, ``metainfo``.
 
     Raises:
         FileNotFoundError, ValueError: By the reader, when the data set is built.
-        ValueError: If ``wrong_image_control`` is asked for without ``test_mode``, or ``placements``
-            is less than 1.
-        DataLayoutError: If ``wrong_image_control`` has fewer than two frames.
+        ValueError: If ``mismatched_image_control`` is set without ``test_mode``, or ``repeats`` is
+            less than 1.
+        DataLayoutError: If ``mismatched_image_control`` has fewer than two frames.
     """
 
     def __init__(self,
@@ -68,20 +68,20 @@ class CalibrationDataset(BaseDataset):
                  seed: int = 0,
                  skip_broken: bool = False,
                  max_skipped: int = 10,
-                 wrong_image_control: bool = False,
-                 placements: int = 1,
+                 mismatched_image_control: bool = False,
+                 repeats: int = 1,
                  **kwargs) -> None:
         self.reader = TASK_UTILS.build(reader) if isinstance(reader, dict) else reader
         self.seed = seed
         self.skip_broken = skip_broken
         self.max_skipped = max_skipped
-        if wrong_image_control and not kwargs.get('test_mode', False):
-            raise ValueError('CalibrationDataset: wrong_image_control gives samples that must not '
-                             'be trained on; expected test_mode=True beside it, found False.')
-        self.wrong_image_control = wrong_image_control
-        if placements < 1:
-            raise ValueError(f'CalibrationDataset: expected placements >= 1, found {placements}.')
-        self.placements = placements
+        if mismatched_image_control and not kwargs.get('test_mode', False):
+            raise ValueError('CalibrationDataset: samples of mismatched_image_control must not be '
+                             'trained on; expected test_mode=True beside it, found False.')
+        self.mismatched_image_control = mismatched_image_control
+        if repeats < 1:
+            raise ValueError(f'CalibrationDataset: expected repeats >= 1, found {repeats}.')
+        self.repeats = repeats
         super().__init__(data_root=data_root, data_prefix={}, pipeline=pipeline, **kwargs)
 
     def load_data_list(self) -> List[dict]:
@@ -138,9 +138,9 @@ class CalibrationDataset(BaseDataset):
                       logger='current')
 
     def full_init(self) -> None:
-        """List the frames and check that the wrong-image control has others to choose from."""
+        """List the frames and check that the mismatched-image control has others to choose from."""
         super().full_init()
-        if self.wrong_image_control:
+        if self.mismatched_image_control:
             self._other_frame(0)
 
     def _copy_without_annotation(self, memo: Optional[dict] = None) -> 'CalibrationDataset':
@@ -156,9 +156,9 @@ class CalibrationDataset(BaseDataset):
     def __len__(self) -> int:
         """Return the number of samples of one pass.
 
-        Frames times placements, twice with the wrong-image control.
+        Frames times random transforms, twice with the mismatched-image control.
         """
-        return self.num_frames * self.placements * (2 if self.wrong_image_control else 1)
+        return self.num_frames * self.repeats * (2 if self.mismatched_image_control else 1)
 
     def __iter__(self) -> Iterator[dict]:
         """One pass over the frames; indices themselves never end."""
@@ -181,11 +181,12 @@ class CalibrationDataset(BaseDataset):
         if index < 0:
             raise IndexError(f'expected an index >= 0 (epoch * {len(self)} + i), found {index}.')
         epoch, first = divmod(index, len(self))
-        wrong_image, first = divmod(first, self.num_frames * self.placements)
+        mismatched_image, first = divmod(first, self.num_frames * self.repeats)
         skipped: List[Tuple[str, str]] = []
         while True:
             frame = (first + len(skipped)) % self.num_frames
-            results = self._with_wrong_images(frame) if wrong_image else self.get_data_info(frame)
+            results = (self._with_mismatched_images if mismatched_image else
+                       self.get_data_info)(frame)
             # Seeded by what was asked for: a stand-in differs from the frame's own sample.
             results['rng'] = np.random.default_rng((self.seed, epoch, first))
             results['skipped_frames'] = list(skipped)
@@ -204,8 +205,8 @@ class CalibrationDataset(BaseDataset):
                         f'{self.num_frames} (max_skipped is {self.max_skipped}): {reasons}'
                     ) from error
 
-    def _with_wrong_images(self, frame: int) -> dict:
-        """Entry of a frame for the wrong-image control."""
+    def _with_mismatched_images(self, frame: int) -> dict:
+        """Entry of a frame for the mismatched-image control."""
         results = self.get_data_info(frame)
         other = self.get_data_info(self._other_frame(frame))
         if 'broken' in results or 'broken' in other:
@@ -215,12 +216,12 @@ class CalibrationDataset(BaseDataset):
         images = other['images']
         if len(images) != len(results['images']):
             raise DataLayoutError(
-                'wrong_image_control: expected as many images in every frame, found '
+                'mismatched_image_control: expected as many images in every frame, found '
                 f"{len(results['images'])} in {results['frame_id']} and {len(images)} in the "
                 'frame whose images it is to get; leave frames that miss an image out.')
         for image, other in zip(results['images'], images):
             image['replaced_by'] = other
-        results['wrong_image'] = True
+        results['mismatched_image'] = True
         return results
 
     def _other_frame(self, frame: int) -> int:
@@ -231,8 +232,8 @@ class CalibrationDataset(BaseDataset):
         """
         if self.num_frames < 2:
             raise DataLayoutError(
-                f"data_root '{self.data_root}': wrong_image_control gives a frame the images of "
-                f'another one; expected at least 2 frames, found {self.num_frames}.')
+                f"data_root '{self.data_root}': mismatched_image_control shows the images of "
+                f'another frame; expected at least 2 frames, found {self.num_frames}.')
         return (frame + self.num_frames // 2) % self.num_frames
 
 
@@ -241,7 +242,7 @@ def _look_at_cameras(frames: List[dict]) -> None:
     for place in sorted({0, len(frames) // 2, len(frames) - 1}):
         frame = dict(frames[place])
         try:
-            frame = LoadImages()(LoadScan(use_dim=3)(frame))
+            frame = LoadImages()(LoadPoints(use_dim=3)(frame))
         except (BrokenFrameError, ImportError, KeyError):
             continue  # named when the frame is loaded; a pipeline of one's own has other entries
         for image, pixels in zip(frame['images'], frame['imgs']):

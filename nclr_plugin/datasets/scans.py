@@ -56,7 +56,7 @@ class DroppedRows(NamedTuple):
 
 
 def read_scan(results: dict, use_dim: int) -> np.ndarray:
-    """Read the measurements of a scan, see :class:`~nclr_plugin.datasets.LoadScan`.
+    """Read the measurements of a scan, see :class:`~nclr_plugin.datasets.LoadPoints`.
 
     Args:
         results: With ``frame_id``, ``lidar_path``, ``lidar_dim`` and perhaps ``intensity_scale``.
@@ -83,12 +83,12 @@ def load_points(results: dict, use_dim: int) -> Tuple[np.ndarray, DroppedRows]:
     """
     path, lidar_dim = results['lidar_path'], results['lidar_dim']
     if use_dim > lidar_dim:
-        raise ValueError(f"LoadScan: use_dim is {use_dim}, but a point of '{path}' has "
+        raise ValueError(f"LoadPoints: use_dim is {use_dim}, but a point of '{path}' has "
                          f'{lidar_dim} columns; lower use_dim.')
     points = read_columns(path, lidar_dim)[:, :use_dim]
     if points.shape[1] < use_dim:
         raise ScanColumnsError(f"scan '{path}': expected a field named intensity beside x, y and "
-                               'z, found none; lower use_dim of LoadScan, or convert it.')
+                               'z, found none; lower use_dim of LoadPoints, or convert it.')
     name = f"scan '{path}'"
     points, dropped = drop_invalid_rows(points, name)
     check_columns(points, name)

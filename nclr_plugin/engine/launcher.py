@@ -66,7 +66,7 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
 
     Additions to it: the checkpoint ``none`` stands for the random initialisation; a checkpoint of
     another model is refused; ``--show-dir DIR`` writes pictures to DIR, a folder for each kind;
-    ``--wrong-image-control`` also tests every scan with the images of another scene, see
+    ``--mismatched-image-control`` also tests every scan with the images of another scene, see
     :class:`~nclr_plugin.datasets.CalibrationDataset`; ``--submission DIR`` predicts the hidden test
     set of a fine-tuning config into DIR, in its benchmark's form; ``--launcher`` works on CPU.
 
@@ -93,7 +93,7 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
         if ours.submission:
             options.update(submission_options(_load_config(args), ours.submission))
         _require_infos(_load_config(args, options), 'test_dataloader')
-        _run_host(host, args, options, ours.wrong_image_control)
+        _run_host(host, args, options, ours.mismatched_image_control)
 
 
 def _train_parser() -> argparse.ArgumentParser:
@@ -108,7 +108,7 @@ def _test_parser() -> argparse.ArgumentParser:
     """Return our own flags of testing; all others are left for mmdet3d."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument('--show-dir')
-    parser.add_argument('--wrong-image-control', action='store_true')
+    parser.add_argument('--mismatched-image-control', action='store_true')
     parser.add_argument('--submission')
     return parser
 
@@ -143,7 +143,7 @@ def _parse_by_host(host: ModuleType, argv: List[str]) -> argparse.Namespace:
 
 
 def _run_host(host: ModuleType, args: argparse.Namespace, options: Dict[str, Any],
-              wrong_image_control: bool = False) -> None:
+              mismatched_image_control: bool = False) -> None:
     """Run the host with its arguments, and a config with options added.
 
     Both are handed over as they are, not as words of a command line, in which a name with spaces,
@@ -164,9 +164,9 @@ def _run_host(host: ModuleType, args: argparse.Namespace, options: Dict[str, Any
             config = Config.fromfile(*arguments, **kwargs)
             object.__setattr__(config, '_format_python_code', False)
             config.merge_from_dict(copy.deepcopy(options))
-            if wrong_image_control:
+            if mismatched_image_control:
                 for dataset in innermost_configs(config.test_dataloader.dataset):
-                    dataset.wrong_image_control = True
+                    dataset.mismatched_image_control = True
             return config
 
     host.Config = ChangedConfig

@@ -17,7 +17,7 @@ from .pose_errors import pose_errors, view_poses
 ERRORS = dict(rre_geodesic_deg='geodesic', rre_euler_deg='euler_xzy', rte_m='rte_m')
 ERROR_TITLES = dict(rre_geodesic_deg='RRE geodesic [deg]', rre_euler_deg='RRE Euler sum [deg]',
                     rte_m='RTE [m]')
-PREFIXES = {'predicted': '', 'identity': 'identity_', 'mismatched image': 'wrong_image_'}
+PREFIXES = {'predicted': '', 'identity': 'identity_', 'mismatched image': 'mismatched_image_'}
 CONFIDENCES = ('pred_inlier_ratio', 'pred_reprojection_error')
 CONFIDENT_OF = (5., 2.)  # degrees and metres of the success that a confidence should predict
 CURVE_STEPS = 100
@@ -39,10 +39,10 @@ class CalibrationMetric(BaseMetric):
       from the others, see :func:`~nclr_plugin.evaluation.auroc`; NaN when all or none are within,
       absent without ``pred_inlier_ratio``;
     - ``identity_*``: errors and recalls of the identity baseline, the answer "the sensors have not
-      moved" (``lidar2cam @ placement``). A method has to beat it;
-    - ``wrong_image_*``: all figures of the predictions for frames with mismatched images
-      (``wrong_image`` in the meta information), which count nowhere else. A method has to fail on
-      them: what it gets right there, it guesses from the scan alone.
+      moved" (``lidar2cam @ rigid_transform``). A method has to beat it;
+    - ``mismatched_image_*``: all figures of the predictions for frames with mismatched images
+      (``mismatched_image`` in the meta information), which count nowhere else. A method has to
+      fail on them: what it gets right there, it guesses from the scan alone.
 
     **Failures** are never dropped. A view without a pose counts against every recall, and in
     mean, deviation and median it has the errors of the identity baseline.
@@ -88,7 +88,8 @@ class CalibrationMetric(BaseMetric):
         Args:
             data_batch: Not used.
             data_samples: :class:`~nclr_plugin.structures.CalibrationDataSample` as dicts, with
-                ``lidar2cam``, ``pred_lidar2cam`` (V, 4, 4), ``pred_valid`` (V,), ``placement``.
+                ``lidar2cam``, ``pred_lidar2cam`` (V, 4, 4), ``pred_valid`` (V,) and
+                ``rigid_transform``.
         """
         for sample in data_samples:
             poses = view_poses(sample)
@@ -96,7 +97,7 @@ class CalibrationMetric(BaseMetric):
             self.results.append(
                 dict(frame_id=sample.get('frame_id'),
                      view=list(sample.get('view_names', range(len(poses.valid)))),
-                     wrong_image=bool(sample.get('wrong_image', False)),
+                     mismatched_image=bool(sample.get('mismatched_image', False)),
                      valid=poses.valid.tolist(),
                      predicted=_named_errors(poses.predicted, poses.target),
                      identity=_named_errors(poses.identity, poses.target),
@@ -119,7 +120,7 @@ class CalibrationMetric(BaseMetric):
         if 'predicted' not in columns:
             raise ValueError(
                 f'CalibrationMetric: no view to evaluate among {len(results)} frames (those with '
-                'wrong_image set are a control and do not count); is the test set empty?')
+                'mismatched_image set are a control and do not count); is the test set empty?')
         self.curves = {column: self._curves(views) for column, views in columns.items()}
         self.ranked = self._rank(results)
         metrics = {f'{PREFIXES[column]}{name}': value for column, views in columns.items()
@@ -155,7 +156,8 @@ class CalibrationMetric(BaseMetric):
         errors = {
             index: max(max(frame['predicted']['rre_geodesic_deg']) / degrees,
                        max(frame['predicted']['rte_m']) / metres)
-            for index, frame in enumerate(results) if frame['valid'] and not frame['wrong_image']}
+            for index, frame in enumerate(results)
+            if frame['valid'] and not frame['mismatched_image']}
         order = sorted(errors, key=errors.get)
         return dict(best=order[0], median=order[len(order) // 2], worst=order[-1])
 
@@ -192,7 +194,7 @@ def _columns(results: List[dict]) -> Dict[str, _Views]:
     """Return the views of each column of the table; a column without views is left out."""
     columns = {}
     for column, control in (('predicted', False), ('mismatched image', True)):
-        frames = [result for result in results if result['wrong_image'] == control]
+        frames = [result for result in results if result['mismatched_image'] == control]
         if not any(frame['valid'] for frame in frames):  # lists: no frame has a view
             continue
         valid = np.concatenate([frame['valid'] for frame in frames]).astype(bool)
@@ -260,8 +262,8 @@ def calibration_table(metrics: Dict[str, float], thresholds: List[Tuple[float, f
              for degrees, metres in thresholds]
     rows += [('failure rate', 'failure_rate'), ('confidence AUROC', 'confidence_auroc')]
     title = f'Calibration of {metrics["num_views"]:.0f} views'
-    if 'wrong_image_num_views' in metrics:
-        title += f', and of {metrics["wrong_image_num_views"]:.0f} with a mismatched image'
+    if 'mismatched_image_num_views' in metrics:
+        title += f', and of {metrics["mismatched_image_num_views"]:.0f} with a mismatched image'
     lines = [f'{title} (a view without a pose is a miss, with the errors of the identity baseline)',
              _line('', list(prefixes))]
     for title, name in rows:
@@ -291,11 +293,11 @@ def check_view_file(path: Union[str, Path]) -> Path:
 def write_views(path: Union[str, Path], results: List[dict]) -> None:
     """Write a CSV file with a row for each view; create its folder if it does not exist.
 
-    Columns: ``frame_id``, ``view`` (name of the camera), ``wrong_image`` and ``valid`` (0 or 1),
-    ``rre_geodesic_deg``, ``rre_euler_deg``, ``rte_m`` of the prediction, the same of the identity
-    baseline with the prefix ``identity_``, ``pred_inlier_ratio`` and ``pred_reprojection_error``
-    (empty when the samples have none). Where ``valid`` is 0 the errors of the prediction are those
-    of the identity baseline.
+    Columns: ``frame_id``, ``view`` (name of the camera), ``mismatched_image`` and ``valid`` (0 or
+    1), ``rre_geodesic_deg``, ``rre_euler_deg``, ``rte_m`` of the prediction, the same of the
+    identity baseline with the prefix ``identity_``, ``pred_inlier_ratio`` and
+    ``pred_reprojection_error`` (empty when the samples have none). Where ``valid`` is 0 the errors
+    of the prediction are those of the identity baseline.
 
     Args:
         path: Path of the file; an existing one is replaced.
@@ -321,8 +323,8 @@ def _rows(result: dict) -> List[dict]:
     rows = []
     for index, (view, valid) in enumerate(zip(result['view'], result['valid'])):
         rows.append(
-            dict(frame_id=result['frame_id'], view=view, wrong_image=int(result['wrong_image']),
-                 valid=int(valid),
+            dict(frame_id=result['frame_id'], view=view,
+                 mismatched_image=int(result['mismatched_image']), valid=int(valid),
                  **{name: values[index] for name, values in result['predicted'].items()},
                  **{f'identity_{name}': values[index]
                     for name, values in result['identity'].items()},

@@ -48,11 +48,11 @@ class FrameSumMetric(BaseMetric):
             data_samples: :class:`~nclr_plugin.structures.CalibrationDataSample` as dicts.
         """
         for sample in data_samples:
-            control = bool(sample.get('wrong_image', False))
+            control = bool(sample.get('mismatched_image', False))
             # One record a frame, also of one that adds nothing: that is how distributed collection
             # drops padded frames.
-            self.results.append(
-                dict(wrong_image=control, sums={} if control else self.sums(inspection(sample))))
+            sums = {} if control else self.sums(inspection(sample))
+            self.results.append(dict(mismatched_image=control, sums=sums))
 
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
         """Compute the figures over all frames with their own images, and log a table of them.
@@ -67,11 +67,11 @@ class FrameSumMetric(BaseMetric):
             ValueError: If there is no such frame.
         """
         name = type(self).__name__
-        frames = [result['sums'] for result in results if not result['wrong_image']]
+        frames = [result['sums'] for result in results if not result['mismatched_image']]
         if not frames:
             raise ValueError(
                 f'{name}: expected predictions for frames with their own images, found '
-                f'{len(results)} frames, all of them with wrong_image set; is the test set empty?'
+                f'{len(results)} frames, all with mismatched_image set; is the test set empty?'
                 if results else f'{name}: no frame to evaluate; is the test set empty?')
         totals = {quantity: _total([frame[quantity] for frame in frames if quantity in frame])
                   for quantity in self.quantities if any(quantity in frame for frame in frames)}

@@ -18,8 +18,8 @@ SCORES = 'photometric_consistency', 'inlier_ratio'
 class MismatchMetric(BaseMetric):
     """How well scores of the predicted pose tell mismatched images from matching ones.
 
-    It needs a test with the mismatched-image control (``--wrong-image-control``); otherwise there
-    are no figures. The scores are ``photometric_consistency``, of the predicted pose
+    It needs a test with the mismatched-image control (``--mismatched-image-control``); otherwise
+    there are no figures. The scores are ``photometric_consistency``, of the predicted pose
     (:class:`~nclr_plugin.evaluation.PhotometricConsistency`), which
     :class:`~nclr_plugin.apis.Calibrator` uses too, and ``inlier_ratio`` of the matches. For each:
 
@@ -67,7 +67,7 @@ class MismatchMetric(BaseMetric):
                 ).score(sample['pred_lidar2cam'][view].cpu().numpy()) if valid else -np.inf)
                 record['inlier_ratio'].append(
                     float(sample['pred_inlier_ratio'][view]) if valid else -np.inf)
-            self.results.append(dict(true=not sample.get('wrong_image', False), **record))
+            self.results.append(dict(true=not sample.get('mismatched_image', False), **record))
 
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
         """Return the figures over all views; none if all pairs are of one kind.

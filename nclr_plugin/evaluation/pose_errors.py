@@ -35,11 +35,11 @@ def view_poses(sample: Mapping[str, Any]) -> ViewPoses:
 
     Args:
         sample: :class:`~nclr_plugin.structures.CalibrationDataSample` as a dict, with
-            ``lidar2cam``, ``pred_lidar2cam`` (V, 4, 4), ``pred_valid`` (V,), ``placement``.
+            ``lidar2cam``, ``pred_lidar2cam`` (V, 4, 4), ``pred_valid`` (V,), ``rigid_transform``.
     """
     target = sample['lidar2cam'].detach().cpu().double()
     predicted = sample['pred_lidar2cam'].detach().cpu().double()
-    identity = identity_pose(target, sample['placement'])
+    identity = identity_pose(target, sample['rigid_transform'])
     valid = (sample['pred_valid'].cpu().bool() & predicted.isfinite().flatten(1).all(dim=1)
              & (torch.linalg.det(predicted[:, :3, :3]) > 0))
     return ViewPoses(target, torch.where(valid[:, None, None], predicted, identity), identity,

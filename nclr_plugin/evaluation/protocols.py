@@ -101,20 +101,20 @@ def protocol_figures(protocol: Protocol, rotation_errors: Dict[str, np.ndarray],
     return figures
 
 
-def is_translation_free(placement: np.ndarray, lidar2cam: Optional[np.ndarray] = None,
+def is_translation_free(rigid_transform: np.ndarray, lidar2cam: Optional[np.ndarray] = None,
                         tolerance: float = 1e-3) -> bool:
     """Return whether a random transform only turns the scan, about the LiDAR or a camera.
 
     Args:
-        placement: (4, 4) random transform, ``p' = placement @ p``.
+        rigid_transform: (4, 4) random transform, ``p' = rigid_transform @ p``.
         lidar2cam: (V, 4, 4) extrinsics after the transform.
         tolerance: Largest translation in metres.
     """
-    if np.abs(placement[:3, 3]).max() < tolerance:
+    if np.abs(rigid_transform[:3, 3]).max() < tolerance:
         return True
     if lidar2cam is None:
         return False
-    in_camera = lidar2cam @ placement @ np.linalg.inv(lidar2cam)  # in camera coordinates
+    in_camera = lidar2cam @ rigid_transform @ np.linalg.inv(lidar2cam)  # in camera coordinates
     return bool((np.abs(in_camera[:, :3, 3]).max(1) < tolerance).any())
 
 

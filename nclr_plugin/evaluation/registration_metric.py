@@ -33,7 +33,8 @@ class RegistrationMetric(BaseMetric):
     - ``failure_rate``, ``num_views``.
 
     A point behind the true camera has no projection: its match is wrong, and the RMSE of its view
-    is infinite, which is a miss and enters no mean. Frames with ``wrong_image`` set count nowhere.
+    is infinite, which is a miss and enters no mean. Frames with ``mismatched_image`` set count
+    nowhere.
 
     Args:
         protocols: Names of the protocols.
@@ -70,29 +71,29 @@ class RegistrationMetric(BaseMetric):
         Args:
             data_batch: Not used.
             data_samples: :class:`~nclr_plugin.structures.CalibrationDataSample` as dicts, with
-                ``lidar2cam``, ``cam2img``, ``placement``, ``pred_lidar2cam``, ``pred_valid`` and,
-                for the matches, ``pred_matches``.
+                ``lidar2cam``, ``cam2img``, ``rigid_transform``, ``pred_lidar2cam``, ``pred_valid``
+                and, for the matches, ``pred_matches``.
         """
         for sample in data_samples:
             poses = view_poses(sample)
             self._check_translation(sample, poses.target.numpy())
             matches = sample.get('pred_matches') or [None] * len(poses.target)
             self.results.append(dict(
-                wrong_image=bool(sample.get('wrong_image', False)),
+                mismatched_image=bool(sample.get('mismatched_image', False)),
                 solved=poses.valid.tolist(),
                 **pose_errors(poses.predicted, poses.target),
                 matches=[self._match_figures(*view) for view in zip(
                     matches, poses.target, sample['cam2img'].detach().cpu().double())]))
 
     def _check_translation(self, sample: dict, target: np.ndarray) -> None:
-        placement = np.asarray(sample['placement'], np.float64)
+        rigid_transform = np.asarray(sample['rigid_transform'], np.float64)
         strict = [name for name, protocol in self.protocols.items() if protocol.zero_translation]
-        if strict and not is_translation_free(placement, target):
+        if strict and not is_translation_free(rigid_transform, target):
             raise ValueError(
                 f'RegistrationMetric: protocol {strict[0]} is for random transforms that only turn '
                 f"the scan, but that of frame {sample.get('frame_id')} shifts it by "
-                f'{placement[:3, 3].round(2).tolist()} m; set translation=(0., 0., 0.) of '
-                'RandomPlacement in the test pipeline, or choose another protocol.')
+                f'{rigid_transform[:3, 3].round(2).tolist()} m; set translation=(0., 0., 0.) of '
+                'RandomRigidTransform in the test pipeline, or choose another protocol.')
 
     def _match_figures(self, matches: Any, pose: torch.Tensor,
                        cam2img: torch.Tensor) -> Optional[Dict[str, Any]]:
@@ -115,7 +116,7 @@ class RegistrationMetric(BaseMetric):
         Raises:
             ValueError: If no view has the image of its own scene.
         """
-        frames = [result for result in results if not result['wrong_image']]
+        frames = [result for result in results if not result['mismatched_image']]
         if not any(frame['solved'] for frame in frames):
             raise ValueError(f'RegistrationMetric: no view to evaluate among {len(results)} frames;'
                              ' is the test set empty?')

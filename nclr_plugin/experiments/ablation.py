@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 RECALL = 'calibration/recall_10deg_5m'
 STRICT_RECALL = 'calibration/recall_5deg_2m'
-CONTROL = 'calibration/wrong_image_recall_10deg_5m'
+CONTROL = 'calibration/mismatched_image_recall_10deg_5m'
 IDENTITY = 'calibration/identity_recall_10deg_5m'
 COLUMNS = (  # title, format, metric
     ('recall 10 deg, 5 m', '.3f', RECALL),
     ('recall 5 deg, 2 m', '.3f', STRICT_RECALL),
     ('RRE, deg', '.3f', 'calibration/rre_geodesic_deg_median'),
     ('RTE, m', '.3f', 'calibration/rte_m_median'),
-    ('wrong image, recall 10 deg, 5 m', '.3f', CONTROL),
+    ('mismatched image, recall 10 deg, 5 m', '.3f', CONTROL),
     ('identity, recall 10 deg, 5 m', '.3f', IDENTITY),
     ('matches < 5 px', '.3f', 'matching/{match}_accuracy_5px'),
     ('match error, px', '.2f', 'matching/{match}_error_px_mean'),
@@ -34,7 +34,7 @@ COLUMNS = (  # title, format, metric
 )
 BARS = ((RECALL, 'recall 10 deg, 5 m', '#1f5fa8'),
         (STRICT_RECALL, 'recall 5 deg, 2 m', '#7fb2e5'),
-        (CONTROL, 'wrong image, 10 deg, 5 m', '#d08770'))
+        (CONTROL, 'mismatched image, 10 deg, 5 m', '#d08770'))
 BAR_HEIGHT = 0.26  # rows are 1 apart
 
 
@@ -78,7 +78,7 @@ def plan_runs(configs: Sequence[str], seeds: Sequence[int], out: str,
               options: Sequence[str] = (), checkpoint: Optional[str] = None) -> List[Run]:
     """Return the runs of an ablation, all rows of a seed before the next seed.
 
-    Each is evaluated with the wrong-image control. See :func:`run_ablation` for the arguments.
+    Each is evaluated with the mismatched-image control. See :func:`run_ablation` for the arguments.
 
     Raises:
         FileNotFoundError: If a config or the checkpoint is missing.
@@ -95,7 +95,7 @@ def plan_runs(configs: Sequence[str], seeds: Sequence[int], out: str,
         raise FileNotFoundError(f'{checkpoint}: no such checkpoint; expected a .pth file, or none '
                                 'for the random initialisation')
     runs = [Run(path.stem, path, seed, Path(out), (*seed_options(SEED_KEYS, seed), *options),
-                checkpoint, test_flags=('--wrong-image-control', ))
+                checkpoint, test_flags=('--mismatched-image-control', ))
             for seed in dict.fromkeys(seeds) for path in paths]
     for run in runs:
         run.load()
@@ -106,7 +106,7 @@ def summary(run: Run, test_sets: Sequence[TestSet]) -> str:
     """Return recall and control of a finished run in one line."""
     results = collect([run], test_sets).reindex(columns=['test_set', RECALL, CONTROL])
     return 'recall 10 deg, 5 m ' + ', '.join(
-        f'{test_set} {recall:.3f} (wrong image {control:.3f})'
+        f'{test_set} {recall:.3f} (mismatched image {control:.3f})'
         for test_set, recall, control in results.itertuples(index=False))
 
 
@@ -189,15 +189,15 @@ def markdown(results: DataFrame, command: str) -> str:
             parts.append(f'### {name}')
         parts.append(markdown_table(table(results, test_set)))
     parts.append(
-        'Mean +- standard deviation over seeds; RRE and RTE are medians over views. "Wrong image": '
-        'the same scans and transforms with the images of other scenes. "Identity": the baseline '
-        'that predicts no motion. Matches are those of the row\'s own way of matching.')
+        'Mean +- standard deviation over seeds; RRE and RTE are medians over views. "Mismatched '
+        'image": the same scans and transforms with the images of other scenes. "Identity": the '
+        'baseline that predicts no motion. Matches are those of the row\'s own way of matching.')
     parts.append(provenance(' '.join(results['commits']).split(), command))
     return '\n\n'.join(parts) + '\n'
 
 
 def write_figure(results: DataFrame, path: Path) -> None:
-    """Draw the recall of each row, with a dot per seed, above its wrong-image control.
+    """Draw the recall of each row, with a dot per seed, above its mismatched-image control.
 
     There is one panel per test set. A black mark is the recall of the identity baseline.
 

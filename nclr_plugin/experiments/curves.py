@@ -87,7 +87,7 @@ class ViewErrors(NamedTuple):
 
 
 def read_errors(path: Union[str, Path], rotation: str = 'geodesic') -> ViewErrors:
-    """Read the errors of the views; those of the wrong-image control are left out.
+    """Read the errors of the views; those of the mismatched-image control are left out.
 
     Args:
         path: CSV file of an evaluation.
@@ -97,7 +97,7 @@ def read_errors(path: Union[str, Path], rotation: str = 'geodesic') -> ViewError
         FileNotFoundError: If there is no file.
         ValueError: If it has other columns, something that is no number in them, or no view.
     """
-    columns = 'wrong_image', 'valid', f'rre_{rotation}_deg', 'rte_m'
+    columns = 'mismatched_image', 'valid', f'rre_{rotation}_deg', 'rte_m'
     with open(path, encoding='utf-8', newline='') as file:
         reader = csv.DictReader(file)
         absent = [name for name in columns if name not in (reader.fieldnames or ())]

@@ -1,4 +1,4 @@
-"""Rigid transforms, the random placement of Eq. 8, and pose errors."""
+"""Rigid transforms, the random rigid transform of Eq. 8, and pose errors."""
 from __future__ import annotations
 
 from typing import Any, Tuple
@@ -148,7 +148,7 @@ def yaw_rotation(yaw: Tensor) -> Tensor:
     return torch.stack([c, -s, zero, s, c, zero, zero, zero, one], dim=-1).unflatten(-1, (3, 3))
 
 
-def apply_placement(points: Tensor, lidar2cam: Tensor, R_r: Tensor,
+def apply_rigid_transform(points: Tensor, lidar2cam: Tensor, R_r: Tensor,
                     t_r: Tensor) -> Tuple[Tensor, Tensor]:
     """Move a scan, and its calibration with it (paper, Eq. 8).
 
@@ -158,8 +158,8 @@ def apply_placement(points: Tensor, lidar2cam: Tensor, R_r: Tensor,
     Args:
         points: (..., N, 3), LiDAR frame.
         lidar2cam: (..., 4, 4), of the unmoved scan.
-        R_r: Placement rotation, (..., 3, 3).
-        t_r: Placement translation, (..., 3), metres, applied before the rotation.
+        R_r: Random transform rotation, (..., 3, 3).
+        t_r: Random transform translation, (..., 3), metres, applied before the rotation.
 
     Returns:
         The moved points (..., N, 3) and their lidar2cam (..., 4, 4).
@@ -172,20 +172,21 @@ def apply_placement(points: Tensor, lidar2cam: Tensor, R_r: Tensor,
     return moved, make_transform(R_gt, t_gt.expand(R_gt.shape[:-1])).to(lidar2cam.dtype)
 
 
-def identity_pose(lidar2cam: Tensor, placement: Any) -> Tensor:
+def identity_pose(lidar2cam: Tensor, rigid_transform: Any) -> Tensor:
     """Return the extrinsics before a random rigid transform of the scan: the identity baseline.
 
     It is the answer "the sensors have not moved", which a method has to beat.
 
     Args:
         lidar2cam: (..., 4, 4) extrinsics after the transform.
-        placement: (4, 4) random rigid transform, ``p' = placement @ p``, array or tensor.
+        rigid_transform: (4, 4) array or tensor, the random rigid transform: ``p' =
+            rigid_transform @ p``.
 
     Returns:
         (..., 4, 4), of the type of ``lidar2cam``.
     """
     return matmul_exact(lidar2cam, torch.as_tensor(
-        placement, dtype=lidar2cam.dtype, device=lidar2cam.device))
+        rigid_transform, dtype=lidar2cam.dtype, device=lidar2cam.device))
 
 
 def rotation_error_geodesic_deg(R_pred: Tensor, R_gt: Tensor) -> Tensor:

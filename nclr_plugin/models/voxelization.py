@@ -57,7 +57,7 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float],
     """Quantise scans by rounding, as mmdet3d's ``voxel_type='minkunet'`` does.
 
     The networks see coordinates relative to the scan's centre, which is where the sensor is to
-    within some decimetres: what they see does not depend on where a random placement has put the
+    within some decimetres: what they see does not depend on where a random transform has put the
     origin, which only the pose solver has to know, and is what a downstream network sees.
     A voxel's value is the mean of its points where the host takes one of them: but for rounding,
     the result does not depend on the order of the points, and the centroid lies on the surface, so

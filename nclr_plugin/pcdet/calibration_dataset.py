@@ -49,9 +49,9 @@ class NCLRCalibrationDataset(DatasetTemplate):
         self.samples = CalibrationDataset(
             data_root=str(self.root_path),
             pipeline=[
-                dict(type='LoadScan', use_dim=encoding.num_point_features),
+                dict(type='LoadPoints', use_dim=encoding.num_point_features),
                 dict(type='LoadImages'),
-                dict(type='RangeCrop', point_cloud_range=self.point_cloud_range.tolist()),
+                dict(type='CropPoints', point_cloud_range=self.point_cloud_range.tolist()),
                 *plain(dataset_cfg.TRANSFORMS[self.mode]),
                 dict(type='PackCalibrationInputs'),
             ],

@@ -29,10 +29,10 @@ class CalibrationDataSample(BaseDataElement):
         - ``frame_id`` (str): Name of the frame.
         - ``lidar_path`` (str), ``img_paths`` (list[str]): Files of the frame.
         - ``view_names`` (list[str]): Cameras, in the order of the views.
-        - ``placement`` (4x4 array): Random rigid transform of the scan, ``p' = placement @ p``
-          (paper, Eq. 8).
-        - ``wrong_image`` (bool): Whether the images are mismatched, of another scene than the scan,
-          to measure what is guessed from the scan alone; absent means ``False``.
+        - ``rigid_transform`` (4x4 array): Random rigid transform of the scan,
+          ``p' = rigid_transform @ p`` (paper, Eq. 8).
+        - ``mismatched_image`` (bool): Whether the images are of another scene than the scan, to
+          measure what is guessed from the scan alone; absent means ``False``.
         - ``skipped_frames`` (list[tuple[str, str]]): Broken frames that this one replaces, each
           with the reason.
 

@@ -17,9 +17,9 @@ def plot_recall(curves: Dict[str, Dict[str, Any]]) -> np.ndarray:
     """Plot the share of views whose rotation or translation error is below a threshold.
 
     Args:
-        curves: For each name (``predicted``, ``identity``, ``wrong image``), the recalls ``rre``
-            (A,) at ``rre_thresholds`` (A,) in degrees and ``rte`` (B,) at ``rte_thresholds`` (B,)
-            in metres.
+        curves: For each name (``predicted``, ``identity``, ``mismatched image``), the recalls
+            ``rre`` (A,) at ``rre_thresholds`` (A,) in degrees and ``rte`` (B,) at
+            ``rte_thresholds`` (B,) in metres.
 
     Returns:
         uint8 RGB picture.

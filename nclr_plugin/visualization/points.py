@@ -142,7 +142,7 @@ def compare_sample(image: np.ndarray, points: Tensor, sample: Any, view: int) ->
         uint8 RGB picture, see :func:`compare_poses`.
     """
     target = sample.lidar2cam[view].cpu().double()
-    before = identity_pose(target, sample.placement)
+    before = identity_pose(target, sample.rigid_transform)
 
     def described(title: str, pose: Tensor) -> str:
         angle = float(rotation_error_geodesic_deg(pose[:3, :3], target[:3, :3]))

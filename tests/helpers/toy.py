@@ -40,12 +40,12 @@ class ToyFrames(Dataset):
         frame = index % self.size
         if frame in self.nan_frames:
             points[0, 0] = np.nan
-        placement = np.eye(4)
-        placement[0, 3] = 1.
+        rigid_transform = np.eye(4)
+        rigid_transform[0, 3] = 1.
         sample = CalibrationDataSample(metainfo=dict(
-            frame_id=f'toy/{frame:02d}', view_names=['cam'], placement=placement,
+            frame_id=f'toy/{frame:02d}', view_names=['cam'], rigid_transform=rigid_transform,
             skipped_frames=self.skipped.get(frame, [])))
-        sample.lidar2cam = torch.from_numpy(AXES[None] @ np.linalg.inv(placement))
+        sample.lidar2cam = torch.from_numpy(AXES[None] @ np.linalg.inv(rigid_transform))
         sample.cam2img = torch.tensor([[[60., 0, 39.5], [0, 60., 19.5], [0, 0, 1]]]).double()
         imgs = torch.from_numpy(rng.integers(0, 255, (1, 3, 40, 80), np.uint8))
         points = torch.from_numpy(points.astype(np.float32))

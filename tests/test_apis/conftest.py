@@ -19,11 +19,11 @@ model = dict(
     data_preprocessor=dict(type='CalibrationDataPreprocessor', voxel_size=(0.1, 0.1, 0.1)),
     pose_head=dict(type='PoseHead', inlier_threshold=3.))
 test_dataloader = dict(dataset=dict(pipeline=[
-    dict(type='LoadScan'),
+    dict(type='LoadPoints'),
     dict(type='LoadImages'),
-    dict(type='RangeCrop', point_cloud_range=[-50., -50., -5., 50., 50., 5.]),
-    dict(type='RandomPlacement'),
-    dict(type='TrimImages', top=20),
+    dict(type='CropPoints', point_cloud_range=[-50., -50., -5., 50., 50., 5.]),
+    dict(type='RandomRigidTransform'),
+    dict(type='CropTop', top=20),
     dict(type='ResizeImages', size=(240, 60)),
     dict(type='PackCalibrationInputs'),
 ]))

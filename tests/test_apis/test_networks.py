@@ -33,9 +33,9 @@ def test_the_answer_is_that_of_an_evaluation(name, shared_data, tmp_path):
         'model.overlap_head.thresholds': (0., 0.), 'model.pose_head.inlier_threshold': 200.,
         'model.pose_head.max_iterations': 50, 'model.num_test_points': 300})
     for step in config.test_dataloader.dataset.pipeline:
-        if step['type'] == 'RangeCrop':
+        if step['type'] == 'CropPoints':
             step.point_cloud_range = [-12., -12., -3., 12., 12., 5.]
-        elif step['type'] == 'SamplePoints':
+        elif step['type'] == 'VoxelSample':
             step.num_points = 20000  # all: which ones are drawn depends on what was drawn before
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmdet3d'):
@@ -45,9 +45,9 @@ def test_the_answer_is_that_of_an_evaluation(name, shared_data, tmp_path):
     calibrator = Calibrator(str(path), device='cpu', search=False)
 
     root = shared_data / 'kitti_object'
-    # Even a placement that displaces nothing moves points by a rounding error, into other voxels.
+    # Even a transform that displaces nothing moves points by a rounding error, into other voxels.
     pipeline = [step for step in config.test_dataloader.dataset.pipeline
-                if step['type'] != 'RandomPlacement']
+                if step['type'] != 'RandomRigidTransform']
     data = CalibrationDataset(
         str(root), KittiObjectReader(), pipeline, test_mode=True, indices=1)
     frame = data.get_data_info(0)

@@ -143,7 +143,7 @@ def test_a_config_that_imports_what_is_not_here_tells_its_voxels(checkpoint, tmp
 
 
 def test_the_range_is_found_inside_the_hosts_wrappers(tmp_path):
-    crop = dict(pipeline=[dict(type='RangeCrop', point_cloud_range=[0, -1, -2, 3, 4, 5])])
+    crop = dict(pipeline=[dict(type='CropPoints', point_cloud_range=[0, -1, -2, 3, 4, 5])])
     wrapped = dict(dataset=dict(type='RepeatDataset', dataset=dict(datasets=[crop, crop])))
     config = Config(dict(model=dict(data_preprocessor=dict(voxel_size=[1, 1, 1])),
                          train_dataloader=wrapped))

@@ -15,13 +15,13 @@ from nclr_plugin.datasets import calibration_dataset as dataset_module
 from nclr_plugin.errors import DataLayoutError
 
 PIPELINE = [
-    dict(type='LoadScan'),
+    dict(type='LoadPoints'),
     dict(type='LoadImages'),
-    dict(type='RangeCrop', point_cloud_range=[-51.2, -51.2, -3, 51.2, 51.2, 1]),
-    dict(type='RandomPlacement'),
+    dict(type='CropPoints', point_cloud_range=[-51.2, -51.2, -3, 51.2, 51.2, 1]),
+    dict(type='RandomRigidTransform'),
     dict(type='ResizeImages', size=(60, 24)),
     dict(type='RandomSceneFlip', prob=0.5),
-    dict(type='PhotometricDistortion'),
+    dict(type='ColorJitter'),
     dict(type='PackCalibrationInputs', min_visible_points=1),
 ]
 
@@ -40,7 +40,7 @@ def same(a, b):
             and torch.equal(a['inputs']['imgs'], b['inputs']['imgs'])
             and torch.equal(first.lidar2cam, second.lidar2cam)
             and torch.equal(first.cam2img, second.cam2img)
-            and np.array_equal(first.placement, second.placement))
+            and np.array_equal(first.rigid_transform, second.rigid_transform))
 
 
 def test_a_sample_depends_on_seed_epoch_and_index_alone(kitti_odometry):
@@ -76,9 +76,9 @@ def test_the_sampler_feeds_it_pass_after_pass(kitti_odometry):
     batches = [batch for batch, _ in zip(loader, range(4))]
     frames = [sample.frame_id for batch in batches for sample in batch['data_samples']]
     assert len(set(frames[:6])) == 6 and sorted(frames[:6]) == sorted(frames[6:])
-    placements = [sample.placement.tobytes() for batch in batches
+    transforms = [sample.rigid_transform.tobytes() for batch in batches
                   for sample in batch['data_samples']]
-    assert len(set(placements)) == len(placements) == 12
+    assert len(set(transforms)) == len(transforms) == 12
 
 
 def test_pickle_subset_and_iteration(kitti_odometry):
@@ -219,10 +219,10 @@ def test_real_frames(shared_data, folder, reader, frames, views):
     assert (seen.sum(dim=1) > 800).all()
 
 
-# The wrong-image control
+# The mismatched-image control
 
 def control(root, **kwargs):
-    return build(root, test_mode=True, wrong_image_control=True, **kwargs)
+    return build(root, test_mode=True, mismatched_image_control=True, **kwargs)
 
 
 def test_control_is_the_same_sample_with_the_image_of_a_far_frame(kitti_odometry):
@@ -232,13 +232,14 @@ def test_control_is_the_same_sample_with_the_image_of_a_far_frame(kitti_odometry
     for index in range(6):
         own, wrong = dataset[index], dataset[6 + index]
         assert same(own, plain[index])
-        assert not own['data_samples'].wrong_image and wrong['data_samples'].wrong_image
+        assert not own['data_samples'].mismatched_image and wrong['data_samples'].mismatched_image
         for name in ('frame_id', 'lidar_path', 'view_names'):
             assert getattr(own['data_samples'], name) == getattr(wrong['data_samples'], name)
         assert torch.equal(own['inputs']['points'], wrong['inputs']['points'])
         assert torch.equal(own['data_samples'].lidar2cam, wrong['data_samples'].lidar2cam)
         assert torch.equal(own['data_samples'].cam2img, wrong['data_samples'].cam2img)
-        assert np.array_equal(own['data_samples'].placement, wrong['data_samples'].placement)
+        assert np.array_equal(own['data_samples'].rigid_transform,
+                              wrong['data_samples'].rigid_transform)
         shown.append(wrong['data_samples'].img_paths[0])
     paths = [plain[index]['data_samples'].img_paths[0] for index in range(6)]
     assert sorted(shown) == sorted(paths)
@@ -247,10 +248,10 @@ def test_control_is_the_same_sample_with_the_image_of_a_far_frame(kitti_odometry
 
 def test_picture_of_the_control_is_that_of_the_frame_it_names(kitti_odometry):
     pipeline = [step for step in PIPELINE if step['type'] in (
-        'LoadScan', 'LoadImages', 'PackCalibrationInputs')]
+        'LoadPoints', 'LoadImages', 'PackCalibrationInputs')]
     dataset = CalibrationDataset(
         str(kitti_odometry.root), dict(type='KittiOdometryReader', sequences=['00', '01']),
-        pipeline, test_mode=True, wrong_image_control=True)
+        pipeline, test_mode=True, mismatched_image_control=True)
     pictures = {}
     for index in range(12):
         sample = dataset[index]
@@ -265,9 +266,10 @@ def test_picture_of_the_control_is_that_of_the_frame_it_names(kitti_odometry):
 def test_later_passes_and_iteration_of_the_control(kitti_odometry):
     dataset, plain = control(kitti_odometry.root), build(kitti_odometry.root)
     assert same(dataset[12 + 2], plain[6 + 2])
-    assert np.array_equal(dataset[12 + 8]['data_samples'].placement,
-                          plain[6 + 2]['data_samples'].placement)
-    assert [sample['data_samples'].wrong_image for sample in dataset] == [False] * 6 + [True] * 6
+    assert np.array_equal(dataset[12 + 8]['data_samples'].rigid_transform,
+                          plain[6 + 2]['data_samples'].rigid_transform)
+    mismatched = [sample['data_samples'].mismatched_image for sample in dataset]
+    assert mismatched == [False] * 6 + [True] * 6
 
 
 @pytest.mark.parametrize('serialize', [True, False])
@@ -281,7 +283,7 @@ def test_control_of_subsets_copies_and_workers(kitti_odometry, serialize):
     assert len(control(kitti_odometry.root, indices=3)) == 6
     assert len(control(kitti_odometry.root, lazy_init=True)) == 12
     loader = DataLoader(dataset, num_workers=2, collate_fn=pseudo_collate)
-    flags = [batch['data_samples'][0].wrong_image for batch in loader]
+    flags = [batch['data_samples'][0].mismatched_image for batch in loader]
     assert flags == [False] * 6 + [True] * 6
 
 
@@ -308,7 +310,7 @@ def test_stand_ins_stay_in_the_control(kitti_odometry):
     dataset = control(kitti_odometry.root, skip_broken=True)
     own, wrong = dataset[5]['data_samples'], dataset[11]['data_samples']
     assert own.frame_id == wrong.frame_id == '00/000000'
-    assert wrong.wrong_image and not own.wrong_image
+    assert wrong.mismatched_image and not own.mismatched_image
     assert wrong.skipped_frames == own.skipped_frames != []
 
 
@@ -329,7 +331,7 @@ def test_control_needs_two_frames_and_is_not_for_training(kitti_odometry):
     with pytest.raises(DataLayoutError, match='at least 2 frames, found 1'):
         control(kitti_odometry.root, indices=1)
     with pytest.raises(ValueError, match='expected test_mode=True'):
-        build(kitti_odometry.root, wrong_image_control=True)
+        build(kitti_odometry.root, mismatched_image_control=True)
 
 
 def test_control_needs_equal_numbers_of_images():
@@ -338,26 +340,26 @@ def test_control_needs_equal_numbers_of_images():
             return [dict(frame_id='a', images=[{}]), dict(frame_id='b', images=[{}, {}])]
 
     dataset = CalibrationDataset('here', Reader(), pipeline=[], test_mode=True,
-                                 wrong_image_control=True)
+                                 mismatched_image_control=True)
     with pytest.raises(DataLayoutError, match='found 1 in a and 2 in the frame'):
         dataset[2]
 
 
-def test_several_placements_of_each_frame(kitti_odometry):
+def test_several_rigid_transforms_of_each_frame(kitti_odometry):
     once = build(kitti_odometry.root)
-    dataset = build(kitti_odometry.root, placements=3, test_mode=True, wrong_image_control=True)
+    dataset = build(kitti_odometry.root, repeats=3, test_mode=True, mismatched_image_control=True)
     assert len(dataset) == 2 * 3 * len(once)
     samples = [dataset[index]['data_samples'] for index in range(len(dataset))]
     frames = [sample.frame_id for sample in samples]
     assert frames == 6 * [once[index]['data_samples'].frame_id for index in range(len(once))]
-    placements = {sample.placement.tobytes() for sample in samples}
-    assert len(placements) == 3 * len(once)  # the control has those of the true images
-    assert [sample.wrong_image for sample in samples] == 18 * [False] + 18 * [True]
+    transforms = {sample.rigid_transform.tobytes() for sample in samples}
+    assert len(transforms) == 3 * len(once)  # the control has those of the true images
+    assert [sample.mismatched_image for sample in samples] == 18 * [False] + 18 * [True]
     for true, wrong in zip(samples[:18], samples[18:]):
-        np.testing.assert_array_equal(true.placement, wrong.placement)
+        np.testing.assert_array_equal(true.rigid_transform, wrong.rigid_transform)
         assert true.img_paths != wrong.img_paths
-    with pytest.raises(ValueError, match='placements >= 1, found 0'):
-        build(kitti_odometry.root, placements=0)
+    with pytest.raises(ValueError, match='repeats >= 1, found 0'):
+        build(kitti_odometry.root, repeats=0)
 
 
 # The scans of a data set, before anything else happens

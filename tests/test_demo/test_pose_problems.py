@@ -14,7 +14,7 @@ def test_problems_are_what_they_say():
         torch.testing.assert_close(pixels, problems.pixels)
         assert in_view(pixels, depth, pose_problems.HEIGHT, pose_problems.WIDTH).all()
         assert 3.99 < depth.min() < 5 and 48 < depth.max() < 49.01
-        heights = problems.points[..., 2]  # the placement keeps z
+        heights = problems.points[..., 2]  # the random transform keeps z
         assert (heights.std(dim=1).max() < 1e-9) == planar
         # Unplaced, the LiDAR sits at the camera: |R_r t_r| is the camera's place in the scan.
         centre = -problems.lidar2cam[:, :3, :3].transpose(1, 2) @ problems.lidar2cam[:, :3, 3:]

@@ -16,7 +16,7 @@ def test_two_rows(run, demo_config, demo, tmp_path, capsys):
                'experiment_name': 'ablation'}
     run('ablation', *words, options=options)
     printed = capsys.readouterr().out
-    assert '[2/2]' in printed and 'wrong image' in printed
+    assert '[2/2]' in printed and 'mismatched image' in printed
 
     for row in ROWS:
         assert (out / row / 'seed_3' / 'iter_2.pth').is_file()
@@ -26,7 +26,7 @@ def test_two_rows(run, demo_config, demo, tmp_path, capsys):
         (row, 'test', 'learned_soft') for row in ROWS]
     for line in lines:
         assert line['samples'] == '4' and line['seed'] == '3'
-        for prefix in ('', 'wrong_image_'):
+        for prefix in ('', 'mismatched_image_'):
             assert float(line[f'calibration/{prefix}num_views']) == 2
             assert 0 <= float(line[f'calibration/{prefix}recall_10deg_5m']) <= 1
     text = (out / 'results.md').read_text()

@@ -103,7 +103,7 @@ def test_rows_of_table_2(run, config, options, trained, tmp_path, on_cpu):
         assert 0 <= row['registration/inlier_ratio_5px'] <= 1
     names = ('registration/all_frames_rre_deg_mean', 'calibration/identity_rte_m_mean')
     error, identity = ([row[name] for row in rows] for name in names)
-    assert error[0] != error[1] and identity[0] == identity[1]  # the same placements
+    assert error[0] != error[1] and identity[0] == identity[1]  # the same random transforms
 
 
 def test_two_processes(run, config, options, tmp_path):

@@ -5,12 +5,12 @@ import torch
 from mmengine.config import Config
 
 from nclr_plugin.datasets.calibration_dataset import CalibrationDataset
-from nclr_plugin.datasets.transforms import RandomPlacement, RangeCrop
+from nclr_plugin.datasets.transforms import CropPoints, RandomRigidTransform
 from nclr_plugin.geometry.camera import in_view, project_points
 
 from .test_configs import ROOT
 
-PLACEMENTS = 5
+REPEATS = 5
 DETECTOR_RANGE = (0, -40, -3, 70.4, 40, 1)
 
 
@@ -29,26 +29,27 @@ def steps_of(name):
     config = Config.fromfile(str(ROOT / 'configs' / 'nclr' / f'{name}.py'),
                              import_custom_modules=False)
     steps = config.train_dataloader.dataset.pipeline
-    return steps, RangeCrop(next(s for s in steps if s['type'] == 'RangeCrop')['point_cloud_range'])
+    crop = next(step for step in steps if step['type'] == 'CropPoints')
+    return steps, CropPoints(crop['point_cloud_range'])
 
 
-def test_range_before_placement_keeps_the_cameras_view(shared_data):
+def test_range_before_rigid_transform_keeps_the_cameras_view(shared_data):
     steps, crop = steps_of('pretrain_semantickitti_voxelnet')
-    place = RandomPlacement(**{key: value for key, value in next(
-        s for s in steps if s['type'] == 'RandomPlacement').items() if key != 'type'})
+    place = RandomRigidTransform(**{key: value for key, value in next(
+        s for s in steps if s['type'] == 'RandomRigidTransform').items() if key != 'type'})
     frames = CalibrationDataset(
         data_root=str(shared_data / 'kitti_object'),
         reader=dict(type='KittiObjectReader', frame_list=[f'{i:06d}' for i in range(0, 20, 3)]),
-        pipeline=[dict(type='LoadScan'), dict(type='LoadImages')], test_mode=True)
+        pipeline=[dict(type='LoadPoints'), dict(type='LoadImages')], test_mode=True)
     before, after = [], []
     for number in range(len(frames)):
         frame = frames[number]
         whole = seen(frame)
-        for seed in range(PLACEMENTS):
+        for seed in range(REPEATS):
             kept = place(crop(dict(frame, rng=np.random.default_rng([number, seed]))))
             before.append(seen(kept) / whole)
             moved = place(dict(frame, rng=np.random.default_rng([number, seed])))
-            inside = RangeCrop(DETECTOR_RANGE)
+            inside = CropPoints(DETECTOR_RANGE)
             rows = ((moved['points'][:, :3] >= inside.low)
                     & (moved['points'][:, :3] < inside.high)).all(1)
             after.append(seen(dict(moved, points=moved['points'][rows])) / whole)
@@ -63,7 +64,7 @@ def test_heights_of_the_detectors_on_nuscenes(name, kept, worst, shared_data):
     frames = CalibrationDataset(
         data_root=str(shared_data / 'nuscenes_frame'),
         reader=dict(type='NuScenesReader', info_file='info_v2.pkl'),
-        pipeline=[dict(type='LoadScan'), dict(type='LoadImages')], test_mode=True)
+        pipeline=[dict(type='LoadPoints'), dict(type='LoadImages')], test_mode=True)
     frame = frames[0]
     before = np.array([seen(frame, view) for view in range(6)])
     _, crop = steps_of(name)

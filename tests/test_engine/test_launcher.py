@@ -158,18 +158,18 @@ def seen(monkeypatch):
 
 @needs_host
 @pytest.mark.parametrize('wrapper', [None, 'RepeatDataset', 'ConcatDataset'])
-def test_wrong_image_control_reaches_the_test_set(config, seen, wrapper):
+def test_mismatched_image_control_reaches_the_test_set(config, seen, wrapper):
     content = Config.fromfile(config)
     inner = content.test_dataloader.dataset
     if wrapper:
         content.test_dataloader.dataset = dict(type=wrapper, datasets=[inner, dict(inner)]) \
             if wrapper == 'ConcatDataset' else dict(type=wrapper, dataset=inner, times=2)
         content.dump(config)
-    launcher.test([config, 'none', '--wrong-image-control'])
+    launcher.test([config, 'none', '--mismatched-image-control'])
     launcher.test([config, 'none'])
     controlled, plain = (innermost_configs(each.test_dataloader.dataset) for each in seen)
-    assert all(dataset.wrong_image_control for dataset in controlled)
-    assert not any('wrong_image_control' in dataset for dataset in plain)
+    assert all(dataset.mismatched_image_control for dataset in controlled)
+    assert not any('mismatched_image_control' in dataset for dataset in plain)
 
 
 @needs_host

@@ -37,14 +37,14 @@ def overlap_sample(rng, sample, views, thresholds):
 def make_samples():
     """Frames of one to three views, some without points; optionally without parts of a model."""
 
-    def make(seed, frames, learned=True, overlap=True, matchings=True, wrong_image=False,
+    def make(seed, frames, learned=True, overlap=True, matchings=True, mismatched_image=False,
              thresholds=(0.25, 0.4)):
         rng = np.random.default_rng(seed)
         out = []
         for frame in range(frames):
             views = int(rng.integers(1, 4))
             sample = CalibrationDataSample(
-                metainfo=dict(frame_id=f'00/{frame:06d}', wrong_image=wrong_image))
+                metainfo=dict(frame_id=f'00/{frame:06d}', mismatched_image=mismatched_image))
             if matchings:
                 sample.matchings = [
                     matching(rng, int(rng.integers(0, 3)) * 40, learned) for _ in range(views)]

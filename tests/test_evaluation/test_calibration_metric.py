@@ -19,16 +19,16 @@ def pose(rng, degrees, metres, like=None):
     return T
 
 
-def samples(rng, frames, failed=0., wrong_image=False):
+def samples(rng, frames, failed=0., mismatched_image=False):
     """Frames of one or several views."""
     out = []
     for frame in range(frames):
         views = int(rng.integers(1, 4))
-        placement = pose(rng, 10, 2)
+        rigid_transform = pose(rng, 10, 2)
         target = [pose(rng, 60, 5) for _ in range(views)]
         sample = CalibrationDataSample(metainfo=dict(
-            frame_id=f'{frame:03d}', placement=placement, wrong_image=wrong_image,
-            view_names=['front', 'left', 'right'][:views]))
+            frame_id=f'{frame:03d}', rigid_transform=rigid_transform,
+            mismatched_image=mismatched_image, view_names=['front', 'left', 'right'][:views]))
         sample.lidar2cam = torch.tensor(np.stack(target))
         sample.pred_lidar2cam = torch.tensor(np.stack([pose(rng, 3, 1, T) for T in target]))
         sample.pred_valid = torch.tensor(rng.random(views) >= failed)
@@ -46,7 +46,7 @@ def view_by_view(frames, identity=False):
                                             sample.pred_lidar2cam.numpy(), sample.pred_valid):
             found = bool(valid) and np.isfinite(predicted).all()
             if identity or not found:
-                predicted = target @ sample.placement
+                predicted = target @ sample.rigid_transform
             turn = Rotation.from_matrix(predicted[:3, :3].T @ target[:3, :3])
             rows.append((np.degrees(turn.magnitude()),
                          np.abs(turn.as_euler('xzy', degrees=True)).sum(),
@@ -91,13 +91,13 @@ def test_agrees_with_brute_force(failed):
     assert np.isnan(found['calibration/confidence_auroc']) == (failed == 1)
 
 
-def test_frames_with_wrong_images_are_a_column_of_their_own():
+def test_frames_with_mismatched_images_are_a_column_of_their_own():
     frames = samples(np.random.default_rng(6), 20, 0.2)
-    control = samples(np.random.default_rng(7), 15, 0.5, wrong_image=True)
+    control = samples(np.random.default_rng(7), 15, 0.5, mismatched_image=True)
     found = evaluate(frames + control)
     alone = evaluate(frames)
     assert {name: found[name] for name in alone} == alone
-    expected = brute_force(control, ((10, 5), (5, 2), (2, 1)), 'wrong_image_')
+    expected = brute_force(control, ((10, 5), (5, 2), (2, 1)), 'mismatched_image_')
     assert set(found) == set(alone) | set(expected)
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, abs=1e-6), name
@@ -106,7 +106,7 @@ def test_frames_with_wrong_images_are_a_column_of_their_own():
 @pytest.mark.parametrize('control', [False, True])
 def test_curves_of_each_column(control):
     frames = samples(np.random.default_rng(8), 20, 0.3)
-    wrong = samples(np.random.default_rng(9), 10, 0.3, wrong_image=True) if control else []
+    wrong = samples(np.random.default_rng(9), 10, 0.3, mismatched_image=True) if control else []
     metric = CalibrationMetric(thresholds=((4, 3), (2, 6)))
     found = evaluate(frames + wrong, metric)
     columns = dict(predicted=view_by_view(frames), identity=view_by_view(frames, identity=True))
@@ -127,21 +127,21 @@ def test_curves_of_each_column(control):
 
 def test_file_of_views_gives_the_figures_again(tmp_path):
     frames = samples(np.random.default_rng(10), 12, 0.3)
-    control = samples(np.random.default_rng(11), 6, 0.3, wrong_image=True)
+    control = samples(np.random.default_rng(11), 6, 0.3, mismatched_image=True)
     path = tmp_path / 'views.csv'
     found = evaluate(frames + control, out_file=str(path))
     with open(path, newline='', encoding='utf-8') as file:
         rows = list(csv.DictReader(file))
     assert [(r['frame_id'], r['view']) for r in rows] == [
         (s.frame_id, view) for s in frames + control for view in s.view_names]
-    for prefix, flag in (('', '0'), ('wrong_image_', '1')):
-        part = [row for row in rows if row['wrong_image'] == flag]
+    for prefix, flag in (('', '0'), ('mismatched_image_', '1')):
+        part = [row for row in rows if row['mismatched_image'] == flag]
         near = np.array([float(r['rre_geodesic_deg']) < 5 and float(r['rte_m']) < 2
                          and r['valid'] == '1' for r in part])
         ratios = np.array([float(row['pred_inlier_ratio']) for row in part])
         assert np.mean(near) == pytest.approx(found[f'calibration/{prefix}recall_5deg_2m'])
         assert auroc(ratios, near) == pytest.approx(found[f'calibration/{prefix}confidence_auroc'])
-    identity = [float(row['identity_rte_m']) for row in rows if row['wrong_image'] == '0']
+    identity = [float(row['identity_rte_m']) for row in rows if row['mismatched_image'] == '0']
     assert np.median(identity) == found['calibration/identity_rte_m_median']
     assert [float(row['pred_reprojection_error']) for row in rows] == pytest.approx(
         np.concatenate([s.pred_reprojection_error for s in frames + control]))
@@ -160,7 +160,7 @@ def test_without_inlier_ratios_and_names_of_views(tmp_path, log):
 def test_the_identity_baseline_is_the_pose_before_the_random_transform():
     frames = samples(np.random.default_rng(1), 1)
     frames[0].lidar2cam = frames[0].lidar2cam[:1]
-    frames[0].pred_lidar2cam = frames[0].lidar2cam @ torch.tensor(frames[0].placement)
+    frames[0].pred_lidar2cam = frames[0].lidar2cam @ torch.tensor(frames[0].rigid_transform)
     frames[0].pred_valid = torch.tensor([True])
     found = evaluate(frames)
     for name in ('rre_geodesic_deg', 'rre_euler_deg', 'rte_m'):
@@ -169,7 +169,7 @@ def test_the_identity_baseline_is_the_pose_before_the_random_transform():
 
 def test_a_failure_is_no_success_even_where_its_stand_in_is_right():
     sample = samples(np.random.default_rng(2), 1)[0]
-    sample.set_field(np.eye(4), 'placement', field_type='metainfo')
+    sample.set_field(np.eye(4), 'rigid_transform', field_type='metainfo')
     sample.pred_valid[:] = False
     found = evaluate([sample])
     assert found['calibration/failure_rate'] == 1
@@ -200,10 +200,10 @@ def test_table_shows_every_column(log):
     frames = samples(np.random.default_rng(5), 10)
     found = evaluate(frames, thresholds=((5, 2), ))
     found_control = evaluate(
-        frames + samples(np.random.default_rng(6), 4, 0.5, wrong_image=True),
+        frames + samples(np.random.default_rng(6), 4, 0.5, mismatched_image=True),
         thresholds=((5, 2), ))
     for table, figures, prefixes in ((log[0], found, ('', 'identity_')), (
-            log[1], found_control, ('', 'identity_', 'wrong_image_'))):
+            log[1], found_control, ('', 'identity_', 'mismatched_image_'))):
         lines = table.splitlines()
         assert lines[1].split() == ['predicted', 'identity', 'mismatched', 'image'][:2 * len(
             prefixes) - 2]
@@ -219,8 +219,8 @@ def test_nothing_to_evaluate_is_an_error():
         CalibrationMetric().compute_metrics([])
 
 
-def test_only_wrong_images_is_an_error():
-    frames = samples(np.random.default_rng(13), 2, wrong_image=True)
+def test_only_mismatched_images_is_an_error():
+    frames = samples(np.random.default_rng(13), 2, mismatched_image=True)
     with pytest.raises(ValueError, match='no view to evaluate among 2 frames'):
         evaluate(frames)
 
@@ -259,8 +259,9 @@ def test_recall_refuses_other_shapes(errors, valid):
 def record(**kwargs):
     errors = dict(rre_geodesic_deg=[0.1, 1 / 3], rre_euler_deg=[0.2, 0.5], rte_m=[1., 2.])
     return dict(
-        dict(frame_id='00/000001', view=['left', 'right'], wrong_image=False, valid=[True, False],
-             predicted=errors, identity={name: [7., 8.] for name in errors}), **kwargs)
+        dict(frame_id='00/000001', view=['left', 'right'], mismatched_image=False,
+             valid=[True, False], predicted=errors,
+             identity={name: [7., 8.] for name in errors}), **kwargs)
 
 
 def read_rows(path):
@@ -272,9 +273,10 @@ def test_a_row_for_each_view(tmp_path):
     path = tmp_path / 'new' / 'views.csv'
     write_views(path, [
         record(pred_inlier_ratio=[0.25, 0.], pred_reprojection_error=[1.5, float('nan')]),
-        record(frame_id='00/000002', wrong_image=True)])
+        record(frame_id='00/000002', mismatched_image=True)])
     rows = read_rows(path)
-    assert [(row['frame_id'], row['view'], row['wrong_image'], row['valid']) for row in rows] == [
+    columns = 'frame_id', 'view', 'mismatched_image', 'valid'
+    assert [tuple(row[name] for name in columns) for row in rows] == [
         ('00/000001', 'left', '0', '1'), ('00/000001', 'right', '0', '0'),
         ('00/000002', 'left', '1', '1'), ('00/000002', 'right', '1', '0')]
     assert float(rows[1]['rre_geodesic_deg']) == 1 / 3  # to the last digit

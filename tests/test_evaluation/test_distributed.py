@@ -29,10 +29,10 @@ def work(rank, folder, frames, queue):
 def frames(make_samples):
     """Five frames and two of the control, with poses."""
     rng = np.random.default_rng(0)
-    frames = make_samples(0, 5) + make_samples(1, 2, wrong_image=True)
+    frames = make_samples(0, 5) + make_samples(1, 2, mismatched_image=True)
     for sample in frames:
         views = len(sample.matchings)
-        sample.set_metainfo(dict(placement=np.eye(4)))
+        sample.set_metainfo(dict(rigid_transform=np.eye(4)))
         sample.lidar2cam = torch.eye(4, dtype=torch.float64).repeat(views, 1, 1)
         sample.pred_lidar2cam = sample.lidar2cam.clone()
         sample.pred_lidar2cam[:, :3, 3] += torch.tensor(rng.normal(size=(views, 3)))

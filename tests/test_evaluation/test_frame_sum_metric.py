@@ -10,9 +10,9 @@ METRICS = (AlignmentMetric, MatchingMetric, OverlapMetric)
 
 
 @pytest.mark.parametrize('metric', METRICS)
-def test_frames_with_wrong_images_do_not_count(make_samples, evaluate, metric):
+def test_frames_with_mismatched_images_do_not_count(make_samples, evaluate, metric):
     frames = make_samples(0, 5)
-    control = make_samples(1, 5, wrong_image=True)
+    control = make_samples(1, 5, mismatched_image=True)
     assert evaluate(metric(), frames + control) == evaluate(metric(), frames)
 
 
@@ -26,8 +26,8 @@ def test_without_the_fields_the_figures_are_left_out(make_samples, evaluate, met
 def test_nothing_to_evaluate_is_an_error(make_samples, evaluate, metric):
     with pytest.raises(ValueError, match=f'{metric.__name__}: no frame to evaluate'):
         evaluate(metric(), [])
-    with pytest.raises(ValueError, match=r'found 2 frames, all of them with wrong_image set'):
-        evaluate(metric(), make_samples(3, 2, wrong_image=True))
+    with pytest.raises(ValueError, match=r'found 2 frames, all of them with mismatched_image set'):
+        evaluate(metric(), make_samples(3, 2, mismatched_image=True))
 
 
 def test_moments_of_parts_add_up():

@@ -87,11 +87,11 @@ def evaluate(frames):
         metric.process(batch, [dict(
             cam2img=torch.from_numpy(CAM2IMG)[None], pred_lidar2cam=torch.eye(4)[None].double(),
             pred_valid=torch.tensor([valid]), pred_inlier_ratio=torch.tensor([ratio]),
-            wrong_image=wrong)])
+            mismatched_image=wrong)])
     return metric.evaluate(len(frames)), metric
 
 
-def test_wrong_images_are_told_by_their_consistency_only(wall):
+def test_mismatched_images_are_told_by_their_consistency_only(wall):
     image, points = wall
     rng = np.random.default_rng(2)
     frames = [(image, points, True, 0.9, False)] * 5

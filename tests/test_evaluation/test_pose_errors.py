@@ -87,15 +87,15 @@ def broken_poses():
 
 
 def test_what_is_no_rigid_pose_counts_as_none():
-    placement = np.eye(4)
-    placement[:3, 3] = 1., 2., 3.
-    sample = CalibrationDataSample(metainfo=dict(placement=placement))
+    rigid_transform = np.eye(4)
+    rigid_transform[:3, 3] = 1., 2., 3.
+    sample = CalibrationDataSample(metainfo=dict(rigid_transform=rigid_transform))
     sample.lidar2cam = torch.eye(4, dtype=torch.float64).repeat(6, 1, 1)
     sample.pred_lidar2cam, sample.pred_valid = broken_poses(), torch.ones(6, dtype=torch.bool)
     poses = view_poses(sample.to_dict())
     assert poses.valid.tolist() == [True, True, False, False, False, False]
     assert torch.equal(poses.predicted[:2], sample.pred_lidar2cam[:2])
-    assert torch.equal(poses.predicted[2:], torch.from_numpy(placement).expand(4, 4, 4))
+    assert torch.equal(poses.predicted[2:], torch.from_numpy(rigid_transform).expand(4, 4, 4))
     errors = pose_errors(poses.predicted, poses.target)
     assert errors['geodesic'][2:] == [0, 0, 0, 0]
     assert errors['rte_m'][2:] == pytest.approx([14**0.5] * 4)

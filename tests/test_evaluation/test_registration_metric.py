@@ -24,21 +24,21 @@ def make_frames(count=12, seed=0, shift=5., camera=False):
     rng = np.random.default_rng(seed)
     frames = []
     for number in range(count):
-        placement = transform([0, 0, rng.uniform(-3, 3)], [*rng.uniform(-shift, shift, 2), 0])
+        rigid_transform = transform([0, 0, rng.uniform(-3, 3)], [*rng.uniform(-shift, shift, 2), 0])
         if camera:
             turn = transform([0, rng.uniform(-3, 3), 0], [0, 0, 0])
-            placement = np.linalg.inv(AXES) @ turn @ AXES
-        target = AXES @ np.linalg.inv(placement)
+            rigid_transform = np.linalg.inv(AXES) @ turn @ AXES
+        target = AXES @ np.linalg.inv(rigid_transform)
         wrong = transform(rng.normal(size=3) * 0.07, rng.normal(size=3) * 2)
         points = rng.uniform([5, -3, -1], [30, 3, 1], (40, 3))
         points[:3] = [[-5, 0, 0], [-6, 1, 0], [-7, 0, 0]]  # behind the camera
         true = points @ AXES[:3, :3].T + AXES[:3, 3]
         pixels = (true / true[:, 2:]) @ CAM2IMG.T
         pixels = pixels[:, :2] + rng.normal(size=(40, 2)) * rng.uniform(1, 6)
-        placed = (np.c_[points, np.ones(40)] @ placement.T)[:, :3]
+        placed = (np.c_[points, np.ones(40)] @ rigid_transform.T)[:, :3]
         keep = slice(0, 0) if number == count - 1 else slice(None)
         sample = CalibrationDataSample(metainfo=dict(
-            frame_id=f'{number}', placement=placement, wrong_image=False))
+            frame_id=f'{number}', rigid_transform=rigid_transform, mismatched_image=False))
         sample.lidar2cam, sample.cam2img = (torch.from_numpy(x)[None] for x in (target, CAM2IMG))
         sample.pred_lidar2cam = torch.from_numpy(wrong @ target)[None]
         sample.pred_valid = torch.tensor([number != 4])
@@ -56,7 +56,7 @@ def errors(frames, order='xzy'):
     for sample in frames:
         target, predicted = sample.lidar2cam[0].numpy(), sample.pred_lidar2cam[0].numpy()
         if not sample.pred_valid[0]:
-            predicted = target @ sample.placement
+            predicted = target @ sample.rigid_transform
         delta = Rotation.from_matrix(predicted[:3, :3].T @ target[:3, :3])
         rre.append(np.degrees(delta.magnitude()) if order is None else
                    np.abs(delta.as_euler(order, degrees=True)).sum())
@@ -149,13 +149,13 @@ def test_legacy_preset_refuses_translations(evaluate):
     assert not is_translation_free(transform([0, 0, 1], [0, 0.1, 0]))
 
 
-def test_wrong_images_do_not_count(evaluate):
+def test_mismatched_images_do_not_count(evaluate):
     frames = make_frames()
     for sample in frames[:3]:
-        sample.set_metainfo(dict(wrong_image=True))
+        sample.set_metainfo(dict(mismatched_image=True))
     assert evaluate(RegistrationMetric(), frames)['registration/num_views'] == 9
     for sample in frames:
-        sample.set_metainfo(dict(wrong_image=True))
+        sample.set_metainfo(dict(mismatched_image=True))
     with pytest.raises(ValueError, match='no view to evaluate among 12 frames'):
         evaluate(RegistrationMetric(), frames)
 

@@ -105,7 +105,7 @@ trained = pathlib.Path(sys.argv[2]).parent / 'miou'
 miou = float(trained.read_text()) if trained.is_file() else 0
 (work / '2026' / '2026.json').write_text(json.dumps({{
     'miou': miou + .01 * seed, 'car': .5,
-    'calibration/recall_10deg_5m': .5, 'calibration/wrong_image_recall_10deg_5m': .25}}))
+    'calibration/recall_10deg_5m': .5, 'calibration/mismatched_image_recall_10deg_5m': .25}}))
 ''')
 
     def calls():

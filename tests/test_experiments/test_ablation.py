@@ -30,7 +30,7 @@ def test_runs_once_and_writes_results(run, tools, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == '4 runs, 0 of them already finished'
     assert lines[4].startswith('[4/4] 0:00:') and 'left' not in lines[4] and 'left' in lines[1]
-    assert 'recall 10 deg, 5 m test 0.500 (wrong image 0.250), far 0.500' in lines[1]
+    assert 'recall 10 deg, 5 m test 0.500 (mismatched image 0.250), far 0.500' in lines[1]
     results = {path.suffix: path for path in (tmp_path / 'out').glob('results.*')}
     assert set(results) == {'.csv', '.md', '.png'}
     assert len(results['.csv'].read_text().splitlines()) == 1 + 4 * 2
@@ -136,7 +136,8 @@ def results(values, test_set='test'):
     return pandas.DataFrame([{
         'row': row, 'title': row, 'seed': seed, 'test_set': test_set, 'match': 'learned_soft',
         'samples': 9, 'commits': 'abc', 'calibration/recall_10deg_5m': recall,
-        'calibration/recall_5deg_2m': .5 * recall, 'calibration/wrong_image_recall_10deg_5m': .2,
+        'calibration/recall_5deg_2m': .5 * recall,
+        'calibration/mismatched_image_recall_10deg_5m': .2,
         'calibration/identity_recall_10deg_5m': .4}
         for row, recalls in values.items() for seed, recall in enumerate(recalls)])
 

@@ -69,22 +69,22 @@ def test_errors_are_one_line(work_dir, tmp_path, load_tool, words, expected):
     assert expected in str(error.value) and '\n' not in str(error.value)
 
 
-def record(frame, rre, rte, valid=True, wrong_image=False):
+def record(frame, rre, rte, valid=True, mismatched_image=False):
     errors = dict(rre_geodesic_deg=[rre], rre_euler_deg=[1.5 * rre], rte_m=[rte])
-    return dict(frame_id=frame, view=['cam'], valid=[valid], wrong_image=wrong_image,
+    return dict(frame_id=frame, view=['cam'], valid=[valid], mismatched_image=mismatched_image,
                 predicted=errors, identity=errors)
 
 
 @pytest.fixture
 def views(tmp_path):
-    """As an evaluation writes it: four views, one without a pose, and one of a wrong image."""
+    """As an evaluation writes it: four views, one without a pose, and one of a mismatched image."""
     write_views(tmp_path / 'views.csv', [
         record('a', 1., 0.5), record('b', 4., 1.), record('c', 0., 0., valid=False),
-        record('d', 12., 9.), record('a', 0.1, 0.1, wrong_image=True)])
+        record('d', 12., 9.), record('a', 0.1, 0.1, mismatched_image=True)])
     return tmp_path / 'views.csv'
 
 
-def test_views_without_a_pose_miss_and_wrong_images_do_not_count(views):
+def test_views_without_a_pose_miss_and_mismatched_images_do_not_count(views):
     errors = read_errors(views)
     assert errors.rre.tolist() == [1., 4., np.inf, 12.] and errors.rte.tolist() == [
         .5, 1., np.inf, 9.]
@@ -124,11 +124,11 @@ def test_the_command_draws_several_methods(views, tmp_path, load_tool, capsys):
 
 
 @pytest.mark.parametrize('text, expected', [
-    ('frame_id,rte_m\na,1\n', "found no ['wrong_image', 'valid', 'rre_geodesic_deg']"),
-    ('wrong_image,valid,rre_geodesic_deg,rte_m\n0,1,1.,x\n', 'line 2'),
-    ('wrong_image,valid,rre_geodesic_deg,rte_m\n0,1,1.\n', 'line 2'),
-    ('wrong_image,valid,rre_geodesic_deg,rte_m\n', 'found none'),
-    ('wrong_image,valid,rre_geodesic_deg,rte_m\n1,1,1.,1.\n', 'found none'),
+    ('frame_id,rte_m\na,1\n', "found no ['mismatched_image', 'valid', 'rre_geodesic_deg']"),
+    ('mismatched_image,valid,rre_geodesic_deg,rte_m\n0,1,1.,x\n', 'line 2'),
+    ('mismatched_image,valid,rre_geodesic_deg,rte_m\n0,1,1.\n', 'line 2'),
+    ('mismatched_image,valid,rre_geodesic_deg,rte_m\n', 'found none'),
+    ('mismatched_image,valid,rre_geodesic_deg,rte_m\n1,1,1.,1.\n', 'found none'),
     ('', 'found no')], ids=['columns', 'a word', 'a short line', 'no view', 'the control', 'empty'])
 def test_a_file_of_something_else_is_named(tmp_path, load_tool, text, expected):
     path = tmp_path / 'other.csv'

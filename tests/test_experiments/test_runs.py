@@ -33,7 +33,7 @@ def test_commands(make_run, tmp_path):
     assert 'randomness.seed=7' in train
     test = run.test_command(tmp_path, TestSet('far', ('a.b=1', )), 'x.pth')
     assert test[1:4] == [str(tmp_path / 'test.py'), str(run.config), 'x.pth']
-    assert '--wrong-image-control' in test and test[-2:] == ['model.width=5', 'a.b=1']
+    assert '--mismatched-image-control' in test and test[-2:] == ['model.width=5', 'a.b=1']
     assert test[test.index('--work-dir') + 1] == str(run.folder / 'tests' / 'far')
 
 

@@ -95,11 +95,11 @@ def test_yaw_turns_anticlockwise_about_z():
 
 
 @pytest.mark.parametrize('views', [(), (6,)])
-def test_placement_follows_equation_8_and_keeps_camera_coordinates(views):
+def test_rigid_transform_follows_equation_8_and_keeps_camera_coordinates(views):
     lidar2cam = random_transforms(*views) if views else random_transforms(1)[0]
     points = 30 * torch.randn(50, 3, dtype=torch.float64)
     R_r, t_r = random_rotations(1, seed=5)[0], torch.tensor([3., -7., 0.5]).double()
-    moved, placed = se3.apply_placement(points, lidar2cam, R_r, t_r)
+    moved, placed = se3.apply_rigid_transform(points, lidar2cam, R_r, t_r)
     torch.testing.assert_close(moved[4], R_r @ (points[4] + t_r))
     R_raw, t_raw = lidar2cam[..., :3, :3], lidar2cam[..., :3, 3]
     torch.testing.assert_close(placed[..., :3, :3], R_raw @ torch.inverse(R_r))
@@ -111,11 +111,12 @@ def test_placement_follows_equation_8_and_keeps_camera_coordinates(views):
 def test_the_identity_pose_is_the_pose_before_the_random_transform():
     lidar2cam, points = random_transforms(6), 30 * torch.randn(50, 3, dtype=torch.float64)
     R_r, t_r = random_rotations(1, seed=5)[0], torch.tensor([3., -7., 0.5]).double()
-    _, moved = se3.apply_placement(points, lidar2cam, R_r, t_r)
-    placement = np.eye(4)
-    placement[:3, :3], placement[:3, 3] = R_r, R_r @ t_r
-    torch.testing.assert_close(se3.identity_pose(moved, placement), lidar2cam)
-    assert se3.identity_pose(moved.float(), torch.from_numpy(placement)).dtype == torch.float32
+    _, moved = se3.apply_rigid_transform(points, lidar2cam, R_r, t_r)
+    rigid_transform = np.eye(4)
+    rigid_transform[:3, :3], rigid_transform[:3, 3] = R_r, R_r @ t_r
+    torch.testing.assert_close(se3.identity_pose(moved, rigid_transform), lidar2cam)
+    single = se3.identity_pose(moved.float(), torch.from_numpy(rigid_transform))
+    assert single.dtype == torch.float32
 
 
 def test_geodesic_error_agrees_with_scipy_down_to_tiny_angles():

@@ -8,7 +8,7 @@ from nclr_plugin.structures import CalibrationDataSample
 
 
 def sample(views=2):
-    data = CalibrationDataSample(metainfo=dict(frame_id='00/000012', placement=np.eye(4)))
+    data = CalibrationDataSample(metainfo=dict(frame_id='00/000012', rigid_transform=np.eye(4)))
     data.lidar2cam = torch.eye(4, dtype=torch.float64).repeat(views, 1, 1)
     data.cam2img = torch.eye(3, dtype=torch.float64).repeat(views, 1, 1)
     return data

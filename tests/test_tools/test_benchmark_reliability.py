@@ -40,7 +40,7 @@ def arguments(tmp_path):
 
 @pytest.fixture
 def four_pairs(monkeypatch):
-    """Four frames, then the same scans with wrong images; the brightness is the score."""
+    """Four frames, then the same scans with mismatched images; the brightness is the score."""
     def sample(score, points=5):
         return dict(imgs=[np.full((2, 2, 3), score, np.uint8)], points=np.zeros((points, 4)),
                     cam2img=np.eye(3)[None], lidar2cam=np.eye(4)[None])
@@ -65,11 +65,11 @@ def test_verdicts_are_counted(arguments, four_pairs, capsys):
     for row in named:
         # From 0.2 of 255 on: 51. Of the wrong ones 70 passes; an unusable pair does not.
         assert row['true pairs accepted'] == '3 of 4'
-        assert row['wrong images refused'] == '3 of 4'
+        assert row['mismatched images refused'] == '3 of 4'
         # Of 16 comparisons, 60 and 40 lose against 70.
         assert row['AUROC of photometric consistency'] == f'{14 / 16:.3f}'
         assert row['RRE, RTE of the accepted, median'] == '0.00 deg, 0.25 m'
-    assert four_pairs[0].wrong_image_control
+    assert four_pairs[0].mismatched_image_control
     assert arguments.roc.is_file()
 
 
@@ -82,13 +82,13 @@ def test_scans_without_intensities(arguments, four_pairs):
 
 def test_the_scan_is_turned_about_its_sensor_and_nothing_else(arguments, four_pairs):
     pipeline = [dict(type=name) for name in (
-        'LoadScan', 'LoadImages', 'RangeCrop', 'RandomPlacement', 'SamplePoints', 'ResizeImages',
-        'PackCalibrationInputs')]
+        'LoadPoints', 'LoadImages', 'CropPoints', 'RandomRigidTransform', 'VoxelSample',
+        'ResizeImages', 'PackCalibrationInputs')]
     pipeline[3]['translation'] = (10., 0., 10.)
     arguments.cfg_options = {'test_dataloader.dataset.pipeline': pipeline}
     reliability.run_reliability(arguments)
     assert [step['type'] for step in four_pairs[0].pipeline] == [
-        'LoadScan', 'LoadImages', 'RandomPlacement']
+        'LoadPoints', 'LoadImages', 'RandomRigidTransform']
     assert four_pairs[0].pipeline[2].translation == (0., 0., 0.)
 
 

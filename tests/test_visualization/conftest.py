@@ -29,7 +29,7 @@ def sample(points):
     """All fields that NCLR sets, of a network with overlap head and alignment."""
     rng = torch.Generator().manual_seed(0)
     shape = HEIGHT // STRIDE, WIDTH // STRIDE
-    sample = CalibrationDataSample(metainfo=dict(placement=np.eye(4), frame_id='0',
+    sample = CalibrationDataSample(metainfo=dict(rigid_transform=np.eye(4), frame_id='0',
                                                  view_names=['cam']))
     sample.lidar2cam, sample.cam2img = torch.tensor(AXES[None]), torch.tensor(K[None])
     sample.voxel_points = points[:, :3]

@@ -29,9 +29,9 @@ def test_it_does_not_depend_on_where_the_sensor_was_placed():
     angle = torch.tensor(2.)
     turn = torch.tensor([[angle.cos(), -angle.sin(), 0], [angle.sin(), angle.cos(), 0],
                          [0, 0, 1]])
-    placement = make_transform(turn, torch.tensor([30., -12., 1.]))
-    moved = POINTS @ turn.T + placement[:3, 3]
-    panel = draw_birds_eye(moved, COLOURS, AXES @ placement.inverse(), K, 200, 400)
+    rigid_transform = make_transform(turn, torch.tensor([30., -12., 1.]))
+    moved = POINTS @ turn.T + rigid_transform[:3, 3]
+    panel = draw_birds_eye(moved, COLOURS, AXES @ rigid_transform.inverse(), K, 200, 400)
     assert np.allclose(places(panel), POINTS[:, :2], atol=0.15)
 
 

@@ -104,9 +104,9 @@ def test_points_behind_the_camera_are_not_drawn():
 
 @pytest.fixture
 def sample():
-    placement = np.eye(4)
-    placement[:3, 3] = 0, 1, 0
-    sample = CalibrationDataSample(metainfo=dict(placement=placement))
+    rigid_transform = np.eye(4)
+    rigid_transform[:3, 3] = 0, 1, 0
+    sample = CalibrationDataSample(metainfo=dict(rigid_transform=rigid_transform))
     sample.lidar2cam = torch.tensor(AXES[None])
     sample.cam2img = torch.tensor(K[None])
     return sample
@@ -123,7 +123,7 @@ def test_sample_shows_before_predicted_and_truth(sample):
     before, predicted, truth = panels(compare_sample(grey(), points, sample, 0), 3)
     assert np.array_equal(predicted, truth)
     moved = compare_poses(grey(), points, sample.cam2img[0],
-                          dict(one=sample.lidar2cam[0] @ torch.tensor(sample.placement)))
+                          dict(one=sample.lidar2cam[0] @ torch.tensor(sample.rigid_transform)))
     assert np.array_equal(before, panels(moved, 1)[0])
     assert not np.array_equal(before, truth)
 

@@ -17,7 +17,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from nclr_plugin.datasets.transforms.loading import LoadScan
+from nclr_plugin.datasets.transforms.loading import LoadPoints
 from nclr_plugin.experiments.tables import markdown_table
 from nclr_plugin.models.voxelization import voxelize
 from nclr_plugin.utils.optional import optional_import
@@ -134,7 +134,7 @@ def _prepare(nets: Iterable[nn.Module], args: argparse.Namespace) -> Tuple[Tenso
     for net in nets:
         set_sparse_algorithm(net, args.device)
     scan = dict(frame_id=args.scan.stem, lidar_path=str(args.scan), lidar_dim=4)
-    points = torch.from_numpy(LoadScan().transform(scan)['points']).to(args.device)
+    points = torch.from_numpy(LoadPoints().transform(scan)['points']).to(args.device)
     voxels = voxelize([points], (args.voxel_size, ) * 3)
     return voxels.feats, voxels.coors
 

@@ -26,7 +26,7 @@ from nclr_plugin.visualization import plot_roc
 from nclr_plugin.visualization.canvas import write_png
 
 # The part of the test pipeline that provides what a user has.
-GIVEN = ('LoadScan', 'AccumulateSweeps', 'LoadImages', 'RandomPlacement')
+GIVEN = ('LoadPoints', 'AccumulateSweeps', 'LoadImages', 'RandomRigidTransform')
 SCORES = 'photometric_consistency', 'inlier_ratio'
 
 
@@ -80,10 +80,10 @@ def run_reliability(args: argparse.Namespace) -> Dict[str, dict]:
     cfg.merge_from_dict(args.cfg_options)
     init_default_scope(cfg.get('default_scope') or 'mmengine')
     settings = deepcopy(cfg.test_dataloader.dataset)
-    settings.wrong_image_control = True
+    settings.mismatched_image_control = True
     settings.pipeline = [step for step in settings.pipeline if step['type'] in GIVEN]
     for step in settings.pipeline:
-        if step['type'] == 'RandomPlacement':
+        if step['type'] == 'RandomRigidTransform':
             step['translation'] = (0., 0., 0.)  # a user's scan is centred on its sensor
     dataset = DATASETS.build(settings)
     results = {}
@@ -132,7 +132,7 @@ def format_table(results: Dict[str, dict]) -> str:
         rows.append({
             'checkpoint': checkpoint,
             'true pairs accepted': f'{len(accepted)} of {len(true)}',
-            'wrong images refused':
+            'mismatched images refused':
                 f'{sum(not pair.reliable for pair in wrong)} of {len(wrong)}',
             **{'AUROC of ' + score.replace('_', ' '):
                f'{auroc(*_scores(result["pairs"], score)):.3f}' for score in SCORES},

@@ -2,26 +2,26 @@
 # KITTI odometry by the protocol of image-to-point-cloud registration (DeepI2P and later work):
 # sequences 00-08 for training, 09 and 10 for testing, cameras 2 and 3, one image of 160 x 512 per
 # sample, 20,480 points after voxels of 0.1 m, any yaw and +-10 m along the camera's x and z.
-# Each test sample has a fixed placement; training draws a new one every time.
+# Each test sample has a fixed random transform; training draws a new one every time.
 _base_ = ['./semantickitti.py']
 data_root = '{{$NCLR_SEMANTICKITTI_ROOT:data/semantickitti}}'
 
-crop = dict(type='RangeCrop', point_cloud_range=[-80., -80., -10., 80., 80., 20.])
-placement = dict(
-    type='RandomPlacement', yaw=6.283185307179586, translation=(10., 0., 10.), axes='camera')
-sample = dict(type='SamplePoints', num_points=20480, voxel_size=0.1)
-resize = [dict(type='TrimImages', top=50), dict(type='ScaleImages', factor=0.5)]
+crop = dict(type='CropPoints', point_cloud_range=[-80., -80., -10., 80., 80., 20.])
+rigid_transform = dict(
+    type='RandomRigidTransform', yaw=6.283185307179586, translation=(10., 0., 10.), axes='camera')
+sample = dict(type='VoxelSample', num_points=20480, voxel_size=0.1)
+resize = [dict(type='CropTop', top=50), dict(type='RescaleImages', factor=0.5)]
 window = dict(type='CropImages', size=(512, 160))
 augment = [
     dict(type='CropImages', size=(512, 160), random=True),
-    dict(type='PhotometricDistortion'),
+    dict(type='ColorJitter'),
 ]
 # Off by default; the paper's Table 2 switches them on.
 noise = dict(type='PointNoise', deviation=0.)
 occlusion = dict(type='ImageOcclusion', size=0)
-train_pipeline = [*_base_.load, crop, placement, sample, *resize, *augment, _base_.pack]
+train_pipeline = [*_base_.load, crop, rigid_transform, sample, *resize, *augment, _base_.pack]
 test_pipeline = [
-    *_base_.load, crop, placement, sample, noise, *resize, window, occlusion, _base_.pack]
+    *_base_.load, crop, rigid_transform, sample, noise, *resize, window, occlusion, _base_.pack]
 
 
 def both_cameras(sequences):

@@ -23,5 +23,5 @@ window = [
     dict(type='ResizeImages', size=(368, 110)),
     dict(type='CropImages', size=(320, 96), random=True),
     dict(type='RandomSceneFlip', prob=0.5),
-    dict(type='PhotometricDistortion'),
+    dict(type='ColorJitter'),
 ]

@@ -6,8 +6,8 @@ data_root = '{{$NCLR_NUSCENES_ROOT:data/nuscenes}}'
 
 resize = dict(type='ResizeImages', size=(320, 160))  # width, height
 train_pipeline = [
-    *_base_.load, _base_.crop, _base_.placement, resize, *_base_.augment, _base_.pack]
-test_pipeline = [*_base_.load, _base_.crop, _base_.placement, resize, _base_.pack]
+    *_base_.load, _base_.crop, _base_.rigid_transform, resize, *_base_.augment, _base_.pack]
+test_pipeline = [*_base_.load, _base_.crop, _base_.rigid_transform, resize, _base_.pack]
 
 train_dataloader = dict(
     dataset=dict(

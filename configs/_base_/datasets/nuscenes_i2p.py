@@ -8,12 +8,13 @@
 _base_ = ['./kitti_i2p.py']
 data_root = '{{$NCLR_NUSCENES_ROOT:data/nuscenes}}'
 
-load = [dict(type='LoadScan'), dict(type='AccumulateSweeps'), dict(type='LoadImages')]
-resize = [dict(type='TrimImages', top=100), dict(type='ScaleImages', factor=0.4)]
+load = [dict(type='LoadPoints'), dict(type='AccumulateSweeps'), dict(type='LoadImages')]
+resize = [dict(type='CropTop', top=100), dict(type='RescaleImages', factor=0.4)]
 train_pipeline = [
-    *load, _base_.crop, _base_.placement, _base_.sample, *resize, *_base_.augment, _base_.pack]
+    *load, _base_.crop, _base_.rigid_transform, _base_.sample, *resize, *_base_.augment,
+    _base_.pack]
 test_pipeline = [
-    *load, _base_.crop, _base_.placement, _base_.sample, _base_.noise, *resize, _base_.window,
+    *load, _base_.crop, _base_.rigid_transform, _base_.sample, _base_.noise, *resize, _base_.window,
     _base_.occlusion, _base_.pack]
 
 train_dataloader = dict(

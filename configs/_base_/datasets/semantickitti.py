@@ -2,14 +2,15 @@
 # SemanticKITTI / KITTI odometry: DATA_ROOT/sequences/XX/{image_2,velodyne,calib.txt}
 data_root = '{{$NCLR_SEMANTICKITTI_ROOT:data/semantickitti}}'
 
-load = [dict(type='LoadScan'), dict(type='LoadImages')]
-crop = dict(type='RangeCrop', point_cloud_range=[-51.2, -51.2, -3, 51.2, 51.2, 1])
-placement = dict(type='RandomPlacement', yaw=3.141592653589793, translation=(15., 15., 0.))
+load = [dict(type='LoadPoints'), dict(type='LoadImages')]
+crop = dict(type='CropPoints', point_cloud_range=[-51.2, -51.2, -3, 51.2, 51.2, 1])
+rigid_transform = dict(
+    type='RandomRigidTransform', yaw=3.141592653589793, translation=(15., 15., 0.))
 resize = dict(type='ResizeImages', size=(512, 160))  # width, height
-augment = [dict(type='RandomSceneFlip', prob=0.5), dict(type='PhotometricDistortion')]
+augment = [dict(type='RandomSceneFlip', prob=0.5), dict(type='ColorJitter')]
 pack = dict(type='PackCalibrationInputs')
-train_pipeline = [*load, crop, placement, resize, *augment, pack]
-test_pipeline = [*load, crop, placement, resize, pack]
+train_pipeline = [*load, crop, rigid_transform, resize, *augment, pack]
+test_pipeline = [*load, crop, rigid_transform, resize, pack]
 
 train_dataloader = dict(
     batch_size=4,

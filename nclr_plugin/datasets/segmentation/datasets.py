@@ -134,7 +134,7 @@ class ScaleIntensity(BaseTransform):
     """Multiply the fourth value of the host's points.
 
     nuScenes stores intensities in 0..255, and mmdet3d hands them on; pretraining scales them to
-    0..1 (:class:`~nclr_plugin.datasets.LoadScan`), and so has to what the weights are used for.
+    0..1 (:class:`~nclr_plugin.datasets.LoadPoints`), and so has to what the weights are used for.
 
     Args:
         scale: The factor, such as 1/255.

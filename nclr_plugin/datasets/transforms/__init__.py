@@ -1,12 +1,12 @@
 """Transforms of scans, images and calibration."""
-from .geometric import (CropImages, RandomPlacement, RandomSceneFlip, RangeCrop, ResizeImages,
-                        SamplePoints, ScaleImages, TrimImages)
-from .loading import AccumulateSweeps, LoadImages, LoadScan
+from .geometric import (CropImages, CropPoints, CropTop, RandomRigidTransform, RandomSceneFlip,
+                        RescaleImages, ResizeImages, VoxelSample)
+from .loading import AccumulateSweeps, LoadImages, LoadPoints
 from .packing import PackCalibrationInputs
-from .photometric import ImageOcclusion, PhotometricDistortion, PointNoise
+from .photometric import ColorJitter, ImageOcclusion, PointNoise
 
 __all__ = [
-    'AccumulateSweeps', 'CropImages', 'ImageOcclusion', 'LoadImages', 'LoadScan',
-    'PackCalibrationInputs', 'PhotometricDistortion', 'PointNoise', 'RandomPlacement',
-    'RandomSceneFlip', 'RangeCrop', 'ResizeImages', 'SamplePoints', 'ScaleImages', 'TrimImages'
+    'AccumulateSweeps', 'ColorJitter', 'CropImages', 'CropPoints', 'CropTop', 'ImageOcclusion',
+    'LoadImages', 'LoadPoints', 'PackCalibrationInputs', 'PointNoise', 'RandomRigidTransform',
+    'RandomSceneFlip', 'RescaleImages', 'ResizeImages', 'VoxelSample'
 ]

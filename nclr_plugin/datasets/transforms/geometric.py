@@ -19,10 +19,10 @@ CAMERA_Y = torch.tensor([0., 1., 0.], dtype=torch.float64)  # downwards
 
 
 @TRANSFORMS.register_module()
-class RangeCrop(BaseTransform):
+class CropPoints(BaseTransform):
     """Keep the points inside a box, in the frame the points are in.
 
-    Before :class:`RandomPlacement` this is the sensor's own range, as in the paper (Sec. 4.2).
+    Before :class:`RandomRigidTransform` this is the sensor's own range, as in the paper (Sec. 4.2).
 
     Args:
         point_cloud_range: (x_min, y_min, z_min, x_max, y_max, z_max), metres; the lower side
@@ -35,7 +35,7 @@ class RangeCrop(BaseTransform):
     def __init__(self, point_cloud_range: Sequence[float]) -> None:
         limits = np.asarray(point_cloud_range, dtype=np.float32)
         if limits.shape != (6, ) or not (limits[:3] < limits[3:]).all():
-            raise ValueError('RangeCrop: expected point_cloud_range (x_min, y_min, z_min, x_max, '
+            raise ValueError('CropPoints: expected point_cloud_range (x_min, y_min, z_min, x_max, '
                              f'y_max, z_max) with each min < max, found {point_cloud_range}.')
         self.low, self.high = limits[:3], limits[3:]
 
@@ -56,11 +56,11 @@ class RangeCrop(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class RandomPlacement(BaseTransform):
+class RandomRigidTransform(BaseTransform):
     """Place the LiDAR at random, paper Eq. 8: ``p' = R_r (p + t_r)``.
 
     A shift first, then a turn about the LiDAR's z axis; the extrinsics follow, ``lidar2cam' p'``
-    being ``lidar2cam p``. Sets ``placement`` (4, 4) with ``p' = placement @ p``.
+    being ``lidar2cam p``. Sets ``rigid_transform`` (4, 4) with ``p' = rigid_transform @ p``.
 
     Args:
         yaw: The turn is uniform in [-yaw, yaw], radians.
@@ -75,10 +75,11 @@ class RandomPlacement(BaseTransform):
                  translation: Tuple[float, float, float] = (15.0, 15.0, 0.0),
                  axes: str = 'lidar') -> None:
         if axes not in ('lidar', 'camera'):
-            raise ValueError(f'RandomPlacement: expected axes "lidar" or "camera", found "{axes}".')
+            raise ValueError('RandomRigidTransform: expected axes "lidar" or "camera", '
+                             f'found "{axes}".')
         self.translation = np.asarray(translation, dtype=np.float64)
         if yaw < 0 or self.translation.shape != (3, ) or (self.translation < 0).any():
-            raise ValueError('RandomPlacement: expected yaw >= 0 and three translations >= 0, '
+            raise ValueError('RandomRigidTransform: expected yaw >= 0 and three translations >= 0, '
                              f'found yaw={yaw}, translation={translation}.')
         self.yaw = yaw
         self.axes = axes
@@ -89,16 +90,17 @@ class RandomPlacement(BaseTransform):
         angle = torch.tensor(rng.uniform(-self.yaw, self.yaw), dtype=torch.float64)
         rotation = yaw_rotation(angle) if self.axes == 'lidar' else so3_exp(angle * CAMERA_Y)
         shift = torch.from_numpy(rng.uniform(-self.translation, self.translation))
-        placement = make_transform(rotation, rotation @ shift)
+        rigid_transform = make_transform(rotation, rotation @ shift)
         if self.axes == 'camera':
             lidar2cam = torch.from_numpy(results['lidar2cam'][0])
-            placement = invert_transform(lidar2cam) @ placement @ lidar2cam
+            rigid_transform = invert_transform(lidar2cam) @ rigid_transform @ lidar2cam
         points = torch.from_numpy(results['points'])
         # In the points' own float32: half the time, and 1e-5 m exact.
-        moved = transform_points(placement.float(), points[:, :3])
+        moved = transform_points(rigid_transform.float(), points[:, :3])
         results['points'] = torch.cat([moved, points[:, 3:]], dim=1).numpy()
-        results['lidar2cam'] = results['lidar2cam'] @ invert_transform(placement).numpy()
-        results['placement'] = placement.numpy() @ results.get('placement', np.eye(4))
+        results['lidar2cam'] = results['lidar2cam'] @ invert_transform(rigid_transform).numpy()
+        earlier = results.get('rigid_transform', np.eye(4))
+        results['rigid_transform'] = rigid_transform.numpy() @ earlier
         return results
 
 
@@ -158,7 +160,7 @@ class RandomSceneFlip(BaseTransform):
     """Mirror the whole scene left to right: images, points, K and extrinsics.
 
     The result is a consistent world: a point keeps its pixel (the mirrored one), and rotations stay
-    rotations. A ``placement`` so far becomes the one of the mirrored world.
+    rotations. A ``rigid_transform`` so far becomes the one of the mirrored world.
 
     Args:
         prob: Probability of flipping.
@@ -180,9 +182,9 @@ class RandomSceneFlip(BaseTransform):
         results['imgs'] = [np.ascontiguousarray(img[:, ::-1]) for img in results['imgs']]
         results['points'] = flip_points(torch.from_numpy(results['points'])).numpy()
         results['lidar2cam'] = flip_extrinsics(torch.from_numpy(results['lidar2cam'])).numpy()
-        if 'placement' in results:
+        if 'rigid_transform' in results:
             mirror = np.diag([1.0, -1.0, 1.0, 1.0])
-            results['placement'] = mirror @ results['placement'] @ mirror
+            results['rigid_transform'] = mirror @ results['rigid_transform'] @ mirror
         return results
 
 
@@ -208,11 +210,11 @@ def _check_size(name: str, size: Sequence[int]) -> Tuple[int, int]:
 
 
 @TRANSFORMS.register_module()
-class SamplePoints(BaseTransform):
+class VoxelSample(BaseTransform):
     """Keep one point a voxel (the mean of its points), then a random subset of the voxels.
 
-    After :class:`RandomPlacement`, with the voxel size of the data preprocessor, whose voxels are
-    then these points. A scan with fewer voxels keeps them all.
+    After :class:`RandomRigidTransform`, with the voxel size of the data preprocessor, whose voxels
+    are then these points. A scan with fewer voxels keeps them all.
 
     Args:
         num_points: Points that are left.
@@ -221,7 +223,7 @@ class SamplePoints(BaseTransform):
 
     def __init__(self, num_points: int = 20480, voxel_size: float = 0.1) -> None:
         if num_points < 1 or voxel_size <= 0:
-            raise ValueError('SamplePoints: expected num_points >= 1 and voxel_size > 0, found '
+            raise ValueError('VoxelSample: expected num_points >= 1 and voxel_size > 0, found '
                              f'{num_points} and {voxel_size}.')
         self.num_points = num_points
         self.voxel_size = voxel_size
@@ -245,7 +247,7 @@ class SamplePoints(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class TrimImages(BaseTransform):
+class CropTop(BaseTransform):
     """Cut rows off above, where a LiDAR has no points; K follows.
 
     Args:
@@ -254,7 +256,7 @@ class TrimImages(BaseTransform):
 
     def __init__(self, top: int) -> None:
         if top < 0:
-            raise ValueError(f'TrimImages: expected top >= 0, found {top}.')
+            raise ValueError(f'CropTop: expected top >= 0, found {top}.')
         self.top = top
 
     def transform(self, results: dict) -> dict:
@@ -272,7 +274,7 @@ class TrimImages(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class ScaleImages(BaseTransform):
+class RescaleImages(BaseTransform):
     """Resize every image by one factor; K follows.
 
     Args:
@@ -281,7 +283,7 @@ class ScaleImages(BaseTransform):
 
     def __init__(self, factor: float) -> None:
         if factor <= 0:
-            raise ValueError(f'ScaleImages: expected factor > 0, found {factor}.')
+            raise ValueError(f'RescaleImages: expected factor > 0, found {factor}.')
         self.factor = factor
 
     def transform(self, results: dict) -> dict:

@@ -18,14 +18,15 @@ class BaseTransform(metaclass=ABCMeta):
 
     The keys of ``results``, once loaded (``frame_id`` and the paths come from the data set):
 
-    ==================  ==========================================================================
-    ``points``          (N, C) float32: x, y, z in metres in the LiDAR frame, then intensity 0..1
-    ``imgs``            list of V arrays (H, W, 3), uint8, RGB
-    ``cam2img``         (V, 3, 3) float64, of the images as they are
-    ``lidar2cam``       (V, 4, 4) float64, from the points as they are
-    ``placement``       (4, 4) float64, ``p' = placement @ p``; once :class:`RandomPlacement` ran
-    ``rng``             ``numpy.random.Generator``, the only source of randomness
-    ==================  ==========================================================================
+    ===================  =======================================================================
+    ``points``           (N, C) float32: x, y, z in metres in the LiDAR frame, intensity in 0..1
+    ``imgs``             list of V arrays (H, W, 3), uint8, RGB
+    ``cam2img``          (V, 3, 3) float64, of the images as they are
+    ``lidar2cam``        (V, 4, 4) float64, from the points as they are
+    ``rigid_transform``  (4, 4) float64, ``p' = rigid_transform @ p``, if
+                         :class:`RandomRigidTransform` ran
+    ``rng``              ``numpy.random.Generator``, the only source of randomness
+    ===================  =======================================================================
     """
 
     def __call__(self, results: dict) -> dict:
@@ -45,7 +46,7 @@ class BaseTransform(metaclass=ABCMeta):
 
 
 @TRANSFORMS.register_module()
-class LoadScan(BaseTransform):
+class LoadPoints(BaseTransform):
     """Load a scan of any format that :func:`~nclr_plugin.datasets.scan_files.read_columns` reads.
 
     Sets ``points`` (N, use_dim) float32: the rows that are measurements
@@ -77,7 +78,7 @@ class LoadImages(BaseTransform):
     Sets ``imgs`` (V arrays (H, W, 3) uint8), ``cam2img`` (V, 3, 3) and ``lidar2cam`` (V, 4, 4).
 
     An entry of ``images`` with ``replaced_by``, another such entry, gets that one's picture,
-    resized to the size of its own: the wrong-image control of :class:`CalibrationDataset`. Its
+    resized to the size of its own: the mismatched-image control of :class:`CalibrationDataset`. Its
     own calibration stays.
 
     Raises:
@@ -108,7 +109,7 @@ class LoadImages(BaseTransform):
 class AccumulateSweeps(BaseTransform):
     """Append the points of a frame's sweeps to its scan, where they are without its motion.
 
-    After :class:`LoadScan`, whose columns are kept. The sweeps, and where they were taken
+    After :class:`LoadPoints`, whose columns are kept. The sweeps, and where they were taken
     (``sweep2lidar``, from the ego poses), are the reader's choice:
     :class:`~nclr_plugin.datasets.NuScenesReader` with ``num_sweeps``. What moves by itself is
     smeared.
@@ -119,7 +120,7 @@ class AccumulateSweeps(BaseTransform):
             stay.
 
     Raises:
-        BrokenFrameError: If a sweep cannot be used, see :class:`LoadScan`.
+        BrokenFrameError: If a sweep cannot be used, see :class:`LoadPoints`.
         ValueError: If the frame has no list of sweeps, because its reader knows none.
     """
 

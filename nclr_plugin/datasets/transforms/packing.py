@@ -17,8 +17,8 @@ class PackCalibrationInputs(BaseTransform):
     """Pack a frame for the model.
 
     Returns ``dict(inputs=dict(points (N, C) float32, imgs (V, 3, H, W) uint8 RGB), data_samples)``
-    with a :class:`CalibrationDataSample`; ``wrong_image`` among its meta information tells a sample
-    of the wrong-image control, whose ``img_paths`` are the images that are shown.
+    with a :class:`CalibrationDataSample`. Samples of the mismatched-image control have
+    ``mismatched_image`` set, and ``img_paths`` of the images that are shown.
 
     Args:
         min_visible_points: Points that must be in view of some camera; with fewer there is nothing
@@ -51,8 +51,8 @@ class PackCalibrationInputs(BaseTransform):
                 img_paths=[image.get('replaced_by', image)['img_path']
                            for image in results['images']],
                 view_names=[image['name'] for image in results['images']],
-                placement=results.get('placement', np.eye(4)),
-                wrong_image=results.get('wrong_image', False),
+                rigid_transform=results.get('rigid_transform', np.eye(4)),
+                mismatched_image=results.get('mismatched_image', False),
                 skipped_frames=results.get('skipped_frames', [])))
         data_sample.lidar2cam, data_sample.cam2img = lidar2cam, cam2img
         return dict(inputs=dict(points=points, imgs=imgs), data_samples=data_sample)

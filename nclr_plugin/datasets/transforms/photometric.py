@@ -16,7 +16,7 @@ LUMA = RGB_TO_YIQ[0]
 
 
 @TRANSFORMS.register_module()
-class PhotometricDistortion(BaseTransform):
+class ColorJitter(BaseTransform):
     """Random brightness, contrast, saturation and hue, drawn for each view.
 
     In this order: scale by the brightness; blend with the mean grey (contrast), with the pixel's
@@ -39,7 +39,7 @@ class PhotometricDistortion(BaseTransform):
         for name, limit in limits.items():
             highest = 0.5 if name == 'hue' else 1.0
             if not 0 <= limit <= highest:
-                raise ValueError(f'PhotometricDistortion: expected {name} in [0, {highest}], '
+                raise ValueError(f'ColorJitter: expected {name} in [0, {highest}], '
                                  f'found {limit}.')
         self.limits = np.array(list(limits.values()))
 

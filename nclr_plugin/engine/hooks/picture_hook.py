@@ -36,7 +36,7 @@ class PictureHook(Hook):
 
     The pictures go to the runner's visual back ends, and as ``<kind>/<frame>_<camera>.png`` to a
     folder if one is given. A kind for which the network has nothing to show is left out, and so
-    are the frames of the wrong-image control.
+    are the frames of the mismatched-image control.
 
     Args:
         out_dir: Folder for the PNG files; made if it does not exist.
@@ -91,7 +91,7 @@ class PictureHook(Hook):
                                         data_batch['inputs']['imgs'], outputs):
             if self._drawn >= self.max_frames:
                 return
-            if sample.get('wrong_image', False):
+            if sample.get('mismatched_image', False):
                 continue
             self._drawn += 1
             if set(self.kinds) & set(PICTURES) - {OVERLAY}:  # an overlay needs the poses alone

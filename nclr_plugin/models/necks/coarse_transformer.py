@@ -90,8 +90,8 @@ class CoarseTransformer(BaseModule):
     """Context within and across the modalities, at the level of superpoints and superpixels.
 
     Relative positions enter self-attention as a bias from a small perceptron: of superpoints the
-    distance, which no placement changes, of superpixels the offset in columns and rows. Superpixels
-    attend to those of their own view, superpoints to those of all views of their scan.
+    distance, which no rigid transform changes, of superpixels the offset in columns and rows.
+    Superpixels attend to those of their own view, superpoints to those of all views of their scan.
 
     Args:
         channels: Token width.

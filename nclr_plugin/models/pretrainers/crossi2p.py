@@ -90,7 +90,7 @@ class CrossI2P(CalibrationModel):
             gradient with respect to the pose vanishes, so the latter only asks for matches that
             agree with each other.
         scale: Largest logarithm of the scale of the second transformation (Eq. 1), which also has a
-            yaw of any angle. The first one is the random placement that the scan has anyway.
+            yaw of any angle. The first one is the random rigid transform that the scan has anyway.
         jitter: Gaussian noise of the coordinates of the second transformation, metres.
         kwargs: Arguments of :class:`~nclr_plugin.models.pretrainers.base.CalibrationModel`.
 

@@ -252,6 +252,6 @@ def test_grey_cameras(kitti_odometry, disk, camera):
         cv2.imwrite(str(folder / camera / path.name), grey)
     dataset = CalibrationDataset(
         str(kitti_odometry.root), KittiOdometryReader(['01'], cameras=[camera]),
-        [dict(type='LoadScan'), dict(type='LoadImages')])
+        [dict(type='LoadPoints'), dict(type='LoadImages')])
     image, = dataset[1]['imgs']
     assert image.shape == (disk.height, disk.width, 3) and (image == image[..., :1]).all()

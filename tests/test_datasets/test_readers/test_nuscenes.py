@@ -122,7 +122,8 @@ def test_a_frame_without_a_camera_is_skipped_like_any_broken_one(nuscenes, break
     root, infos = nuscenes
     break_it(infos[0])
     write(root, dict(data_list=infos))
-    settings = dict(data_root=str(root), pipeline=[dict(type='LoadScan'), dict(type='LoadImages')],
+    settings = dict(data_root=str(root),
+                    pipeline=[dict(type='LoadPoints'), dict(type='LoadImages')],
                     reader=dict(type='NuScenesReader', info_file='infos.pkl', cameras=CAMERAS))
     with pytest.raises(DataLayoutError, match='frame token0'):
         CalibrationDataset(**settings)
@@ -147,7 +148,7 @@ def test_a_frame_list_takes_a_broken_frame_out(nuscenes):
     assert [frame['frame_id'] for frame in read(root, frame_list='list.txt')] == ['token1']
 
 
-def test_the_wrong_image_control_passes_over_broken_frames(nuscenes):
+def test_the_mismatched_image_control_passes_over_broken_frames(nuscenes):
     root, infos = nuscenes
     infos[0]['images'].pop('CAM_BACK')
     infos.append(copy.deepcopy(infos[1]))
@@ -155,8 +156,8 @@ def test_the_wrong_image_control_passes_over_broken_frames(nuscenes):
     write(root, dict(data_list=infos))
     dataset = CalibrationDataset(
         str(root), dict(type='NuScenesReader', info_file='infos.pkl', cameras=CAMERAS),
-        [dict(type='LoadScan'), dict(type='LoadImages')], skip_broken=True, test_mode=True,
-        wrong_image_control=True)
+        [dict(type='LoadPoints'), dict(type='LoadImages')], skip_broken=True, test_mode=True,
+        mismatched_image_control=True)
     wrong = dataset[3 + 0]  # itself broken; so are the images that frame 2 would get
     assert wrong['frame_id'] == 'token1' and len(wrong['skipped_frames']) == 1
     wrong = dataset[3 + 2]

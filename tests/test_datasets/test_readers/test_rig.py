@@ -113,7 +113,7 @@ def warnings(monkeypatch):
 
 def dataset(root):
     return CalibrationDataset(str(root), dict(type='RigReader'), [
-        dict(type='LoadScan'), dict(type='LoadImages'), dict(type='ResizeImages', size=(40, 60))])
+        dict(type='LoadPoints'), dict(type='LoadImages'), dict(type='ResizeImages', size=(40, 60))])
 
 
 def test_cam2lidar_is_warned_of_before_training(rig, warnings):
@@ -210,7 +210,7 @@ def test_intensities_of_no_known_size_are_refused(rig, disk):
         RigReader().read(str(root))
 
 
-PIPELINE = [dict(type='LoadScan')]
+PIPELINE = [dict(type='LoadPoints')]
 
 
 def test_scans_of_other_columns_stop_before_training(rig):

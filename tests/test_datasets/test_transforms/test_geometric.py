@@ -7,8 +7,9 @@ import pytest
 from mmengine.registry import TRANSFORMS
 from scipy.spatial.transform import Rotation
 
-from nclr_plugin.datasets import (BrokenFrameError, CropImages, RandomPlacement, RandomSceneFlip,
-                                  RangeCrop, ResizeImages, SamplePoints, ScaleImages, TrimImages)
+from nclr_plugin.datasets import (BrokenFrameError, CropImages, CropPoints, CropTop,
+                                  RandomRigidTransform, RandomSceneFlip, RescaleImages,
+                                  ResizeImages, VoxelSample)
 from nclr_plugin.models.voxelization import voxelize
 
 
@@ -16,12 +17,12 @@ def test_the_blob_starts_on_its_point(results, check_blobs):
     check_blobs(results)
 
 
-# RangeCrop
+# CropPoints
 
 def test_range_crop_keeps_the_points_inside(results):
     low, high = (9, -1.5, -0.5), (15, 1, 0.7)
     before = results['points']
-    kept = RangeCrop(low + high)(results)['points']
+    kept = CropPoints(low + high)(results)['points']
     expected = [p for p in before if all(a <= c < b for a, c, b in zip(low, p[:3], high))]
     np.testing.assert_array_equal(kept, expected)
     assert 0 < len(kept) < len(before) and kept.dtype == np.float32
@@ -29,26 +30,26 @@ def test_range_crop_keeps_the_points_inside(results):
 
 def test_range_crop_side_limits(results):
     results['points'] = np.array([[0, 0, 0, 1], [1, 1, 1, 1]], np.float32)
-    assert RangeCrop((0, 0, 0, 1, 1, 1))(results)['points'].tolist() == [[0, 0, 0, 1]]
+    assert CropPoints((0, 0, 0, 1, 1, 1))(results)['points'].tolist() == [[0, 0, 0, 1]]
 
 
 def test_range_crop_without_a_point_is_a_broken_frame(results):
     with pytest.raises(BrokenFrameError, match=r'00/000001.*scan.bin.*found none of its 300'):
-        RangeCrop((-9, -9, -9, -8, -8, -8))(results)
+        CropPoints((-9, -9, -9, -8, -8, -8))(results)
 
 
 @pytest.mark.parametrize('limits', [(0, 0, 0, 1, 1), (0, 0, 0, 1, -1, 1)])
 def test_range_crop_refuses_wrong_limits(limits):
     with pytest.raises(ValueError, match='each min < max'):
-        RangeCrop(limits)
+        CropPoints(limits)
 
 
-# RandomPlacement
+# RandomRigidTransform
 
-def test_placement_moves_points_and_extrinsics_by_equation_8(results):
+def test_rigid_transform_moves_points_and_extrinsics_by_equation_8(results):
     before = copy.deepcopy(results)
     rng = copy.deepcopy(results['rng'])
-    after = RandomPlacement(yaw=np.pi, translation=(15, 10, 2))(results)
+    after = RandomRigidTransform(yaw=np.pi, translation=(15, 10, 2))(results)
     yaw, shift = rng.uniform(-np.pi, np.pi), rng.uniform([-15, -10, -2], [15, 10, 2])
     R = Rotation.from_euler('z', yaw).as_matrix()
     np.testing.assert_allclose(after['points'][:, :3], (before['points'][:, :3] + shift) @ R.T,
@@ -60,25 +61,26 @@ def test_placement_moves_points_and_extrinsics_by_equation_8(results):
     assert after['points'].dtype == np.float32 and after['lidar2cam'].dtype == np.float64
 
 
-def test_placement_matrix_takes_old_points_to_new(results, check_blobs):
+def test_rigid_transform_matrix_takes_old_points_to_new(results, check_blobs):
     before = copy.deepcopy(results)
-    after = RandomPlacement()(RandomPlacement()(results))
-    moved = before['points'][:, :3] @ after['placement'][:3, :3].T + after['placement'][:3, 3]
+    after = RandomRigidTransform()(RandomRigidTransform()(results))
+    transform = after['rigid_transform']
+    moved = before['points'][:, :3] @ transform[:3, :3].T + transform[:3, 3]
     np.testing.assert_allclose(after['points'][:, :3], moved, atol=2e-5)
-    # The calibration before placement is lidar2cam @ placement.
-    np.testing.assert_allclose(after['lidar2cam'] @ after['placement'], before['lidar2cam'],
+    # The calibration before random transform is lidar2cam @ rigid_transform.
+    np.testing.assert_allclose(after['lidar2cam'] @ after['rigid_transform'], before['lidar2cam'],
                                atol=1e-12)
     check_blobs(after)
 
 
-def test_placement_is_uniform_over_its_range(results):
-    transform = RandomPlacement(yaw=0.5, translation=(15, 4, 0))
+def test_rigid_transform_is_uniform_over_its_range(results):
+    transform = RandomRigidTransform(yaw=0.5, translation=(15, 4, 0))
     yaws, shifts = [], []
     for seed in range(400):
         sample = dict(results, points=np.zeros((1, 3), np.float32), rng=np.random.default_rng(seed))
-        placement = transform(sample)['placement']
-        yaws.append(np.arctan2(placement[1, 0], placement[0, 0]))
-        shifts.append(placement[:3, :3].T @ placement[:3, 3])
+        rigid_transform = transform(sample)['rigid_transform']
+        yaws.append(np.arctan2(rigid_transform[1, 0], rigid_transform[0, 0]))
+        shifts.append(rigid_transform[:3, :3].T @ rigid_transform[:3, 3])
     yaws, shifts = np.array(yaws), np.array(shifts)
     assert np.abs(yaws).max() <= 0.5 and np.abs(yaws).max() > 0.48
     assert (np.abs(shifts).max(axis=0) <= [15, 4, 1e-12]).all()
@@ -87,25 +89,25 @@ def test_placement_is_uniform_over_its_range(results):
     np.testing.assert_allclose(shifts.std(axis=0)[:2], np.array([15, 4]) / np.sqrt(3), rtol=0.1)
 
 
-def test_placement_depends_on_the_generator_alone(results):
-    transform = TRANSFORMS.build(dict(type='RandomPlacement'))
+def test_rigid_transform_depends_on_the_generator_alone(results):
+    transform = TRANSFORMS.build(dict(type='RandomRigidTransform'))
     first, again, other = (
         transform(dict(copy.deepcopy(results), rng=np.random.default_rng(seed)))['points']
         for seed in (1, 1, 2))
     assert (first == again).all() and (first != other).any()
 
 
-def test_placement_leaves_the_loaded_array_alone(results):
+def test_rigid_transform_leaves_the_loaded_array_alone(results):
     points, copied = results['points'], results['points'].copy()
-    RandomPlacement()(results)
+    RandomRigidTransform()(results)
     np.testing.assert_array_equal(points, copied)
 
 
 @pytest.mark.parametrize('kwargs', [dict(yaw=-1), dict(translation=(1, 2)),
                                     dict(translation=(1, -2, 0))])
-def test_placement_refuses_wrong_ranges(kwargs):
+def test_rigid_transform_refuses_wrong_ranges(kwargs):
     with pytest.raises(ValueError, match='expected yaw >= 0'):
-        RandomPlacement(**kwargs)
+        RandomRigidTransform(**kwargs)
 
 
 # ResizeImages
@@ -194,15 +196,15 @@ def test_flip_twice_is_nothing(results):
     np.testing.assert_array_equal(after['imgs'][0], before['imgs'][0])
 
 
-def test_flip_before_or_after_placement_leaves_a_true_placement(results):
-    placed = RandomPlacement()(copy.deepcopy(results))
+def test_flip_before_or_after_rigid_transform_leaves_a_true_rigid_transform(results):
+    placed = RandomRigidTransform()(copy.deepcopy(results))
     flipped_raw = RandomSceneFlip(prob=1)(copy.deepcopy(results))
     after = RandomSceneFlip(prob=1)(placed)
-    moved = flipped_raw['points'][:, :3] @ after['placement'][:3, :3].T + after['placement'][:3, 3]
+    transform = after['rigid_transform']
+    moved = flipped_raw['points'][:, :3] @ transform[:3, :3].T + transform[:3, 3]
     np.testing.assert_allclose(after['points'][:, :3], moved, atol=1e-5)
-    np.testing.assert_allclose(after['lidar2cam'] @ after['placement'], flipped_raw['lidar2cam'],
-                               atol=1e-12)
-    assert 'placement' not in flipped_raw
+    np.testing.assert_allclose(after['lidar2cam'] @ transform, flipped_raw['lidar2cam'], atol=1e-12)
+    assert 'rigid_transform' not in flipped_raw
 
 
 def test_flip_happens_with_its_probability(results):
@@ -217,8 +219,8 @@ def test_flip_happens_with_its_probability(results):
 # Together
 
 def test_a_whole_chain_keeps_the_point_on_its_blob(results, check_blobs):
-    for transform in (RandomPlacement(), ResizeImages((150, 90)), CropImages((140, 84)),
-                      RandomSceneFlip(prob=1), RandomPlacement(yaw=0.3)):
+    for transform in (RandomRigidTransform(), ResizeImages((150, 90)), CropImages((140, 84)),
+                      RandomSceneFlip(prob=1), RandomRigidTransform(yaw=0.3)):
         results = transform(results)
     check_blobs(results, tolerance=0.2)
 
@@ -233,7 +235,7 @@ def by_voxel(points, size):
 
 def test_one_point_a_voxel_is_the_mean(results):
     expected = by_voxel(results['points'], 1.5)
-    found = SamplePoints(10000, 1.5)(results)['points']
+    found = VoxelSample(10000, 1.5)(results)['points']
     assert found.dtype == np.float32 and len(found) == len(expected) < 300
     for point in found:
         nearest = min(expected.values(), key=lambda mean: np.abs(mean - point).max())
@@ -245,7 +247,7 @@ def test_so_many_are_drawn_and_depend_on_the_seed_alone(results):
     for seed in (0, 0, 1):
         again = copy.deepcopy(results)
         again['rng'] = np.random.default_rng(seed)
-        draws.append(SamplePoints(20, 1.)(again)['points'])
+        draws.append(VoxelSample(20, 1.)(again)['points'])
     assert len(draws[0]) == 20
     np.testing.assert_array_equal(draws[0], draws[1])
     assert not np.array_equal(draws[0], draws[2])
@@ -253,7 +255,7 @@ def test_so_many_are_drawn_and_depend_on_the_seed_alone(results):
 
 def test_the_data_preprocessor_keeps_the_points(results):
     import torch
-    points = SamplePoints(10000, 0.5)(results)['points']
+    points = VoxelSample(10000, 0.5)(results)['points']
     voxels = voxelize([torch.from_numpy(points)], (0.5, ) * 3)
     assert len(voxels.points) == len(points)
     distance = torch.cdist(voxels.points.double(), torch.from_numpy(points[:, :3]).double()).amin(1)
@@ -262,7 +264,7 @@ def test_the_data_preprocessor_keeps_the_points(results):
 
 def test_trimming_and_scaling_keep_points_on_their_pixels(results, check_blobs):
     sizes = [img.shape for img in results['imgs']]
-    results = ScaleImages(1.5)(TrimImages(8)(results))
+    results = RescaleImages(1.5)(CropTop(8)(results))
     assert [img.shape for img in results['imgs']] == [
         (round((height - 8) * 1.5), round(width * 1.5), 3) for height, width, _ in sizes]
     check_blobs(results)
@@ -272,23 +274,23 @@ def test_the_protocol_of_kitti_is_160_by_512():
     from nclr_plugin.datasets import CropImages
     results = dict(frame_id='f', imgs=[np.zeros((370, 1226, 3), np.uint8)],
                    cam2img=np.array([[[700., 0, 600], [0, 700, 180], [0, 0, 1]]]))
-    results = CropImages((512, 160))(ScaleImages(0.5)(TrimImages(50)(results)))
+    results = CropImages((512, 160))(RescaleImages(0.5)(CropTop(50)(results)))
     assert results['imgs'][0].shape == (160, 512, 3)
     left = (613 - 512) // 2
     np.testing.assert_allclose(
         results['cam2img'][0, :2, 2], [(600.5 * 0.5 - 0.5) - left, (130.5 * 0.5 - 0.5)])
 
 
-def test_placement_along_the_cameras_axes(results, opencv_project):
+def test_rigid_transform_along_the_cameras_axes(results, opencv_project):
     """The camera sees what it saw; in its frame the scan moved in x and z and turned about y."""
     before = copy.deepcopy(results)
-    placed = RandomPlacement(yaw=6.28, translation=(10., 0., 10.), axes='camera')(results)
+    placed = RandomRigidTransform(yaw=6.28, translation=(10., 0., 10.), axes='camera')(results)
     for view in range(2):
         np.testing.assert_allclose(
             opencv_project(placed, placed['points'][:, :3])[view],
             opencv_project(before, before['points'][:, :3])[view], atol=0.01)
     camera = before['lidar2cam'][0]
-    moved = camera @ placed['placement'] @ np.linalg.inv(camera)
+    moved = camera @ placed['rigid_transform'] @ np.linalg.inv(camera)
     np.testing.assert_allclose(moved[1], [0, 1, 0, 0], atol=1e-9)
     np.testing.assert_allclose(moved[:3, 1], [0, 1, 0], atol=1e-9)
     shift = moved[:3, :3].T @ moved[:3, 3]
@@ -296,9 +298,9 @@ def test_placement_along_the_cameras_axes(results, opencv_project):
 
 
 def test_wrong_settings_are_told(results):
-    for make in (lambda: SamplePoints(0), lambda: TrimImages(-1), lambda: ScaleImages(0),
-                 lambda: RandomPlacement(axes='world')):
+    for make in (lambda: VoxelSample(0), lambda: CropTop(-1), lambda: RescaleImages(0),
+                 lambda: RandomRigidTransform(axes='world')):
         with pytest.raises(ValueError, match='expected'):
             make()
     with pytest.raises(BrokenFrameError, match='an image has 80 rows'):
-        TrimImages(80)(results)
+        CropTop(80)(results)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from nclr_plugin.datasets import (AccumulateSweeps, BrokenFrameError, LoadImages, LoadScan,
+from nclr_plugin.datasets import (AccumulateSweeps, BrokenFrameError, LoadImages, LoadPoints,
                                   NuScenesReader)
 
 
@@ -23,11 +23,11 @@ def image(path, **kwargs):
         dict(name='front', img_path=str(path), cam2img=np.eye(3), lidar2cam=np.eye(4), **kwargs)])
 
 
-# LoadScan
+# LoadPoints
 
 def test_scan_is_what_was_written(tmp_path, disk):
     points = disk.write_scan(tmp_path / 'a.bin')
-    found = LoadScan()(scan(tmp_path / 'a.bin'))['points']
+    found = LoadPoints()(scan(tmp_path / 'a.bin'))['points']
     np.testing.assert_array_equal(found, points)
     assert found.dtype == np.float32 and found.flags.writeable
 
@@ -36,23 +36,23 @@ def test_columns_are_cut_and_intensity_scaled(tmp_path, disk):
     points = disk.write_scan(tmp_path / 'a.bin', dim=5)
     points[:, 3] *= 255
     points.tofile(tmp_path / 'a.bin')
-    found = LoadScan()(scan(tmp_path / 'a.bin', 5, intensity_scale=1 / 255))['points']
+    found = LoadPoints()(scan(tmp_path / 'a.bin', 5, intensity_scale=1 / 255))['points']
     np.testing.assert_allclose(found, points[:, :4] * [1, 1, 1, 1 / 255], rtol=1e-6)
-    found = LoadScan(use_dim=3)(scan(tmp_path / 'a.bin', 5, intensity_scale=1 / 255))['points']
+    found = LoadPoints(use_dim=3)(scan(tmp_path / 'a.bin', 5, intensity_scale=1 / 255))['points']
     np.testing.assert_array_equal(found, points[:, :3])
 
 
 def test_numpy_scan(tmp_path):
     points = np.random.default_rng(0).uniform(1, 9, (40, 4)) * [1, -1, 1, 0.1]
     np.save(tmp_path / 'a.npy', points)
-    found = LoadScan()(scan(tmp_path / 'a.npy'))['points']
+    found = LoadPoints()(scan(tmp_path / 'a.npy'))['points']
     np.testing.assert_allclose(found, points, rtol=1e-6)
     assert found.dtype == np.float32
 
 
 def test_more_columns_than_there_are(tmp_path):
     with pytest.raises(ValueError, match="use_dim is 4, but a point of '.*' has 3 columns"):
-        LoadScan()(scan(tmp_path / 'a.bin', 3))
+        LoadPoints()(scan(tmp_path / 'a.bin', 3))
 
 
 def broken(transform, results, match):
@@ -64,13 +64,13 @@ def broken(transform, results, match):
 def test_truncated_scan(tmp_path, disk):
     disk.write_scan(tmp_path / 'a.bin', count=10)
     (tmp_path / 'a.bin').write_bytes((tmp_path / 'a.bin').read_bytes()[:-6])
-    broken(LoadScan(), scan(tmp_path / 'a.bin'),
+    broken(LoadPoints(), scan(tmp_path / 'a.bin'),
            r"a.bin': expected rows of 4 float32 numbers \(16 bytes\), found 154 bytes, 10 too many")
 
 
 def test_empty_scan(tmp_path):
     (tmp_path / 'a.bin').touch()
-    broken(LoadScan(), scan(tmp_path / 'a.bin'), "a.bin': expected points, found none")
+    broken(LoadPoints(), scan(tmp_path / 'a.bin'), "a.bin': expected points, found none")
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf, 0.])
@@ -79,14 +79,14 @@ def test_rows_that_are_no_measurement_are_dropped(tmp_path, disk, value):
     rows = np.full((400, 4), value, np.float32)
     rows[::2] = points
     rows.tofile(tmp_path / 'a.bin')
-    np.testing.assert_array_equal(LoadScan()(scan(tmp_path / 'a.bin'))['points'], points)
+    np.testing.assert_array_equal(LoadPoints()(scan(tmp_path / 'a.bin'))['points'], points)
     rows[60:] = value
     rows.tofile(tmp_path / 'a.bin')
-    np.testing.assert_array_equal(LoadScan()(scan(tmp_path / 'a.bin'))['points'], points[:30])
+    np.testing.assert_array_equal(LoadPoints()(scan(tmp_path / 'a.bin'))['points'], points[:30])
     rows[58:] = value
     rows.tofile(tmp_path / 'a.bin')
     kind = 'at the origin' if value == 0 else 'with NaN or infinity'
-    broken(LoadScan(), scan(tmp_path / 'a.bin'),
+    broken(LoadPoints(), scan(tmp_path / 'a.bin'),
            f"a.bin': expected at least 30 points, found 29; 371 of 400 rows are .*371 {kind}")
 
 
@@ -97,29 +97,30 @@ def test_an_organised_cloud_as_pcd(tmp_path, disk):
     header = ('FIELDS x y z intensity ring time\nSIZE 4 4 4 4 4 4\nTYPE F F F F F F\n'
               'COUNT 1 1 1 1 1 1\nWIDTH 30\nHEIGHT 10\nPOINTS 300\nDATA binary\n')
     (tmp_path / 'a.pcd').write_bytes(header.encode() + rows.tobytes())
-    found = LoadScan()(scan(tmp_path / 'a.pcd'))['points']
+    found = LoadPoints()(scan(tmp_path / 'a.pcd'))['points']
     np.testing.assert_array_equal(found, points[:, :4])
     (tmp_path / 'a.pcd').write_bytes(
         header.replace('intensity', 'label').encode() + rows.tobytes())
-    broken(LoadScan(), scan(tmp_path / 'a.pcd'), "a.pcd': expected a field named intensity")
+    broken(LoadPoints(), scan(tmp_path / 'a.pcd'), "a.pcd': expected a field named intensity")
 
 
 def test_columns_that_cannot_be_are_told(tmp_path, disk):
     points = disk.write_scan(tmp_path / 'a.bin', count=200, dim=5)
     points[:, 3] *= 255
     points.tofile(tmp_path / 'a.bin')
-    broken(LoadScan(), scan(tmp_path / 'a.bin', 5), 'intensity_scale of 1 turns into 0..1, found '
+    broken(LoadPoints(), scan(tmp_path / 'a.bin', 5), 'intensity_scale of 1 turns into 0..1, found '
            r'99% of them up to 2[45]\d.*lidar.intensity_scale in rig.yaml.*0.003921569 would fit')
     points[:, 3] = points[:, 1]
     points.tofile(tmp_path / 'a.bin')
-    broken(LoadScan(), scan(tmp_path / 'a.bin', 5), 'look like coordinates.*lidar.dim in rig.yaml')
+    broken(LoadPoints(), scan(tmp_path / 'a.bin', 5),
+           'look like coordinates.*lidar.dim in rig.yaml')
 
 
 def test_missing_scan(tmp_path):
-    broken(LoadScan(), scan(tmp_path / 'a.bin'), "scan '.*a.bin': expected a file, found none")
-    broken(LoadScan(), scan(tmp_path / 'a.npy'), "scan '.*a.npy': expected a file, found none")
+    broken(LoadPoints(), scan(tmp_path / 'a.bin'), "scan '.*a.bin': expected a file, found none")
+    broken(LoadPoints(), scan(tmp_path / 'a.npy'), "scan '.*a.npy': expected a file, found none")
     (tmp_path / 'b.bin').mkdir()
-    broken(LoadScan(), scan(tmp_path / 'b.bin'), 'expected a file, found something unreadable')
+    broken(LoadPoints(), scan(tmp_path / 'b.bin'), 'expected a file, found something unreadable')
 
 
 @pytest.mark.parametrize('array, match', [
@@ -129,13 +130,13 @@ def test_missing_scan(tmp_path):
 ])
 def test_numpy_scan_of_another_shape(tmp_path, array, match):
     np.save(tmp_path / 'a.npy', array)
-    broken(LoadScan(), scan(tmp_path / 'a.npy'), match)
+    broken(LoadPoints(), scan(tmp_path / 'a.npy'), match)
 
 
 @pytest.mark.parametrize('content', [b'', b'not an array', b'\x93NUMPY\x01\x00v\x00{'])
 def test_corrupt_numpy_scan(tmp_path, content):
     (tmp_path / 'a.npy').write_bytes(content)
-    broken(LoadScan(), scan(tmp_path / 'a.npy'), "a.npy': expected a NumPy array, found")
+    broken(LoadPoints(), scan(tmp_path / 'a.npy'), "a.npy': expected a NumPy array, found")
 
 
 # LoadImages
@@ -299,7 +300,7 @@ def infos(tables, disk):
 
 
 def accumulate(frame, **options):
-    return AccumulateSweeps(**options)(LoadScan()(dict(frame)))['points']
+    return AccumulateSweeps(**options)(LoadPoints()(dict(frame)))['points']
 
 
 def test_every_sweep_lies_where_the_devkit_puts_it(tables, infos):
@@ -345,7 +346,7 @@ def test_real_scan_seen_from_earlier_poses_comes_back(shared_data, tmp_path):
     with open(root / 'info_v2.pkl', 'rb') as stream:
         info = pickle.load(stream)['data_list'][0]
     frame = NuScenesReader('info_v2.pkl', CAMERAS).read(str(root))[0]
-    scan = LoadScan()(dict(frame))['points']
+    scan = LoadPoints()(dict(frame))['points']
     ego2global, lidar2ego = (np.array(matrix, np.float64) for matrix in (
         info['ego2global'], info['lidar_points']['lidar2ego']))
     moved = ego2global.copy()

@@ -11,7 +11,7 @@ def same_size(results):
 
 
 def test_packs_tensors_and_meta_information(same_size):
-    same_size['placement'] = np.diag([1., 1, 1, 1]) * 2
+    same_size['rigid_transform'] = np.diag([1., 1, 1, 1]) * 2
     same_size['skipped_frames'] = [('00/000000', 'gone')]
     packed = PackCalibrationInputs()(same_size)
     points, imgs = packed['inputs']['points'], packed['inputs']['imgs']
@@ -25,21 +25,21 @@ def test_packs_tensors_and_meta_information(same_size):
     np.testing.assert_array_equal(sample.cam2img, same_size['cam2img'])
     assert (sample.frame_id, sample.lidar_path) == ('00/000001', 'scan.bin')
     assert sample.view_names == ['left', 'right'] and sample.img_paths == ['left.png', 'right.png']
-    assert sample.placement[0, 0] == 2 and sample.skipped_frames == [('00/000000', 'gone')]
+    assert sample.rigid_transform[0, 0] == 2 and sample.skipped_frames == [('00/000000', 'gone')]
 
 
-def test_without_placement_it_is_the_identity(same_size):
+def test_without_rigid_transform_it_is_the_identity(same_size):
     sample = PackCalibrationInputs()(same_size)['data_samples']
-    np.testing.assert_array_equal(sample.placement, np.eye(4))
+    np.testing.assert_array_equal(sample.rigid_transform, np.eye(4))
     assert sample.skipped_frames == []
 
 
 def test_control_is_marked_and_names_the_image_that_is_shown(same_size):
-    assert PackCalibrationInputs()(same_size)['data_samples'].wrong_image is False
-    same_size['wrong_image'] = True
+    assert PackCalibrationInputs()(same_size)['data_samples'].mismatched_image is False
+    same_size['mismatched_image'] = True
     same_size['images'][1]['replaced_by'] = dict(img_path='other.png')
     sample = PackCalibrationInputs()(same_size)['data_samples']
-    assert sample.wrong_image is True and sample.img_paths == ['left.png', 'other.png']
+    assert sample.mismatched_image is True and sample.img_paths == ['left.png', 'other.png']
 
 
 def test_visible_points_are_counted_over_all_views(same_size, opencv_project):

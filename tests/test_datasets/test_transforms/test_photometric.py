@@ -3,7 +3,7 @@ import copy
 import numpy as np
 import pytest
 
-from nclr_plugin.datasets import ImageOcclusion, PhotometricDistortion, PointNoise
+from nclr_plugin.datasets import ColorJitter, ImageOcclusion, PointNoise
 
 LUMA = [0.299, 0.587, 0.114]
 
@@ -25,7 +25,7 @@ def img():
 
 def distort(img, shares, **limits):
     results = dict(imgs=[img], rng=Draws(*shares))
-    return PhotometricDistortion(**limits)(results)['imgs'][0]
+    return ColorJitter(**limits)(results)['imgs'][0]
 
 
 def expect(found, expected):
@@ -71,7 +71,7 @@ def test_hue_turns_colours_and_keeps_luma(img):
 
 
 def test_nothing_is_changed_without_a_range(img):
-    found = PhotometricDistortion(0, 0, 0, 0)(dict(imgs=[img], rng=np.random.default_rng(0)))
+    found = ColorJitter(0, 0, 0, 0)(dict(imgs=[img], rng=np.random.default_rng(0)))
     np.testing.assert_array_equal(found['imgs'][0], img)
 
 
@@ -85,7 +85,7 @@ def test_channels_are_rgb(img):
 def test_views_are_drawn_one_by_one_from_the_generator(img):
     def run(seed):
         results = dict(imgs=[img, img], rng=np.random.default_rng(seed))
-        return PhotometricDistortion()(results)['imgs']
+        return ColorJitter()(results)['imgs']
 
     first, again, other = run(1), run(1), run(2)
     assert (first[0] != first[1]).any()
@@ -96,7 +96,7 @@ def test_views_are_drawn_one_by_one_from_the_generator(img):
 @pytest.mark.parametrize('limits', [dict(hue=0.6), dict(contrast=-0.1), dict(brightness=2)])
 def test_refuses_ranges_out_of_range(limits):
     with pytest.raises(ValueError, match=f'expected {list(limits)[0]} in'):
-        PhotometricDistortion(**limits)
+        ColorJitter(**limits)
 
 
 def test_noise_has_its_deviation_and_leaves_the_intensity(results):

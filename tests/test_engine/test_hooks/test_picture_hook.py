@@ -57,10 +57,10 @@ def test_best_median_and_worst_frame(toy, tmp_path):
     assert len(list((tmp_path / 'pictures' / 'ranked').iterdir())) == 3
 
 
-def batch_of(toy, wrong_image):
-    items = [toy.ToyFrames()[i] for i in range(len(wrong_image))]
-    for item, wrong in zip(items, wrong_image):
-        item['data_samples'].set_metainfo(dict(wrong_image=wrong))
+def batch_of(toy, mismatched_image):
+    items = [toy.ToyFrames()[i] for i in range(len(mismatched_image))]
+    for item, wrong in zip(items, mismatched_image):
+        item['data_samples'].set_metainfo(dict(mismatched_image=wrong))
     batch = dict(inputs={key: [item['inputs'][key] for item in items]
                          for key in ('points', 'imgs')})
     return batch, [item['data_samples'] for item in items]
@@ -77,7 +77,7 @@ class Pictures:
         self.names.append((name, step))
 
 
-def test_wrong_images_are_neither_drawn_nor_counted(toy):
+def test_mismatched_images_are_neither_drawn_nor_counted(toy):
     batch, samples = batch_of(toy, [True, False, True, False, False])
     runner = SimpleNamespace(visualizer=Pictures())
     PictureHook(max_frames=2).after_test_iter(runner, 0, batch, samples)

@@ -56,7 +56,7 @@ def make(views=3):
     return net, inputs
 
 
-def test_a_placement_changes_nothing():
+def test_a_rigid_transform_changes_nothing():
     """Relative positions are distances, which a turn and a shift keep."""
     net, (points, centres, mask, pixels) = make()
     views = torch.tensor([0, 0, 1])

@@ -58,24 +58,24 @@ def test_protocol_of_kitti():
     test = config.test_dataloader.dataset
     assert test.reader.parts[1].reader.sequences == ['09', '10'] and test.test_mode
     steps = {step.type: step for step in test.pipeline}
-    assert steps['SamplePoints'].num_points == 20480 and steps['SamplePoints'].voxel_size == 0.1
+    assert steps['VoxelSample'].num_points == 20480 and steps['VoxelSample'].voxel_size == 0.1
     assert tuple(config.model.data_preprocessor.voxel_size) == (0.1, ) * 3
-    placement = steps['RandomPlacement']
-    assert placement.translation == (10., 0., 10.) and placement.axes == 'camera'
-    assert placement.yaw == pytest.approx(2 * 3.14159265)
+    rigid_transform = steps['RandomRigidTransform']
+    assert rigid_transform.translation == (10., 0., 10.) and rigid_transform.axes == 'camera'
+    assert rigid_transform.yaw == pytest.approx(2 * 3.14159265)
     assert tuple(steps['CropImages'].size) == (512, 160) and not steps['CropImages'].get('random')
 
 
 @pytest.mark.parametrize('name', ['kitti', 'demo', 'nuscenes'])
-def test_methods_are_tested_with_the_same_placements(name):
+def test_methods_are_tested_with_the_same_rigid_transforms(name):
     pair = f'crossi2p_{name}', f'nclr_{name}'
     steps = [{step.type: step for step in load(one).test_dataloader.dataset.pipeline}
              for one in pair]
-    assert steps[0]['RandomPlacement'] == steps[1]['RandomPlacement']
-    # Nothing random comes before the placement, so that its numbers are the same.
+    assert steps[0]['RandomRigidTransform'] == steps[1]['RandomRigidTransform']
+    # Nothing random comes before the random transform, so that its numbers are the same.
     for one in pair:
         order = [step.type for step in load(one).test_dataloader.dataset.pipeline]
-        assert order.index('RandomPlacement') == 3 + ('AccumulateSweeps' in order)
+        assert order.index('RandomRigidTransform') == 3 + ('AccumulateSweeps' in order)
         assert 'PointNoise' in order
 
 

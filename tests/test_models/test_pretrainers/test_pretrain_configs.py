@@ -70,9 +70,9 @@ def test_few_real_frames_are_evaluated_on_those_left_out_or_on_those_trained_on(
     assert len(trained_on.reader.frame_list) == 16
     assert seen.test_dataloader.dataset.reader.parts == [trained_on, odometry]
     config, seen = config.to_dict(), seen.to_dict()
-    for settings, placements in ((config, 15), (seen, 2)):
+    for settings, repeats in ((config, 15), (seen, 2)):
         dataset = settings.pop('test_dataloader')['dataset']
-        assert dataset['test_mode'] and dataset['placements'] == placements
+        assert dataset['test_mode'] and dataset['repeats'] == repeats
         assert dataset['pipeline'] == settings['test_pipeline']
     assert config == seen
 
@@ -144,5 +144,5 @@ def test_the_paper_as_printed_differs_from_the_default_by_what_the_readme_says()
     steps = Config.fromfile(str(CONFIGS / 'pretrain_semantickitti_literal.py'),
                             import_custom_modules=False).train_dataloader.dataset.pipeline
     assert [part.type for part in steps] == [
-        'LoadScan', 'LoadImages', 'RangeCrop', 'RandomPlacement', 'ResizeImages',
+        'LoadPoints', 'LoadImages', 'CropPoints', 'RandomRigidTransform', 'ResizeImages',
         'PackCalibrationInputs']
