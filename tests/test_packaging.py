@@ -99,7 +99,7 @@ def test_wheel_holds_the_package_and_real_files_for_openmim(source, tmp_path):
     assert re.search(r'^Requires-Dist: torch *\(?>=2\.1\)?$', metadata, re.MULTILINE), \
         'attention with a mask under mixed precision needs it'
     extras = re.findall(r'^Provides-Extra: (\w+)', metadata, re.MULTILINE)
-    assert sorted(extras) == ['light', 'mmdet3d', 'pcdet', 'tests']
+    assert sorted(extras) == ['light', 'mmdet3d', 'pcdet', 'tests', 'timm']
 
 
 def test_source_archive_builds_the_same_wheel(source, sdist, tmp_path):

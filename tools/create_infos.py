@@ -10,6 +10,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nclr_plugin.errors import DataLayoutError  # noqa: E402
 from nclr_plugin.datasets.segmentation.infos import LAYOUTS  # noqa: E402
+from nclr_plugin.datasets.segmentation.kitti_boxes import (  # noqa: E402
+    KITTI_BOXES,
+    create_kitti_boxes,
+)
 from nclr_plugin.datasets.segmentation.infos import (  # noqa: E402
     FRACTIONS,
     NUSCENES,
@@ -23,21 +27,24 @@ def main(argv=None):
     """Parse the command line and write the files."""
     parser = argparse.ArgumentParser(
         description='Write info files of labelled scans and of fractions of them. For nuScenes, '
-        'only the fractions are written: the infos are those of mmdet3d.')
-    parser.add_argument('dataset', choices=[*LAYOUTS, NUSCENES])
+        'only the fractions are written: the infos are those of mmdet3d. For kitti_boxes, point '
+        'labels are made of the 3D boxes of KITTI object frames, too.')
+    parser.add_argument('dataset', choices=[*LAYOUTS, NUSCENES, KITTI_BOXES])
     parser.add_argument('root', help='folder of the data set; the files are written there')
     parser.add_argument('--fractions', type=float, nargs='+', metavar='PERCENT',
                         help='label fractions (default: those of '
                         f'{" ".join(map(str, FRACTIONS))} that select any frame)')
     parser.add_argument('--seed', type=int, default=0,
-                        help='seed of the random choice (SemanticKITTI only; default: 0)')
+                        help='seed of the random choice (SemanticKITTI, kitti_boxes; default: 0)')
     parser.add_argument('--split', metavar='FILE',
                         help='use the frames of this file: a label split written by this tool, or '
                         'a percentile list of the SegContrast protocol')
     parser.add_argument('--train', nargs='+', metavar='SEQUENCE',
-                        help='training sequences (default: the official ones; not for nuScenes)')
+                        help='training sequences (default: the official ones; not for nuScenes '
+                        'and kitti_boxes)')
     parser.add_argument('--val', nargs='+', metavar='SEQUENCE',
-                        help='validation sequences (default: the official ones; not for nuScenes)')
+                        help='validation sequences (default: the official ones; not for nuScenes '
+                        'and kitti_boxes)')
     parser.add_argument('--ablation', action='store_true',
                         help="nuScenes: write the published division of the training set into 600 "
                         'and 100 scenes, and the fractions (default: 1) of the 600')
@@ -47,6 +54,8 @@ def main(argv=None):
     try:
         if args.ablation:
             create_nuscenes_ablation(args.root, args.fractions or (1, ))
+        elif args.dataset == KITTI_BOXES:
+            create_kitti_boxes(args.root, args.fractions, args.seed, args.split)
         elif args.dataset == NUSCENES:
             create_nuscenes_fractions(args.root, args.fractions, args.split)
         else:

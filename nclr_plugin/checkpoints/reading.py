@@ -1,8 +1,8 @@
 """Read checkpoint files, whoever wrote them.
 
-Importing this registers :func:`load_from_local` and :func:`load_from_http` as mmengine's way to
-load files and web addresses; that covers ``--resume``, ``load_from``, ``tools/test.py`` and
-``init_cfg``.
+Importing this registers :func:`load_from_local`, :func:`load_from_http` and :func:`load_from_hub`
+as mmengine's way to load files, web addresses and ``hf://``; that covers ``--resume``,
+``load_from``, ``tools/test.py`` and ``init_cfg``.
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
-from ..errors import BrokenCheckpointError
+from ..errors import BrokenCheckpointError, PretrainedWeightsError
 from ..utils.optional import optional_import
 from .kernels import looks_like_spconv1
 from .unpickling import load_inert
@@ -82,11 +82,39 @@ def load_from_http(filename: str, map_location: Optional[Any] = None) -> Any:
     Returns:
         As :func:`load_from_local`.
     """
-    path = os.path.join(torch.hub.get_dir(), 'checkpoints',
-                        os.path.basename(urlparse(filename).path))
+    return _download(filename, os.path.basename(urlparse(filename).path), map_location)
+
+
+def load_from_hub(filename: str, map_location: Optional[Any] = None) -> Any:
+    """Load a file of a repository on the Hugging Face hub, or on the one of ``HF_ENDPOINT``.
+
+    Args:
+        filename: ``hf://OWNER/NAME/FILE``, or ``hf://OWNER/NAME@REVISION/FILE``.
+        map_location: As of ``torch.load``.
+
+    Returns:
+        As :func:`load_from_local`.
+
+    Raises:
+        PretrainedWeightsError: If the address is of another form.
+    """
+    parts = re.fullmatch(r'hf://([^/@]+)/([^/@]+)(?:@([^/]+))?/(.+)', filename)
+    if not parts:
+        raise PretrainedWeightsError(f"checkpoint '{filename}': expected hf://OWNER/NAME/FILE or "
+                                     'hf://OWNER/NAME@REVISION/FILE')
+    owner, name, revision, file = parts.groups()
+    revision = revision or 'main'
+    endpoint = os.environ.get('HF_ENDPOINT', 'https://huggingface.co')
+    return _download(f'{endpoint}/{owner}/{name}/resolve/{revision}/{file}',
+                     os.path.join(owner, name, revision, file), map_location)
+
+
+def _download(address: str, name: str, map_location: Optional[Any]) -> Any:
+    """Load what lies at an address, by way of ``name`` in torch's folder of checkpoints."""
+    path = os.path.join(torch.hub.get_dir(), 'checkpoints', name)
     if is_main_process() and not os.path.isfile(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        torch.hub.download_url_to_file(filename, path)
+        torch.hub.download_url_to_file(address, path)
     barrier()
     return load_from_local(path, map_location)
 
@@ -181,3 +209,4 @@ def _explain(path: Path, reason: str) -> str:
 CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
 CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), loader=load_from_http,
                                  force=True)
+CheckpointLoader.register_scheme(prefixes='hf://', loader=load_from_hub, force=True)

@@ -189,6 +189,7 @@ class CalibrationDataset(BaseDataset):
                        self.get_data_info)(frame)
             # Seeded by what was asked for: a stand-in differs from the frame's own sample.
             results['rng'] = np.random.default_rng((self.seed, epoch, first))
+            results['epoch'] = epoch
             results['skipped_frames'] = list(skipped)
             try:
                 if 'broken' in results:

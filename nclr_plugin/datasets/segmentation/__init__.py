@@ -7,9 +7,9 @@ from .infos import list_infos, read_infos, write_infos
 from .labels import LoadPanopticLabels, check_labels
 
 __all__ = [
-    'LabelSplit', 'LoadPanopticLabels', 'NuScenesSegDataset', 'ScaleIntensity',
-    'SemanticPossDataset', 'check_labels', 'list_infos', 'read_infos', 'select_evenly',
-    'select_randomly', 'select_scenes', 'write_infos'
+    'KittiBoxesSegDataset', 'LabelSplit', 'LoadPanopticLabels', 'NuScenesSegDataset',
+    'ScaleIntensity', 'SemanticPossDataset', 'check_labels', 'list_infos', 'read_infos',
+    'select_evenly', 'select_randomly', 'select_scenes', 'write_infos'
 ]
 
 MMDET3D = ('mmdet3d.datasets', 'mmdet3d')
@@ -17,4 +17,6 @@ SemanticPossDataset = register_lazily(
     DATASETS, 'SemanticPossDataset', f'{__name__}.datasets', MMDET3D)
 NuScenesSegDataset = register_lazily(
     DATASETS, 'NuScenesSegDataset', f'{__name__}.datasets', MMDET3D)
+KittiBoxesSegDataset = register_lazily(
+    DATASETS, 'KittiBoxesSegDataset', f'{__name__}.datasets', MMDET3D)
 ScaleIntensity = register_lazily(TRANSFORMS, 'ScaleIntensity', f'{__name__}.datasets', MMDET3D)

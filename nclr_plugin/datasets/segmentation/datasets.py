@@ -39,6 +39,22 @@ class MappedSegDataset(Seg3DDataset):
         return mapping
 
 
+class KittiBoxesSegDataset(MappedSegDataset):
+    """KITTI object frames whose points are labelled by 3D boxes.
+
+    Labels and infos are written by ``tools/create_infos.py kitti_boxes``. 5 classes are evaluated;
+    5 is the index to be ignored: what no camera sees, and ``DontCare``.
+    """
+    METAINFO = {
+        'classes': ('car', 'van / truck', 'pedestrian', 'cyclist', 'other'),
+        'palette': [[100, 150, 245], [80, 30, 180], [255, 30, 30], [255, 40, 200], [120, 120, 120]],
+        'seg_valid_class_ids': tuple(range(5)),
+        'seg_all_class_ids': tuple(range(5)),
+        'seg_label_mapping': {0: 5, 1: 0, 2: 1, 3: 2, 4: 3, 5: 4},
+        'max_label': 5,
+    }
+
+
 class NuScenesSegDataset(MappedSegDataset):
     """nuScenes-lidarseg: key frames of the infos of mmdet3d's ``tools/create_data.py nuscenes``.
 

@@ -4,9 +4,10 @@ from .geometric import (CropImages, CropPoints, CropTop, RandomRigidTransform, R
 from .loading import AccumulateSweeps, LoadImages, LoadPoints
 from .packing import PackCalibrationInputs
 from .photometric import ColorJitter, ImageOcclusion, PointNoise
+from .virtual_camera import VirtualCamera
 
 __all__ = [
     'AccumulateSweeps', 'ColorJitter', 'CropImages', 'CropPoints', 'CropTop', 'ImageOcclusion',
     'LoadImages', 'LoadPoints', 'PackCalibrationInputs', 'PointNoise', 'RandomRigidTransform',
-    'RandomSceneFlip', 'RescaleImages', 'ResizeImages', 'VoxelSample'
+    'RandomSceneFlip', 'RescaleImages', 'ResizeImages', 'VirtualCamera', 'VoxelSample'
 ]

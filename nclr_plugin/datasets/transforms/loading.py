@@ -26,6 +26,7 @@ class BaseTransform(metaclass=ABCMeta):
     ``rigid_transform``  (4, 4) float64, ``p' = rigid_transform @ p``, if
                          :class:`RandomRigidTransform` ran
     ``rng``              ``numpy.random.Generator``, the only source of randomness
+    ``epoch``            passes over the data before this one
     ===================  =======================================================================
     """
 

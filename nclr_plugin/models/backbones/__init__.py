@@ -5,9 +5,10 @@ from nclr_plugin.registry import register_lazily
 from .dgcnn import DGCNN
 from .image_branch import ResNetFPN
 from .input_spread import InputSpread
+from .timm_branch import TimmFPN
 
 __all__ = ['DGCNN', 'InputSpread', 'ResNetFPN', 'SplitMinkUNet', 'SplitResUNet', 'SplitSPVCNN',
-           'SplitSparseEncoder']
+           'SplitSparseEncoder', 'TimmFPN']
 
 HOSTS = ('spconv.pytorch', 'spconv-cu120'), ('mmdet3d.models', 'mmdet3d')
 SplitMinkUNet = register_lazily(MODELS, 'SplitMinkUNet', f'{__name__}.minkunet', *HOSTS)

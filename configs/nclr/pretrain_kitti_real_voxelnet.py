@@ -1,0 +1,21 @@
+"""The detectors' VoxelNet on the frames of pretrain_kitti_real.py."""
+_base_ = ['./pretrain_kitti_real.py']
+
+# model settings
+model = dict(
+    data_preprocessor=dict(voxel_size=(0.1, 0.1, 0.1), max_voxels=60000),
+    point_backbone=dict(
+        _delete_=True,
+        type='SplitSparseEncoder',
+        in_channels=4,
+        out_channels=32,
+        init_cfg=dict(
+            type='InputSpread', layer='conv_input.0', spread=(None, None, 1., 0.3))))
+
+# dataset settings
+crop = dict(type='RangeCrop', point_cloud_range=[-51.2, -51.2, -3, 51.2, 51.2, 1])
+train_pipeline = [*_base_.load, crop, _base_.rigid_transform, *_base_.window, _base_.pack]
+test_pipeline = [*_base_.load, crop, _base_.rigid_transform, _base_.resize, _base_.pack]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

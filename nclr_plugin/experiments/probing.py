@@ -1,0 +1,47 @@
+"""A pretraining network without its data, as probes need it."""
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner import set_random_seed
+from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.utils import import_modules_from_strings
+
+from ..engine.hooks.checkpoint_guard_hook import check_state_dict
+
+
+def build_pretrainer(config: str, checkpoint: Optional[str] = None, seed: int = 0,
+                     options: Optional[dict] = None) -> Any:
+    """Build the network of a pretraining config.
+
+    Args:
+        config: The config's file.
+        checkpoint: A checkpoint of it; ``None``: the initialisation of the config. The image
+            branch is left as it was built either way, for its weights may need a download.
+        seed: Seed of the initialisation.
+        options: Overrides of the config, by dotted key.
+
+    Returns:
+        The network, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointMismatchError: If the checkpoint is of another network.
+    """
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(options or {})
+    import_modules_from_strings(**cfg.get('custom_imports', dict(imports=[])))
+    set_random_seed(seed)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+        model = MODELS.build(cfg.model)
+    if checkpoint is None:
+        model.point_backbone.init_weights()
+    else:
+        content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
+        state = content.get('state_dict', content)
+        check_state_dict(model, state)
+        model.load_state_dict(state, strict=False)
+    return model.eval()
+

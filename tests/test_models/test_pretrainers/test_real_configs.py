@@ -1,0 +1,58 @@
+"""Pretraining on some hundred real frames: who is held back, and a step of each config."""
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+
+pytest.importorskip('mmdet3d')
+pytest.importorskip('spconv')
+pytest.importorskip('timm')
+import nclr_plugin  # noqa: E402,F401
+from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
+
+CONFIGS = Path(__file__).resolve().parents[3] / 'configs'
+NAMES = ['nclr/pretrain_kitti_real', 'nclr/pretrain_kitti_real_virtual',
+         'nclr/pretrain_kitti_real_voxelnet', 'crossi2p/crossi2p_kitti_real']
+
+
+def load(name):
+    return Config.fromfile(str(CONFIGS / f'{name}.py'))
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_the_frames_are_the_same_and_those_held_back_are_not_trained_on(name):
+    config = load(name)
+    lists = [part.reader.get('frame_list') for part in config.train_dataloader.dataset.reader.parts]
+    assert lists == ['ImageSets/train.txt', None, None]
+    for part in ('val', 'test'):
+        dataset = config[f'{part}_dataloader'].dataset
+        assert dataset.reader.frame_list == 'ImageSets/val.txt'
+        assert dataset.repeats == 15 and dataset.test_mode
+
+
+def test_windows_are_narrow_in_evaluation_and_get_narrow_in_training():
+    config = load('nclr/pretrain_kitti_real_virtual')
+    train, test = (next(step for step in config[f'{part}_dataloader'].dataset.pipeline
+                        if step.type == 'VirtualCamera') for part in ('train', 'test'))
+    assert train.warm_up > 0 and train.fov == (45., 80.)
+    assert 'warm_up' not in test and test.fov == (45., 45.)
+
+
+@pytest.mark.parametrize('name', NAMES[:3:2])
+def test_a_step_trains_all_but_the_frozen_encoder(name, batch):
+    config = load(name)
+    config.model.image_branch.weights = None
+    config.model.data_preprocessor.voxel_size = (0.5, 0.5, 0.5)
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    model.init_weights()
+    set_sparse_algorithm(model, 'cpu')
+    model.train()
+    losses = model(**model.data_preprocessor(batch, True), mode='loss')
+    sum(losses.values()).backward()
+    assert 'loss_content' in losses and all(value.isfinite() for value in losses.values())
+    without = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert without and all(name.startswith('image_branch.encoder.') for name in without)
+    assert len(without) == len(list(model.image_branch.encoder.parameters()))
