@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from ...evaluation.probe import Probe
-from ..unwrapping import unwrapped_model
+from ..runner import unwrapped_model
 
 
 @HOOKS.register_module()
