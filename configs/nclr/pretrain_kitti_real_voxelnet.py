@@ -13,7 +13,7 @@ model = dict(
             type='InputSpread', layer='conv_input.0', spread=(None, None, 1., 0.3))))
 
 # dataset settings
-crop = dict(type='RangeCrop', point_cloud_range=[-51.2, -51.2, -3, 51.2, 51.2, 1])
+crop = dict(type='CropPoints', point_cloud_range=[-51.2, -51.2, -3, 51.2, 51.2, 1])
 train_pipeline = [*_base_.load, crop, _base_.rigid_transform, *_base_.window, _base_.pack]
 test_pipeline = [*_base_.load, crop, _base_.rigid_transform, _base_.resize, _base_.pack]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
