@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from ..structures import Views
-from .voxelization import voxelize
+from .layers.voxelization import voxelize
 
 
 @MODELS.register_module()

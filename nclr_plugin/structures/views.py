@@ -14,7 +14,7 @@ class Views(NamedTuple):
     Attributes:
         imgs: (V, 3, H, W), normalised, the views of all scans one after another.
         view_batch_index: (V,) scan of each view.
-        voxels: :class:`~nclr_plugin.models.voxelization.VoxelBatch` of the scans.
+        voxels: :class:`~nclr_plugin.models.layers.voxelization.VoxelBatch` of the scans.
         cam2img: (V, 3, 3) float32.
         lidar2cam: (V, 4, 4) float32; ``None`` where the poses are not known.
     """

@@ -16,10 +16,10 @@ from nclr_plugin.models.losses.instance_discrimination import (instance_loss,
                                                                printed_cross_modal_loss)
 from nclr_plugin.models.necks.coarse_transformer import _distance_code, _offset_code
 from nclr_plugin.models.necks.superpoints import group_superpoints
-from nclr_plugin.models.position_encoding import point_pos_encoding, pixel_pos_encoding
+from nclr_plugin.models.layers.position_encoding import point_pos_encoding, pixel_pos_encoding
 from nclr_plugin.models.pretrainers.base import CalibrationModel
 from nclr_plugin.models.pretrainers.crossi2p import CrossI2P
-from nclr_plugin.models.voxelization import voxelize
+from nclr_plugin.models.layers.voxelization import voxelize
 
 
 def assert_as_in_float32(compute):

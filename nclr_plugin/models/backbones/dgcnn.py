@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from nclr_plugin.utils.optional import optional_import
-from ..batching import dense_batch
+from ..layers.batching import dense_batch
 
 DISTANCES_AT_ONCE = 2**25  # entries of a distance matrix
 TREE_DIMENSIONS = 3  # in which a tree is many times faster than all distances

@@ -9,7 +9,7 @@ from spconv.pytorch import SparseConv3d, SparseConvTensor, SparseSequential
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .sparse_interpolation import interpolate
+from ..layers.sparse_interpolation import interpolate
 
 # Voxels that are left free before a scan's first one, on the ground plane. No coarse voxel is lost
 # at the edge then, and an index j of strides s = 8 and 16, whose positions the pretrainer uses,

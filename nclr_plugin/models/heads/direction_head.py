@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nclr_plugin.geometry.se3 import matmul_exact
-from ..batching import ViewVoxels
-from ..position_encoding import (cell_indices, circular_harmonics, rotate_harmonics,
-                                 sinusoidal_encoding)
+from ..layers.batching import ViewVoxels
+from ..layers.position_encoding import (cell_indices, circular_harmonics, rotate_harmonics,
+                                        sinusoidal_encoding)
 
 NMS_RADIUS = 8  # sectors: nearer ones belong to the same hypothesis
 MIN_SEPARATION = 16  # sectors between two hypotheses
@@ -25,9 +25,9 @@ class Direction(NamedTuple):
 
     Attributes:
         logits: (V, S) of S equal sectors of azimuth, the first one centred on the x axis.
-        code: (V, 2 K) expected circular harmonics of the azimuth, see
-            :func:`~nclr_plugin.models.position_encoding.circular_harmonics`; zero for a uniform
-            distribution.
+        code: (V, 2 K) expected :func:`circular harmonics
+            <nclr_plugin.models.layers.position_encoding.circular_harmonics>` of the azimuth; zero
+            for a uniform distribution.
     """
     logits: Tensor
     code: Tensor

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nclr_plugin.geometry.se3 import matmul_exact
-from ..position_encoding import point_pos_encoding, pixel_pos_encoding
+from ..layers.position_encoding import point_pos_encoding, pixel_pos_encoding
 
 
 class Matches(NamedTuple):

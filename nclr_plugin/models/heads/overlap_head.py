@@ -10,7 +10,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..batching import ViewVoxels
+from ..layers.batching import ViewVoxels
 
 NUM_BINS = 50
 EMA_MOMENTUM = 0.99  # of the score histograms, per step

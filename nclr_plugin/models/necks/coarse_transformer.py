@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..position_encoding import cell_indices, sinusoidal_encoding
+from ..layers.position_encoding import cell_indices, sinusoidal_encoding
 
 NUM_DISTANCE_CHANNELS = 16
 POINT_WAVELENGTH = (4., 400.)  # metres

@@ -8,8 +8,8 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..batching import DenseBatch, dense_batch, slots_by_position
-from ..position_encoding import pixel_pos_encoding, point_pos_encoding
+from ..layers.batching import DenseBatch, dense_batch, slots_by_position
+from ..layers.position_encoding import pixel_pos_encoding, point_pos_encoding
 
 
 class FusionLayer(nn.Module):

@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..batching import dense_batch, slots_by_position
+from ..layers.batching import dense_batch, slots_by_position
 
 
 class Superpoints(NamedTuple):

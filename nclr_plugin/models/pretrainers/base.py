@@ -15,7 +15,7 @@ from torch import Tensor
 from nclr_plugin.geometry.camera import column_azimuth, in_view, project_points
 from nclr_plugin.geometry.se3 import make_transform
 from nclr_plugin.structures import CalibrationDataSample, Views
-from ..batching import ViewVoxels, evenly_spaced_subset, group_voxels_by_view
+from ..layers.batching import ViewVoxels, evenly_spaced_subset, group_voxels_by_view
 from ..heads.direction_head import Direction
 from ..heads.matching_head import Matches
 from .inspection import inspect_features

@@ -8,7 +8,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..batching import evenly_spaced_subset
+from ..layers.batching import evenly_spaced_subset
 
 
 @torch.no_grad()

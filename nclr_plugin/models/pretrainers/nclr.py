@@ -9,11 +9,11 @@ from torch import Tensor
 
 from nclr_plugin.geometry.camera import sector_columns
 from nclr_plugin.structures import Views
-from ..batching import gather_columns, random_subset
+from ..layers.batching import gather_columns, random_subset
 from ..heads.direction_head import Direction
 from ..heads.matching_head import Matches
 from ..losses.info_nce import pixel_to_point_loss, point_to_pixel_loss
-from ..voxelization import containing_rows
+from ..layers.voxelization import containing_rows
 from .base import CalibrationModel, Features, GroundTruth
 
 DIRECTION_LEVEL = -2  # of both encoders: one step finer than the bottleneck

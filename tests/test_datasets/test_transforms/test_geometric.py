@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from nclr_plugin.datasets import (BrokenFrameError, CropImages, CropPoints, CropTop,
                                   RandomRigidTransform, RandomSceneFlip, RescaleImages,
                                   ResizeImages, VoxelSample)
-from nclr_plugin.models.voxelization import voxelize
+from nclr_plugin.models.layers.voxelization import voxelize
 
 
 def test_the_blob_starts_on_its_point(results, check_blobs):

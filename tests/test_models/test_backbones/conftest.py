@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from nclr_plugin.models.voxelization import voxelize
+from nclr_plugin.models.layers.voxelization import voxelize
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import multiprocessing
 
 import torch
 
-from nclr_plugin.models.batching import group_voxels_by_view
+from nclr_plugin.models.layers.batching import group_voxels_by_view
 from nclr_plugin.models.heads import OverlapHead
 
 

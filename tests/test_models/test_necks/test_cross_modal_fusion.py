@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from nclr_plugin.models.necks import CrossModalFusion
-from nclr_plugin.models.batching import dense_batch
+from nclr_plugin.models.layers.batching import dense_batch
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ pytest.importorskip('spconv')
 import nclr_plugin  # noqa: E402,F401
 from nclr_plugin.geometry.camera import sector_columns  # noqa: E402
 from nclr_plugin.models.heads.direction_head import Direction  # noqa: E402
-from nclr_plugin.models.position_encoding import circular_harmonics  # noqa: E402
-from nclr_plugin.models.batching import group_voxels_by_view  # noqa: E402
+from nclr_plugin.models.layers.position_encoding import circular_harmonics  # noqa: E402
+from nclr_plugin.models.layers.batching import group_voxels_by_view  # noqa: E402
 from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
 
 

@@ -3,8 +3,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nclr_plugin.models.batching import (dense_batch, evenly_spaced_subset, group_voxels_by_view,
-                                         random_subset)
+from nclr_plugin.models.layers.batching import (dense_batch, evenly_spaced_subset,
+                                                group_voxels_by_view, random_subset)
 
 
 @settings(deadline=None, max_examples=50)

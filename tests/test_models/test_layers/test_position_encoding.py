@@ -2,9 +2,9 @@
 import numpy as np
 import torch
 
-from nclr_plugin.models.position_encoding import (cell_indices, circular_harmonics,
-                                                   pixel_pos_encoding, point_pos_encoding,
-                                                   rotate_harmonics, sinusoidal_encoding)
+from nclr_plugin.models.layers.position_encoding import (cell_indices, circular_harmonics,
+                                                         pixel_pos_encoding, point_pos_encoding,
+                                                         rotate_harmonics, sinusoidal_encoding)
 
 
 def test_position_code_is_sines_and_cosines_of_geometric_wavelengths():

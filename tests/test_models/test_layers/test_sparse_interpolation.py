@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from nclr_plugin.models.backbones.sparse_interpolation import interpolate
+from nclr_plugin.models.layers.sparse_interpolation import interpolate
 
 SHAPE = (5, 4, 6)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from nclr_plugin.models.voxelization import containing_rows, scan_centres, voxelize
+from nclr_plugin.models.layers.voxelization import containing_rows, scan_centres, voxelize
 
 
 def _scan(num_points, seed):

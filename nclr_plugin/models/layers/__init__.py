@@ -1,0 +1,1 @@
+"""Parts that backbones, necks and heads share: batches, voxels, position codes, attention."""
