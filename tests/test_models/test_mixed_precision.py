@@ -11,15 +11,15 @@ from nclr_plugin.models.backbones import dgcnn
 from nclr_plugin.models.heads import ContentHead, ContrastiveHead, DirectionHead, MatchingHead
 from nclr_plugin.models.heads.contrastive_head import Instances
 from nclr_plugin.models.heads.patch_matching import refine_matches
-from nclr_plugin.models.losses.info_nce import pixel_to_point_loss, point_to_pixel_loss
-from nclr_plugin.models.losses.instance_discrimination import (instance_loss,
-                                                               printed_cross_modal_loss)
+from nclr_plugin.models.layers.position_encoding import pixel_pos_encoding, point_pos_encoding
+from nclr_plugin.models.layers.voxelization import voxelize
+from nclr_plugin.models.losses.contrastive_loss import (instance_loss, pixel_to_point_loss,
+                                                        point_to_pixel_loss,
+                                                        printed_cross_modal_loss)
 from nclr_plugin.models.necks.coarse_transformer import _distance_code, _offset_code
 from nclr_plugin.models.necks.superpoints import group_superpoints
-from nclr_plugin.models.layers.position_encoding import point_pos_encoding, pixel_pos_encoding
 from nclr_plugin.models.pretrainers.base import CalibrationModel
 from nclr_plugin.models.pretrainers.crossi2p import CrossI2P
-from nclr_plugin.models.layers.voxelization import voxelize
 
 
 def assert_as_in_float32(compute):

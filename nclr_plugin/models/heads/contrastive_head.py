@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..losses.instance_discrimination import instance_loss, printed_cross_modal_loss
+from ..losses.contrastive_loss import instance_loss, printed_cross_modal_loss
 
 
 class Instances(NamedTuple):

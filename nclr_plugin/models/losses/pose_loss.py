@@ -1,11 +1,13 @@
-"""Huber loss of a pose (paper, Eq. 7)."""
+"""Losses of solved poses: NCLR, Eq. 7; CrossI2P, Eq. 14 and 15."""
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nclr_plugin.geometry.camera import MIN_PROJECTION_DEPTH, project_points
 from nclr_plugin.geometry.pnp import PnPSolution
+from nclr_plugin.geometry.se3 import make_transform
 
 
 def pose_loss(solution: PnPSolution, lidar2cam: Tensor) -> Tensor:
@@ -24,3 +26,41 @@ def pose_loss(solution: PnPSolution, lidar2cam: Tensor) -> Tensor:
     per_view = F.huber_loss(rotation, identity, reduction='none').mean((1, 2)) + \
         F.huber_loss(solution.t, target[:, :3, 3], reduction='none').mean(1)
     return torch.where(solution.valid, per_view, torch.zeros_like(per_view)).mean().float()
+
+
+def squared_pose_loss(solution: PnPSolution, lidar2cam: Tensor,
+                      translation_weight: float = 0.5) -> Tensor:
+    r"""Eq. 14: :math:`\|R - R_{gt}\|^2 + \lambda \|t - t_{gt}\|^2`, mean over views.
+
+    Squared Frobenius norm and squared metres. A view without a pose adds nothing.
+
+    Args:
+        solution: Poses of V views.
+        lidar2cam: (V, 4, 4), ground truth.
+        translation_weight: :math:`\lambda`.
+    """
+    target = lidar2cam.to(solution.R.dtype)
+    per_view = (solution.R - target[:, :3, :3]).square().sum((1, 2)) + \
+        translation_weight * (solution.t - target[:, :3, 3]).square().sum(1)
+    return torch.where(solution.valid, per_view, torch.zeros_like(per_view)).mean().float()
+
+
+def reprojection_loss(solution: PnPSolution, points: Tensor, pixels: Tensor, valid: Tensor,
+                      cam2img: Tensor, unit: float = 1.) -> Tensor:
+    r"""Eq. 15: :math:`\sum_i \|\pi(R P_i + t) - I_i\|^2`, as a mean over points and views.
+
+    Args:
+        solution: Poses of V views; one that is not valid adds nothing.
+        points: (V, K, 3), metres, LiDAR frame.
+        pixels: (V, K, 2) where they are to project to.
+        valid: (V, K) bool, points to use. Points behind the solved camera have no pixel, and are
+            left out.
+        cam2img: (V, 3, 3).
+        unit: Pixels that count as one.
+    """
+    pose = make_transform(solution.R, solution.t)
+    projected, depth = project_points(points.to(pose), pose, cam2img.to(pose))
+    use = valid & (depth > MIN_PROJECTION_DEPTH) & solution.valid[:, None]
+    error = (projected - pixels.to(pose)).square().sum(-1) / unit**2
+    error = torch.where(use, error, torch.zeros_like(error))
+    return (error.sum(1) / use.sum(1).clamp(min=1)).mean().float()

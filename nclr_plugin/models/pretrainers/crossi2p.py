@@ -15,8 +15,8 @@ from ..layers.batching import gather_columns, random_subset
 from ..heads.contrastive_head import Instances
 from ..heads.matching_head import Matches
 from ..heads.patch_matching import patch_mask, refine_matches
-from ..losses.info_nce import pixel_to_point_loss, point_to_pixel_loss
-from ..losses.registration_loss import reprojection_loss, squared_pose_loss
+from ..losses.contrastive_loss import pixel_to_point_loss, point_to_pixel_loss
+from ..losses.pose_loss import reprojection_loss, squared_pose_loss
 from ..necks.superpoints import Superpoints, group_superpoints
 from ..layers.position_encoding import point_pos_encoding, pixel_pos_encoding
 from .base import CalibrationModel, Features, GroundTruth

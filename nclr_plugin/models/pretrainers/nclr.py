@@ -12,7 +12,7 @@ from nclr_plugin.structures import Views
 from ..layers.batching import gather_columns, random_subset
 from ..heads.direction_head import Direction
 from ..heads.matching_head import Matches
-from ..losses.info_nce import pixel_to_point_loss, point_to_pixel_loss
+from ..losses.contrastive_loss import pixel_to_point_loss, point_to_pixel_loss
 from ..layers.voxelization import containing_rows
 from .base import CalibrationModel, Features, GroundTruth
 
