@@ -10,7 +10,7 @@ from nclr_plugin.geometry.pnp import solve_pnp
 from nclr_plugin.models.backbones import dgcnn
 from nclr_plugin.models.heads import ContentHead, ContrastiveHead, DirectionHead, MatchingHead
 from nclr_plugin.models.heads.contrastive_head import Instances
-from nclr_plugin.models.heads.patch_matching import refine_matches
+from nclr_plugin.models.heads.matching_head import refine_matches
 from nclr_plugin.models.layers.position_encoding import pixel_pos_encoding, point_pos_encoding
 from nclr_plugin.models.layers.voxelization import voxelize
 from nclr_plugin.models.losses.contrastive_loss import (instance_loss, pixel_to_point_loss,

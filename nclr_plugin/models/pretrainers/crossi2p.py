@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from nclr_plugin.geometry.camera import CellGrid, sector_columns
 from nclr_plugin.geometry.se3 import matmul_exact, yaw_rotation
 from nclr_plugin.structures import Views
-from ..layers.batching import gather_columns, random_subset
 from ..heads.contrastive_head import Instances
-from ..heads.matching_head import Matches
-from ..heads.patch_matching import patch_mask, refine_matches
+from ..heads.matching_head import Matches, patch_mask, refine_matches
+from ..layers.batching import gather_columns, random_subset
+from ..layers.position_encoding import pixel_pos_encoding, point_pos_encoding
 from ..losses.contrastive_loss import pixel_to_point_loss, point_to_pixel_loss
 from ..losses.pose_loss import reprojection_loss, squared_pose_loss
 from ..necks.superpoints import Superpoints, group_superpoints
-from ..layers.position_encoding import point_pos_encoding, pixel_pos_encoding
 from .base import CalibrationModel, Features, GroundTruth
 
 DIRECTION_LEVEL = -2  # of the image encoder: a step finer than its last map
