@@ -1,7 +1,6 @@
 """Fusion of the two modalities."""
 from .coarse_transformer import CoarseTransformer
 from .cross_modal_fusion import CrossModalFusion
-from .superpixels import SuperpixelPyramid
-from .superpoints import SuperpointPooling
+from .superpoints import SuperpixelPyramid, SuperpointPooling
 
 __all__ = ['CoarseTransformer', 'CrossModalFusion', 'SuperpixelPyramid', 'SuperpointPooling']
