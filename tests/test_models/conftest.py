@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 
+from nclr_plugin.models.layers.voxelization import voxelize
 from nclr_plugin.structures import CalibrationDataSample
 
 HEIGHT, WIDTH = 32, 64
@@ -54,3 +55,10 @@ def config():
         matching_head=dict(type='MatchingHead', embed_dims=16),
         pose_head=dict(type='PoseHead', num_points=32),
         num_samples=64)
+
+
+@pytest.fixture
+def voxels():
+    """Voxels of two scans."""
+    torch.manual_seed(0)
+    return voxelize([torch.randn(600, 4) * 5, torch.randn(500, 4) * 4], (0.5, 0.5, 0.5))

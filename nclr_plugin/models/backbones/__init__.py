@@ -4,15 +4,14 @@ from mmengine.registry import MODELS
 from nclr_plugin.registry import register_lazily
 from .dgcnn import DGCNN
 from .image_branch import ResNetFPN
-from .input_spread import InputSpread
 from .timm_branch import TimmFPN
 
-__all__ = ['DGCNN', 'InputSpread', 'ResNetFPN', 'SplitMinkUNet', 'SplitResUNet', 'SplitSPVCNN',
+__all__ = ['DGCNN', 'ResNetFPN', 'SplitMinkUNet', 'SplitResUNet', 'SplitSPVCNN',
            'SplitSparseEncoder', 'TimmFPN']
 
 HOSTS = ('spconv.pytorch', 'spconv-cu120'), ('mmdet3d.models', 'mmdet3d')
 SplitMinkUNet = register_lazily(MODELS, 'SplitMinkUNet', f'{__name__}.minkunet', *HOSTS)
-SplitResUNet = register_lazily(MODELS, 'SplitResUNet', f'{__name__}.resunet', *HOSTS)
+SplitResUNet = register_lazily(MODELS, 'SplitResUNet', f'{__name__}.minkunet', *HOSTS)
 SplitSPVCNN = register_lazily(MODELS, 'SplitSPVCNN', f'{__name__}.spvcnn', *HOSTS)
 SplitSparseEncoder = register_lazily(
     MODELS, 'SplitSparseEncoder', f'{__name__}.voxelnet', *HOSTS)

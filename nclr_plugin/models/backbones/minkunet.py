@@ -1,4 +1,4 @@
-"""MinkUNet whose encoder and decoder can be run apart, with mmdet3d's parameter names."""
+"""MinkUNet and ResUNet, split into encoder and decoder, with mmdet3d's parameter names."""
 from __future__ import annotations
 
 from typing import List, Sequence
@@ -100,6 +100,26 @@ class SplitMinkUNet(MinkUNetBackbone):
         """Encode and decode as mmdet3d's network: (M, C), (M, 4) -> (M, out_channels)."""
         levels = self.encode(voxel_feats, coors)
         return self.decode(levels, levels[-1].features)
+
+
+class SplitResUNet(SplitMinkUNet):
+    """The residual sparse U-Net that is pretrained on nuScenes in the published code.
+
+    The paper (section 4.2) names "two versions of MinkUNet [37], along with ResUNet18 applied to
+    SemanticKITTI, ResUNet34 for nuScenes". The published code has two networks for these names,
+    both with MinkUNet's residual blocks and widths: that for nuScenes ("MinkUNet34") begins with
+    one convolution, and is this class with ``encoder_blocks=(2, 3, 4, 6)``; that for SemanticKITTI
+    ("MinkUNet18", from SegContrast) begins with two, as mmdet3d's, and is :class:`SplitMinkUNet`
+    with ``encoder_blocks=(2, 2, 2, 2)``. With those blocks this class is the nuScenes network,
+    less deep.
+
+    The ``state_dict`` keys are those of :class:`SplitMinkUNet` without ``conv_input.1``. All
+    arguments are the same too.
+    """
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        del self.conv_input[1]
 
 
 def sparse_precision(tensor: Tensor) -> torch.autocast:

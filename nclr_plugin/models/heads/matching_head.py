@@ -1,4 +1,4 @@
-"""Similarity of points and pixels, and matches by it (NCLR, section 3.3-3.4; CrossI2P's patches)."""
+"""Similarity of points and pixels, and matches (NCLR, sections 3.3-3.4; CrossI2P's patches)."""
 from __future__ import annotations
 
 from typing import NamedTuple, Optional, Tuple
@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from nclr_plugin.geometry.camera import CellGrid
 from nclr_plugin.geometry.se3 import matmul_exact
 from ..layers.position_encoding import pixel_pos_encoding, point_pos_encoding
-from .matching_head import Matches
 
 
 class Matches(NamedTuple):

@@ -2,15 +2,6 @@
 import pytest
 import torch
 
-from nclr_plugin.models.layers.voxelization import voxelize
-
-
-@pytest.fixture
-def voxels():
-    """Of two scans."""
-    torch.manual_seed(0)
-    return voxelize([torch.randn(600, 4) * 5, torch.randn(500, 4) * 4], (0.5, 0.5, 0.5))
-
 
 @pytest.fixture
 def assert_same_alone():

@@ -1,4 +1,4 @@
-"""MinkUNet against the host's own."""
+"""MinkUNet against mmdet3d's own; ResUNet, whose values test_dense.py checks."""
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +8,8 @@ pytest.importorskip('mmdet3d')
 pytest.importorskip('spconv')
 from mmdet3d.models.backbones import MinkUNetBackbone  # noqa: E402
 
-from nclr_plugin.models.backbones.minkunet import SplitMinkUNet, sparse_precision  # noqa: E402
+from nclr_plugin.models.backbones.minkunet import (SplitMinkUNet, SplitResUNet,  # noqa: E402
+                                                   sparse_precision)
 from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
 
 WIDTHS = dict(
@@ -101,3 +102,19 @@ def test_statistics_of_the_scans_stay_so_where_batch_norm_is_synchronised():
     assert norms
     assert all(norm.training and norm.momentum == 0 for norm in net.eval() and norms)
     assert all(norm.training and norm.momentum == 0.1 for norm in net.train() and norms)
+
+
+@pytest.mark.parametrize('blocks', [(2, 2, 2, 2), (2, 3, 4, 6)], ids=['18', '34'])
+def test_keys_are_those_of_minkunet_without_its_second_convolution(blocks):
+    keys = list(SplitMinkUNet(encoder_blocks=blocks).state_dict())
+    assert list(SplitResUNet(encoder_blocks=blocks).state_dict()) == [
+        key for key in keys if not key.startswith('conv_input.1.')]
+
+
+def test_first_level_has_seen_the_neighbours_of_a_voxel_and_no_more():
+    net = SplitResUNet(in_channels=1).eval()
+    set_sparse_algorithm(net, 'cpu')
+    feats = torch.ones(5, 1, requires_grad=True)
+    coors = torch.tensor([[0, 0, 0, z] for z in range(5)]).int()
+    net.encode(feats, coors)[0].features[2].sum().backward()
+    assert (feats.grad[:, 0] != 0).tolist() == [False, True, True, True, False]

@@ -1,4 +1,4 @@
-"""First layers that see all of their inputs: ``init_cfg=dict(type='InputSpread', ...)``."""
+"""Weight initialisation of first layers: ``init_cfg=dict(type='InputSpread', ...)``."""
 from __future__ import annotations
 
 from typing import Optional, Sequence
