@@ -1,10 +1,13 @@
-"""Panoptic segmentation: the segmentor and the grouping of points to instances."""
+"""Segmentors on mmdet3d's MinkUNet, and the grouping of points into instances."""
 from mmengine.registry import MODELS
 
 from nclr_plugin.registry import register_lazily
 from .grouping import group_instances
 
-__all__ = ['PanopticMinkUNet', 'group_instances']
+__all__ = ['LinearProbeMinkUNet', 'PanopticMinkUNet', 'SegDataPreprocessor', 'group_instances']
 
-PanopticMinkUNet = register_lazily(
-    MODELS, 'PanopticMinkUNet', f'{__name__}.panoptic_minkunet', ('mmdet3d.models', 'mmdet3d'))
+HOST = ('mmdet3d.models', 'mmdet3d')
+LinearProbeMinkUNet = register_lazily(MODELS, 'LinearProbeMinkUNet', f'{__name__}.minkunet', HOST)
+PanopticMinkUNet = register_lazily(MODELS, 'PanopticMinkUNet', f'{__name__}.minkunet', HOST)
+SegDataPreprocessor = register_lazily(
+    MODELS, 'SegDataPreprocessor', f'{__name__}.data_preprocessor', HOST)

@@ -1,7 +1,7 @@
-"""Panoptic segmentation: a MinkUNet with a semantic and an instance head."""
+"""mmdet3d's MinkUNet for panoptic segmentation, and with a frozen backbone."""
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Any, Dict, List
 
 import torch
 from mmdet3d.models.segmentors import MinkUNet
@@ -82,3 +82,23 @@ class PanopticMinkUNet(MinkUNet):
                     "pipeline instead, by dict(type='PointSample', num_points=...).")
             centres.append(of_scan[sample.point2voxel_map])
         return centres
+
+
+class LinearProbeMinkUNet(MinkUNet):
+    """mmdet3d's ``MinkUNet`` whose backbone is not trained, its BatchNorm included.
+
+    No parameter of the backbone has a gradient, and its stored statistics stay as they were loaded:
+    the head is all that learns.
+
+    Args: see the host.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.backbone.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> 'LinearProbeMinkUNet':
+        """Set the mode of all but the backbone, which stays in evaluation."""
+        super().train(mode)
+        self.backbone.eval()
+        return self

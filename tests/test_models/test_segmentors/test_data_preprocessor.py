@@ -2,6 +2,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
+pytest.importorskip('mmdet3d')
 OPTIONS = dict(
     voxel=True, voxel_type='minkunet', batch_first=True,
     voxel_layer=dict(max_num_points=-1, point_cloud_range=[-100, -100, -20, 100, 100, 20],
