@@ -8,7 +8,7 @@ model = dict(
     contrastive_head=dict(literal=True),
     reprojection_target='matched',
     overlap_head=None,
-    direction_head=None,
+    yaw_head=None,
     pose_head=dict(max_reprojection_error=1e9))
 
 # schedule

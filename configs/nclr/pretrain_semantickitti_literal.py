@@ -1,6 +1,6 @@
 """NCLR as printed, MinkUNet-34 on SemanticKITTI: no part, limit or augmentation is added.
 
-No direction head, no position codes where points and pixels are compared, all bottleneck voxels as
+No yaw head, no position codes where points and pixels are compared, all bottleneck voxels as
 keypoints, Eq. 5 without a temperature, fixed overlap thresholds, pixel labels of Eq. 3 without
 dilation, Eq. 7 of every pose, all voxels, no flips and colours, no clipping, a cosine to 0. What
 remains of the default, because the paper does not say it, is in the README beside this file.
@@ -13,7 +13,7 @@ model = dict(
     fusion=dict(num_keypoints=1000000),
     matching_head=dict(position_channels=0, match_temperature=1.),
     overlap_head=dict(thresholds=(0.5, 0.5)),
-    direction_head=None,
+    yaw_head=None,
     pose_head=dict(max_reprojection_error=1e9),
     overlap_dilation=0)
 

@@ -183,7 +183,7 @@ class Calibrator:
             inputs=dict(points=[torch.from_numpy(results['points'])], imgs=[imgs]),
             data_samples=[sample]))
         sample, = self.model(**batch, mode='predict', hypothesis=hypothesis)
-        probs = sample.get('pred_direction_probs')
+        probs = sample.get('pred_yaw_probs')
         has_second = probs is not None and bool((probs[:, 1] >= MIN_DIRECTION_PROB).any())
         return [_read_prediction(sample, index, cam2img, upright)
                 for index, cam2img in enumerate(results['cam2img'])], has_second

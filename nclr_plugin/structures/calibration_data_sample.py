@@ -47,8 +47,8 @@ class CalibrationDataSample(BaseDataElement):
           agree with the pose, and their error in pixels.
         - ``pred_matches`` (list): For each view the matched ``points`` (K, 3), ``pixels`` (K, 2)
           and ``scores`` (K,).
-        - ``pred_direction_probs`` (V, 2): Probabilities of the best and the second viewing
-          direction; absent without a direction head.
+        - ``pred_yaw_probs`` (V, 2): Probabilities of the best and the second viewing
+          direction; absent without a yaw head.
 
     Computed for metrics and pictures when one of them asks, see :func:`inspection` (on the CPU,
     float32 unless said). M voxels of the scan; H' W' cells of the stride-4 map, whose centres are

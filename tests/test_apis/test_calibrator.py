@@ -98,7 +98,7 @@ def test_the_second_belief_is_tried(scene, save_network):
         tried.append(hypothesis)
         model.truth = torch.as_tensor(truth[hypothesis])
         sample, = forward(*args, **kwargs)
-        sample.pred_direction_probs = shares
+        sample.pred_yaw_probs = shares
         return [sample]
 
     model.forward = believing

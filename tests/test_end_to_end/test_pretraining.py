@@ -102,5 +102,5 @@ def test_bfloat16_on_cpu(run, demo_config, demo, curves, tmp_path, on_cpu):
     assert len(curve) == 3
     for losses in curve.values():
         assert set(losses) == {'loss', 'loss_point', 'loss_pixel', 'loss_overlap',
-                               'loss_direction', 'loss_pose'}
+                               'loss_yaw', 'loss_pose'}
         assert all(math.isfinite(value) for value in losses.values())

@@ -17,7 +17,7 @@ def every_part(options, parts=('train', 'val', 'test')):
 def check(run, demo_config, in_process, quick_pictures, curves, log, tmp_path):
     """Function: config, options, views to be evaluated -> runs and checks."""
 
-    def run_both(config, options, views, added=('loss_direction', )):
+    def run_both(config, options, views, added=('loss_yaw', )):
         config = demo_config.with_name(f'{config}.py')
         options = {'train_dataloader.batch_size': 1, 'train_cfg.max_iters': ITERATIONS,
                    'train_cfg.val_interval': 100, 'train_cfg.val_begin': 100,

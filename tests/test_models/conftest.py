@@ -51,7 +51,7 @@ def config():
         fusion=dict(
             type='CrossModalFusion', embed_dims=24, num_heads=2, num_layers=1, ffn_channels=32),
         overlap_head=dict(type='OverlapHead'),
-        direction_head=dict(type='DirectionHead', embed_dims=16),
+        yaw_head=dict(type='YawHead', embed_dims=16),
         matching_head=dict(type='MatchingHead', embed_dims=16),
         pose_head=dict(type='PoseHead', num_points=32),
         num_samples=64)

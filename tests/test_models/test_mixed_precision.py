@@ -8,7 +8,7 @@ from torch import nn
 from nclr_plugin.geometry.camera import CellGrid
 from nclr_plugin.geometry.pnp import solve_pnp
 from nclr_plugin.models.backbones import dgcnn
-from nclr_plugin.models.heads import ContentHead, ContrastiveHead, DirectionHead, MatchingHead
+from nclr_plugin.models.heads import ContentHead, ContrastiveHead, YawHead, MatchingHead
 from nclr_plugin.models.heads.contrastive_head import Instances
 from nclr_plugin.models.heads.matching_head import refine_matches
 from nclr_plugin.models.layers.position_encoding import pixel_pos_encoding, point_pos_encoding
@@ -127,7 +127,7 @@ def test_refined_matches(sides):
 
 def test_viewing_direction():
     torch.manual_seed(0)
-    head = DirectionHead(4, 4, embed_dims=8)
+    head = YawHead(4, 4, embed_dims=8)
     columns = torch.linspace(-9, 9, head.num_sectors).expand(2, -1)
     with torch.autocast('cpu', torch.bfloat16):
         logits, code = head(torch.rand(50, 4), torch.randn(50, 3), torch.zeros(50).long(),

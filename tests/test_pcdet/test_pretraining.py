@@ -31,7 +31,7 @@ def test_a_step_trains_every_parameter_that_the_loss_reaches(report):
     assert report['not_optimised'] == []
     assert all(map(math.isfinite, report['losses']))
     assert report['logged'] == [
-        'loss_direction', 'loss_overlap', 'loss_pixel', 'loss_point', 'loss_pose']
+        'loss_yaw', 'loss_overlap', 'loss_pixel', 'loss_point', 'loss_pose']
     assert report['terms_add_up'] < 1e-4
     assert report['steps'] == 2
     assert len(report['backbone']) == 72
@@ -46,7 +46,7 @@ def test_the_pose_loss_trains_the_encoder(report):
 
 
 def test_a_loss_that_is_not_finite_names_its_frames(report):
-    assert report['not_finite'].startswith('loss_direction is not finite')
+    assert report['not_finite'].startswith('loss_yaw is not finite')
     assert all(frame in report['not_finite'] for frame in report['frames'])
 
 

@@ -9,19 +9,19 @@ model = dict(
     transformer=dict(type='CoarseTransformer', num_heads=4, num_layers=3, ffn_channels=512),
     contrastive_head=dict(type='ContrastiveHead', out_channels=256),
     overlap_head=dict(type='OverlapHead'),
-    direction_head=dict(type='DirectionHead'),
+    yaw_head=dict(type='YawHead'),
     matching_head=dict(type='MatchingHead', embed_dims=64, alignment=False),
     pose_head=dict(type='PoseHead', num_points=128),
     embed_dims=256,
     num_superpoints=1280,
     radius=2.,
     superpixel_stride=16,
-    loss_weights=dict(contrastive=0.5, matching=0.5, overlap=0.5, direction=0.5, pose=0.5),
+    loss_weights=dict(contrastive=0.5, matching=0.5, overlap=0.5, yaw=0.5, pose=0.5),
     # Dynamic collaborative training; None: fixed weights.
     loss_balancer=dict(
         type='GradNorm',
         tasks=dict(
             contrastive=['loss_imid', 'loss_cmid'],
-            matching=['loss_coarse*', 'loss_fine*', 'loss_overlap', 'loss_direction'],
+            matching=['loss_coarse*', 'loss_fine*', 'loss_overlap', 'loss_yaw'],
             pose=['loss_pose', 'loss_reprojection']),
         shared=['point_backbone.out', 'superpixel_pyramid.projections']))

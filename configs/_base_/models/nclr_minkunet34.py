@@ -21,7 +21,7 @@ model = dict(
         'dino_resnet50_pretrain.pth'),
     fusion=dict(type='CrossModalFusion', embed_dims=128, num_heads=4, num_layers=2),
     overlap_head=dict(type='OverlapHead'),
-    direction_head=dict(type='DirectionHead'),
+    yaw_head=dict(type='YawHead'),
     matching_head=dict(type='MatchingHead', embed_dims=64, alignment=True, temperature=0.07),
     pose_head=dict(type='PoseHead', num_points=128),
-    loss_weights=dict(feature=1.0, overlap=0.5, pose=0.2, direction=0.5))
+    loss_weights=dict(feature=1.0, overlap=0.5, pose=0.2, yaw=0.5))

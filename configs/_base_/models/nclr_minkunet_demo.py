@@ -8,5 +8,5 @@ model = dict(
     image_branch=_base_.demo_image_branch,
     fusion=dict(embed_dims=96, num_heads=4, num_layers=2, ffn_channels=192),
     pose_head=dict(inlier_threshold=8.),
-    loss_weights=dict(direction=1.),
+    loss_weights=dict(yaw=1.),
     num_samples=256)

@@ -4,13 +4,13 @@ from mmengine.registry import MODELS
 from nclr_plugin.registry import register_lazily
 from .content_head import ContentHead
 from .contrastive_head import ContrastiveHead
-from .direction_head import DirectionHead
 from .matching_head import MatchingHead
 from .overlap_head import OverlapHead
 from .pose_head import PoseHead
+from .yaw_head import YawHead
 
-__all__ = ['ContentHead', 'ContrastiveHead', 'DirectionHead', 'LovaszMinkUNetHead',
-           'MatchingHead', 'OffsetHead', 'OverlapHead', 'PoseHead']
+__all__ = ['ContentHead', 'ContrastiveHead', 'LovaszMinkUNetHead', 'MatchingHead', 'OffsetHead',
+           'OverlapHead', 'PoseHead', 'YawHead']
 
 HOST = ('mmdet3d.models', 'mmdet3d')
 LovaszMinkUNetHead = register_lazily(

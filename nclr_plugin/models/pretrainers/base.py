@@ -15,9 +15,9 @@ from torch import Tensor
 from nclr_plugin.geometry.camera import column_azimuth, in_view, project_points
 from nclr_plugin.geometry.se3 import make_transform
 from nclr_plugin.structures import CalibrationDataSample, Views
-from ..layers.batching import ViewVoxels, evenly_spaced_subset, group_voxels_by_view
-from ..heads.direction_head import Direction
 from ..heads.matching_head import Matches
+from ..heads.yaw_head import YawPrediction
+from ..layers.batching import ViewVoxels, evenly_spaced_subset, group_voxels_by_view
 from .inspection import inspect_features
 
 POSE_LOSSES = ('loss_pose', 'loss_reprojection')
@@ -33,14 +33,14 @@ class Features:
         view_voxels: Voxels of the scan of each view, L at most.
         point_logits: (V, L) overlap logits of these voxels; ``None`` without overlap detection.
         pixel_logits: (V, H', W'); ``None`` likewise.
-        direction: Predicted viewing directions; ``None`` without that head.
+        yaw: Predicted viewing directions; ``None`` without that head.
     """
     points: Tensor
     pixels: Tensor
     view_voxels: ViewVoxels
     point_logits: Optional[Tensor]
     pixel_logits: Optional[Tensor]
-    direction: Optional[Direction]
+    yaw: Optional[YawPrediction]
 
 
 class GroundTruth(NamedTuple):
@@ -113,21 +113,21 @@ class CalibrationModel(BaseModel):
         self.loss_balancer = loss_balancer and MODELS.build(loss_balancer)
         self.pose_loss_scale = 1.
 
-    def build_heads(self, channels: Dict[str, int], direction_channels: Dict[str, int],
-                    overlap_head: Optional[dict], direction_head: Optional[dict],
+    def build_heads(self, channels: Dict[str, int], yaw_channels: Dict[str, int],
+                    overlap_head: Optional[dict], yaw_head: Optional[dict],
                     pose_head: Optional[dict]) -> None:
         """Build all heads but the matching head.
 
         Args:
             channels: ``point_channels`` and ``pixel_channels`` of the decoded features.
-            direction_channels: The same of the direction head's inputs.
+            yaw_channels: The same of the yaw head's inputs.
             overlap_head: Config; ``None``: no overlap detection.
-            direction_head: Config; ``None``: no viewing direction.
+            yaw_head: Config; ``None``: no viewing direction.
             pose_head: Config; ``None``: the default one.
         """
-        self.direction_head = direction_head and MODELS.build(
-            dict(**direction_channels, **direction_head))
-        bearing_channels = 2 * self.direction_head.num_harmonics if direction_head else 0
+        self.yaw_head = yaw_head and MODELS.build(
+            dict(**yaw_channels, **yaw_head))
+        bearing_channels = 2 * self.yaw_head.num_harmonics if yaw_head else 0
         self.overlap_head = overlap_head and MODELS.build(
             dict(**channels, bearing_channels=bearing_channels, **overlap_head))
         self.pose_head = MODELS.build(pose_head or dict(type='PoseHead'))
@@ -188,28 +188,28 @@ class CalibrationModel(BaseModel):
         return self.loss_weights['pose'] * self.pose_loss_scale > 0
 
     def column_codes(self, views: Views, pixel_map: Tensor,
-                     direction: Optional[Direction]) -> Tensor:
+                     yaw: Optional[YawPrediction]) -> Tensor:
         """Return the codes (V, W', 2 K) of the azimuth in which the columns of a map look."""
         width = pixel_map.shape[-1]
         azimuth = column_azimuth(views.cam2img, width, views.imgs.shape[-1] / width)
-        if direction is None:
+        if yaw is None:
             return azimuth.new_zeros(*azimuth.shape, 0)
-        return direction.scan_azimuth_codes(azimuth)
+        return yaw.scan_azimuth_codes(azimuth)
 
     def apply_heads(self, views: Views, points: Tensor, pixel_feats: Tensor,
-                    direction: Optional[Direction]) -> Features:
+                    yaw: Optional[YawPrediction]) -> Features:
         """Score and embed decoded voxel features (N, C_P) and maps (V, C_I, H', W')."""
         voxels = views.voxels
         view_voxels = group_voxels_by_view(
             voxels.batch_index, views.view_batch_index, views.batch_size)
         point_logits = pixel_logits = None
         if self.overlap_head is not None:
-            bearing = direction and direction.bearing_codes(voxels.relative_points, view_voxels)
+            bearing = yaw and yaw.bearing_codes(voxels.relative_points, view_voxels)
             point_logits, pixel_logits = self.overlap_head(
                 points, pixel_feats, view_voxels, bearing)
         pixels = self.matching_head.embed_pixels(
-            pixel_feats, self.column_codes(views, pixel_feats, direction))
-        return Features(points, pixels, view_voxels, point_logits, pixel_logits, direction)
+            pixel_feats, self.column_codes(views, pixel_feats, yaw))
+        return Features(points, pixels, view_voxels, point_logits, pixel_logits, yaw)
 
     def embed_points(self, views: Views, features: Features, voxel_idx: Tensor) -> Tensor:
         """Return the normalised features (..., D) of some voxels (...)."""
@@ -236,17 +236,17 @@ class CalibrationModel(BaseModel):
         return Pairs(self.matching_head.logits(points, features.pixels),
                      torch.cdist(projection, centres.expand(len(projection), -1, -1)), cell, valid)
 
-    def overlap_and_direction_losses(self, views: Views, features: Features,
-                                     truth: GroundTruth) -> Dict[str, Tensor]:
-        """Return the weighted losses of the overlap and the direction head, if there are any."""
+    def overlap_and_yaw_losses(self, views: Views, features: Features,
+                               truth: GroundTruth) -> Dict[str, Tensor]:
+        """Return the weighted losses of the overlap and the yaw head, if there are any."""
         losses = {}
         if self.overlap_head is not None:
             losses['loss_overlap'] = self.loss_weights['overlap'] * self.overlap_head.loss(
                 features.point_logits, truth.visible, features.view_voxels.mask,
                 features.pixel_logits, truth.pixel_labels)
-        if self.direction_head is not None:
-            losses['loss_direction'] = self.loss_weights['direction'] * self.direction_head.loss(
-                features.direction, views.lidar2cam)
+        if self.yaw_head is not None:
+            losses['loss_yaw'] = self.loss_weights['yaw'] * self.yaw_head.loss(
+                features.yaw, views.lidar2cam)
         return losses
 
     @torch.no_grad()
@@ -279,8 +279,8 @@ class CalibrationModel(BaseModel):
         """Solve for the poses from matches within the predicted overlap.
 
         Sets ``pred_lidar2cam`` (V, 4, 4), ``pred_valid`` (V,), ``pred_inlier_ratio`` (V,),
-        ``pred_reprojection_error`` (V,) in pixels, ``pred_matches`` and, with a direction head,
-        ``pred_direction_probs`` (V, 2) in each sample. Where the true poses are known, what metrics
+        ``pred_reprojection_error`` (V,) in pixels, ``pred_matches`` and, with a yaw head,
+        ``pred_yaw_probs`` (V, 2) in each sample. Where the true poses are known, what metrics
         and pictures need beside these is computed when one of them asks, see
         :func:`~nclr_plugin.structures.inspection`.
         """
@@ -292,8 +292,8 @@ class CalibrationModel(BaseModel):
         predictions = [self._solve(points[view][keep], matches.pixels[view][keep],
                                    matches.similarity[view][keep], views.cam2img[view])
                        for view, keep in enumerate(valid)]
-        probs = features.direction and self.direction_head.hypothesis_probs(
-            features.direction.logits).cpu()
+        probs = features.yaw and self.yaw_head.hypothesis_probs(
+            features.yaw.logits).cpu()
 
         inspect = lru_cache(None)(partial(inspect_features, self, views, features))
         scans = views.view_batch_index.tolist()
@@ -301,7 +301,7 @@ class CalibrationModel(BaseModel):
             of_scan = [view for view, own in enumerate(scans) if own == scan]
             self._write([predictions[view] for view in of_scan], sample)
             if probs is not None:
-                sample.pred_direction_probs = probs[of_scan]
+                sample.pred_yaw_probs = probs[of_scan]
             if views.lidar2cam is not None:
                 sample.inspect = partial(_item, inspect, scan)
         return data_samples

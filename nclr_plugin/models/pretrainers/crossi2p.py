@@ -20,7 +20,7 @@ from ..losses.pose_loss import reprojection_loss, squared_pose_loss
 from ..necks.superpoints import Superpoints, group_superpoints
 from .base import CalibrationModel, Features, GroundTruth
 
-DIRECTION_LEVEL = -2  # of the image encoder: a step finer than its last map
+YAW_LEVEL = -2  # of the image encoder: a step finer than its last map
 POINT_WAVELENGTH = (2., 200.)  # metres
 PIXEL_WAVELENGTH = (2., 100.)  # superpixels
 
@@ -55,7 +55,7 @@ class CrossI2P(CalibrationModel):
     ``loss_weights=dict(pose=0)`` (without D-PNP) and ``loss_balancer=None`` (without DC).
 
     Two additions to the paper: the overlap is detected as in NCLR, because seven superpoints of
-    eight have no superpixel although a nearest one always exists; and ``direction_head``, ``None``
+    eight have no superpixel although a nearest one always exists; and ``yaw_head``, ``None``
     for the paper's model, predicts the viewing direction, without which a free yaw takes many times
     the samples.
 
@@ -70,7 +70,7 @@ class CrossI2P(CalibrationModel):
             stage.
         contrastive_head: Config of :class:`~nclr_plugin.models.heads.ContrastiveHead`.
         overlap_head: Config; see :class:`~nclr_plugin.models.pretrainers.nclr.NCLR`.
-        direction_head: Config; see there.
+        yaw_head: Config; see there.
         pose_head: Config; see there.
         embed_dims: Channels of superpoints and superpixels.
         num_superpoints: Superpoints of a scan.
@@ -81,7 +81,7 @@ class CrossI2P(CalibrationModel):
         patch_margin: Cells of the stride-4 map by which a patch is larger on each side: a
             superpoint near the camera covers several superpixels.
         refine_radius: Cells to each side of the best one that a fine match averages.
-        loss_weights: ``contrastive``, ``matching``, ``overlap``, ``direction`` and ``pose``. The
+        loss_weights: ``contrastive``, ``matching``, ``overlap``, ``yaw`` and ``pose``. The
             paper's single lambda is 0.5.
         translation_weight: lambda of Eq. 14.
         reprojection_target: I_i of Eq. 15: ``'true'``, the pixels of the true pose, or
@@ -104,7 +104,7 @@ class CrossI2P(CalibrationModel):
                  transformer: Optional[dict] = None,
                  contrastive_head: Optional[dict] = None,
                  overlap_head: Optional[dict] = None,
-                 direction_head: Optional[dict] = None,
+                 yaw_head: Optional[dict] = None,
                  pose_head: Optional[dict] = None,
                  embed_dims: int = 256,
                  num_superpoints: int = 1280,
@@ -150,8 +150,8 @@ class CrossI2P(CalibrationModel):
             sides,
             dict(
                 point_channels=channels,
-                pixel_channels=self.image_branch.level_channels[DIRECTION_LEVEL]),
-            overlap_head, direction_head, pose_head)
+                pixel_channels=self.image_branch.level_channels[YAW_LEVEL]),
+            overlap_head, yaw_head, pose_head)
         self.embed_dims = embed_dims
         self.num_superpoints = num_superpoints
         self.radius = radius
@@ -161,7 +161,7 @@ class CrossI2P(CalibrationModel):
         self.patch_margin = patch_margin
         self.refine_radius = refine_radius
         self.loss_weights = {
-            **dict(contrastive=.5, matching=.5, overlap=.5, direction=.5, pose=.5),
+            **dict(contrastive=.5, matching=.5, overlap=.5, yaw=.5, pose=.5),
             **(loss_weights or {})}
         self.translation_weight = translation_weight
         self.reprojection_target = reprojection_target
@@ -175,12 +175,12 @@ class CrossI2P(CalibrationModel):
         graph = self.point_backbone.graph(points, voxels.batch_index, batch_size)
         encoded = self.point_backbone(voxels.feats, voxels.batch_index, batch_size, graph)
         maps = self.image_branch.encode(views.imgs)
-        direction = None
-        if self.direction_head is not None:
-            pixel_map = maps[DIRECTION_LEVEL]
-            columns = sector_columns(views.cam2img, self.direction_head.num_sectors,
+        yaw = None
+        if self.yaw_head is not None:
+            pixel_map = maps[YAW_LEVEL]
+            columns = sector_columns(views.cam2img, self.yaw_head.num_sectors,
                                      views.imgs.shape[-1] / pixel_map.shape[-1])
-            direction = self.direction_head(
+            yaw = self.yaw_head(
                 encoded, points, voxels.batch_index, pixel_map, columns, views.view_batch_index,
                 batch_size, hypothesis)
 
@@ -192,7 +192,7 @@ class CrossI2P(CalibrationModel):
         coarse_points = coarse_pixels = None
         if self.transformer is not None:
             centres = points[groups.centre]
-            codes = self.column_codes(views, superpixels, direction)
+            codes = self.column_codes(views, superpixels, yaw)
             superpoints, superpixels = self._add_positions(superpoints, centres, superpixels, codes)
             superpoints, superpixels = self.transformer(
                 superpoints, centres, groups.mask, superpixels, views.view_batch_index)
@@ -205,7 +205,7 @@ class CrossI2P(CalibrationModel):
         pixel_feats = pixel_feats + nn.functional.interpolate(
             self.pixel_out(superpixels), size=pixel_feats.shape[-2:], mode='bilinear',
             align_corners=False)
-        features = self.apply_heads(views, point_feats, pixel_feats, direction)
+        features = self.apply_heads(views, point_feats, pixel_feats, yaw)
         return CrossI2PFeatures(
             **vars(features), graph=graph, groups=groups, encoded_superpoints=encoded_superpoints,
             encoded_superpixels=encoded_superpixels, superpoints=coarse_points,
@@ -222,7 +222,7 @@ class CrossI2P(CalibrationModel):
         return superpoints, superpixels + where.to(superpixels)
 
     def loss(self, views: Views, features: CrossI2PFeatures) -> Dict[str, Tensor]:
-        """Return the terms of Eq. 17 with fixed weights, beside overlap and direction."""
+        """Return the terms of Eq. 17 with fixed weights, beside overlap and yaw."""
         truth = self.ground_truth(views, features)
         weight = self.loss_weights
         losses = {}
@@ -232,7 +232,7 @@ class CrossI2P(CalibrationModel):
         if self.transformer is not None:
             losses.update(_times(weight['matching'], self.coarse_loss(views, features, truth)))
         losses.update(_times(weight['matching'], self.fine_loss(views, features, truth)))
-        losses.update(self.overlap_and_direction_losses(views, features, truth))
+        losses.update(self.overlap_and_yaw_losses(views, features, truth))
         if self.solves_pose:
             losses.update(_times(weight['pose'], self.pose_loss(views, features, truth)))
         return losses

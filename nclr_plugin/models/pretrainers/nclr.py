@@ -9,14 +9,14 @@ from torch import Tensor
 
 from nclr_plugin.geometry.camera import sector_columns
 from nclr_plugin.structures import Views
-from ..layers.batching import gather_columns, random_subset
-from ..heads.direction_head import Direction
 from ..heads.matching_head import Matches
-from ..losses.contrastive_loss import pixel_to_point_loss, point_to_pixel_loss
+from ..heads.yaw_head import YawPrediction
+from ..layers.batching import gather_columns, random_subset
 from ..layers.voxelization import containing_rows
+from ..losses.contrastive_loss import pixel_to_point_loss, point_to_pixel_loss
 from .base import CalibrationModel, Features, GroundTruth
 
-DIRECTION_LEVEL = -2  # of both encoders: one step finer than the bottleneck
+YAW_LEVEL = -2  # of both encoders: one step finer than the bottleneck
 
 
 @dataclass
@@ -46,12 +46,12 @@ class NCLR(CalibrationModel):
             filled in here, as in the heads.
         matching_head: Config of :class:`~nclr_plugin.models.heads.MatchingHead`.
         overlap_head: Config of :class:`~nclr_plugin.models.heads.OverlapHead`.
-        direction_head: Config of :class:`~nclr_plugin.models.heads.DirectionHead`.
+        yaw_head: Config of :class:`~nclr_plugin.models.heads.YawHead`.
         pose_head: Config of :class:`~nclr_plugin.models.heads.PoseHead`.
         content_head: Config of :class:`~nclr_plugin.models.heads.ContentHead`, which trains
             features without positions and without fusion; ``None``: as in the paper.
         loss_weights: lambda_f, lambda_o and lambda_p as ``feature``, ``overlap``, ``pose``; the
-            weight of the direction's cross-entropy as ``direction``, of the content head's Eq. 1
+            weight of the yaw's cross-entropy as ``yaw``, of the content head's Eq. 1
             as ``content``.
         kwargs: Arguments of :class:`~nclr_plugin.models.pretrainers.base.CalibrationModel`.
     """
@@ -62,7 +62,7 @@ class NCLR(CalibrationModel):
                  fusion: dict,
                  matching_head: dict,
                  overlap_head: Optional[dict] = None,
-                 direction_head: Optional[dict] = None,
+                 yaw_head: Optional[dict] = None,
                  pose_head: Optional[dict] = None,
                  content_head: Optional[dict] = None,
                  loss_weights: Optional[Dict[str, float]] = None,
@@ -83,11 +83,11 @@ class NCLR(CalibrationModel):
         self.build_heads(
             channels,
             dict(
-                point_channels=self.point_backbone.level_channels[DIRECTION_LEVEL],
-                pixel_channels=self.image_branch.level_channels[DIRECTION_LEVEL]),
-            overlap_head, direction_head, pose_head)
+                point_channels=self.point_backbone.level_channels[YAW_LEVEL],
+                pixel_channels=self.image_branch.level_channels[YAW_LEVEL]),
+            overlap_head, yaw_head, pose_head)
         self.loss_weights = {
-            **dict(feature=1., overlap=.5, pose=.2, direction=.5, content=.5),
+            **dict(feature=1., overlap=.5, pose=.2, yaw=.5, content=.5),
             **(loss_weights or {})}
 
     def extract_features(self, views: Views, hypothesis: int = 0) -> NCLRFeatures:
@@ -96,30 +96,30 @@ class NCLR(CalibrationModel):
         levels = self.point_backbone.encode(voxels.feats, voxels.coors)
         maps = self.image_branch.encode(views.imgs)
 
-        direction = self.direction(views, levels[DIRECTION_LEVEL], maps[DIRECTION_LEVEL],
-                                   hypothesis)
+        yaw = self.predict_yaw(views, levels[YAW_LEVEL], maps[YAW_LEVEL],
+                               hypothesis)
         bottleneck = levels[-1].indices
         fused_points, fused_map = self.fusion(
             levels[-1].features, voxels.centres(bottleneck, self.point_backbone.stride),
-            bottleneck[:, 0].long(), maps[-1], self.column_codes(views, maps[-1], direction),
+            bottleneck[:, 0].long(), maps[-1], self.column_codes(views, maps[-1], yaw),
             views.view_batch_index, views.batch_size)
 
         point_feats = self.point_backbone.decode(levels, fused_points)
         pixel_feats = self.image_branch.decode([*maps[:-1], fused_map])
-        features = self.apply_heads(views, point_feats, pixel_feats, direction)
+        features = self.apply_heads(views, point_feats, pixel_feats, yaw)
         return NCLRFeatures(**vars(features), levels=levels, maps=maps)
 
-    def direction(self, views: Views, level: Any, pixel_map: Tensor,
-                  hypothesis: int) -> Optional[Direction]:
+    def predict_yaw(self, views: Views, level: Any, pixel_map: Tensor,
+                    hypothesis: int) -> Optional[YawPrediction]:
         """Predict the viewing directions from a level of the point encoder and an image map."""
-        if self.direction_head is None:
+        if self.yaw_head is None:
             return None
         voxels = views.voxels
-        stride = self.point_backbone.stride // 2**(-1 - DIRECTION_LEVEL)
+        stride = self.point_backbone.stride // 2**(-1 - YAW_LEVEL)
         idx = containing_rows(voxels.coors, level.indices, stride)
-        columns = sector_columns(views.cam2img, self.direction_head.num_sectors,
+        columns = sector_columns(views.cam2img, self.yaw_head.num_sectors,
                                  views.imgs.shape[-1] / pixel_map.shape[-1])
-        return self.direction_head(
+        return self.yaw_head(
             level.features[idx], voxels.relative_points, voxels.batch_index, pixel_map, columns,
             views.view_batch_index, views.batch_size, hypothesis)
 
@@ -127,7 +127,7 @@ class NCLR(CalibrationModel):
         """Section 3.6: lambda_f L_f + lambda_o L_o + lambda_p L_p, as a dict of weighted terms."""
         truth = self.ground_truth(views, features)
         losses = self.feature_losses(views, features, truth)
-        losses.update(self.overlap_and_direction_losses(views, features, truth))
+        losses.update(self.overlap_and_yaw_losses(views, features, truth))
         if self.solves_pose:
             losses['loss_pose'] = self.loss_weights['pose'] * self.pose_loss(views, features)
         return losses

@@ -84,14 +84,14 @@ optimizer.step()
 report['finite_after_pose'] = all(bool(p.isfinite().all()) for p in model.parameters())
 model.nclr.loss_weights.update(weights)
 
-weight = model.nclr.loss_weights['direction']
-model.nclr.loss_weights['direction'] = float('nan')
+weight = model.nclr.loss_weights['yaw']
+model.nclr.loss_weights['yaw'] = float('nan')
 try:
     model(dict(batch, points=torch.as_tensor(batch['points'])))
 except FloatingPointError as error:
     report['not_finite'] = str(error)
     report['frames'] = batch['frame_id'].tolist()
-model.nclr.loss_weights['direction'] = weight
+model.nclr.loss_weights['yaw'] = weight
 
 test_set, test_loader = loader(False, 2)
 same = [torch.equal(test_set[i]['inputs']['points'], test_set[i]['inputs']['points'])

@@ -18,7 +18,7 @@ CONTRAST = {'loss_imid', 'loss_cmid'}
 COARSE = {'loss_coarse_point', 'loss_coarse_pixel'}
 FINE = {'loss_fine_point', 'loss_fine_pixel'}
 POSE = {'loss_pose', 'loss_reprojection'}
-EVERY = CONTRAST | COARSE | FINE | POSE | {'loss_overlap', 'loss_direction'}
+EVERY = CONTRAST | COARSE | FINE | POSE | {'loss_overlap', 'loss_yaw'}
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def small():
             type='CoarseTransformer', num_heads=2, num_layers=1, ffn_channels=32),
         contrastive_head=dict(type='ContrastiveHead', out_channels=16),
         overlap_head=dict(type='OverlapHead', thresholds=(0., 0.)),
-        direction_head=dict(type='DirectionHead', embed_dims=16),
+        yaw_head=dict(type='YawHead', embed_dims=16),
         matching_head=dict(type='MatchingHead', embed_dims=16, alignment=False),
         pose_head=dict(
             type='PoseHead', num_points=32, max_reprojection_error=1e9, max_iterations=100),
@@ -66,7 +66,7 @@ def test_losses_are_finite_and_train_every_parameter(small, batch):
 
 @pytest.mark.parametrize('switch, missing', [
     (dict(contrastive_head=None), CONTRAST), (dict(transformer=None), COARSE),
-    (dict(loss_weights=dict(pose=0.)), POSE), (dict(direction_head=None), {'loss_direction'}),
+    (dict(loss_weights=dict(pose=0.)), POSE), (dict(yaw_head=None), {'loss_yaw'}),
     (dict(overlap_head=None), {'loss_overlap'})])
 def test_switches_of_table_3_take_out_their_losses(small, batch, switch, missing):
     losses, _ = run(build({**small, **switch}), batch, 'loss')
@@ -78,7 +78,7 @@ def test_balancer_weighs_the_three_tasks(small, batch):
     balancer = dict(
         type='GradNorm',
         tasks=dict(contrastive=['loss_imid', 'loss_cmid'],
-                   matching=['loss_coarse*', 'loss_fine*', 'loss_overlap', 'loss_direction'],
+                   matching=['loss_coarse*', 'loss_fine*', 'loss_overlap', 'loss_yaw'],
                    pose=['loss_pose', 'loss_reprojection']),
         shared=['point_backbone.out', 'superpixel_pyramid.projections'])
     model = build({**small, 'loss_balancer': balancer})

@@ -11,7 +11,7 @@ pytest.importorskip('mmdet3d')
 pytest.importorskip('spconv')
 import nclr_plugin  # noqa: E402,F401
 from nclr_plugin.geometry.camera import sector_columns  # noqa: E402
-from nclr_plugin.models.heads.direction_head import Direction  # noqa: E402
+from nclr_plugin.models.heads.yaw_head import YawPrediction  # noqa: E402
 from nclr_plugin.models.layers.position_encoding import circular_harmonics  # noqa: E402
 from nclr_plugin.models.layers.batching import group_voxels_by_view  # noqa: E402
 from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
@@ -35,7 +35,7 @@ def test_losses_are_finite_and_train_every_parameter(config, batch):
     model = build(config)
     losses, _ = run(model, batch, 'loss')
     assert set(losses) == {
-        'loss_point', 'loss_pixel', 'loss_overlap', 'loss_direction', 'loss_pose'}
+        'loss_point', 'loss_pixel', 'loss_overlap', 'loss_yaw', 'loss_pose'}
     sum(losses.values()).backward()
     assert all(value.isfinite() for value in losses.values())
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
@@ -45,8 +45,8 @@ def test_losses_are_finite_and_train_every_parameter(config, batch):
 def test_table_6_switches(config, batch):
     config['loss_weights'] = dict(pose=0.)
     assert set(run(build(config), batch, 'loss')[0]) == {
-        'loss_point', 'loss_pixel', 'loss_overlap', 'loss_direction'}
-    del config['direction_head']
+        'loss_point', 'loss_pixel', 'loss_overlap', 'loss_yaw'}
+    del config['yaw_head']
     assert set(run(build(config), batch, 'loss')[0]) == {
         'loss_point', 'loss_pixel', 'loss_overlap'}
     del config['overlap_head']
@@ -59,7 +59,7 @@ def test_table_6_switches(config, batch):
 
 def test_content_is_told_without_fusion_and_camera(config, batch):
     config['content_head'] = dict(type='ContentHead')
-    config['loss_weights'] = dict(feature=0., overlap=0., direction=0., pose=0., content=2.)
+    config['loss_weights'] = dict(feature=0., overlap=0., yaw=0., pose=0., content=2.)
     model = build(config)
     losses, data = run(model, batch, 'loss')
     sum(losses.values()).backward()
@@ -111,7 +111,7 @@ def test_known_direction_is_what_fusion_and_heads_are_told(config, batch):
     inputs = data['inputs']
     axis = inputs.lidar2cam[:, 2, :2]
     yaw = torch.atan2(axis[:, 1], axis[:, 0])
-    sure = Direction(None, circular_harmonics(yaw, model.direction_head.num_harmonics))
+    sure = YawPrediction(None, circular_harmonics(yaw, model.yaw_head.num_harmonics))
     codes = model.column_codes(inputs, torch.zeros(3, 1, 8, 16), sure)
     for view in range(3):
         lidar2cam, k = inputs.lidar2cam[view].double(), inputs.cam2img[view].double()

@@ -77,7 +77,7 @@ def test_few_real_frames_are_evaluated_on_those_left_out_or_on_those_trained_on(
     assert config == seen
 
 
-def step(config, batch, added=('loss_direction', )):
+def step(config, batch, added=('loss_yaw', )):
     torch.manual_seed(0)
     model = MODELS.build(config.model)
     model.init_weights()

@@ -20,7 +20,7 @@ LOGIT_SCALE = 10.  # normalised features alone could not give confident logits
 NUM_HYPOTHESES = 2
 
 
-class Direction(NamedTuple):
+class YawPrediction(NamedTuple):
     """Predicted azimuth of the optical axis of each view.
 
     Attributes:
@@ -44,7 +44,7 @@ class Direction(NamedTuple):
 
 
 @MODELS.register_module()
-class DirectionHead(BaseModule):
+class YawHead(BaseModule):
     """Correlate the scan's horizon with the part of it that the image shows.
 
     Yaw cannot be read off any local patch of the scan or the image. Both are summarised by azimuth,
@@ -81,7 +81,7 @@ class DirectionHead(BaseModule):
 
     def forward(self, point_feats: Tensor, points: Tensor, point_batch_index: Tensor,
                 pixel_feats: Tensor, columns: Tensor, view_batch_index: Tensor,
-                batch_size: int, hypothesis: int = 0) -> Direction:
+                batch_size: int, hypothesis: int = 0) -> YawPrediction:
         """Predict the direction of every view.
 
         Args:
@@ -117,7 +117,7 @@ class DirectionHead(BaseModule):
 
         logits = _circular_correlation(scan, image) / shown.sum(1, keepdim=True).clamp(min=1)
         probs = logits.softmax(1) if self.training else self.mode_probs(logits, hypothesis)
-        return Direction(logits, matmul_exact(probs, self._sector_codes(logits)))
+        return YawPrediction(logits, matmul_exact(probs, self._sector_codes(logits)))
 
     def mode_probs(self, logits: Tensor, hypothesis: int) -> Tensor:
         """Return the probabilities (V, S) of the sectors about one hypothesis alone.
@@ -147,18 +147,18 @@ class DirectionHead(BaseModule):
         offset = torch.arange(self.num_sectors, device=sector.device) - sector[:, None]
         return ((offset + half) % self.num_sectors - half).abs()
 
-    def loss(self, direction: Direction, lidar2cam: Tensor) -> Tensor:
+    def loss(self, yaw: YawPrediction, lidar2cam: Tensor) -> Tensor:
         """Cross-entropy of the sectors next to the true direction, weighted by nearness.
 
         Args:
-            direction: Prediction of V views.
+            yaw: Prediction of V views.
             lidar2cam: (V, 4, 4), ground truth.
         """
         axis = lidar2cam[:, 2, :2]  # the optical axis in the LiDAR frame
         position = torch.atan2(axis[:, 1], axis[:, 0]) * (self.num_sectors / (2 * torch.pi))
         lower = position.floor()
         part = position - lower
-        log_prob = direction.logits.log_softmax(1)
+        log_prob = yaw.logits.log_softmax(1)
         index = torch.stack((lower, lower + 1), 1).long() % self.num_sectors
         weight = torch.stack((1 - part, part), 1)
         return -(log_prob.gather(1, index) * weight).sum(1).mean()

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 import torch
 
-from nclr_plugin.models.heads.direction_head import (Direction, DirectionHead,
-                                                     _circular_correlation, _interpolate)
+from nclr_plugin.models.heads.yaw_head import (YawHead, YawPrediction,
+                                               _circular_correlation, _interpolate)
 from nclr_plugin.models.layers.position_encoding import circular_harmonics
 
 
 @pytest.fixture
 def head():
     torch.manual_seed(0)
-    return DirectionHead(6, 5, embed_dims=8, num_sectors=36, num_harmonics=3)
+    return YawHead(6, 5, embed_dims=8, num_sectors=36, num_harmonics=3)
 
 
 def _inputs(num_views=2, width=9):
@@ -67,12 +67,12 @@ def test_scans_and_views_are_kept_apart(head):
 
 
 def test_code_is_the_expected_code_of_the_sectors(head):
-    direction = head(**_inputs())
+    yaw = head(**_inputs())
     centres = torch.arange(36) * 2 * math.pi / 36
     for view in range(2):
-        prob = direction.logits[view].softmax(0)
+        prob = yaw.logits[view].softmax(0)
         expected = (prob[:, None] * circular_harmonics(centres, 3)).sum(0)
-        torch.testing.assert_close(direction.code[view], expected)
+        torch.testing.assert_close(yaw.code[view], expected)
 
 
 def test_in_evaluation_a_second_hypothesis_does_not_blur_the_code(head):
@@ -85,7 +85,7 @@ def test_in_evaluation_a_second_hypothesis_does_not_blur_the_code(head):
 
 
 def test_hypotheses_are_the_directions_apart_in_order_of_probs():
-    head = DirectionHead(point_channels=4, pixel_channels=4, num_sectors=192).eval()
+    head = YawHead(point_channels=4, pixel_channels=4, num_sectors=192).eval()
     logits = torch.full((2, 192), -9.)
     logits[0, [190, 191, 1]] = torch.tensor([2., 3., 2.5])  # one direction, round the end
     logits[0, 95] = 1.
@@ -110,24 +110,24 @@ def test_loss_is_least_for_the_true_direction(head, degrees):
     for sector in range(36):
         logits = torch.zeros(1, 36)
         logits[0, sector] = 5.
-        losses.append(float(head.loss(Direction(logits, None), lidar2cam)))
+        losses.append(float(head.loss(YawPrediction(logits, None), lidar2cam)))
     assert int(np.argmin(losses)) == round(degrees / 10) % 36
     sharp = torch.full((1, 36), -20.)
     lower, part = math.floor(degrees / 10), degrees / 10 - math.floor(degrees / 10)
     sharp[0, lower % 36] = math.log(max(1 - part, 1e-9))
     sharp[0, (lower + 1) % 36] = math.log(max(part, 1e-9))
     entropy = -sum(p * math.log(p) for p in (part, 1 - part) if p > 0)
-    assert abs(float(head.loss(Direction(sharp, None), lidar2cam)) - entropy) < 1e-3
+    assert abs(float(head.loss(YawPrediction(sharp, None), lidar2cam)) - entropy) < 1e-3
 
 
 def test_gradients_reach_every_parameter_through_loss_and_code(head):
-    direction = head(**_inputs())
-    direction.code.square().sum().backward()
+    yaw = head(**_inputs())
+    yaw.code.square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in head.parameters())
 
 
 def test_an_empty_sector_or_a_view_without_columns_is_finite(head):
     inputs = _inputs()
     inputs['points'] = torch.tensor([[10., 0, 0]]).repeat(300, 1)
-    direction = head(**inputs)
-    assert direction.logits.isfinite().all() and direction.code.isfinite().all()
+    yaw = head(**inputs)
+    assert yaw.logits.isfinite().all() and yaw.code.isfinite().all()
