@@ -18,8 +18,8 @@ model = dict(
         # In units of 10 m: steps to a neighbour are small, and the position in the scan tells
         # nothing.
         init_cfg=[
-            dict(type='InputSpread', layer='layers.0.centre', spread=(None, None, 0.1, 0.3)),
-            dict(type='InputSpread', layer='layers.0.edge', spread=(0.05, 0.05, 0.05, 0.3)),
+            dict(type='InputScaleInit', layer='layers.0.centre', std=(None, None, 0.1, 0.3)),
+            dict(type='InputScaleInit', layer='layers.0.edge', std=(0.05, 0.05, 0.05, 0.3)),
         ]),
     image_branch=_base_.demo_image_branch,
     transformer=dict(num_layers=2, ffn_channels=192),

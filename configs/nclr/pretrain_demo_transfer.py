@@ -3,5 +3,5 @@ _base_ = ['./pretrain_demo.py']
 
 model = dict(
     point_backbone=dict(
-        init_cfg=dict(type='InputSpread', layer='conv_input.0.0', spread=(None, None, 1., 0.3))),
-    content_head=dict(type='ContentHead'))
+        init_cfg=dict(type='InputScaleInit', layer='conv_input.0.0', std=(None, None, 1., 0.3))),
+    position_free_head=dict(type='PositionFreeContrastiveHead'))

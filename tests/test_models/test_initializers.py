@@ -26,7 +26,7 @@ def build(**init_cfg):
 
 def test_only_the_first_layer_changes():
     plain = build().state_dict()
-    scaled = build(type='InputSpread', layer='conv_input.0.0', spread=SPREAD).state_dict()
+    scaled = build(type='InputScaleInit', layer='conv_input.0.0', std=SPREAD).state_dict()
     name = 'conv_input.0.0.weight'
     torch.testing.assert_close(scaled[name] * torch.tensor(SPREAD), plain[name])
     assert list(scaled) == list(plain)
@@ -34,7 +34,7 @@ def test_only_the_first_layer_changes():
 
 
 def test_inputs_that_are_left_out_are_not_looked_at_while_training(voxels):
-    net = build(type='InputSpread', layer='conv_input.0.0', spread=(None, None, 1., 0.3))
+    net = build(type='InputScaleInit', layer='conv_input.0.0', std=(None, None, 1., 0.3))
     set_sparse_algorithm(net, 'cpu')
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.1)
     weight = net.conv_input[0][0].weight
@@ -45,6 +45,6 @@ def test_inputs_that_are_left_out_are_not_looked_at_while_training(voxels):
     assert (weight[..., 2:] != before[..., 2:]).all()
 
 
-def test_spread_of_another_input_is_refused():
-    with pytest.raises(ValueError, match='has 4 inputs, but spread has 3 values'):
-        build(type='InputSpread', layer='conv_input.0.0', spread=SPREAD[:3])
+def test_std_of_another_input_is_refused():
+    with pytest.raises(ValueError, match='has 4 inputs, but std has 3 values'):
+        build(type='InputScaleInit', layer='conv_input.0.0', std=SPREAD[:3])

@@ -8,7 +8,8 @@ from torch import nn
 from nclr_plugin.geometry.camera import CellGrid
 from nclr_plugin.geometry.pnp import solve_pnp
 from nclr_plugin.models.backbones import dgcnn
-from nclr_plugin.models.heads import ContentHead, ContrastiveHead, YawHead, MatchingHead
+from nclr_plugin.models.heads import (ContrastiveHead, MatchingHead, PositionFreeContrastiveHead,
+                                      YawHead)
 from nclr_plugin.models.heads.contrastive_head import Instances
 from nclr_plugin.models.heads.matching_head import refine_matches
 from nclr_plugin.models.layers.position_encoding import pixel_pos_encoding, point_pos_encoding
@@ -138,7 +139,7 @@ def test_viewing_direction():
 
 
 def test_content(sides):
-    head = ContentHead(16, 16)
+    head = PositionFreeContrastiveHead(16, 16)
     head.point_proj = head.pixel_proj = nn.Identity()
     pixel_map = sides[1].transpose(1, 2).unflatten(2, (6, 10))
     assert_as_in_float32(lambda: [head(sides[0], pixel_map)])

@@ -20,9 +20,9 @@ class SplitMinkUNet(MinkUNetBackbone):
         base_channels, encoder_channels, encoder_blocks, decoder_channels, decoder_blocks,
             block_type: As in the host; there are as many stages as ``encoder_channels``, and the
             bottleneck has a stride of 2 to that power.
-        scan_statistics: BatchNorm uses the statistics of the scans at hand in evaluation too. For
-            training with one scan a step, whose statistics describe the scene, so that with stored
-            ones the network would be another; test with as many scans a step as in training.
+        batch_stats_in_eval: Let BatchNorm use the statistics of the batch in evaluation too. For
+            training with one scan a step: its statistics describe the scene, and stored ones would
+            change the network. Test with as many scans a step as in training.
         init_cfg: Weight initialisation.
     """
 
@@ -34,7 +34,7 @@ class SplitMinkUNet(MinkUNetBackbone):
                  decoder_channels: Sequence[int] = (256, 128, 96, 96),
                  decoder_blocks: Sequence[int] = (2, 2, 2, 2),
                  block_type: str = 'basic',
-                 scan_statistics: bool = False,
+                 batch_stats_in_eval: bool = False,
                  init_cfg: dict = None) -> None:
         # The host inserts into the lists that it is given: hand it fresh ones.
         super().__init__(
@@ -52,12 +52,12 @@ class SplitMinkUNet(MinkUNetBackbone):
         self.level_channels = (base_channels, *encoder_channels)
         self.bottleneck_channels = encoder_channels[-1]
         self.out_channels = decoder_channels[-1]
-        self.scan_statistics = scan_statistics
+        self.batch_stats_in_eval = batch_stats_in_eval
 
     def train(self, mode: bool = True) -> 'SplitMinkUNet':
-        """Set the mode; with ``scan_statistics`` evaluation normalises as training does."""
+        """Set the mode; with ``batch_stats_in_eval`` evaluation normalises as training does."""
         super().train(mode)
-        if self.scan_statistics:
+        if self.batch_stats_in_eval:
             for norm in self.modules():
                 if isinstance(norm, _BatchNorm):
                     norm.train()

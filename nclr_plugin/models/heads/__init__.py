@@ -2,15 +2,15 @@
 from mmengine.registry import MODELS
 
 from nclr_plugin.registry import register_lazily
-from .content_head import ContentHead
 from .contrastive_head import ContrastiveHead
 from .matching_head import MatchingHead
 from .overlap_head import OverlapHead
 from .pose_head import PoseHead
+from .position_free_contrastive_head import PositionFreeContrastiveHead
 from .yaw_head import YawHead
 
-__all__ = ['ContentHead', 'ContrastiveHead', 'LovaszMinkUNetHead', 'MatchingHead', 'OffsetHead',
-           'OverlapHead', 'PoseHead', 'YawHead']
+__all__ = ['ContrastiveHead', 'LovaszMinkUNetHead', 'MatchingHead', 'OffsetHead', 'OverlapHead',
+           'PoseHead', 'PositionFreeContrastiveHead', 'YawHead']
 
 HOST = ('mmdet3d.models', 'mmdet3d')
 LovaszMinkUNetHead = register_lazily(

@@ -48,11 +48,12 @@ class NCLR(CalibrationModel):
         overlap_head: Config of :class:`~nclr_plugin.models.heads.OverlapHead`.
         yaw_head: Config of :class:`~nclr_plugin.models.heads.YawHead`.
         pose_head: Config of :class:`~nclr_plugin.models.heads.PoseHead`.
-        content_head: Config of :class:`~nclr_plugin.models.heads.ContentHead`, which trains
-            features without positions and without fusion; ``None``: as in the paper.
+        position_free_head: Config of
+            :class:`~nclr_plugin.models.heads.PositionFreeContrastiveHead`, which trains features
+            without positions and without fusion; ``None``: as in the paper.
         loss_weights: lambda_f, lambda_o and lambda_p as ``feature``, ``overlap``, ``pose``; the
-            weight of the yaw's cross-entropy as ``yaw``, of the content head's Eq. 1
-            as ``content``.
+            weight of the yaw's cross-entropy as ``yaw``, of the position-free head's Eq. 1
+            as ``position_free``.
         kwargs: Arguments of :class:`~nclr_plugin.models.pretrainers.base.CalibrationModel`.
     """
 
@@ -64,7 +65,7 @@ class NCLR(CalibrationModel):
                  overlap_head: Optional[dict] = None,
                  yaw_head: Optional[dict] = None,
                  pose_head: Optional[dict] = None,
-                 content_head: Optional[dict] = None,
+                 position_free_head: Optional[dict] = None,
                  loss_weights: Optional[Dict[str, float]] = None,
                  **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -79,7 +80,8 @@ class NCLR(CalibrationModel):
             point_channels=self.point_backbone.out_channels,
             pixel_channels=self.image_branch.out_channels)
         self.matching_head = MODELS.build(dict(**channels, **matching_head))
-        self.content_head = content_head and MODELS.build(dict(**channels, **content_head))
+        self.position_free_head = position_free_head and MODELS.build(
+            dict(**channels, **position_free_head))
         self.build_heads(
             channels,
             dict(
@@ -87,7 +89,7 @@ class NCLR(CalibrationModel):
                 pixel_channels=self.image_branch.level_channels[YAW_LEVEL]),
             overlap_head, yaw_head, pose_head)
         self.loss_weights = {
-            **dict(feature=1., overlap=.5, pose=.2, yaw=.5, content=.5),
+            **dict(feature=1., overlap=.5, pose=.2, yaw=.5, position_free=.5),
             **(loss_weights or {})}
 
     def extract_features(self, views: Views, hypothesis: int = 0) -> NCLRFeatures:
@@ -134,17 +136,17 @@ class NCLR(CalibrationModel):
 
     def feature_losses(self, views: Views, features: NCLRFeatures,
                        truth: GroundTruth) -> Dict[str, Tensor]:
-        """Eq. 1 both ways on points sampled in the true overlap; the content head's likewise."""
+        """Eq. 1 both ways on points of the true overlap; the position-free head's likewise."""
         columns, valid = random_subset(truth.visible, self.num_samples)
         pairs = self.point_pixel_pairs(views, features, truth, columns, valid)
         weight = self.loss_weights['feature']
         point, pixel = self._info_nce(pairs, pairs.logits)
         losses = dict(loss_point=weight * point, loss_pixel=weight * pixel)
-        if self.content_head is not None:
+        if self.position_free_head is not None:
             points = self.point_backbone.decode(features.levels, features.levels[-1].features)
-            logits = self.content_head(points[features.view_voxels.take(columns)],
-                                       self.image_branch.decode(features.maps))
-            losses['loss_content'] = self.loss_weights['content'] * sum(
+            logits = self.position_free_head(points[features.view_voxels.take(columns)],
+                                             self.image_branch.decode(features.maps))
+            losses['loss_position_free'] = self.loss_weights['position_free'] * sum(
                 self._info_nce(pairs, logits))
         return losses
 

@@ -73,7 +73,7 @@ def test_bottleneck_voxels_lie_where_their_points_are(voxels):
 
 def test_scan_statistics_make_evaluation_equal_training_and_store_nothing(voxels):
     torch.manual_seed(0)
-    net = SplitMinkUNet(in_channels=4, scan_statistics=True, **WIDTHS)
+    net = SplitMinkUNet(in_channels=4, batch_stats_in_eval=True, **WIDTHS)
     set_sparse_algorithm(net, 'cpu')
     trained = net.train()(voxels.feats, voxels.coors)
     stored = {k: v.clone() for k, v in net.state_dict().items() if 'running' in k}
@@ -97,7 +97,7 @@ def test_sparse_convolutions_on_a_gpu_are_in_half_precision_under_a_scaler_alone
 
 
 def test_statistics_of_the_scans_stay_so_where_batch_norm_is_synchronised():
-    net = torch.nn.SyncBatchNorm.convert_sync_batchnorm(_build(scan_statistics=True))
+    net = torch.nn.SyncBatchNorm.convert_sync_batchnorm(_build(batch_stats_in_eval=True))
     norms = [module for module in net.modules() if isinstance(module, torch.nn.SyncBatchNorm)]
     assert norms
     assert all(norm.training and norm.momentum == 0 for norm in net.eval() and norms)

@@ -199,7 +199,7 @@ def test_runs_under_bfloat16_autocast_on_the_cpu(voxels):
 
 def test_takes_an_initialisation():
     net = SplitSparseEncoder(init_cfg=dict(
-        type='InputSpread', layer='conv_input.0', spread=(None, None, 1., 0.5)))
+        type='InputScaleInit', layer='conv_input.0', std=(None, None, 1., 0.5)))
     before = net.conv_input[0].weight.detach().clone()
     net.init_weights()
     torch.testing.assert_close(

@@ -58,14 +58,14 @@ def test_table_6_switches(config, batch):
 
 
 def test_content_is_told_without_fusion_and_camera(config, batch):
-    config['content_head'] = dict(type='ContentHead')
-    config['loss_weights'] = dict(feature=0., overlap=0., yaw=0., pose=0., content=2.)
+    config['position_free_head'] = dict(type='PositionFreeContrastiveHead')
+    config['loss_weights'] = dict(feature=0., overlap=0., yaw=0., pose=0., position_free=2.)
     model = build(config)
     losses, data = run(model, batch, 'loss')
     sum(losses.values()).backward()
     trained = {n.split('.')[0] for n, p in model.named_parameters()
                if p.grad is not None and p.grad.abs().sum() > 0}
-    assert trained == {'content_head', 'point_backbone', 'image_branch'}
+    assert trained == {'position_free_head', 'point_backbone', 'image_branch'}
 
     features = model.extract_features(data['inputs'])
     truth = model.ground_truth(data['inputs'], features)
@@ -73,7 +73,7 @@ def test_content_is_told_without_fusion_and_camera(config, batch):
     for points in (data['inputs'].voxels.points, 0.):
         data['inputs'].voxels.points[:] = points
         torch.manual_seed(0)
-        seen.append(model.feature_losses(data['inputs'], features, truth)['loss_content'])
+        seen.append(model.feature_losses(data['inputs'], features, truth)['loss_position_free'])
     torch.testing.assert_close(*seen, msg='positions must not tell a point')
 
 

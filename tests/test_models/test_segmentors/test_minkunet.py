@@ -30,7 +30,7 @@ def model():
                              voxel_size=[0.3, 0.3, 0.3], max_voxels=(-1, -1))),
         backbone=dict(type='SplitMinkUNet', base_channels=16, encoder_channels=(16, 32, 32),
                       encoder_blocks=(1, 1, 1), decoder_channels=(32, 32, 32),
-                      decoder_blocks=(1, 1, 1), scan_statistics=True),
+                      decoder_blocks=(1, 1, 1), batch_stats_in_eval=True),
         decode_head=dict(type='LovaszMinkUNetHead', channels=32, num_classes=len(CLASSES),
                          dropout_ratio=0, ignore_index=IGNORED, lovasz_weight=6.,
                          loss_decode=dict(type='mmdet.CrossEntropyLoss', avg_non_ignore=True,
@@ -91,7 +91,7 @@ def test_loss_and_gradients(model, blobs):
 
 def test_a_batch_equals_its_scans(model, blobs):
     model.eval()
-    model.backbone.scan_statistics = False
+    model.backbone.batch_stats_in_eval = False
     model.backbone.eval()
     with torch.no_grad():
         together = model.test_step(collate(*blobs))

@@ -2,12 +2,13 @@
 import torch
 from torch.nn import functional as F
 
-from nclr_plugin.models.heads import ContentHead
+from nclr_plugin.models.heads import PositionFreeContrastiveHead
 
 
 def build():
     torch.manual_seed(0)
-    return ContentHead(point_channels=5, pixel_channels=7, embed_dims=6, temperature=0.1)
+    return PositionFreeContrastiveHead(
+        point_channels=5, pixel_channels=7, embed_dims=6, temperature=0.1)
 
 
 def test_logits_are_cosines_over_the_temperature():

@@ -10,7 +10,7 @@ from nclr_plugin.geometry.se3 import matmul_exact
 
 
 @MODELS.register_module()
-class ContentHead(BaseModule):
+class PositionFreeContrastiveHead(BaseModule):
     """Compare features that were decoded without fusion and without positions.
 
     Once fusion knows the viewing direction, the position of a point tells its pixel, and Eq. 1 can
