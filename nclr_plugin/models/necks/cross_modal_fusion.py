@@ -1,90 +1,57 @@
 """Bidirectional transformer between bottleneck voxels and image cells (paper, section 3.2)."""
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from ..layers.attention import AttentionBlock, FeedForward
 from ..layers.batching import DenseBatch, dense_batch, slots_by_position
 from ..layers.position_encoding import pixel_pos_encoding, point_pos_encoding
 
 
 class FusionLayer(nn.Module):
-    """Self-attention, cross-attention both ways, feed-forward; pre-norm, residual.
+    """Self-attention of each modality, cross-attention both ways, feed-forward.
 
     Args:
         channels: Token width.
         num_heads: Attention heads.
-        ffn_channels: Hidden width of the feed-forward network.
-        dropout: Dropout after each block.
+        ffn_channels: Hidden width of the feed-forward networks.
     """
 
-    def __init__(self, channels: int, num_heads: int, ffn_channels: int, dropout: float) -> None:
+    def __init__(self, channels: int, num_heads: int, ffn_channels: int) -> None:
         super().__init__()
-        self.points = _Branch(channels, num_heads, ffn_channels, dropout)
-        self.pixels = _Branch(channels, num_heads, ffn_channels, dropout)
+        self.point_self = AttentionBlock(channels, num_heads)
+        self.pixel_self = AttentionBlock(channels, num_heads)
+        self.point_cross = AttentionBlock(channels, num_heads, cross=True)
+        self.pixel_cross = AttentionBlock(channels, num_heads, cross=True)
+        self.point_ffn = FeedForward(channels, ffn_channels)
+        self.pixel_ffn = FeedForward(channels, ffn_channels)
 
     def forward(self, points: Tensor, pixels: Tensor, point_pos: Tensor, pixel_pos: Tensor,
-                keys: Tensor, key_mask: Tensor, pixel_mask: Tensor) -> Tuple[Tensor, Tensor]:
-        """Apply the layer.
+                key_idx: Tensor, key_mask: Optional[Tensor],
+                pixel_mask: Optional[Tensor]) -> Tuple[Tensor, Tensor]:
+        """Return the updated tokens of both modalities.
 
         Args:
             points: (B, P, E) tokens of voxels: the queries.
             pixels: (B, Q, E) tokens of image cells.
             point_pos: (B, P, E) position codes of the voxels.
             pixel_pos: (B, Q, E) position codes of the cells.
-            keys: (B, S) the sampled keypoints: voxels that serve as keys and values.
-            key_mask: (B, S) bool, True where ``keys`` is a token.
-            pixel_mask: (B, Q) bool, True where ``pixels`` is a token.
+            key_idx: (B, S) voxels that serve as keys and values: the sampled keypoints.
+            key_mask: (B, S) bool, True where ``key_idx`` is a voxel; ``None``: everywhere.
+            pixel_mask: (B, Q) bool, True where ``pixels`` is a cell; ``None``: everywhere.
         """
-        points = self.points.self_attention(points, point_pos, keys, key_mask)
-        pixels = self.pixels.self_attention(pixels, pixel_pos, None, pixel_mask)
-        fused_points = self.points.cross_attention(points, point_pos, pixels, pixel_pos, pixel_mask)
-        key_tokens, key_pos = _take(points, keys), _take(point_pos, keys)
-        pixels = self.pixels.cross_attention(pixels, pixel_pos, key_tokens, key_pos, key_mask)
-        return self.points.feed_forward(fused_points), self.pixels.feed_forward(pixels)
-
-
-class _Branch(nn.Module):
-    """Attention blocks of one modality."""
-
-    def __init__(self, channels: int, num_heads: int, ffn_channels: int, dropout: float) -> None:
-        super().__init__()
-        self.self_attn = nn.MultiheadAttention(channels, num_heads, dropout, batch_first=True)
-        self.cross_attn = nn.MultiheadAttention(channels, num_heads, dropout, batch_first=True)
-        self.ffn = nn.Sequential(
-            nn.LayerNorm(channels), nn.Linear(channels, ffn_channels), nn.GELU(),
-            nn.Dropout(dropout), nn.Linear(ffn_channels, channels), nn.Dropout(dropout))
-        self.self_norm = nn.LayerNorm(channels)
-        self.query_norm = nn.LayerNorm(channels)
-        self.memory_norm = nn.LayerNorm(channels)
-
-    def self_attention(self, tokens: Tensor, pos: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
-        normed = self.self_norm(tokens)
-        memory, memory_pos = normed, pos
-        if keys is not None:
-            memory, memory_pos = _take(normed, keys), _take(pos, keys)
-        return tokens + self._attend(self.self_attn, normed + pos, memory, memory_pos, mask)
-
-    def cross_attention(self, tokens: Tensor, pos: Tensor, memory: Tensor, memory_pos: Tensor,
-                        mask: Tensor) -> Tensor:
-        query = self.query_norm(tokens) + pos
-        return tokens + self._attend(self.cross_attn, query, self.memory_norm(memory), memory_pos,
-                                     mask)
-
-    def feed_forward(self, tokens: Tensor) -> Tensor:
-        return tokens + self.ffn(tokens)
-
-    @staticmethod
-    def _attend(attention: nn.MultiheadAttention, query: Tensor, memory: Tensor,
-                memory_pos: Tensor, mask: Tensor) -> Tensor:
-        # A scan alone is not padded, and without a mask torch attends in one fused kernel.
-        padded = ~mask if len(mask) > 1 else None
-        return attention(query, memory + memory_pos, memory, key_padding_mask=padded,
-                         need_weights=False)[0]
+        key_pos = _take(point_pos, key_idx)
+        points = self.point_self(points, _take(points, key_idx), key_mask, point_pos, key_pos)
+        pixels = self.pixel_self(pixels, None, pixel_mask, pixel_pos, pixel_pos)
+        keys = _take(points, key_idx)  # before cross-attention: both directions see the same layer
+        points = self.point_cross(points, pixels, pixel_mask, point_pos, pixel_pos)
+        pixels = self.pixel_cross(pixels, keys, key_mask, pixel_pos, key_pos)
+        return self.point_ffn(points), self.pixel_ffn(pixels)
 
 
 def _take(tokens: Tensor, index: Tensor) -> Tensor:
@@ -109,7 +76,6 @@ class CrossModalFusion(BaseModule):
         num_heads: Attention heads.
         num_layers: Number of fusion layers.
         ffn_channels: Hidden width of the feed-forward networks.
-        dropout: Dropout after each block.
         num_keypoints: Largest number of voxels of a scan that are attended to.
         point_wavelength: Shortest and longest wavelength of the 3D position code, metres.
         pixel_wavelength: The same for the 2D code, cells.
@@ -122,7 +88,6 @@ class CrossModalFusion(BaseModule):
                  num_heads: int = 4,
                  num_layers: int = 2,
                  ffn_channels: int = 256,
-                 dropout: float = 0.,
                  num_keypoints: int = 1024,
                  point_wavelength: Tuple[float, float] = (2., 200.),
                  pixel_wavelength: Tuple[float, float] = (2., 100.),
@@ -135,7 +100,7 @@ class CrossModalFusion(BaseModule):
         self.pixel_out = nn.Sequential(
             nn.LayerNorm(embed_dims), nn.Linear(embed_dims, pixel_channels))
         self.layers = nn.ModuleList(
-            FusionLayer(embed_dims, num_heads, ffn_channels, dropout) for _ in range(num_layers))
+            FusionLayer(embed_dims, num_heads, ffn_channels) for _ in range(num_layers))
         self.embed_dims = embed_dims
         self.num_keypoints = num_keypoints
         self.point_wavelength = point_wavelength
@@ -167,14 +132,17 @@ class CrossModalFusion(BaseModule):
         pixels = pixel_padding.to_dense(self.pixel_in(cells))
         point_pos = point_padding.to_dense(point_pos.to(tokens.dtype))
         pixel_pos = pixel_padding.to_dense(cell_pos.to(pixels.dtype).flatten(0, 1))
-        # Queries and keys get their positions in every layer; tokens carry them too, so that one
-        # who attends learns where: the column of the pixel, the direction of the point.
+        # Queries and keys get their positions in every layer. The tokens carry them too, so that
+        # the values tell where: the column of the pixel, the azimuth of the point.
         tokens, pixels = tokens + point_pos, pixels + pixel_pos
-        keys, key_mask = self._sample_keypoints(point_padding, points)
+        key_idx, key_mask = self._sample_keypoints(point_padding, points)
+        pixel_mask = pixel_padding.mask
+        if batch_size == 1:  # nothing is padded, and without a mask attention is one fused kernel
+            key_mask = pixel_mask = None
 
         for layer in self.layers:
-            tokens, pixels = layer(tokens, pixels, point_pos, pixel_pos, keys, key_mask,
-                                   pixel_padding.mask)
+            tokens, pixels = layer(tokens, pixels, point_pos, pixel_pos, key_idx, key_mask,
+                                   pixel_mask)
 
         point_feats = point_feats + self.point_out(point_padding.from_dense(tokens))
         cells = self.pixel_out(pixel_padding.from_dense(pixels))

@@ -1,51 +1,7 @@
-"""Eq. 9-12 of CrossI2P, token by token."""
-import math
-
+"""CrossI2P's transformer: relative positions, padding, scans apart."""
 import torch
 
-from nclr_plugin.models.necks.coarse_transformer import Attention, CoarseTransformer
-
-
-def reference(layer, tokens, memory, mask, bias=None):
-    """Softmax(q k^T / sqrt(C)) v by loops, for one batch entry."""
-    queries = layer.query_norm(tokens)
-    memory = queries if layer.memory_norm is None else layer.memory_norm(memory)
-    q, k, v = layer.query(queries), layer.key(memory), layer.value(memory)
-    width = q.shape[1] // layer.num_heads
-    rows = []
-    for i in range(len(q)):
-        heads = []
-        for head in range(layer.num_heads):
-            part = slice(head * width, (head + 1) * width)
-            logits = [float(q[i, part] @ k[j, part]) / math.sqrt(width)
-                      + (0. if bias is None else float(bias[head, i, j]))
-                      for j in range(len(k)) if mask[j]]
-            total = sum(math.exp(x) for x in logits)
-            values = [v[j, part] for j in range(len(k)) if mask[j]]
-            heads.append(sum(math.exp(x) / total * value for x, value in zip(logits, values)))
-        rows.append(torch.cat(heads))
-    tokens = tokens + layer.out(torch.stack(rows))
-    return tokens + layer.ffn(tokens)
-
-
-def test_self_attention_with_relative_positions():
-    torch.manual_seed(0)
-    layer = Attention(8, 2, 12, cross=False)
-    tokens, bias = torch.randn(1, 5, 8), torch.randn(1, 2, 5, 5)
-    mask = torch.tensor([[True, True, True, False, True]])
-    found = layer(tokens, tokens, mask, bias)
-    torch.testing.assert_close(
-        found[0], reference(layer, tokens[0], tokens[0], mask[0], bias[0]), rtol=1e-4, atol=1e-5)
-
-
-def test_cross_attention_takes_values_from_the_other_side():
-    torch.manual_seed(0)
-    layer = Attention(8, 2, 12, cross=True)
-    tokens, memory = torch.randn(1, 5, 8), torch.randn(1, 7, 8)
-    mask = torch.ones(1, 7, dtype=torch.bool)
-    torch.testing.assert_close(layer(tokens, memory, mask)[0],
-                               reference(layer, tokens[0], memory[0], mask[0]),
-                               rtol=1e-4, atol=1e-5)
+from nclr_plugin.models.necks.coarse_transformer import CoarseTransformer
 
 
 def make(views=3):
