@@ -26,11 +26,8 @@ model = dict(
     contrastive_head=dict(out_channels=64),
     pose_head=dict(inlier_threshold=8.),
     embed_dims=96,
-    num_superpoints=192,
-    radius=4.,
-    group_size=16,
-    top_k=3,
-    patch_margin=4,
+    superpoints=dict(num_groups=192, radius=4., group_size=16),
+    patches=dict(top_k=3, margin=4),
     num_samples=256,
     loss_balancer=dict(momentum=0.99))
 

@@ -16,7 +16,7 @@ TINY = {
     'model.transformer.num_heads': 2,
     'model.transformer.num_layers': 1,
     'model.embed_dims': 24,
-    'model.num_superpoints': 48,
+    'model.superpoints.num_groups': 48,
     'model.num_samples': 64,
     'model.overlap_head.thresholds': '(0.,0.)',
     'model.pose_head.max_iterations': 50,

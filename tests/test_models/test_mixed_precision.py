@@ -10,17 +10,16 @@ from nclr_plugin.geometry.pnp import solve_pnp
 from nclr_plugin.models.backbones import dgcnn
 from nclr_plugin.models.heads import (ContrastiveHead, MatchingHead, PositionFreeContrastiveHead,
                                       YawHead)
-from nclr_plugin.models.heads.contrastive_head import Instances
+from nclr_plugin.models.heads.contrastive_head import Augmentation, Instances
 from nclr_plugin.models.heads.matching_head import refine_matches
 from nclr_plugin.models.layers.position_encoding import pixel_pos_encoding, point_pos_encoding
 from nclr_plugin.models.layers.voxelization import voxelize
-from nclr_plugin.models.losses.contrastive_loss import (instance_loss, pixel_to_point_loss,
-                                                        point_to_pixel_loss,
+from nclr_plugin.models.losses.contrastive_loss import (PixelTargets, instance_loss,
+                                                        pixel_to_point_loss, point_to_pixel_loss,
                                                         printed_cross_modal_loss)
 from nclr_plugin.models.necks.coarse_transformer import _distance_code, _offset_code
 from nclr_plugin.models.necks.superpoints import group_superpoints
 from nclr_plugin.models.pretrainers.base import CalibrationModel
-from nclr_plugin.models.pretrainers.crossi2p import CrossI2P
 
 
 def assert_as_in_float32(compute):
@@ -77,8 +76,8 @@ def test_every_graph_of_a_dgcnn(scan, dynamic, monkeypatch):
 
 
 def test_second_geometric_transformation(scan):
-    model = SimpleNamespace(scale=.2, jitter=.02)
-    assert_as_in_float32(lambda: [CrossI2P.transformed(model, scan.points, scan.batch)])
+    augment = Augmentation(scale=.2, jitter=.02)
+    assert_as_in_float32(lambda: [augment(scan.points, scan.batch)])
 
 
 def test_superpoints_and_position_codes(scan):
@@ -172,10 +171,9 @@ def test_contrastive_head(sides, literal):
 def test_losses_of_matching(sides):
     logits = sides[0] @ sides[1].transpose(1, 2) / .07
     distance, valid = torch.rand(2, 40, 60) * 50, torch.rand(2, 40) > .2
-    positive = distance.argmin(2)
+    targets = PixelTargets(distance.argmin(2), distance, valid)
     assert_as_in_float32(lambda: [
-        point_to_pixel_loss(logits, positive, distance, valid, 8.),
-        pixel_to_point_loss(logits[:, :, :40], distance[:, :, :40], valid, 8.)])
+        point_to_pixel_loss(logits, targets, 8.), pixel_to_point_loss(logits, targets, 8.)])
 
 
 def test_predicted_overlap():

@@ -13,9 +13,8 @@ model = dict(
     matching_head=dict(type='MatchingHead', embed_dims=64, alignment=False),
     pose_head=dict(type='PoseHead', num_points=128),
     embed_dims=256,
-    num_superpoints=1280,
-    radius=2.,
-    superpixel_stride=16,
+    superpoints=dict(num_groups=1280, radius=2., group_size=32),
+    patches=dict(stride=16, top_k=3, margin=2),
     loss_weights=dict(contrastive=0.5, matching=0.5, overlap=0.5, yaw=0.5, pose=0.5),
     # Dynamic collaborative training; None: fixed weights.
     loss_balancer=dict(

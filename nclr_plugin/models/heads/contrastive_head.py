@@ -8,27 +8,49 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from nclr_plugin.geometry.se3 import matmul_exact, yaw_rotation
 from ..losses.contrastive_loss import instance_loss, printed_cross_modal_loss
 
 
 class Instances(NamedTuple):
-    """What is told apart: for each of V views, N instances that both modalities have.
+    """N instances of each of V views, which contrastive learning distinguishes.
 
     Attributes:
-        first, second: (V, N, C_P) point features under two geometric transformations.
-        image: (V, N, C_I) features of the image at the same instances.
+        view1, view2: (V, N, C_P) point features under two geometric transformations.
+        image: (V, N, C_I) image features of the same instances.
         valid: (V, N) bool, instances of the scan.
         visible: (V, N) bool, those that the image shows.
-        near: (V, N, N) bool, pairs too near in space to be told apart.
-        same_pixel: (V, N, N) bool, pairs whose image features are one and the same.
+        too_close: (V, N, N) bool, pairs too close in space to be negatives.
+        same_pixel: (V, N, N) bool, pairs with the same image feature.
     """
-    first: Tensor
-    second: Tensor
+    view1: Tensor
+    view2: Tensor
     image: Tensor
     valid: Tensor
     visible: Tensor
-    near: Tensor
+    too_close: Tensor
     same_pixel: Tensor
+
+
+class Augmentation(NamedTuple):
+    """Second geometric transformation of Eq. 1; the first is the scan's random rigid transform.
+
+    Attributes:
+        scale: Largest logarithm of the scale. The yaw is any.
+        jitter: Standard deviation of the Gaussian noise on the coordinates, metres.
+    """
+    scale: float = 0.2
+    jitter: float = 0.02
+
+    @torch.no_grad()
+    def __call__(self, points: Tensor, batch_index: Tensor) -> Tensor:
+        """Transform the points (N, 3), metres, of each scan by a yaw and a scale of its own."""
+        batch_size = int(batch_index.max()) + 1
+        draw = torch.rand(2, batch_size, device=points.device)
+        rotation = yaw_rotation(2 * torch.pi * draw[0]) * torch.exp(
+            self.scale * (2 * draw[1] - 1))[:, None, None]
+        moved = matmul_exact(rotation.to(points)[batch_index], points[..., None])[..., 0]
+        return moved + self.jitter * torch.randn_like(moved)
 
 
 @MODELS.register_module()
@@ -42,15 +64,15 @@ class ContrastiveHead(BaseModule):
         point_channels, pixel_channels: Channels of the features.
         out_channels: d of the invariant space.
         temperature: :math:`\tau`.
-        literal: The printed form: an instance is a whole scan and its image, and Eq. 5 has the
+        literal: Use the printed form: an instance is a whole scan and its image, and Eq. 5 has the
             printed denominator. Negatives are then the other pairs of the batch: with one pair a
             step Eq. 2 is zero, and Eq. 6 only attracts. ``False``: instances are the superpoints
             of a pair and the superpixels they project to, and Eq. 5 has the form of Eq. 1.
-        queue_size: Past instances kept as further negatives, of each process its own.
+        queue_size: Number of past instances kept as further negatives, in each process its own.
         imid_weight, cmid_weight: :math:`\lambda_1`, :math:`\lambda_2` of Eq. 7.
 
     Raises:
-        ValueError: When the literal form is to have a queue, which it does not print.
+        ValueError: ``literal`` is set together with a queue, which the paper does not have.
     """
 
     def __init__(self,
@@ -79,16 +101,16 @@ class ContrastiveHead(BaseModule):
             self.register_buffer('num_queued', torch.zeros((), dtype=torch.long))
 
     def loss(self, instances: Instances) -> Dict[str, Tensor]:
-        """Weighted ``loss_imid`` and ``loss_cmid``."""
+        """Return the weighted ``loss_imid`` and ``loss_cmid``."""
         if self.literal:
             instances = whole_pairs(instances)
-        first, second = self.point_proj(instances.first), self.point_proj(instances.second)
+        view1, view2 = self.point_proj(instances.view1), self.point_proj(instances.view2)
         image = self.pixel_proj(instances.image)
-        prototype = (first + second) / 2  # Eq. 4
+        prototype = (view1 + view2) / 2  # Eq. 4
         queue = self._queued()
-        imid = instance_loss(first, second, self.temperature, instances.valid, instances.near,
-                             queue)
-        ignored = instances.near | instances.same_pixel
+        imid = instance_loss(
+            view1, view2, self.temperature, instances.valid, instances.too_close, queue)
+        ignored = instances.too_close | instances.same_pixel
         if self.literal:
             cmid = printed_cross_modal_loss(
                 prototype, image, self.temperature, instances.visible, ignored)
@@ -102,28 +124,29 @@ class ContrastiveHead(BaseModule):
     def _queued(self) -> Optional[Tensor]:
         if not self.queue_size or not int(self.num_queued):
             return None
-        # A copy: what is queued in this step must not change what the loss was computed with.
+        # A copy: this step's rows must not change what the loss was computed with.
         return self.queue[:min(int(self.num_queued), self.queue_size)].clone()
 
     @torch.no_grad()
     def _enqueue(self, rows: Tensor) -> None:
         rows = nn.functional.normalize(rows.float(), dim=-1)[-self.queue_size:]
-        place = (self.num_queued + torch.arange(len(rows), device=rows.device)) % self.queue_size
-        self.queue[place] = rows
+        idx = (self.num_queued + torch.arange(len(rows), device=rows.device)) % self.queue_size
+        self.queue[idx] = rows
         self.num_queued += len(rows)
 
 
 def whole_pairs(instances: Instances) -> Instances:
-    """One set whose instances are the V pairs: the maximum over points, the mean over pixels."""
-    def largest(feats: Tensor) -> Tensor:
+    """Make each of V pairs one instance: the maximum over its points, the mean over its pixels."""
+    def max_pool(feats: Tensor) -> Tensor:
         return feats.masked_fill(~instances.valid[..., None], -1e4).amax(1)[None]
 
     weight = instances.visible[..., None].float()  # half precision is lost in sums of hundreds
     image = ((instances.image * weight).sum(1) / weight.sum(1).clamp(min=1))[None]
-    first = largest(instances.first)
-    there = torch.ones(first.shape[:2], dtype=torch.bool, device=first.device)
-    none = torch.zeros(1, len(there[0]), len(there[0]), dtype=torch.bool, device=first.device)
-    return Instances(first, largest(instances.second), image, there, there, none, none)
+    view1, view2 = max_pool(instances.view1), max_pool(instances.view2)
+    num_views = view1.shape[1]
+    every = torch.ones(1, num_views, dtype=torch.bool, device=view1.device)
+    no_pair = torch.zeros(1, num_views, num_views, dtype=torch.bool, device=view1.device)
+    return Instances(view1, view2, image, every, every, no_pair, no_pair)
 
 
 def _projection(in_channels: int, out_channels: int) -> nn.Sequential:

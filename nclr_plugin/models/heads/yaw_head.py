@@ -1,7 +1,7 @@
 """Viewing direction of each camera, by sliding its image columns along the scan's horizon."""
 from __future__ import annotations
 
-from typing import List, NamedTuple, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import torch
 from mmengine.model import BaseModule
@@ -9,7 +9,9 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nclr_plugin.geometry.camera import column_azimuth
 from nclr_plugin.geometry.se3 import matmul_exact
+from nclr_plugin.structures import Views
 from ..layers.batching import ViewVoxels
 from ..layers.position_encoding import (cell_indices, circular_harmonics, rotate_harmonics,
                                         sinusoidal_encoding)
@@ -41,6 +43,23 @@ class YawPrediction(NamedTuple):
         """Return the codes (V, L, 2 K) of the azimuth of points (N, 3) from each view's axis."""
         own = circular_harmonics(torch.atan2(points[:, 1], points[:, 0]), self.code.shape[1] // 2)
         return rotate_harmonics(own[view_voxels.idx], self.code[:, None], inverse=True)
+
+
+def column_codes(yaw: Optional[YawPrediction], views: Views, num_columns: int) -> Tensor:
+    """Return the codes of the azimuth in which the columns of a feature map look, scan's frame.
+
+    Args:
+        yaw: Predictions for the V views; ``None``: not known.
+        views: The batch.
+        num_columns: Columns of the map.
+
+    Returns:
+        (V, num_columns, 2 K); K is 0 where the yaw is not known.
+    """
+    azimuth = column_azimuth(views.cam2img, num_columns, views.imgs.shape[-1] / num_columns)
+    if yaw is None:
+        return azimuth.new_zeros(*azimuth.shape, 0)
+    return yaw.scan_azimuth_codes(azimuth)
 
 
 @MODELS.register_module()

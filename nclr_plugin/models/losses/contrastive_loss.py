@@ -1,16 +1,47 @@
 """Contrastive losses: InfoNCE of points and pixels (NCLR), instance discrimination (CrossI2P)."""
 from __future__ import annotations
 
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import torch
 from torch import Tensor
 
+from nclr_plugin.geometry.camera import CellGrid
 from nclr_plugin.geometry.se3 import matmul_exact
+from ..layers.batching import gather_columns
 
 
-def point_to_pixel_loss(logits: Tensor, positive: Tensor, distance: Tensor, valid: Tensor,
-                        negative_margin: float) -> Tensor:
+class PixelTargets(NamedTuple):
+    """Where K points of each view project to, among L cells.
+
+    Attributes:
+        cell: (V, K) the cell pr(i) nearest to the projection.
+        distance: (V, K, L), pixels, from the projection to the centres of all cells.
+        valid: (V, K) bool, points that have a positive.
+    """
+    cell: Tensor
+    distance: Tensor
+    valid: Tensor
+
+
+def pixel_targets(pixels: Tensor, grid: CellGrid, valid: Tensor,
+                  positive_margin: float = float('inf')) -> PixelTargets:
+    """Find the positives of points among the cells of a map.
+
+    Args:
+        pixels: (V, K, 2), input-image pixels: the projections under the true pose.
+        grid: Cells of the map.
+        valid: (V, K) bool, points to use.
+        positive_margin: r_p, pixels: a point whose nearest cell centre is farther away has no
+            positive.
+    """
+    cell, distance = grid.nearest(pixels)
+    centres = grid.centres(pixels.dtype, pixels.device).view(-1, 2)
+    return PixelTargets(cell, torch.cdist(pixels, centres.expand(len(pixels), -1, -1)),
+                        valid & (distance <= positive_margin))
+
+
+def point_to_pixel_loss(logits: Tensor, targets: PixelTargets, negative_margin: float) -> Tensor:
     r"""Eq. 1: each point against every pixel of the map.
 
     Pixels nearer than :math:`r_n` to the point's projection, the positive apart, are neither
@@ -18,42 +49,40 @@ def point_to_pixel_loss(logits: Tensor, positive: Tensor, distance: Tensor, vali
 
     Args:
         logits: (V, K, L), similarity over temperature.
-        positive: (V, K) index of the pixel pr(i).
-        distance: (V, K, L), from the projection of each point to each pixel.
-        valid: (V, K) bool, points to use.
-        negative_margin: :math:`r_n`, in the unit of ``distance``.
+        targets: Positives of the points.
+        negative_margin: :math:`r_n`, pixels.
 
     Returns:
-        Tensor: scalar; the mean over the valid points of a view, then over views. A view with no
-        valid point adds nothing.
+        Scalar: the mean over the valid points of a view, then over views. A view without valid
+        points adds nothing.
     """
-    ignored = distance <= negative_margin
-    ignored = ignored.scatter(-1, positive[..., None], False)
-    return _nce(logits, positive, ignored, valid)
+    ignored = targets.distance <= negative_margin
+    return _nce(logits, targets.cell, ignored, targets.valid)
 
 
-def pixel_to_point_loss(logits: Tensor, distance: Tensor, valid: Tensor, negative_margin: float,
+def pixel_to_point_loss(logits: Tensor, targets: PixelTargets, negative_margin: float,
                         outside: Optional[Tensor] = None) -> Tensor:
     r"""Eq. 1 from the image: pixel pr(i) against the sampled points.
 
     Args:
-        logits: (V, K, K), pixel pr(i) in rows, point j in columns; the diagonal is positive.
-        distance: (V, K, K), from the projection of point j to pixel pr(i).
-        valid: (V, K) bool, points to use.
-        negative_margin: :math:`r_n`: nearer points, other points of the same or a neighbouring
-            pixel among them, are not negatives.
+        logits: (V, K, L), similarity over temperature.
+        targets: Positives of the points.
+        negative_margin: :math:`r_n`, pixels: nearer points, among them others of the same pixel,
+            are not negatives.
         outside: (V, K) bool, points that the camera does not see, which are negatives of every
             pixel; ``None``: there are none.
     """
-    positive = torch.arange(logits.shape[1], device=logits.device).expand(logits.shape[:2])
+    cell, distance, valid = targets
+    logits, distance = gather_columns(logits, cell), gather_columns(distance, cell)  # (V, K, K)
     ignored = (distance <= negative_margin) | ~valid[:, None]
     if outside is not None:
         ignored = ignored & ~outside[:, None]
-    ignored = ignored.scatter(-1, positive[..., None], False)
+    positive = torch.arange(logits.shape[1], device=logits.device).expand(logits.shape[:2])
     return _nce(logits, positive, ignored, valid)
 
 
 def _nce(logits: Tensor, positive: Tensor, ignored: Tensor, valid: Tensor) -> Tensor:
+    ignored = ignored.scatter(-1, positive[..., None], False)
     logits = logits.masked_fill(ignored, float('-inf'))
     positive_logit = logits.gather(-1, positive[..., None]).squeeze(-1)
     loss = torch.logsumexp(logits, -1) - positive_logit

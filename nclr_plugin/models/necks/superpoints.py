@@ -92,34 +92,49 @@ def farthest_points(points: Tensor, mask: Tensor, count: int, first: Tensor) -> 
 
 @MODELS.register_module()
 class SuperpointPooling(BaseModule):
-    """One feature for each group: the largest of its members', seen from the centre.
+    """Group the points of a scan, and pool one feature from the members of each group.
 
     Args:
         in_channels: Channels of the points.
         out_channels: Channels of the superpoints.
+        num_groups: Superpoints of a scan.
+        radius: r of Eq. 8, metres.
+        group_size: Largest number of points of a superpoint.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, init_cfg: dict = None) -> None:
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int,
+                 num_groups: int = 1280,
+                 radius: float = 2.,
+                 group_size: int = 32,
+                 init_cfg: dict = None) -> None:
         super().__init__(init_cfg)
         self.mlp = nn.Sequential(
             nn.Linear(in_channels + 3, out_channels), nn.LayerNorm(out_channels), nn.ReLU(),
             nn.Linear(out_channels, out_channels))
         self.norm = nn.LayerNorm(out_channels)
+        self.num_groups = num_groups
+        self.radius = radius
+        self.group_size = group_size
 
-    def forward(self, feats: Tensor, points: Tensor, groups: Superpoints,
-                radius: float) -> Tensor:
-        """Features of the superpoints.
+    def group(self, points: Tensor, batch_index: Tensor, batch_size: int) -> Superpoints:
+        """Group points (N, 3), metres, of B scans; see :func:`group_superpoints`."""
+        return group_superpoints(
+            points, batch_index, batch_size, self.num_groups, self.radius, self.group_size)
+
+    def forward(self, feats: Tensor, points: Tensor, groups: Superpoints) -> Tensor:
+        """Pool features: the largest among the members, with their offsets from the centre.
 
         Args:
             feats: (N, C).
             points: (N, 3), metres.
             groups: Groups of these points.
-            radius: Their radius, metres.
 
         Returns:
-            Tensor: (B, G, out_channels), zero where there is no group.
+            (B, G, out_channels), zero where there is no group.
         """
-        offset = (points[groups.member] - points[groups.centre][:, :, None]) / radius
+        offset = (points[groups.member] - points[groups.centre][:, :, None]) / self.radius
         rows = self.mlp(torch.cat((feats[groups.member], offset.to(feats)), -1))
         rows = rows.masked_fill(~groups.member_mask[..., None], -1e4)
         pooled = self.norm(rows.amax(2))

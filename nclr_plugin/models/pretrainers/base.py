@@ -12,11 +12,11 @@ from mmengine.registry import MODELS
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-from nclr_plugin.geometry.camera import column_azimuth, in_view, project_points
+from nclr_plugin.geometry.camera import CellGrid, in_view, project_points
 from nclr_plugin.geometry.se3 import make_transform
 from nclr_plugin.structures import CalibrationDataSample, Views
 from ..heads.matching_head import Matches
-from ..heads.yaw_head import YawPrediction
+from ..heads.yaw_head import YawPrediction, column_codes
 from ..layers.batching import ViewVoxels, evenly_spaced_subset, group_voxels_by_view
 from .inspection import inspect_features
 
@@ -28,8 +28,9 @@ class Features:
     """Features and predictions of both branches for V views.
 
     Attributes:
-        points: (N, C_P) decoded voxel features; ``embed_points`` makes them comparable to pixels.
+        points: (N, C_P) decoded voxel features, which the matching head embeds.
         pixels: (V, H' W', D) normalised pixel features.
+        grid: Their cells.
         view_voxels: Voxels of the scan of each view, L at most.
         point_logits: (V, L) overlap logits of these voxels; ``None`` without overlap detection.
         pixel_logits: (V, H', W'); ``None`` likewise.
@@ -37,10 +38,16 @@ class Features:
     """
     points: Tensor
     pixels: Tensor
+    grid: CellGrid
     view_voxels: ViewVoxels
     point_logits: Optional[Tensor]
     pixel_logits: Optional[Tensor]
     yaw: Optional[YawPrediction]
+
+    @property
+    def centres(self) -> Tensor:
+        """(H' W', 2), input-image pixels: the centres of the cells."""
+        return self.grid.centres(torch.float32, self.pixels.device).view(-1, 2)
 
 
 class GroundTruth(NamedTuple):
@@ -55,20 +62,9 @@ class GroundTruth(NamedTuple):
     visible: Tensor
     pixel_labels: Tensor
 
-
-class Pairs(NamedTuple):
-    """K sampled points of each view against all cells of the stride-4 map.
-
-    Attributes:
-        logits: (V, K, H' W') similarities over the temperature.
-        distance: (V, K, H' W') pixels from a point's projection to the centres of the cells.
-        cell: (V, K) the nearest cell.
-        valid: (V, K) bool, whether the point exists and its cell is near enough to be its match.
-    """
-    logits: Tensor
-    distance: Tensor
-    cell: Tensor
-    valid: Tensor
+    def take_pixels(self, columns: Tensor) -> Tensor:
+        """Return the projections (V, K, 2) of some columns (V, K)."""
+        return self.pixels.gather(1, columns[..., None].expand(-1, -1, 2))
 
 
 class CalibrationModel(BaseModel):
@@ -125,8 +121,7 @@ class CalibrationModel(BaseModel):
             yaw_head: Config; ``None``: no viewing direction.
             pose_head: Config; ``None``: the default one.
         """
-        self.yaw_head = yaw_head and MODELS.build(
-            dict(**yaw_channels, **yaw_head))
+        self.yaw_head = yaw_head and MODELS.build(dict(**yaw_channels, **yaw_head))
         bearing_channels = 2 * self.yaw_head.num_harmonics if yaw_head else 0
         self.overlap_head = overlap_head and MODELS.build(
             dict(**channels, bearing_channels=bearing_channels, **overlap_head))
@@ -145,7 +140,7 @@ class CalibrationModel(BaseModel):
         """
         features = self.extract_features(inputs, hypothesis)
         if mode == 'loss':
-            return self.loss(inputs, features)
+            return self.loss(inputs, features, self.ground_truth(inputs, features))
         if mode == 'predict':
             return self.predict(inputs, features, data_samples)
         return features
@@ -155,7 +150,7 @@ class CalibrationModel(BaseModel):
         """Encode both sides, fuse, decode, and apply the heads."""
 
     @abstractmethod
-    def loss(self, views: Views, features: Features) -> Dict[str, Tensor]:
+    def loss(self, views: Views, features: Features, truth: GroundTruth) -> Dict[str, Tensor]:
         """Return the weighted losses by name."""
 
     @abstractmethod
@@ -187,19 +182,10 @@ class CalibrationModel(BaseModel):
         """Whether the pose losses have a weight now."""
         return self.loss_weights['pose'] * self.pose_loss_scale > 0
 
-    def column_codes(self, views: Views, pixel_map: Tensor,
-                     yaw: Optional[YawPrediction]) -> Tensor:
-        """Return the codes (V, W', 2 K) of the azimuth in which the columns of a map look."""
-        width = pixel_map.shape[-1]
-        azimuth = column_azimuth(views.cam2img, width, views.imgs.shape[-1] / width)
-        if yaw is None:
-            return azimuth.new_zeros(*azimuth.shape, 0)
-        return yaw.scan_azimuth_codes(azimuth)
-
     def apply_heads(self, views: Views, points: Tensor, pixel_feats: Tensor,
                     yaw: Optional[YawPrediction]) -> Features:
         """Score and embed decoded voxel features (N, C_P) and maps (V, C_I, H', W')."""
-        voxels = views.voxels
+        voxels, grid = views.voxels, views.grid(self.image_branch.stride)
         view_voxels = group_voxels_by_view(
             voxels.batch_index, views.view_batch_index, views.batch_size)
         point_logits = pixel_logits = None
@@ -208,33 +194,8 @@ class CalibrationModel(BaseModel):
             point_logits, pixel_logits = self.overlap_head(
                 points, pixel_feats, view_voxels, bearing)
         pixels = self.matching_head.embed_pixels(
-            pixel_feats, self.column_codes(views, pixel_feats, yaw))
-        return Features(points, pixels, view_voxels, point_logits, pixel_logits, yaw)
-
-    def embed_points(self, views: Views, features: Features, voxel_idx: Tensor) -> Tensor:
-        """Return the normalised features (..., D) of some voxels (...)."""
-        return self.matching_head.embed_points(
-            features.points[voxel_idx], views.voxels.relative_points[voxel_idx])
-
-    def point_pixel_pairs(self, views: Views, features: Features, truth: GroundTruth,
-                          columns: Tensor, valid: Tensor) -> Pairs:
-        """Compare sampled points of each view with all cells.
-
-        Args:
-            views: The batch.
-            features: Its features.
-            truth: Its ground truth.
-            columns: (V, K), columns of ``features.view_voxels``.
-            valid: (V, K) bool, False where fewer than K points were sampled.
-        """
-        stride = self.image_branch.stride
-        projection = truth.pixels.gather(1, columns[..., None].expand(-1, -1, 2))
-        cell, distance = views.grid(stride).nearest(projection)
-        valid = valid & (distance <= self.positive_margin * stride)
-        centres = self.pixel_centres(views)
-        points = self.embed_points(views, features, features.view_voxels.take(columns))
-        return Pairs(self.matching_head.logits(points, features.pixels),
-                     torch.cdist(projection, centres.expand(len(projection), -1, -1)), cell, valid)
+            pixel_feats, column_codes(yaw, views, pixel_feats.shape[-1]))
+        return Features(points, pixels, grid, view_voxels, point_logits, pixel_logits, yaw)
 
     def overlap_and_yaw_losses(self, views: Views, features: Features,
                                truth: GroundTruth) -> Dict[str, Tensor]:
@@ -252,7 +213,7 @@ class CalibrationModel(BaseModel):
     @torch.no_grad()
     def ground_truth(self, views: Views, features: Features) -> GroundTruth:
         """Project the voxels under the true pose, and label the overlap."""
-        grid, view_voxels = views.grid(self.image_branch.stride), features.view_voxels
+        grid, view_voxels = features.grid, features.view_voxels
         pixels, depth = project_points(
             views.voxels.points[view_voxels.idx], views.lidar2cam, views.cam2img)
         visible = in_view(pixels, depth, grid.height, grid.width) & view_voxels.mask
@@ -267,11 +228,6 @@ class CalibrationModel(BaseModel):
         points = features.point_logits.float().sigmoid() > point_threshold
         pixels = features.pixel_logits.float().sigmoid() > pixel_threshold
         return points & mask, pixels.flatten(1)
-
-    def pixel_centres(self, views: Views) -> Tensor:
-        """Return the centres (H' W', 2) of the cells, input-image pixels."""
-        grid = views.grid(self.image_branch.stride)
-        return grid.centres(torch.float32, views.imgs.device).view(-1, 2)
 
     @torch.no_grad()
     def predict(self, views: Views, features: Features,
@@ -292,8 +248,7 @@ class CalibrationModel(BaseModel):
         predictions = [self._solve(points[view][keep], matches.pixels[view][keep],
                                    matches.similarity[view][keep], views.cam2img[view])
                        for view, keep in enumerate(valid)]
-        probs = features.yaw and self.yaw_head.hypothesis_probs(
-            features.yaw.logits).cpu()
+        probs = features.yaw and self.yaw_head.hypothesis_probs(features.yaw.logits).cpu()
 
         inspect = lru_cache(None)(partial(inspect_features, self, views, features))
         scans = views.view_batch_index.tolist()

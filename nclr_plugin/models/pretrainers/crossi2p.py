@@ -2,22 +2,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from nclr_plugin.geometry.camera import CellGrid, sector_columns
-from nclr_plugin.geometry.se3 import matmul_exact, yaw_rotation
 from nclr_plugin.structures import Views
-from ..heads.contrastive_head import Instances
+from ..heads.contrastive_head import Augmentation, Instances
 from ..heads.matching_head import Matches, patch_mask, refine_matches
-from ..layers.batching import gather_columns, random_subset
+from ..heads.yaw_head import column_codes
+from ..layers.batching import random_subset
 from ..layers.position_encoding import pixel_pos_encoding, point_pos_encoding
-from ..losses.contrastive_loss import pixel_to_point_loss, point_to_pixel_loss
+from ..losses.contrastive_loss import pixel_targets, pixel_to_point_loss, point_to_pixel_loss
 from ..losses.pose_loss import reprojection_loss, squared_pose_loss
-from ..necks.superpoints import Superpoints, group_superpoints
+from ..necks.superpoints import Superpoints
 from .base import CalibrationModel, Features, GroundTruth
 
 YAW_LEVEL = -2  # of the image encoder: a step finer than its last map
@@ -44,6 +44,22 @@ class CrossI2PFeatures(Features):
     encoded_superpixels: Tensor
     superpoints: Optional[Tensor]
     superpixels: Optional[Tensor]
+
+
+class Patches(NamedTuple):
+    """Settings of the second stage: points match within the patches of superpixels.
+
+    Attributes:
+        stride: Pixels per superpixel.
+        top_k: Superpixels in whose patches the points of a superpoint are matched.
+        margin: Cells of the stride-4 map by which a patch is larger on each side: a superpoint near
+            the camera covers several superpixels.
+        refine_radius: Cells to each side of the best one that a match averages.
+    """
+    stride: int = 16
+    top_k: int = 3
+    margin: int = 2
+    refine_radius: int = 1
 
 
 @MODELS.register_module()
@@ -73,14 +89,10 @@ class CrossI2P(CalibrationModel):
         yaw_head: Config; see there.
         pose_head: Config; see there.
         embed_dims: Channels of superpoints and superpixels.
-        num_superpoints: Superpoints of a scan.
-        radius: r of Eq. 8, metres.
-        group_size: Largest number of points of a superpoint.
-        superpixel_stride: Pixels per superpixel.
-        top_k: Number of superpixels in whose patches a superpoint's points are matched.
-        patch_margin: Cells of the stride-4 map by which a patch is larger on each side: a
-            superpoint near the camera covers several superpixels.
-        refine_radius: Cells to each side of the best one that a fine match averages.
+        superpoints: Arguments of :class:`~nclr_plugin.models.necks.SuperpointPooling`, such as
+            ``num_groups`` and ``radius``.
+        patches: Fields of :class:`Patches`, such as ``top_k``.
+        augmentation: Fields of :class:`~nclr_plugin.models.heads.contrastive_head.Augmentation`.
         loss_weights: ``contrastive``, ``matching``, ``overlap``, ``yaw`` and ``pose``. The
             paper's single lambda is 0.5.
         translation_weight: lambda of Eq. 14.
@@ -88,9 +100,6 @@ class CrossI2P(CalibrationModel):
             ``'matched'``, those that the pose was solved from. At a minimum of that sum its
             gradient with respect to the pose vanishes, so the latter only asks for matches that
             agree with each other.
-        scale: Largest logarithm of the scale of the second transformation (Eq. 1), which also has a
-            yaw of any angle. The first one is the random rigid transform that the scan has anyway.
-        jitter: Gaussian noise of the coordinates of the second transformation, metres.
         kwargs: Arguments of :class:`~nclr_plugin.models.pretrainers.base.CalibrationModel`.
 
     Raises:
@@ -107,18 +116,12 @@ class CrossI2P(CalibrationModel):
                  yaw_head: Optional[dict] = None,
                  pose_head: Optional[dict] = None,
                  embed_dims: int = 256,
-                 num_superpoints: int = 1280,
-                 radius: float = 2.,
-                 group_size: int = 32,
-                 superpixel_stride: int = 16,
-                 top_k: int = 3,
-                 patch_margin: int = 2,
-                 refine_radius: int = 1,
+                 superpoints: Optional[dict] = None,
+                 patches: Optional[dict] = None,
+                 augmentation: Optional[dict] = None,
                  loss_weights: Optional[Dict[str, float]] = None,
                  translation_weight: float = 0.5,
                  reprojection_target: str = 'true',
-                 scale: float = 0.2,
-                 jitter: float = 0.02,
                  **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if reprojection_target not in ('true', 'matched'):
@@ -128,7 +131,11 @@ class CrossI2P(CalibrationModel):
         self.image_branch = MODELS.build(image_branch)
         channels, pixel_channels = self.point_backbone.out_channels, self.image_branch.out_channels
         self.superpoint_pooling = MODELS.build(
-            dict(type='SuperpointPooling', in_channels=channels, out_channels=embed_dims))
+            dict(
+                type='SuperpointPooling',
+                in_channels=channels,
+                out_channels=embed_dims,
+                **(superpoints or {})))
         self.superpixel_pyramid = MODELS.build(
             dict(
                 type='SuperpixelPyramid',
@@ -153,20 +160,13 @@ class CrossI2P(CalibrationModel):
                 pixel_channels=self.image_branch.level_channels[YAW_LEVEL]),
             overlap_head, yaw_head, pose_head)
         self.embed_dims = embed_dims
-        self.num_superpoints = num_superpoints
-        self.radius = radius
-        self.group_size = group_size
-        self.superpixel_stride = superpixel_stride
-        self.top_k = top_k
-        self.patch_margin = patch_margin
-        self.refine_radius = refine_radius
+        self.patches = Patches(**(patches or {}))
+        self.augment = Augmentation(**(augmentation or {}))
         self.loss_weights = {
             **dict(contrastive=.5, matching=.5, overlap=.5, yaw=.5, pose=.5),
             **(loss_weights or {})}
         self.translation_weight = translation_weight
         self.reprojection_target = reprojection_target
-        self.scale = scale
-        self.jitter = jitter
 
     def extract_features(self, views: Views, hypothesis: int = 0) -> CrossI2PFeatures:
         """Encode both sides, fuse superpoints and superpixels, decode, and apply the heads."""
@@ -184,15 +184,14 @@ class CrossI2P(CalibrationModel):
                 encoded, points, voxels.batch_index, pixel_map, columns, views.view_batch_index,
                 batch_size, hypothesis)
 
-        groups = group_superpoints(points, voxels.batch_index, batch_size, self.num_superpoints,
-                                   self.radius, self.group_size)
-        encoded_superpoints = self.superpoint_pooling(encoded, points, groups, self.radius)
+        groups = self.superpoint_pooling.group(points, voxels.batch_index, batch_size)
+        encoded_superpoints = self.superpoint_pooling(encoded, points, groups)
         encoded_superpixels = self.superpixel_pyramid(maps, self._superpixel_grid(views))
         superpoints, superpixels = encoded_superpoints, encoded_superpixels
         coarse_points = coarse_pixels = None
         if self.transformer is not None:
             centres = points[groups.centre]
-            codes = self.column_codes(views, superpixels, yaw)
+            codes = column_codes(yaw, views, superpixels.shape[-1])
             superpoints, superpixels = self._add_positions(superpoints, centres, superpixels, codes)
             superpoints, superpixels = self.transformer(
                 superpoints, centres, groups.mask, superpixels, views.view_batch_index)
@@ -212,7 +211,7 @@ class CrossI2P(CalibrationModel):
             superpixels=coarse_pixels)
 
     def _add_positions(self, superpoints: Tensor, centres: Tensor, superpixels: Tensor,
-                codes: Tensor) -> Tuple[Tensor, Tensor]:
+                       codes: Tensor) -> Tuple[Tensor, Tensor]:
         """Add the codes of their positions to the features."""
         height = superpixels.shape[2]
         where = pixel_pos_encoding(height, codes, self.embed_dims, PIXEL_WAVELENGTH)
@@ -221,9 +220,9 @@ class CrossI2P(CalibrationModel):
             centres, self.embed_dims, POINT_WAVELENGTH).to(superpoints)
         return superpoints, superpixels + where.to(superpixels)
 
-    def loss(self, views: Views, features: CrossI2PFeatures) -> Dict[str, Tensor]:
+    def loss(self, views: Views, features: CrossI2PFeatures,
+             truth: GroundTruth) -> Dict[str, Tensor]:
         """Return the terms of Eq. 17 with fixed weights, beside overlap and yaw."""
-        truth = self.ground_truth(views, features)
         weight = self.loss_weights
         losses = {}
         if self.contrastive_head is not None:
@@ -241,48 +240,34 @@ class CrossI2P(CalibrationModel):
         """Return the instances of contrastive learning: superpoints and their superpixels."""
         voxels, view_batch_index = views.voxels, views.view_batch_index
         groups = features.groups
-        moved = self.transformed(voxels.relative_points, voxels.batch_index)
+        moved = self.augment(voxels.relative_points, voxels.batch_index)
         again = self.point_backbone(torch.cat((moved, voxels.feats[:, 3:]), 1),
                                     voxels.batch_index, views.batch_size, features.graph)
-        second = self.superpoint_pooling(again, moved, groups, self.radius)
+        second = self.superpoint_pooling(again, moved, groups)
 
         pixels, visible = self.project_centres(views, features, truth)
         cell = self._superpixel_grid(views).nearest(pixels)[0]
         image = features.encoded_superpixels.flatten(2).transpose(1, 2)
         image = image.gather(1, cell[..., None].expand(-1, -1, image.shape[-1]))
         centres = voxels.relative_points[groups.centre]
-        near = torch.cdist(centres, centres) < self.radius
+        near = torch.cdist(centres, centres) < self.superpoint_pooling.radius
         return Instances(features.encoded_superpoints[view_batch_index], second[view_batch_index],
                          image, groups.mask[view_batch_index], visible, near[view_batch_index],
                          cell[:, :, None] == cell[:, None])
-
-    @torch.no_grad()
-    def transformed(self, points: Tensor, batch_index: Tensor) -> Tensor:
-        """Apply the second geometric transformation of Eq. 1, drawn for each scan."""
-        batch_size = int(batch_index.max()) + 1
-        draw = torch.rand(2, batch_size, device=points.device)
-        rotation = yaw_rotation(2 * torch.pi * draw[0]) * torch.exp(
-            self.scale * (2 * draw[1] - 1))[:, None, None]
-        moved = matmul_exact(rotation.to(points)[batch_index], points[..., None])[..., 0]
-        return moved + self.jitter * torch.randn_like(moved)
 
     def coarse_loss(self, views: Views, features: CrossI2PFeatures,
                     truth: GroundTruth) -> Dict[str, Tensor]:
         """First stage: each superpoint against the superpixels of a view, and back."""
         grid = self._superpixel_grid(views)
         pixels, visible = self.project_centres(views, features, truth)
-        cell, _ = grid.nearest(pixels)
-        centres = grid.centres(pixels.dtype, pixels.device).view(-1, 2)
-        distance = torch.cdist(pixels, centres.expand(len(pixels), -1, -1))
+        targets = pixel_targets(pixels, grid, visible)
         logits = self.coarse_similarity(views, features) / self.coarse_head.temperature
         # A neighbouring superpixel is no negative: the group covers a part of it.
         margin = grid.stride
         outside = features.groups.mask[views.view_batch_index] & ~visible
         return dict(
-            loss_coarse_point=point_to_pixel_loss(logits, cell, distance, visible, margin),
-            loss_coarse_pixel=pixel_to_point_loss(
-                gather_columns(logits, cell), gather_columns(distance, cell), visible, margin,
-                outside))
+            loss_coarse_point=point_to_pixel_loss(logits, targets, margin),
+            loss_coarse_pixel=pixel_to_point_loss(logits, targets, margin, outside))
 
     def coarse_similarity(self, views: Views, features: CrossI2PFeatures) -> Tensor:
         """Return the similarities (V, G, h w) of superpoints and superpixels."""
@@ -296,15 +281,18 @@ class CrossI2P(CalibrationModel):
         The patches are those of the true superpixels. In one stage a patch is the whole map.
         """
         columns, valid, patch = self.true_patches(views, features, truth, self.num_samples)
-        logits, distance, cell, valid = self.point_pixel_pairs(
-            views, features, truth, columns, valid)
-        valid = valid & patch.gather(2, cell[..., None])[..., 0]
-        margin = self.negative_margin * self.image_branch.stride
-        in_patch = logits.masked_fill(~patch.scatter(2, cell[..., None], True), -torch.inf)
+        stride = self.image_branch.stride
+        targets = pixel_targets(truth.take_pixels(columns), features.grid, valid,
+                                self.positive_margin * stride)
+        positive = targets.cell[..., None]
+        targets = targets._replace(valid=targets.valid & patch.gather(2, positive)[..., 0])
+        margin = self.negative_margin * stride
+        logits = self.matching_head.logits(
+            self._embed_points(views, features, columns), features.pixels)
+        in_patch = logits.masked_fill(~patch.scatter(2, positive, True), -torch.inf)
         return dict(
-            loss_fine_point=point_to_pixel_loss(in_patch, cell, distance, valid, margin),
-            loss_fine_pixel=pixel_to_point_loss(
-                gather_columns(logits, cell), gather_columns(distance, cell), valid, margin))
+            loss_fine_point=point_to_pixel_loss(in_patch, targets, margin),
+            loss_fine_pixel=pixel_to_point_loss(logits, targets, margin))
 
     def pose_loss(self, views: Views, features: CrossI2PFeatures,
                   truth: GroundTruth) -> Dict[str, Tensor]:
@@ -317,7 +305,7 @@ class CrossI2P(CalibrationModel):
         solution = self.pose_head.solve(points, matches.pixels, valid & found, cam2img)
         target = matches.pixels
         if self.reprojection_target == 'true':
-            target = truth.pixels.gather(1, columns[..., None].expand(-1, -1, 2))
+            target = truth.take_pixels(columns)
         return dict(
             loss_pose=squared_pose_loss(solution, views.lidar2cam, self.translation_weight),
             loss_reprojection=reprojection_loss(
@@ -329,22 +317,28 @@ class CrossI2P(CalibrationModel):
         cells = pixel_mask[:, None].expand(-1, columns.shape[1], -1)
         if self.transformer is not None:
             similarity = self.coarse_similarity(views, features)
-            best = similarity.topk(min(self.top_k, similarity.shape[2])).indices
-            patch = self._patches(views, best).any(2)
+            best = similarity.topk(min(self.patches.top_k, similarity.shape[2])).indices
+            patch = self._patch_cells(views, features, best).any(2)
             cells = cells & self._gather_by_owner(patch, features, columns)
         return self._refine(views, features, columns, cells)
 
     def _refine(self, views: Views, features: CrossI2PFeatures, columns: Tensor,
                 pixel_mask: Tensor) -> Tuple[Matches, Tensor]:
-        points = self.embed_points(views, features, features.view_voxels.take(columns))
         head = self.matching_head
+        similarity = head.similarity(
+            self._embed_points(views, features, columns), features.pixels)
         return refine_matches(
-            head.similarity(points, features.pixels), pixel_mask,
-            views.grid(self.image_branch.stride), head.match_temperature,
-            self.refine_radius if head.match_mode == 'soft' else 0)
+            similarity, pixel_mask, features.grid, head.match_temperature,
+            self.patches.refine_radius if head.match_mode == 'soft' else 0)
+
+    def _embed_points(self, views: Views, features: CrossI2PFeatures, columns: Tensor) -> Tensor:
+        """Return the normalised features (V, K, D) of some voxels of each view."""
+        idx = features.view_voxels.take(columns)
+        return self.matching_head.embed_points(
+            features.points[idx], views.voxels.relative_points[idx])
 
     def true_patches(self, views: Views, features: CrossI2PFeatures, truth: GroundTruth,
-                      size: int) -> Tuple[Tensor, Tensor, Tensor]:
+                     size: int) -> Tuple[Tensor, Tensor, Tensor]:
         """Sample visible points whose superpoint is visible, with the cells of its superpixel.
 
         Returns:
@@ -358,15 +352,18 @@ class CrossI2P(CalibrationModel):
         every = torch.arange(visible.shape[1], device=visible.device).expand(len(visible), -1)
         visible = visible & self._gather_by_owner(centre_visible, features, every)
         columns, valid = random_subset(visible, size)
-        patch = self._patches(views, self._superpixel_grid(views).nearest(pixels)[0])
+        superpixel, _ = self._superpixel_grid(views).nearest(pixels)
+        patch = self._patch_cells(views, features, superpixel)
         return columns, valid, self._gather_by_owner(patch, features, columns)
 
-    def _patches(self, views: Views, superpixel: Tensor) -> Tensor:
-        return patch_mask(superpixel, self._superpixel_grid(views),
-                          views.grid(self.image_branch.stride), self.patch_margin)
+    def _patch_cells(self, views: Views, features: CrossI2PFeatures,
+                     superpixel: Tensor) -> Tensor:
+        """Return the cells (..., H' W') in the patches of superpixels (...)."""
+        return patch_mask(
+            superpixel, self._superpixel_grid(views), features.grid, self.patches.margin)
 
     def _superpixel_grid(self, views: Views) -> CellGrid:
-        return views.grid(self.superpixel_stride)
+        return views.grid(self.patches.stride)
 
     @staticmethod
     def _gather_by_owner(of_groups: Tensor, features: CrossI2PFeatures, columns: Tensor) -> Tensor:
@@ -377,14 +374,14 @@ class CrossI2P(CalibrationModel):
 
     @staticmethod
     def project_centres(views: Views, features: CrossI2PFeatures,
-                    truth: GroundTruth) -> Tuple[Tensor, Tensor]:
+                        truth: GroundTruth) -> Tuple[Tensor, Tensor]:
         """Project the centres of the superpoints: (V, G, 2), and which are visible (V, G)."""
         view_batch_index = views.view_batch_index
         # The voxels of a scan are consecutive rows, which the columns of the truth count.
         column = features.groups.centre[view_batch_index] - features.view_voxels.idx[:, :1]
         column = column.clamp(min=0)
-        pixels = truth.pixels.gather(1, column[..., None].expand(-1, -1, 2))
-        return pixels, truth.visible.gather(1, column) & features.groups.mask[view_batch_index]
+        visible = truth.visible.gather(1, column) & features.groups.mask[view_batch_index]
+        return truth.take_pixels(column), visible
 
 
 def _times(weight: float, losses: Dict[str, Tensor]) -> Dict[str, Tensor]:

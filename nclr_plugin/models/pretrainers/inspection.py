@@ -27,7 +27,7 @@ def inspect_features(model: Any, views: Any, features: Any) -> List[Dict[str, An
     """
     truth = model.ground_truth(views, features)
     voxels, view_voxels = views.voxels, features.view_voxels
-    points = model.embed_points(views, features, torch.arange(len(voxels.points)))
+    points = model.matching_head.embed_points(features.points, voxels.relative_points)
     matchings = _match_true_overlap(model, views, features, truth, points)
     aligned_points, aligned_pixels = model.matching_head.aligned_features(points, features.pixels)
     scans = []
@@ -62,16 +62,15 @@ def _match_true_overlap(model: Any, views: Any, features: Any, truth: Any,
     valid = valid & pixel_mask.any(1, keepdim=True)
     idx = features.view_voxels.take(columns)
     points = points[idx]
-    true_pixels = truth.pixels.gather(1, columns[..., None].expand(-1, -1, 2))
+    true_pixels = truth.take_pixels(columns)
     fields = dict(points=views.voxels.points[idx], true_pixels=true_pixels)
-    cell, _ = views.grid(model.image_branch.stride).nearest(true_pixels)
+    cell, _ = features.grid.nearest(true_pixels)
     for name, aligned in (('cosine', False), ('learned', True)):
         if aligned and head.alignment_weight is None:
             continue
         for mode in ('hard', 'soft'):
             fields[f'{name}_{mode}'] = head.match(
-                points, features.pixels, model.pixel_centres(views), pixel_mask, mode,
-                aligned).pixels
+                points, features.pixels, features.centres, pixel_mask, mode, aligned).pixels
         pair = head.aligned_features(points, features.pixels) if aligned else (
             points, features.pixels)
         fields[f'{name}_similarity'] = _cosine_at_cell(*pair, cell)

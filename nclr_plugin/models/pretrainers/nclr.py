@@ -10,10 +10,10 @@ from torch import Tensor
 from nclr_plugin.geometry.camera import sector_columns
 from nclr_plugin.structures import Views
 from ..heads.matching_head import Matches
-from ..heads.yaw_head import YawPrediction
-from ..layers.batching import gather_columns, random_subset
+from ..heads.yaw_head import YawPrediction, column_codes
+from ..layers.batching import random_subset
 from ..layers.voxelization import containing_rows
-from ..losses.contrastive_loss import pixel_to_point_loss, point_to_pixel_loss
+from ..losses.contrastive_loss import pixel_targets, pixel_to_point_loss, point_to_pixel_loss
 from .base import CalibrationModel, Features, GroundTruth
 
 YAW_LEVEL = -2  # of both encoders: one step finer than the bottleneck
@@ -98,13 +98,13 @@ class NCLR(CalibrationModel):
         levels = self.point_backbone.encode(voxels.feats, voxels.coors)
         maps = self.image_branch.encode(views.imgs)
 
-        yaw = self.predict_yaw(views, levels[YAW_LEVEL], maps[YAW_LEVEL],
-                               hypothesis)
-        bottleneck = levels[-1].indices
+        yaw = self.predict_yaw(views, levels[YAW_LEVEL], maps[YAW_LEVEL], hypothesis)
+        bottleneck = levels[-1]
         fused_points, fused_map = self.fusion(
-            levels[-1].features, voxels.centres(bottleneck, self.point_backbone.stride),
-            bottleneck[:, 0].long(), maps[-1], self.column_codes(views, maps[-1], yaw),
-            views.view_batch_index, views.batch_size)
+            bottleneck.features, voxels.centres(bottleneck.indices, self.point_backbone.stride),
+            bottleneck.indices[:, 0].long(), maps[-1],
+            column_codes(yaw, views, maps[-1].shape[-1]), views.view_batch_index,
+            views.batch_size)
 
         point_feats = self.point_backbone.decode(levels, fused_points)
         pixel_feats = self.image_branch.decode([*maps[:-1], fused_map])
@@ -113,7 +113,7 @@ class NCLR(CalibrationModel):
 
     def predict_yaw(self, views: Views, level: Any, pixel_map: Tensor,
                     hypothesis: int) -> Optional[YawPrediction]:
-        """Predict the viewing directions from a level of the point encoder and an image map."""
+        """Predict where the cameras look from a level of the point encoder and an image map."""
         if self.yaw_head is None:
             return None
         voxels = views.voxels
@@ -125,9 +125,8 @@ class NCLR(CalibrationModel):
             level.features[idx], voxels.relative_points, voxels.batch_index, pixel_map, columns,
             views.view_batch_index, views.batch_size, hypothesis)
 
-    def loss(self, views: Views, features: NCLRFeatures) -> Dict[str, Tensor]:
+    def loss(self, views: Views, features: NCLRFeatures, truth: GroundTruth) -> Dict[str, Tensor]:
         """Section 3.6: lambda_f L_f + lambda_o L_o + lambda_p L_p, as a dict of weighted terms."""
-        truth = self.ground_truth(views, features)
         losses = self.feature_losses(views, features, truth)
         losses.update(self.overlap_and_yaw_losses(views, features, truth))
         if self.solves_pose:
@@ -138,25 +137,27 @@ class NCLR(CalibrationModel):
                        truth: GroundTruth) -> Dict[str, Tensor]:
         """Eq. 1 both ways on points of the true overlap; the position-free head's likewise."""
         columns, valid = random_subset(truth.visible, self.num_samples)
-        pairs = self.point_pixel_pairs(views, features, truth, columns, valid)
-        weight = self.loss_weights['feature']
-        point, pixel = self._info_nce(pairs, pairs.logits)
-        losses = dict(loss_point=weight * point, loss_pixel=weight * pixel)
-        if self.position_free_head is not None:
-            points = self.point_backbone.decode(features.levels, features.levels[-1].features)
-            logits = self.position_free_head(points[features.view_voxels.take(columns)],
-                                             self.image_branch.decode(features.maps))
-            losses['loss_position_free'] = self.loss_weights['position_free'] * sum(
-                self._info_nce(pairs, logits))
-        return losses
+        stride = self.image_branch.stride
+        targets = pixel_targets(truth.take_pixels(columns), features.grid, valid,
+                                self.positive_margin * stride)
+        margin = self.negative_margin * stride
 
-    def _info_nce(self, pairs: Any, logits: Tensor) -> Tuple[Tensor, Tensor]:
-        """Return Eq. 1 from points to pixels and from pixels to points."""
-        _, distance, cell, valid = pairs
-        margin = self.negative_margin * self.image_branch.stride
-        return (point_to_pixel_loss(logits, cell, distance, valid, margin),
-                pixel_to_point_loss(gather_columns(logits, cell), gather_columns(distance, cell),
-                                    valid, margin))
+        idx = features.view_voxels.take(columns)
+        points = self.matching_head.embed_points(
+            features.points[idx], views.voxels.relative_points[idx])
+        logits = self.matching_head.logits(points, features.pixels)
+        weight = self.loss_weights['feature']
+        losses = dict(
+            loss_point=weight * point_to_pixel_loss(logits, targets, margin),
+            loss_pixel=weight * pixel_to_point_loss(logits, targets, margin))
+        if self.position_free_head is not None:
+            unfused = self.point_backbone.decode(features.levels, features.levels[-1].features)
+            logits = self.position_free_head(
+                unfused[idx], self.image_branch.decode(features.maps))
+            losses['loss_position_free'] = self.loss_weights['position_free'] * (
+                point_to_pixel_loss(logits, targets, margin)
+                + pixel_to_point_loss(logits, targets, margin))
+        return losses
 
     def pose_loss(self, views: Views, features: NCLRFeatures) -> Tensor:
         """Eq. 4-7: soft matches of points in the predicted overlap, EPnP, Huber loss."""
@@ -170,7 +171,9 @@ class NCLR(CalibrationModel):
     def match_points(self, views: Views, features: NCLRFeatures, columns: Tensor,
                      pixel_mask: Tensor, mode: Optional[str] = None) -> Tuple[Matches, Tensor]:
         """Match some voxels of each view; see the base class."""
-        points = self.embed_points(views, features, features.view_voxels.take(columns))
+        idx = features.view_voxels.take(columns)
+        points = self.matching_head.embed_points(
+            features.points[idx], views.voxels.relative_points[idx])
         matches = self.matching_head.match(
-            points, features.pixels, self.pixel_centres(views), pixel_mask, mode)
+            points, features.pixels, features.centres, pixel_mask, mode)
         return matches, pixel_mask.any(1, keepdim=True).expand_as(columns)

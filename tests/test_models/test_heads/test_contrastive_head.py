@@ -22,19 +22,19 @@ def instances(views=2, count=6):
 def test_default_form():
     head, found = ContrastiveHead(8, 5, 16, imid_weight=2., cmid_weight=3.), instances()
     losses = head.loss(found)
-    z1, z2, h = head.point_proj(found.first), head.point_proj(found.second), \
+    z1, z2, h = head.point_proj(found.view1), head.point_proj(found.view2), \
         head.pixel_proj(found.image)
     assert z1.shape[-1] == 16
     torch.testing.assert_close(
-        losses['loss_imid'], 2 * instance_loss(z1, z2, 0.1, found.valid, found.near))
+        losses['loss_imid'], 2 * instance_loss(z1, z2, 0.1, found.valid, found.too_close))
     torch.testing.assert_close(losses['loss_cmid'], 3 * instance_loss(
-        (z1 + z2) / 2, h, 0.1, found.visible, found.near | found.same_pixel))
+        (z1 + z2) / 2, h, 0.1, found.visible, found.too_close | found.same_pixel))
 
 
 def test_printed_form_tells_whole_pairs_apart():
     head, found = ContrastiveHead(8, 5, 16, literal=True), instances(views=3)
     losses = head.loss(found)
-    z1, z2 = (head.point_proj(x.amax(1))[None] for x in (found.first, found.second))
+    z1, z2 = (head.point_proj(x.amax(1))[None] for x in (found.view1, found.view2))
     h = head.pixel_proj(found.image[:, :4].mean(1))[None]
     torch.testing.assert_close(losses['loss_imid'], instance_loss(z1, z2, 0.1))
     torch.testing.assert_close(

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from nclr_plugin.models.losses import (instance_loss, pixel_to_point_loss, point_to_pixel_loss,
+from nclr_plugin.geometry.camera import CellGrid
+from nclr_plugin.models.losses import (PixelTargets, instance_loss, pixel_targets,
+                                       pixel_to_point_loss, point_to_pixel_loss,
                                        printed_cross_modal_loss)
 
 
@@ -15,11 +17,12 @@ def _problem(seed=0):
     positive = torch.randint(6, (2, 4))
     distance = torch.rand(2, 4, 6) * 5
     valid = torch.tensor([[1, 1, 1, 1], [1, 0, 1, 0]]).bool()
-    return logits, positive, distance, valid
+    return logits, PixelTargets(positive, distance, valid)
 
 
 def test_point_to_pixel_is_the_equation():
-    logits, positive, distance, valid = _problem()
+    logits, targets = _problem()
+    positive, distance, valid = targets
     per_view = []
     for v in range(2):
         terms = []
@@ -32,44 +35,60 @@ def test_point_to_pixel_is_the_equation():
                 if j != positive[v, i] and distance[v, i, j] > 2)
             terms.append(-math.log(pos / (pos + negatives)))
         per_view.append(sum(terms) / len(terms))
-    result = point_to_pixel_loss(logits, positive, distance, valid, 2.)
+    result = point_to_pixel_loss(logits, targets, 2.)
     assert math.isclose(result, sum(per_view) / 2, rel_tol=1e-5)
 
 
 def test_pixel_to_point_is_the_equation_with_outside_points_as_negatives():
     torch.manual_seed(1)
-    logits, distance = torch.randn(1, 6, 6), torch.rand(1, 6, 6) * 5
+    logits, distance = torch.randn(1, 6, 9), torch.rand(1, 6, 9) * 5
+    cell = torch.tensor([[4, 0, 8, 1, 7, 4]])
     valid = torch.tensor([[True, True, True, False, False, False]])
     outside = torch.tensor([[False, False, False, False, True, True]])
-    for seen_by_nobody in (None, outside):
+    for negatives_too in (None, outside):
         terms = []
         for i in range(3):
-            pos = math.exp(logits[0, i, i])
-            negatives = sum(
-                math.exp(logits[0, i, j]) for j in range(3) if j != i and distance[0, i, j] > 2)
-            if seen_by_nobody is not None:
-                negatives += sum(math.exp(logits[0, i, j]) for j in (4, 5))
+            pixel = cell[0, i]
+            pos = math.exp(logits[0, i, pixel])
+            negatives = sum(math.exp(logits[0, j, pixel]) for j in range(3)
+                            if j != i and distance[0, j, pixel] > 2)
+            if negatives_too is not None:
+                negatives += sum(math.exp(logits[0, j, pixel]) for j in (4, 5))
             terms.append(-math.log(pos / (pos + negatives)))
-        result = pixel_to_point_loss(logits, distance, valid, 2., seen_by_nobody)
+        targets = PixelTargets(cell, distance, valid)
+        result = pixel_to_point_loss(logits, targets, 2., negatives_too)
         assert math.isclose(result, sum(terms) / 3, rel_tol=1e-5)
 
 
 def test_near_pairs_are_no_negatives():
-    logits, positive, distance, valid = _problem(2)
-    near = distance <= 2
-    near.scatter_(-1, positive[..., None], False)
-    before = point_to_pixel_loss(logits, positive, distance, valid, 2.)
-    after = point_to_pixel_loss(logits + 50 * near, positive, distance, valid, 2.)
+    logits, targets = _problem(2)
+    near = targets.distance <= 2
+    near.scatter_(-1, targets.cell[..., None], False)
+    before = point_to_pixel_loss(logits, targets, 2.)
+    after = point_to_pixel_loss(logits + 50 * near, targets, 2.)
     torch.testing.assert_close(before, after)
 
 
 def test_a_view_without_points_adds_nothing_and_has_zero_gradient():
-    logits, positive, distance, valid = _problem()
+    logits, targets = _problem()
     logits.requires_grad_()
-    valid[1] = False
-    loss = point_to_pixel_loss(logits, positive, distance, valid, 2.)
+    targets.valid[1] = False
+    loss = point_to_pixel_loss(logits, targets, 2.)
     loss.backward()
     assert loss.isfinite() and (logits.grad[1] == 0).all() and logits.grad[0].abs().sum() > 0
+
+
+def test_targets_are_the_nearest_cells_within_the_margin():
+    grid = CellGrid(height=8, width=12, stride=4)  # centres at 1.5, 5.5, 9.5
+    pixels = torch.tensor([[[1.5, 1.5], [9., 5.], [7.4, 3.4], [20., 1.5]]])
+    valid = torch.tensor([[True, True, True, True]])
+    found = pixel_targets(pixels, grid, valid, positive_margin=1.)
+    assert found.cell.tolist() == [[0, 5, 1, 2]]
+    assert found.valid.tolist() == [[True, True, False, False]]
+    assert found.distance.shape == (1, 4, 6)
+    assert found.distance[0, 0].tolist() == pytest.approx(
+        [0, 4, 8, 4, 32**.5, 80**.5], abs=1e-5)
+    assert pixel_targets(pixels, grid, valid & False).valid.tolist() == [[False] * 4]
 
 
 TAU = 0.2

@@ -62,9 +62,11 @@ def test_every_point_is_owned_by_the_nearest_centre():
 def test_pooling_is_the_largest_over_members_alone():
     points, batch = scene()
     torch.manual_seed(1)
-    pooling, feats = SuperpointPooling(5, 6), torch.randn(110, 5)
-    groups = group_superpoints(points, batch, 3, 8, radius=4., group_size=16)
-    found = pooling(feats, points, groups, 4.)
+    pooling = SuperpointPooling(5, 6, num_groups=8, radius=4., group_size=16)
+    feats, groups = torch.randn(110, 5), pooling.group(points, batch, 3)
+    assert torch.equal(
+        groups.member, group_superpoints(points, batch, 3, 8, radius=4., group_size=16).member)
+    found = pooling(feats, points, groups)
     assert (found[2, 5:] == 0).all()
     for scan in range(3):
         for group in range(int(groups.mask[scan].sum())):

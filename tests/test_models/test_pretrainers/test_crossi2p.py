@@ -12,6 +12,7 @@ pytest.importorskip('mmdet3d')
 import nclr_plugin  # noqa: E402,F401
 from nclr_plugin.demo import DemoOptions, generate  # noqa: E402
 from nclr_plugin.geometry.se3 import rotation_error_geodesic_deg, translation_error  # noqa: E402
+from nclr_plugin.models.heads.contrastive_head import Augmentation  # noqa: E402
 from nclr_plugin.models.pretrainers.base import CalibrationModel  # noqa: E402
 
 CONTRAST = {'loss_imid', 'loss_cmid'}
@@ -38,7 +39,7 @@ def small():
         matching_head=dict(type='MatchingHead', embed_dims=16, alignment=False),
         pose_head=dict(
             type='PoseHead', num_points=32, max_reprojection_error=1e9, max_iterations=100),
-        embed_dims=24, num_superpoints=48, radius=4., group_size=16, num_samples=64)
+        embed_dims=24, superpoints=dict(num_groups=48, radius=4., group_size=16), num_samples=64)
 
 
 def build(config):
@@ -112,7 +113,7 @@ def test_gradients_of_the_pose_reach_both_encoders(small, batch, name, target):
     losses, _ = run(model, batch, 'loss')
     losses[name].backward()
     for part in (model.point_backbone.layers[0].edge, model.image_branch.encoder.conv1,
-                 model.transformer.layers[0].point_cross.value):
+                 model.transformer.layers[0].point_cross.v_proj):
         assert part.weight.grad.abs().sum() > 0
 
 
@@ -150,10 +151,10 @@ def test_superpoints_are_where_the_truth_says(small, batch):
                 assert cells.any()
 
 
-def test_second_transformation_turns_and_scales_each_scan(small):
-    model = build({**small, 'jitter': 0., 'scale': 0.3})
+def test_second_transformation_turns_and_scales_each_scan():
+    augment = Augmentation(scale=0.3, jitter=0.)
     points, scan = torch.randn(20, 3).double(), torch.tensor([0] * 12 + [1] * 8)
-    moved = model.transformed(points, scan)
+    moved = augment(points, scan)
     ratios = []
     for number in range(2):
         a, b = points[scan == number], moved[scan == number]
@@ -181,7 +182,7 @@ def test_prediction_has_the_fields_of_nclr(small, config, batch):
 
 
 def test_matches_lie_in_the_patches_of_the_best_superpixels(small, batch):
-    model = build({**small, 'top_k': 1, 'patch_margin': 0, 'refine_radius': 0})
+    model = build({**small, 'patches': dict(top_k=1, margin=0, refine_radius=0)})
     features, data = run(model, batch, 'tensor', training=False)
     inputs = data['inputs']
     drawn = torch.arange(20).expand(3, -1)
@@ -214,7 +215,8 @@ def test_it_learns_one_frame(tmp_path, monkeypatch):
     config.train_dataloader.dataset.reader.sequences = ['00']
     config.train_dataloader.dataset.pipeline[4].num_points = 1024
     sample = DATASETS.build(config.train_dataloader.dataset)[0]
-    config.model.update(loss_balancer=None, num_samples=128, num_superpoints=128)
+    config.model.update(loss_balancer=None, num_samples=128)
+    config.model.superpoints.num_groups = 128
     batch = dict(inputs={key: [value] for key, value in sample['inputs'].items()},
                  data_samples=[sample['data_samples']])
     model = build(config.model)

@@ -39,7 +39,8 @@ def test_every_scan_has_its_voxels_and_overlap(predicted):
     for scan, sample in enumerate(samples):
         own = inputs.voxels.batch_index == scan
         torch.testing.assert_close(sample.voxel_points, inputs.voxels.points[own])
-        embedded = model.embed_points(inputs, features, own.nonzero()[:, 0])
+        embedded = model.matching_head.embed_points(
+            features.points[own], inputs.voxels.relative_points[own])
         torch.testing.assert_close(sample.features.points, embedded)
         for v in range(len(sample.matchings)):
             assert torch.equal(sample.gt_point_overlap[v],
@@ -54,7 +55,7 @@ def test_every_scan_has_its_voxels_and_overlap(predicted):
 
 def test_matchings_agree_with_brute_force(predicted):
     model, inputs, features, samples = predicted
-    centres = model.pixel_centres(inputs)
+    centres = features.centres
     for sample in samples:
         for v, found in enumerate(sample.matchings):
             assert len(found.points) == int(sample.gt_point_overlap[v].sum())

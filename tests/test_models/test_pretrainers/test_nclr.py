@@ -11,7 +11,7 @@ pytest.importorskip('mmdet3d')
 pytest.importorskip('spconv')
 import nclr_plugin  # noqa: E402,F401
 from nclr_plugin.geometry.camera import sector_columns  # noqa: E402
-from nclr_plugin.models.heads.yaw_head import YawPrediction  # noqa: E402
+from nclr_plugin.models.heads.yaw_head import YawPrediction, column_codes  # noqa: E402
 from nclr_plugin.models.layers.position_encoding import circular_harmonics  # noqa: E402
 from nclr_plugin.models.layers.batching import group_voxels_by_view  # noqa: E402
 from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
@@ -112,7 +112,7 @@ def test_known_direction_is_what_fusion_and_heads_are_told(config, batch):
     axis = inputs.lidar2cam[:, 2, :2]
     yaw = torch.atan2(axis[:, 1], axis[:, 0])
     sure = YawPrediction(None, circular_harmonics(yaw, model.yaw_head.num_harmonics))
-    codes = model.column_codes(inputs, torch.zeros(3, 1, 8, 16), sure)
+    codes = column_codes(sure, inputs, 16)
     for view in range(3):
         lidar2cam, k = inputs.lidar2cam[view].double(), inputs.cam2img[view].double()
         u = torch.tensor([4 * 5 + 1.5, 15.5, 1.]).double()  # the centre of column 5
