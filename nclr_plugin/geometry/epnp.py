@@ -33,7 +33,7 @@ def closed_form_pose(problem: PnPProblem, axes: Tensor,
         deviations: Standard deviations along them, (B, 3).
 
     Returns:
-        tuple: R (B, 3, 3) and t (B, 3), normalised units.
+        R (B, 3, 3) and t (B, 3), normalised units.
     """
     kernel, deviations, moments = _kernel(problem, axes, deviations)
     betas = _betas(kernel[..., 1:], deviations)
@@ -93,7 +93,7 @@ def _betas(vectors: Tensor, deviations: Tensor) -> Tensor:
         deviations: (B, 3).
 
     Returns:
-        Tensor: (B, 3, 4): one row for each assumed kernel dimension 1 to 3.
+        (B, 3, 4): one row for each assumed kernel dimension 1 to 3.
     """
     batch = len(vectors)
     # Six equations beta' form beta = target: the Gram matrix of the three axes.

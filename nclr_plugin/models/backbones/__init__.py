@@ -9,9 +9,9 @@ from .timm_branch import TimmFPN
 __all__ = ['DGCNN', 'ResNetFPN', 'SplitMinkUNet', 'SplitResUNet', 'SplitSPVCNN',
            'SplitSparseEncoder', 'TimmFPN']
 
-HOSTS = ('spconv.pytorch', 'spconv-cu120'), ('mmdet3d.models', 'mmdet3d')
-SplitMinkUNet = register_lazily(MODELS, 'SplitMinkUNet', f'{__name__}.minkunet', *HOSTS)
-SplitResUNet = register_lazily(MODELS, 'SplitResUNet', f'{__name__}.minkunet', *HOSTS)
-SplitSPVCNN = register_lazily(MODELS, 'SplitSPVCNN', f'{__name__}.spvcnn', *HOSTS)
+NEEDS = ('spconv.pytorch', 'spconv-cu120'), ('mmdet3d.models', 'mmdet3d')
+SplitMinkUNet = register_lazily(MODELS, 'SplitMinkUNet', f'{__name__}.minkunet', *NEEDS)
+SplitResUNet = register_lazily(MODELS, 'SplitResUNet', f'{__name__}.minkunet', *NEEDS)
+SplitSPVCNN = register_lazily(MODELS, 'SplitSPVCNN', f'{__name__}.spvcnn', *NEEDS)
 SplitSparseEncoder = register_lazily(
-    MODELS, 'SplitSparseEncoder', f'{__name__}.voxelnet', *HOSTS)
+    MODELS, 'SplitSparseEncoder', f'{__name__}.voxelnet', *NEEDS)

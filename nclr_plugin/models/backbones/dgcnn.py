@@ -12,19 +12,19 @@ from nclr_plugin.utils.optional import optional_import
 from ..layers.batching import dense_batch
 
 DISTANCES_AT_ONCE = 2**25  # entries of a distance matrix
-TREE_DIMENSIONS = 3  # in which a tree is many times faster than all distances
+TREE_DIMENSIONS = 3  # up to which a tree is many times faster than all distances
 
 
 class EdgeConv(nn.Module):
     """``x_i' = act(norm(max_j W [x_i, x_j - x_i]))`` over the neighbours j of i.
 
-    The linear map of an edge is split into a part of each end, so that no edge has a feature of
-    its own; the maximum is then that of the neighbours' part. DGCNN normalises and activates the
-    edges before the maximum, which is the same where the norm's scale is positive. LayerNorm takes
-    the place of BatchNorm, whose statistics would be those of the one scan of a step.
+    The linear map of an edge is split into one part for each end, so no feature per edge is stored;
+    the maximum is taken over the neighbours' part. DGCNN normalises and activates the edges before
+    the maximum, which is the same where the scale of the norm is positive. LayerNorm replaces
+    BatchNorm, whose statistics would be those of the one scan of a step.
 
-    Computed in float32, also under autocast: an edge is the difference of two ends that are nearly
-    equal, coordinates in the first layer, of which half precision leaves nothing.
+    Computed in float32 also under autocast: an edge is the difference of two nearly equal ends (in
+    the first layer coordinates), which half precision would cancel out.
 
     Args:
         in_channels: Channels of the input points.
@@ -39,7 +39,7 @@ class EdgeConv(nn.Module):
         self.activation = nn.LeakyReLU(0.2)
 
     def forward(self, feats: Tensor, neighbours: Tensor) -> Tensor:
-        """(N, C) features and (N, k) rows of the neighbours -> (N, C')."""
+        """Convolve features (N, C) over the neighbours (N, k), row indices: (N, C')."""
         with torch.autocast(feats.device.type, enabled=False):
             feats = feats.float()
             part = self.edge(feats)
@@ -50,22 +50,22 @@ class EdgeConv(nn.Module):
 
 @MODELS.register_module()
 class DGCNN(BaseModule):
-    """Per-point features from a graph that is found anew in every layer's feature space.
+    """Per-point features on a graph of nearest neighbours in the feature space of each layer.
 
     Args:
         in_channels: Channels of the points' values, x, y, z first.
         channels: Channels of the edge convolutions.
-        out_channels: Channels of the result, from all layers together.
-        k: Neighbours of a point, itself among them.
-        dynamic: Neighbours in feature space from the second layer on, as in DGCNN. ``False``: the
-            graph of the coordinates in every layer, found once, which makes a step on a CPU many
-            times shorter.
-        dilations: For each layer, of the k d nearest points every d-th is a neighbour (Li et al.,
-            DeepGCNs, ICCV 2019), so that few layers see far; ``None``: one everywhere.
-        coordinate_scale: Metres that count as one in the input.
+        out_channels: Channels of the result, which joins all layers.
+        k: Neighbours of a point, including itself.
+        dynamic: Find neighbours in feature space from the second layer on, as in DGCNN. ``False``:
+            use the graph of the coordinates in every layer, which makes a step on a CPU many times
+            faster.
+        dilations: Dilation d of each layer: every d-th of the k d nearest points is a neighbour (Li
+            et al., DeepGCNs, ICCV 2019), so few layers see far. ``None``: 1 everywhere.
+        coordinate_scale: Unit of the coordinates in the input, metres.
 
     Raises:
-        ValueError: When there is no layer or no neighbour, or not one dilation a layer.
+        ValueError: There is no layer, no neighbour, or not one dilation per layer.
     """
 
     def __init__(self,
@@ -96,14 +96,14 @@ class DGCNN(BaseModule):
         self.out_channels = out_channels
 
     def graph(self, points: Tensor, batch_index: Tensor, batch_size: int) -> Tensor:
-        """(L, N, k) rows of near points: the graph of each layer; if dynamic of the first alone."""
+        """Return the neighbours (L, N, k), row indices, of each layer; if dynamic, of the first."""
         ranks = self.ranks[:1] if self.dynamic else self.ranks
         rows = nearest_neighbours(points, batch_index, batch_size, sum(map(list, ranks), []))
         return rows.unflatten(1, (len(ranks), -1)).transpose(0, 1)
 
     def forward(self, feats: Tensor, batch_index: Tensor, batch_size: int,
                 graph: Tensor) -> Tensor:
-        """Features of the points of several scans.
+        """Return the features of the points of several scans.
 
         Args:
             feats: (N, C), x, y, z in metres relative to the centre of the scan, then the rest.
@@ -112,7 +112,7 @@ class DGCNN(BaseModule):
             graph: Result of :meth:`graph`; it also serves a rotated or scaled copy of the points.
 
         Returns:
-            Tensor: (N, out_channels).
+            (N, out_channels).
         """
         feats = torch.cat((feats[:, :3] / self.coordinate_scale, feats[:, 3:]), 1)
         outputs = []
@@ -129,18 +129,18 @@ class DGCNN(BaseModule):
 @torch.no_grad()
 def nearest_neighbours(feats: Tensor, batch_index: Tensor, batch_size: int,
                        ranks: Sequence[int]) -> Tensor:
-    """Rows of near points of the same scan.
+    """Find the nearest points of the same scan.
 
-    A scan of fewer points begins anew.
+    In a scan with fewer points, the ranks start again from the nearest.
 
     Args:
         feats: (N, C), in any order.
         batch_index: (N,) the scan of each.
         batch_size: Number of scans.
-        ranks: Which points, counted from the nearest: 0 is the point itself.
+        ranks: Ranks of the neighbours to return, by distance: 0 is the point itself.
 
     Returns:
-        Tensor: (N, len(ranks)) int64.
+        (N, len(ranks)) int64, row indices.
     """
     padding = dense_batch(batch_index, batch_size)
     rows = padding.to_dense(torch.arange(len(feats), device=feats.device))
@@ -154,13 +154,13 @@ def nearest_neighbours(feats: Tensor, batch_index: Tensor, batch_size: int,
 
 
 def _nearest(points: Tensor, ranks: List[int]) -> Tensor:
-    """(L, R) rows of the points of these ranks about each of (L, C)."""
+    """Return for each of (L, C) points the rows (L, R) of its neighbours of these ranks."""
     if points.device.type == 'cpu' and points.shape[1] <= TREE_DIMENSIONS:
         spatial = optional_import('scipy.spatial', 'scipy', 'A graph of nearest neighbours')
         tree = spatial.cKDTree(points.numpy())
-        _, found = tree.query(points.numpy(), [rank + 1 for rank in ranks])
-        return torch.from_numpy(found)
-    # Squared and without |a|^2, which changes no order; half precision would be off by metres.
+        _, idx = tree.query(points.numpy(), [rank + 1 for rank in ranks])
+        return torch.from_numpy(idx)
+    # Squared distances without |a|^2, which keeps the order; half precision would be off by metres.
     with torch.autocast(points.device.type, enabled=False):
         return torch.cat([
             torch.addmm(points.square().sum(1), part, points.T, alpha=-2).topk(

@@ -1,4 +1,4 @@
-"""The image branch: a host ResNet and a feature pyramid down to stride 4 (paper, section 4.2)."""
+"""The image branch: mmdet's ResNet and a feature pyramid down to stride 4 (paper, section 4.2)."""
 from __future__ import annotations
 
 import os.path as osp
@@ -14,17 +14,17 @@ from ...checkpoints import PretrainedWeightsError, load_pretrained
 
 @MODELS.register_module()
 class ResNetFPN(BaseModule):
-    """ResNet encoder and FPN decoder, run apart so that features are fused in between.
+    """ResNet encoder and FPN decoder, split so that features are fused in between.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
         base_channels: Width of the first stage (64 in a standard ResNet).
-        out_indices: Stages handed to the pyramid; the last is the one that is fused.
+        out_indices: Stages that enter the pyramid; the last one is fused.
         out_channels: Channels of the stride-4 map.
         weights: Weights of the encoder: a file, a URL, or a name that mmengine's loader knows
-            (``torchvision://resnet50``, ``open-mmlab://...``), of this network or with it as a
-            part; stages and a classifier beyond it are not used. ``None``: random.
-        frozen: The encoder is not trained and its BatchNorm uses its stored statistics.
+            (``torchvision://resnet50``, ``open-mmlab://...``). The network may be a part of it;
+            further stages and a classifier are ignored. ``None``: random.
+        frozen: Do not train the encoder; its BatchNorm uses the stored statistics.
         norm_cfg: Normalisation of the encoder, BatchNorm by default; GroupNorm suits steps of one
             image.
 
@@ -79,7 +79,7 @@ class ResNetFPN(BaseModule):
             self.encoder.requires_grad_(False)
 
     def init_weights(self) -> None:
-        """Random initialisation, then ``weights`` where given."""
+        """Initialise at random, then load ``weights`` if given."""
         super().init_weights()
         if self.weights is None:
             print_log('Image encoder: random weights (no `weights` given).', 'current')
@@ -96,14 +96,14 @@ class ResNetFPN(BaseModule):
                                          'tensors; give weights of a ResNet of this depth')
 
     def train(self, mode: bool = True) -> 'ResNetFPN':
-        """Training mode for all but a frozen encoder, whose BatchNorm must not drift."""
+        """Set the mode of all but a frozen encoder, which stays in evaluation."""
         super().train(mode)
         if self.frozen:
             self.encoder.eval()
         return self
 
     def encode(self, imgs: Tensor) -> List[Tensor]:
-        """(V, 3, H, W) -> maps of strides 4, 8, 16, ... , the last one to be fused."""
+        """Encode images (V, 3, H, W): maps of strides 4, 8, 16, ..., the last one to be fused."""
         return list(self.encoder(imgs))
 
     def decode(self, feats: List[Tensor]) -> Tensor:

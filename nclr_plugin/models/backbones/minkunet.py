@@ -13,13 +13,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 class SplitMinkUNet(MinkUNetBackbone):
     """mmdet3d's ``MinkUNetBackbone`` on spconv, split at the bottleneck for feature fusion.
 
-    The ``state_dict`` keys are the host's, so the weights move to a host segmentor as they are.
+    The ``state_dict`` keys are mmdet3d's, so its segmentors load the weights as they are.
 
     Args:
         in_channels: Channels of a voxel's input.
         base_channels, encoder_channels, encoder_blocks, decoder_channels, decoder_blocks,
-            block_type: As in the host; there are as many stages as ``encoder_channels``, and the
-            bottleneck has a stride of 2 to that power.
+            block_type: Arguments of mmdet3d's class. There are as many stages as
+            ``encoder_channels``; the stride of the bottleneck is 2 to that power.
         batch_stats_in_eval: Let BatchNorm use the statistics of the batch in evaluation too. For
             training with one scan a step: its statistics describe the scene, and stored ones would
             change the network. Test with as many scans a step as in training.
@@ -36,7 +36,7 @@ class SplitMinkUNet(MinkUNetBackbone):
                  block_type: str = 'basic',
                  batch_stats_in_eval: bool = False,
                  init_cfg: dict = None) -> None:
-        # The host inserts into the lists that it is given: hand it fresh ones.
+        # mmdet3d inserts into the lists that it is given: pass copies.
         super().__init__(
             in_channels=in_channels,
             base_channels=base_channels,
@@ -65,14 +65,16 @@ class SplitMinkUNet(MinkUNetBackbone):
         return self
 
     def encode(self, voxel_feats: Tensor, coors: Tensor) -> List[SparseConvTensor]:
-        """Voxels (M, C) and their ``batch, x, y, z`` indices (M, 4) -> the levels of the encoder.
+        """Encode voxels (M, C) with ``batch, x, y, z`` indices (M, 4).
 
-        The first level has the input's voxels, the last is the bottleneck at ``self.stride``;
-        each has ``features`` and ``indices``. Precision as in :func:`sparse_precision`.
+        Returns:
+            The levels: the first has the input's voxels, the last is the bottleneck at
+            ``self.stride``. Each has ``features`` and ``indices``, in the precision of
+            :func:`sparse_precision`.
         """
         with sparse_precision(voxel_feats):
-            # Whole bottleneck voxels: down-sampling drops what lies in a part of one, the edge of
-            # some scans or, by the size of the largest, of none.
+            # Round up to whole bottleneck voxels: down-sampling would drop a partial one at the
+            # edge.
             extent = torch.div(coors.amax(0)[1:], self.stride, rounding_mode='floor') + 1
             spatial_shape = (extent * self.stride).tolist()
             x = SparseConvTensor(voxel_feats, coors, spatial_shape, int(coors[-1, 0]) + 1)
@@ -82,7 +84,7 @@ class SplitMinkUNet(MinkUNetBackbone):
         return levels
 
     def decode(self, levels: List[SparseConvTensor], bottleneck_feats: Tensor) -> Tensor:
-        """Levels of :meth:`encode`, the bottleneck's features replaced -> (M, out_channels)."""
+        """Decode the levels with other bottleneck features: (M, out_channels)."""
         with sparse_precision(bottleneck_feats):
             x = levels[-1].replace_feature(bottleneck_feats.to(levels[-1].features.dtype))
             for stage in range(len(self.decoder)):
@@ -103,18 +105,16 @@ class SplitMinkUNet(MinkUNetBackbone):
 
 
 class SplitResUNet(SplitMinkUNet):
-    """The residual sparse U-Net that is pretrained on nuScenes in the published code.
+    """MinkUNet with one convolution before its first stage: the published code's nuScenes network.
 
     The paper (section 4.2) names "two versions of MinkUNet [37], along with ResUNet18 applied to
-    SemanticKITTI, ResUNet34 for nuScenes". The published code has two networks for these names,
-    both with MinkUNet's residual blocks and widths: that for nuScenes ("MinkUNet34") begins with
-    one convolution, and is this class with ``encoder_blocks=(2, 3, 4, 6)``; that for SemanticKITTI
-    ("MinkUNet18", from SegContrast) begins with two, as mmdet3d's, and is :class:`SplitMinkUNet`
-    with ``encoder_blocks=(2, 2, 2, 2)``. With those blocks this class is the nuScenes network,
-    less deep.
+    SemanticKITTI, ResUNet34 for nuScenes". The published code has two networks, both with
+    MinkUNet's blocks and widths. The one for nuScenes ("MinkUNet34") begins with one convolution:
+    this class with ``encoder_blocks=(2, 3, 4, 6)``. The one for SemanticKITTI ("MinkUNet18", from
+    SegContrast) begins with two, as mmdet3d's: :class:`SplitMinkUNet` with
+    ``encoder_blocks=(2, 2, 2, 2)``.
 
-    The ``state_dict`` keys are those of :class:`SplitMinkUNet` without ``conv_input.1``. All
-    arguments are the same too.
+    Arguments and ``state_dict`` keys are those of :class:`SplitMinkUNet`, without ``conv_input.1``.
     """
 
     def __init__(self, **kwargs) -> None:
@@ -123,11 +123,11 @@ class SplitResUNet(SplitMinkUNet):
 
 
 def sparse_precision(tensor: Tensor) -> torch.autocast:
-    """Context for sparse convolutions of ``tensor``: float16 where autocast says so, else float32.
+    """Return the context for sparse convolutions: float16 under float16 autocast, else float32.
 
-    spconv has no bfloat16. On the CPU it has float32 alone. On CUDA its functions cast to float16
-    under autocast of any type (``custom_fwd(cast_inputs=torch.float16)``); under bfloat16, which
-    goes without a gradient scaler, small gradients would become zero there.
+    spconv has no bfloat16, and on the CPU only float32. On CUDA its functions cast to float16 under
+    autocast of any type (``custom_fwd(cast_inputs=torch.float16)``). Under bfloat16, which needs no
+    gradient scaler, small gradients would underflow.
     """
     kind = tensor.device.type
     half = kind == 'cuda' and torch.is_autocast_enabled() and \

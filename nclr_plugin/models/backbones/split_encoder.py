@@ -1,4 +1,4 @@
-"""A detector's sparse encoder in the pretrainers' interface, whichever host it is of."""
+"""Sparse encoders of detectors, split for feature fusion: the part mmdet3d and OpenPCDet share."""
 from __future__ import annotations
 
 from abc import abstractmethod
@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from ..layers.sparse_interpolation import interpolate
 
-# Voxels that are left free before a scan's first one, on the ground plane. No coarse voxel is lost
-# at the edge then, and an index j of strides s = 8 and 16, whose positions the pretrainer uses,
-# lies at voxel s j + (s - 1) / 2 to within one half, where VoxelBatch.centres takes it to lie.
+# Empty voxels before the first one of a scan, on the ground plane. With them no coarse voxel is
+# lost at the edge, and an index j at strides s = 8 and 16 has its centre at voxel
+# s j + (s - 1) / 2 to within one half, as VoxelBatch.centres assumes.
 EDGE = 12
 DETECTOR_HEIGHT = 41  # voxels; the detectors' sparse_shape is (41, ...) whatever their voxel size
 TOKEN_STRIDE = 2  # of the tokens, in pixels of the detectors' bird's-eye map
@@ -26,23 +26,22 @@ class EncoderLevel(NamedTuple):
 
 
 class SplitEncoder(nn.Module):
-    """Part of a module that has a host's sparse encoder; the module is initialised before it.
+    """Mixin of a module that has a detector's sparse encoder; initialise the module first.
 
-    Around the encoder there are the few layers that pretraining needs: ``tokens`` merges 2 x 2 of
-    the map's columns for the fusion, ``lateral`` and ``mix`` make the per-point features. A point
-    gets, from each stride, the features of the voxels around it, interpolated (paper, section
-    3.2), so that points above each other have different features, which a bird's-eye map cannot
-    give them.
+    It adds the few layers that pretraining needs around the encoder: ``tokens`` merges 2 x 2
+    columns of the bird's-eye map for the fusion, ``lateral`` and ``mix`` make per-point features. A
+    point gets the interpolated features of the voxels around it at each stride (paper, section
+    3.2), so points above each other have different features, unlike in a bird's-eye map.
 
-    The input is that of the detectors: means of x, y, z and intensity in a voxel. The encoder is
-    a convolution: a range matters to it only at its edges. On the ground plane nothing is cut off
-    here. Upwards, as in the detectors, voxels are counted from the lowest in a grid of 41: crop
-    scans to the detectors' range of height.
+    The input is that of the detectors: the mean x, y, z and intensity in a voxel. On the ground
+    plane nothing is cropped: for a convolution a range matters only at its edges. Upwards, as in
+    the detectors, voxels count from the lowest in a grid of 41: crop scans to the detectors' range
+    of heights.
     """
 
     def add_layers(self, in_channels: int, level_channels: Sequence[int],
                    down_paddings: Sequence, intensity_scale: float, out_channels: int) -> None:
-        """Add what surrounds the encoder.
+        """Add the layers around the encoder.
 
         Args:
             in_channels: Channels of a voxel in the detector. Those beyond the given ones are 0: on
@@ -76,10 +75,13 @@ class SplitEncoder(nn.Module):
         """Return the encoder's parts in order, the last one its output convolution."""
 
     def encode(self, voxel_feats: Tensor, coors: Tensor) -> List[EncoderLevel]:
-        """Voxels (M, C) and their ``batch, x, y, z`` indices (M, 4) -> levels of the encoder.
+        """Encode voxels (M, C) with ``batch, x, y, z`` indices (M, 4).
 
-        The first level has the input's voxels, each further one twice the stride; the last are
-        the tokens at ``self.stride``. Mixed precision is off here, as in mmdet3d.
+        Mixed precision is off here, as in mmdet3d.
+
+        Returns:
+            The levels: the first has the input's voxels, each next one twice the stride; the last
+            has the tokens at ``self.stride``.
         """
         with torch.autocast(voxel_feats.device.type, enabled=False):
             width, length, height = (coors.amax(0)[1:] + 1).tolist()
@@ -103,7 +105,7 @@ class SplitEncoder(nn.Module):
                 for number, level in enumerate(levels)]
 
     def decode(self, levels: List[EncoderLevel], bottleneck_feats: Tensor) -> Tensor:
-        """Levels of :meth:`encode`, the bottleneck's features replaced -> (M, out_channels)."""
+        """Decode the levels with other bottleneck features: (M, out_channels)."""
         voxels = levels[0]
         with torch.autocast(bottleneck_feats.device.type, enabled=False):
             total = self.lateral[0](voxels.features)
@@ -121,7 +123,7 @@ class SplitEncoder(nn.Module):
             return self.mix(total)
 
     def forward(self, voxel_feats: Tensor, coors: Tensor) -> Tensor:
-        """Per-point features without fusion: (M, C), (M, 4) -> (M, out_channels)."""
+        """Encode and decode without fusion: (M, C), (M, 4) -> (M, out_channels)."""
         levels = self.encode(voxel_feats, coors)
         return self.decode(levels, levels[-1].features)
 
@@ -142,7 +144,7 @@ class SplitEncoder(nn.Module):
 
 
 def _first_centres(down_paddings: Sequence) -> List[Tensor]:
-    """Where the voxel of index 0 of each level has its centre, x, y, z in input voxels."""
+    """Return the centre of the voxel of index 0 of each level, x, y, z in input voxels."""
     centres, stride = [torch.zeros(3)], 1
     for padding in down_paddings:  # kernels of 3 in steps of 2
         z, y, x = (padding, ) * 3 if isinstance(padding, int) else padding

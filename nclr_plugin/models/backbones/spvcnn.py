@@ -13,16 +13,15 @@ from ..layers.sparse_interpolation import interpolate
 
 
 class SplitSPVCNN(SplitMinkUNet):
-    """mmdet3d's ``SPVCNNBackbone`` where spconv runs (the host's needs TorchSparse 1.4).
+    """mmdet3d's ``SPVCNNBackbone`` on spconv instead of TorchSparse 1.4.
 
-    As there, the points are the voxels of the input. They take features from the voxels at the
-    encoder's end, in the middle of the decoder and at its end, by trilinear interpolation, and
-    give the mean of theirs back to them, the first two times
-    (`SPVNAS <https://arxiv.org/abs/2007.16100>`_, section 3.1). At stride 1 points and voxels
-    coincide, so that what the host exchanges there is left out. Features fused into the
-    bottleneck reach the points too.
+    As there, the points are the input voxels. They take features from the voxels by trilinear
+    interpolation: after the encoder, in the middle of the decoder and after it. The first two times
+    the voxels get the mean of their points back (`SPVNAS <https://arxiv.org/abs/2007.16100>`_,
+    section 3.1). At stride 1 points and voxels coincide, so nothing is exchanged. Features fused
+    into the bottleneck reach the points too.
 
-    The ``state_dict`` keys are the host's: those of its ``MinkUNetBackbone`` on spconv, and
+    The ``state_dict`` keys are mmdet3d's: those of ``MinkUNetBackbone`` on spconv, and
     ``point_transforms.*``.
 
     Args:
@@ -41,7 +40,7 @@ class SplitSPVCNN(SplitMinkUNet):
         self.dropout = nn.Dropout(drop_ratio, True)
 
     def decode(self, levels: List[SparseConvTensor], bottleneck_feats: Tensor) -> Tensor:
-        """Levels of the encoder, the bottleneck's features replaced -> (M, out_channels)."""
+        """Decode the levels with other bottleneck features: (M, out_channels)."""
         coors, points = levels[0].indices, levels[0].features
         with sparse_precision(bottleneck_feats):
             x = levels[-1].replace_feature(bottleneck_feats.to(levels[-1].features.dtype))
@@ -56,10 +55,10 @@ class SplitSPVCNN(SplitMinkUNet):
 
 
 def voxel_to_point(voxels: SparseConvTensor, coors: Tensor, stride: int) -> Tensor:
-    """Trilinear interpolation of the voxels' features at points.
+    """Interpolate the features of voxels at points, trilinearly.
 
-    As in the published SPVCNN, to whose weights it belongs, a voxel's features are those of its
-    lower corner, and absent neighbours have no share in the weights.
+    As in the published SPVCNN, the features of a voxel belong to its lower corner, and absent
+    neighbours get no weight.
 
     Args:
         voxels: K voxels, ``stride`` times coarser than the points' grid.
@@ -67,7 +66,7 @@ def voxel_to_point(voxels: SparseConvTensor, coors: Tensor, stride: int) -> Tens
         stride: Edge of a voxel.
 
     Returns:
-        Tensor: (N, C).
+        (N, C).
     """
     positions = torch.cat((coors[:, :1].float(), coors[:, 1:] / stride), 1)
     return interpolate(voxels.features, voxels.indices, positions)
@@ -75,7 +74,7 @@ def voxel_to_point(voxels: SparseConvTensor, coors: Tensor, stride: int) -> Tens
 
 def point_to_voxel(point_feats: Tensor, coors: Tensor, voxels: SparseConvTensor,
                    stride: int) -> Tensor:
-    """Mean of the points in each voxel.
+    """Average the points in each voxel.
 
     Args:
         point_feats: (N, C).
@@ -84,7 +83,7 @@ def point_to_voxel(point_feats: Tensor, coors: Tensor, voxels: SparseConvTensor,
         stride: Edge of a voxel.
 
     Returns:
-        Tensor: (K, C), summed in single precision.
+        (K, C), summed in single precision.
     """
     parent = containing_rows(coors, voxels.indices, stride)
     ones = torch.ones_like(point_feats[:, :1], dtype=torch.float32)

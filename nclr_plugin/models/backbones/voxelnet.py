@@ -1,4 +1,4 @@
-"""The detectors' sparse encoder, with per-point features for matching on top of it."""
+"""mmdet3d's sparse encoder of the detectors, with per-point features for matching."""
 from __future__ import annotations
 
 from typing import List, Optional, Sequence
@@ -11,18 +11,17 @@ from .split_encoder import DETECTOR_HEIGHT, SplitEncoder
 
 
 class SplitSparseEncoder(SplitEncoder, SparseEncoder):
-    """mmdet3d's ``SparseEncoder`` (VoxelNet's middle encoder) in the pretrainers' interface.
+    """mmdet3d's ``SparseEncoder`` (VoxelNet's middle encoder), split for feature fusion.
 
-    The encoder, ``conv_out`` included, is the host's own, and so are its ``state_dict`` keys; the
-    few layers around it are those of
-    :class:`~nclr_plugin.models.backbones.split_encoder.SplitEncoder`. The input is that of the
-    detectors' ``HardSimpleVFE``.
+    The encoder with ``conv_out`` and its ``state_dict`` keys are mmdet3d's. The few layers around
+    it come from :class:`~nclr_plugin.models.backbones.split_encoder.SplitEncoder`. The input is
+    that of the detectors' ``HardSimpleVFE``.
 
     Args:
         in_channels: Channels of a voxel in the detector. Those beyond the given ones are 0: on
             nuScenes, detectors have the time since the key frame as the fifth.
-        encoder_channels, encoder_paddings, block_type, base_channels, output_channels: As in the
-            host, whose defaults are the encoder of SECOND and PV-RCNN.
+        encoder_channels, encoder_paddings, block_type, base_channels, output_channels: Arguments of
+            mmdet3d's class; the defaults are the encoder of SECOND and PV-RCNN.
         intensity_scale: Factor from intensity 0..1 to what the detector sees: 255 on nuScenes.
         out_channels: Channels of the per-point features.
         init_cfg: Weight initialisation.
@@ -58,10 +57,10 @@ class SplitSparseEncoder(SplitEncoder, SparseEncoder):
         self.init_cfg = init_cfg
 
     def init_weights(self) -> None:
-        """Apply ``init_cfg``; the host's encoder is no ``BaseModule``, which would."""
+        """Apply ``init_cfg``: mmdet3d's encoder is no ``BaseModule``, which would do so."""
         if self.init_cfg:
             initialize(self, self.init_cfg)
 
     def encoder_steps(self) -> List[nn.Module]:
-        """conv_input, the stages, conv_out."""
+        """Return ``conv_input``, the stages, ``conv_out``."""
         return [self.conv_input, *self.encoder_layers, self.conv_out]

@@ -1,4 +1,4 @@
-"""Overlap, matching and pose; semantics and instances."""
+"""Heads: overlap, yaw, matching, pose; contrastive learning; semantics and instances."""
 from mmengine.registry import MODELS
 
 from nclr_plugin.registry import register_lazily
@@ -12,7 +12,7 @@ from .yaw_head import YawHead
 __all__ = ['ContrastiveHead', 'LovaszMinkUNetHead', 'MatchingHead', 'OffsetHead', 'OverlapHead',
            'PoseHead', 'PositionFreeContrastiveHead', 'YawHead']
 
-HOST = ('mmdet3d.models', 'mmdet3d')
+NEEDS = ('mmdet3d.models', 'mmdet3d')
 LovaszMinkUNetHead = register_lazily(
-    MODELS, 'LovaszMinkUNetHead', f'{__name__}.segmentation_heads', HOST)
-OffsetHead = register_lazily(MODELS, 'OffsetHead', f'{__name__}.segmentation_heads', HOST)
+    MODELS, 'LovaszMinkUNetHead', f'{__name__}.segmentation_heads', NEEDS)
+OffsetHead = register_lazily(MODELS, 'OffsetHead', f'{__name__}.segmentation_heads', NEEDS)

@@ -13,6 +13,8 @@ from nclr_plugin.geometry.camera import CellGrid
 from nclr_plugin.geometry.se3 import matmul_exact
 from ..layers.position_encoding import pixel_pos_encoding, point_pos_encoding
 
+MASKED_SIMILARITY = -1e4  # finite, so that a fully masked row has a softmax
+
 
 class Matches(NamedTuple):
     """Pixels matched to points.
@@ -37,14 +39,14 @@ class MatchingHead(BaseModule):
         point_channels, pixel_channels: Channels of the decoded features.
         embed_dims: Channels in which points and pixels are compared.
         hidden_channels: Width of the perceptrons that join features and positions.
-        position_channels: Channels of the sinusoidal codes of a point's and a pixel's position:
-            the fine-grained, point-wise part of a point's feature (section 3.2), and what tells
-            equal-looking cells of a map apart. 0: decoded features alone.
+        position_channels: Channels of the sinusoidal codes of the positions of points and pixels:
+            the point-wise part of a point's feature (section 3.2); they distinguish cells of equal
+            appearance. 0: decoded features alone.
         alignment: Learn :math:`W_f` (``False``: cosine similarity, as in the paper's baseline).
         temperature: :math:`\tau` of Eq. 2.
         match: ``'soft'`` (Eq. 4-5) or ``'hard'`` (the most similar pixel).
-        match_temperature: Temperature of the soft match. Eq. 5 prints none; without one a softmax
-            over thousands of cosines is flat and every match lies at the image's centre.
+        match_temperature: Temperature of the soft match. Eq. 5 prints none, but without one a
+            softmax over thousands of cosines is flat, and every match lies at the image centre.
         point_wavelength: Shortest and longest wavelength of the points' code, metres.
         pixel_wavelength: The same for the pixels' code, cells.
     """
@@ -107,8 +109,8 @@ class MatchingHead(BaseModule):
     def similarity(self, points: Tensor, pixels: Tensor, aligned: bool = True) -> Tensor:
         r"""Compare points (..., K, D) and pixels (..., L, D): (..., K, L), float32 (Eq. 2).
 
-        It is without temperature, and outside autocast: half precision would blur the differences
-        that decide a match. ``aligned=False`` is the cosine of the features as they are.
+        Computed without temperature and outside autocast: half precision would blur the differences
+        that decide a match. ``aligned=False`` returns the cosine, without the alignment.
         """
         if aligned and self.alignment_weight is not None:
             points = matmul_exact(points, self.alignment_matrix)
@@ -147,22 +149,12 @@ class MatchingHead(BaseModule):
             aligned: ``False`` compares by cosine, without the alignment.
         """
         similarity = self.similarity(points, pixels, aligned)
-        masked = similarity.masked_fill(~pixel_mask[:, None], -1e4)
+        masked = similarity.masked_fill(~pixel_mask[:, None], MASKED_SIMILARITY)
         best, index = masked.max(-1)
         if (mode or self.match_mode) == 'hard':
             return Matches(centres[index], best)
         weights = torch.softmax(masked / self.match_temperature, -1)
         return Matches(matmul_exact(weights, centres), best)
-
-
-def _projection(in_channels: int, hidden_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(in_channels, hidden_channels), nn.ReLU(),
-        nn.Linear(hidden_channels, hidden_channels), nn.ReLU(),
-        nn.Linear(hidden_channels, out_channels))
-
-
-MASKED_SIMILARITY = -1e4  # finite, so that a fully masked row has a softmax
 
 
 def patch_mask(superpixel: Tensor, coarse: CellGrid, fine: CellGrid, margin: int) -> Tensor:
@@ -217,3 +209,10 @@ def refine_matches(similarity: Tensor, pixel_mask: Tensor, grid: CellGrid, tempe
     weights = torch.softmax(near.float() / temperature, -1).to(centres)
     pixels = (weights[..., None] * centres.view(-1, 2)[cell]).sum(-2)
     return Matches(pixels, best), pixel_mask.any(-1)
+
+
+def _projection(in_channels: int, hidden_channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(in_channels, hidden_channels), nn.ReLU(),
+        nn.Linear(hidden_channels, hidden_channels), nn.ReLU(),
+        nn.Linear(hidden_channels, out_channels))

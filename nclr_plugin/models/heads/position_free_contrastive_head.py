@@ -1,4 +1,4 @@
-"""Contrast of what points and pixels show, without any position (beside the paper's Eq. 1)."""
+"""Contrastive learning without positions (beside the paper's Eq. 1)."""
 from __future__ import annotations
 
 from mmengine.model import BaseModule
@@ -13,9 +13,9 @@ from nclr_plugin.geometry.se3 import matmul_exact
 class PositionFreeContrastiveHead(BaseModule):
     """Compare features that were decoded without fusion and without positions.
 
-    Once fusion knows the viewing direction, the position of a point tells its pixel, and Eq. 1 can
-    be solved without looking at the surface. A downstream network has neither fusion nor camera.
-    This head compares what the downstream network computes, so only appearance can match.
+    Once fusion knows the yaw, the position of a point gives away its pixel, and Eq. 1 can be solved
+    without looking at the surface. A downstream network has neither fusion nor camera. This head
+    compares what the downstream network computes, so only appearance can match.
 
     Args:
         point_channels: Channels of the decoded point features.

@@ -19,7 +19,7 @@ class LovaszMinkUNetHead(MinkUNetHead):
 
     Args:
         lovasz_weight: Weight of the Lovasz loss; that of the cross-entropy is in ``loss_decode``.
-        kwargs: As in the host.
+        kwargs: Arguments of mmdet3d's class.
     """
 
     def __init__(self, lovasz_weight: float, **kwargs) -> None:
@@ -28,14 +28,14 @@ class LovaszMinkUNetHead(MinkUNetHead):
 
     def loss_by_feat(self, seg_logit: Tensor,
                      batch_data_samples: SampleList) -> Dict[str, Tensor]:
-        """Losses of voxels with a label; zero, with gradients, where none has one."""
+        """Return the losses of the labelled voxels; zero, with gradients, if there are none."""
         label = self._stack_batch_gt(batch_data_samples)
-        # The host's Lovasz loss fails on a batch with one labelled voxel, and is empty on none.
+        # mmdet3d's Lovasz loss fails on a batch with one labelled voxel, and is empty on none.
         labelled = label != self.ignore_index
         seg_logit, label = seg_logit[labelled], label[labelled]
         if len(label) == 0:
-            nothing = seg_logit.sum()
-            return dict(loss_ce=nothing, loss_lovasz=nothing)
+            zero = seg_logit.sum()
+            return dict(loss_ce=zero, loss_lovasz=zero)
         return dict(
             loss_ce=self.loss_decode(seg_logit, label, ignore_index=self.ignore_index),
             loss_lovasz=self.loss_lovasz(seg_logit, label, ignore_index=None))
@@ -44,14 +44,14 @@ class LovaszMinkUNetHead(MinkUNetHead):
 class OffsetHead(BaseModule):
     """Predict the offset from a voxel to the centre of its object (paper, section 4.4).
 
-    All points of a voxel share the centre, so that a point's offset is the centre less the point.
-    The centre of an object is the middle of the box around its points.
+    The points of a voxel share its predicted centre. The centre of an object is the middle of the
+    box around its points.
 
     Args:
         channels: Channels of the backbone's features.
         thing_classes: The classes that have instances.
-        loss_offset: Distance of predicted and true centres; the host's L1 loss, summed over the
-            axes and averaged over the points of instances.
+        loss_offset: Config of the loss between predicted and true centres; by default mmdet's L1
+            loss, summed over the axes and averaged over the points of instances.
         init_cfg: Weight initialisation.
     """
 
@@ -68,12 +68,12 @@ class OffsetHead(BaseModule):
         self.loss_offset = MODELS.build(loss_offset)
 
     def forward(self, voxel_feats: Tensor) -> Tensor:
-        """Features (M, C) -> offsets (M, 3), metres."""
+        """Predict the offsets (M, 3), metres, from features (M, C)."""
         return self.layers(voxel_feats)
 
     def loss(self, centres: Sequence[Tensor], points: Sequence[Tensor],
              semantic: Sequence[Tensor], instance: Sequence[Tensor]) -> Dict[str, Tensor]:
-        """Distance of the predicted centres from the true ones.
+        """Compare the predicted centres with the true ones.
 
         Args:
             centres: B scans (N_b, 3), metres: the predicted centre of each point's object.
@@ -101,7 +101,7 @@ def box_centres(points: Tensor, labels: Tensor) -> Tensor:
         labels: (N, K) integers; points with the same row are a group.
 
     Returns:
-        Tensor: (N, 3), metres.
+        (N, 3), metres.
     """
     groups, index = torch.unique(labels, dim=0, return_inverse=True)
     row = index[:, None].expand(-1, 3)

@@ -1,4 +1,4 @@
-"""Viewing direction of each camera, by sliding its image columns along the scan's horizon."""
+"""Yaw of each camera, by circular correlation of its image columns with the scan by azimuth."""
 from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Tuple
@@ -64,11 +64,11 @@ def column_codes(yaw: Optional[YawPrediction], views: Views, num_columns: int) -
 
 @MODELS.register_module()
 class YawHead(BaseModule):
-    """Correlate the scan's horizon with the part of it that the image shows.
+    """Predict the yaw of each camera in the scan's frame.
 
-    Yaw cannot be read off any local patch of the scan or the image. Both are summarised by azimuth,
-    the scan all around, the image over its field of view; the direction is where one fits the
-    other. Attention would have to discover this sliding comparison, which takes many times the
+    Yaw cannot be read off any local patch of the scan or the image. Both are pooled by azimuth, the
+    scan over the full turn, the image over its field of view, and correlated: the yaw is the shift
+    of the best fit. Attention would have to discover this comparison, which takes many times the
     samples.
 
     Args:
@@ -92,8 +92,8 @@ class YawHead(BaseModule):
         self.code_channels = 32
         self.point_mlp = _perceptron(point_channels + self.code_channels, embed_dims)
         self.pixel_mlp = _perceptron(pixel_channels + self.code_channels, embed_dims)
-        self.scan_horizon = _circular_convs(embed_dims)
-        self.image_horizon = _circular_convs(embed_dims)
+        self.point_azimuth_profile = _circular_convs(embed_dims)
+        self.image_azimuth_profile = _circular_convs(embed_dims)
         self.num_sectors = num_sectors
         self.num_harmonics = num_harmonics
         self.wavelength = wavelength
@@ -101,7 +101,7 @@ class YawHead(BaseModule):
     def forward(self, point_feats: Tensor, points: Tensor, point_batch_index: Tensor,
                 pixel_feats: Tensor, columns: Tensor, view_batch_index: Tensor,
                 batch_size: int, hypothesis: int = 0) -> YawPrediction:
-        """Predict the direction of every view.
+        """Predict the yaw of every view.
 
         Args:
             point_feats: (N, C_P) encoder features of the voxels.
@@ -112,14 +112,14 @@ class YawHead(BaseModule):
                 :func:`~nclr_plugin.geometry.camera.sector_columns`.
             view_batch_index: (V,) scan of each view.
             batch_size: Number of scans.
-            hypothesis: In evaluation, rank of the direction that the code is of: 0 for the best.
+            hypothesis: In evaluation, rank of the yaw that ``code`` encodes: 0 for the best.
         """
         range_height = torch.stack((points[:, :2].norm(dim=1), points[:, 2]), 1)
         code = sinusoidal_encoding(range_height, self.code_channels, self.wavelength)
         rows = self.point_mlp(torch.cat((point_feats, code.to(point_feats)), 1))
         azimuth = torch.atan2(points[:, 1], points[:, 0])
         scan = self._by_sector(rows, azimuth, point_batch_index, batch_size)
-        scan = F.normalize(self.scan_horizon(scan)[view_batch_index].float(), dim=1)
+        scan = F.normalize(self.point_azimuth_profile(scan)[view_batch_index].float(), dim=1)
 
         num_views, _, height, width = pixel_feats.shape
         cells = pixel_feats.flatten(2).transpose(1, 2)
@@ -132,7 +132,7 @@ class YawHead(BaseModule):
         shown = ((columns >= 0) & (columns <= width - 1)).float()
         image = _interpolate(image, columns) * shown[:, None]
         # Not normalised: a column without structure can have little weight.
-        image = LOGIT_SCALE * self.image_horizon(image) * shown[:, None]
+        image = LOGIT_SCALE * self.image_azimuth_profile(image) * shown[:, None]
 
         logits = _circular_correlation(scan, image) / shown.sum(1, keepdim=True).clamp(min=1)
         probs = logits.softmax(1) if self.training else self.mode_probs(logits, hypothesis)
@@ -141,7 +141,7 @@ class YawHead(BaseModule):
     def mode_probs(self, logits: Tensor, hypothesis: int) -> Tensor:
         """Return the probabilities (V, S) of the sectors about one hypothesis alone.
 
-        Evaluation uses these because the mean of two directions is meaningless.
+        Evaluation uses these because the mean of two modes is meaningless.
         """
         mode = self._modes(logits, hypothesis + 1)[-1]
         return logits.masked_fill(self._distance(mode) > NMS_RADIUS, -torch.inf).softmax(1)
@@ -167,7 +167,7 @@ class YawHead(BaseModule):
         return ((offset + half) % self.num_sectors - half).abs()
 
     def loss(self, yaw: YawPrediction, lidar2cam: Tensor) -> Tensor:
-        """Cross-entropy of the sectors next to the true direction, weighted by nearness.
+        """Return the cross-entropy of the two sectors next to the true yaw, linearly weighted.
 
         Args:
             yaw: Prediction of V views.

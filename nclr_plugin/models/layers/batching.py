@@ -10,11 +10,11 @@ GOLDEN_RATIO = 0.6180339887498949
 
 
 class DenseBatch(NamedTuple):
-    """Places of M rows in a dense (G, L) batch of G groups.
+    """Positions of M rows in a dense (G, L) batch of G groups.
 
     Attributes:
         group: (M,) group of each row.
-        slot: (M,) place of each row within its group.
+        slot: (M,) position of each row within its group.
         mask: (G, L) bool, True where the grid holds a row.
     """
     group: Tensor
@@ -32,7 +32,7 @@ class DenseBatch(NamedTuple):
 
 
 def dense_batch(group: Tensor, num_groups: int) -> DenseBatch:
-    """Find the places of rows in a dense batch.
+    """Find the positions of rows in a dense batch.
 
     Rows keep their order within a group. They need not be sorted by group: sparse down-sampling on
     the CPU does not return voxels grouped by scan.
@@ -54,11 +54,11 @@ def dense_batch(group: Tensor, num_groups: int) -> DenseBatch:
 def slots_by_position(batch: DenseBatch, points: Tensor) -> Tensor:
     """Order the slots of each group by the positions of their rows.
 
-    A choice by this order does not depend on the order of the rows, which differs between runs of
+    A choice in this order does not depend on the order of the rows, which differs between runs of
     spconv on a GPU.
 
     Args:
-        batch: Places of M rows in G groups.
+        batch: Positions of M rows in G groups.
         points: (M, D) positions, ordered by their first coordinate, then the second, ...
 
     Returns:
@@ -117,14 +117,14 @@ def random_subset(mask: Tensor, size: int) -> Tuple[Tensor, Tensor]:
 
 
 def evenly_spaced_subset(mask: Tensor, size: int) -> Tuple[Tensor, Tensor]:
-    """Select columns of each row of a mask spread over the row, always the same ones.
+    """Select columns spread over each row of a mask, always the same ones.
 
     Args:
         mask: (V, L) bool, the columns to select from.
         size: Number of columns to select of each row.
 
     Returns:
-        As :func:`random_subset`.
+        Columns and validity, see :func:`random_subset`.
     """
     order = torch.arange(mask.shape[1], device=mask.device, dtype=torch.float64)
     return _largest((order * GOLDEN_RATIO % 1).expand(mask.shape), mask, size)

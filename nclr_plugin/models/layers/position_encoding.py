@@ -64,7 +64,7 @@ def rotate_harmonics(code: Tensor, by: Tensor, inverse: bool = False) -> Tensor:
 
     Args:
         code: (..., 2 K). The operation is linear: a mean of codes gives the mean of the results.
-        by: (..., 2 K), broadcast with ``code``.
+        by: (..., 2 K), code of the second angle, broadcast with ``code``.
         inverse: Return the code of the difference.
     """
     cos, sin, by_cos, by_sin = code[..., ::2], code[..., 1::2], by[..., ::2], by[..., 1::2]
@@ -75,13 +75,13 @@ def rotate_harmonics(code: Tensor, by: Tensor, inverse: bool = False) -> Tensor:
 
 
 def pixel_pos_encoding(height: int, azimuth: Tensor, channels: int,
-                  wavelength: Tuple[float, float]) -> Tensor:
+                       wavelength: Tuple[float, float]) -> Tensor:
     """Encode the cells of maps, with the azimuth in the channels of :func:`point_pos_encoding`.
 
     Args:
         height: H.
-        azimuth: (V, W, 2 K), codes of the azimuth of the columns in the scan's frame; zeros where
-            that is not known.
+        azimuth: (V, W, 2 K), codes of the azimuth of the columns in the scan's frame; zeros if it
+            is not known.
         channels: Channels: three quarters for column and row, one for the azimuth.
         wavelength: Shortest and longest wavelength of columns and rows, cells.
 

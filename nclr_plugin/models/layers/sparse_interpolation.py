@@ -1,4 +1,4 @@
-"""Values of a sparse grid between its cells."""
+"""Interpolation of the features of sparse voxels."""
 from __future__ import annotations
 
 import itertools
@@ -9,15 +9,15 @@ from torch.nn import functional as F
 
 
 def interpolate(feats: Tensor, indices: Tensor, positions: Tensor) -> Tensor:
-    """Trilinear interpolation among the cells that exist, weights scaled to a sum of 1.
+    """Interpolate trilinearly among the cells that exist; their weights are scaled to sum to 1.
 
     Args:
-        feats: (K, C) of the cells.
-        indices: (K, 4) integer ``batch, x, y, z`` of the cells, each cell once.
+        feats: (K, C) features of the cells.
+        indices: (K, 4) integer ``batch, x, y, z`` indices of the cells, each cell once.
         positions: (M, 4) ``batch, x, y, z`` in cells; an integer is the centre of a cell.
 
     Returns:
-        Tensor: (M, C); 0 where none of the eight cells around a position exists.
+        (M, C); 0 where none of the eight cells around a position exists.
 
     Example:
         >>> cells = torch.tensor([[0, 0, 0, 0], [0, 1, 0, 0]])

@@ -56,18 +56,19 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float],
              max_voxels: int = None) -> VoxelBatch:
     """Quantise scans by rounding, as mmdet3d's ``voxel_type='minkunet'`` does.
 
-    The networks see coordinates relative to the scan's centre, which is where the sensor is to
-    within some decimetres: what they see does not depend on where a random transform has put the
-    origin, which only the pose solver has to know, and is what a downstream network sees.
-    A voxel's value is the mean of its points where the host takes one of them: but for rounding,
-    the result does not depend on the order of the points, and the centroid lies on the surface, so
-    that its projection is a fair target for matching.
+    The networks get coordinates relative to the centre of the scan, which is the sensor's position
+    to within some decimetres. So their input does not depend on the origin of a random rigid
+    transform, which only the pose solver needs, and is what a downstream network gets.
+    The value of a voxel is the mean of its points, where mmdet3d takes one of them: apart from
+    rounding, the result does not depend on the order of the points, and the centroid lies on the
+    surface, so its projection is a fair target for matching.
 
     Args:
         points: B scans (N_b, C >= 3), metres, LiDAR frame.
         voxel_size: Edge lengths (x, y, z), metres.
-        max_voxels: Keep at most so many voxels of a scan, a random subset (``None``: all), drawn in
-            the order of their positions. Points of dropped voxels have -1 in ``point2voxel``.
+        max_voxels: Largest number of voxels of a scan (``None``: no limit). Of more, a random
+            subset is kept, in the order of their positions. Points of dropped voxels have -1 in
+            ``point2voxel``.
     """
     packed = torch.cat(list(points))
     centre = scan_centres(points)
@@ -104,20 +105,19 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float],
 
 
 def scan_centres(scans: Sequence[Tensor]) -> Tensor:
-    """Geometric median of each scan, by Weiszfeld's iteration from the mean.
+    """Return the geometric median of each scan, by Weiszfeld's iteration from the mean.
 
-    Around a turning sensor points are as dense as the inverse square of the range, whatever the
-    scene, which pulls the geometric median towards the sensor: in KITTI scans it is 0.5 - 0.6 m
-    away from it (median), the mean 0.7 - 1.4 m. It turns and moves with the scan.
+    Around a spinning sensor the density of points falls with the square of the range, which pulls
+    the geometric median towards the sensor: in KITTI scans it is 0.5 - 0.6 m away from it (median),
+    the mean 0.7 - 1.4 m. It rotates and moves with the scan.
 
     Args:
         scans: B scans (N_b, C >= 3), metres.
 
     Returns:
-        Tensor: (B, 3), metres.
+        (B, 3), metres.
     """
-    # All points, for a part of the rows would depend on their order; in float64, or sums of a
-    # million of them would, too.
+    # All points and float64: a subset, or a float32 sum of a million, would depend on their order.
     dtype = scans[0].dtype
     points = torch.cat([scan[:, :3] for scan in scans]).double()
     counts = torch.tensor([len(scan) for scan in scans], device=points.device)
@@ -140,7 +140,7 @@ def containing_rows(coors: Tensor, coarse: Tensor, stride: int) -> Tensor:
         stride: Stride of the coarse grid.
 
     Returns:
-        Tensor: (M,) rows of ``coarse``; for a voxel that down-sampling has dropped, as some
+        (M,) rows of ``coarse``; for a voxel that down-sampling has dropped, as some
         encoders do at the edge, the next one, mostly of its column.
     """
     extent = coarse.amax(0).long() + 1

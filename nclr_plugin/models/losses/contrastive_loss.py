@@ -93,22 +93,22 @@ def _nce(logits: Tensor, positive: Tensor, ignored: Tensor, valid: Tensor) -> Te
 def instance_loss(first: Tensor, second: Tensor, temperature: float,
                   valid: Optional[Tensor] = None, ignored: Optional[Tensor] = None,
                   queue: Optional[Tensor] = None) -> Tensor:
-    r"""Eq. 1 both ways and Eq. 2: each instance against all others of both sets.
+    r"""CrossI2P, Eq. 1 both ways and Eq. 2: each instance against all others of both sets.
 
     :math:`l(i) = -\log \frac{\exp(s(a_i, b_i) / \tau)}{\sum_{k \ne i} \exp(s(a_i, a_k) / \tau)
     + \sum_k \exp(s(a_i, b_k) / \tau)}`. With one instance there is no negative, and the loss is
-    zero whatever the features: that is what a batch of one leaves of the printed form when the
-    instances are whole scans.
+    zero whatever the features are: so with the printed form, whose instances are whole scans, and a
+    batch of one.
 
     Args:
         first, second: (V, N, D) the two views of V sets of N instances; normalised here.
         temperature: :math:`\tau`.
-        valid: (V, N) bool, instances that are there; all by default.
+        valid: (V, N) bool, True for instances; all by default.
         ignored: (V, N, N) bool, symmetric: pairs that are neither positive nor negative.
-        queue: (Q, D) past instances: further negatives of every one.
+        queue: (Q, D) past instances: further negatives of every instance.
 
     Returns:
-        Tensor: scalar, the mean over the valid instances; zero without any.
+        Scalar: the mean over the valid instances; zero without any.
     """
     first, second, valid, ignored = _prepare(first, second, valid, ignored)
     loss = _one_way(first, second, temperature, ignored, queue) + \
@@ -119,13 +119,13 @@ def instance_loss(first: Tensor, second: Tensor, temperature: float,
 def printed_cross_modal_loss(first: Tensor, second: Tensor, temperature: float,
                              valid: Optional[Tensor] = None,
                              ignored: Optional[Tensor] = None) -> Tensor:
-    r"""Eq. 5 and 6 as printed.
+    r"""CrossI2P, Eq. 5 and 6 as printed.
 
     :math:`c(i) = -\log \frac{\exp(s(z_i, h_i) / \tau)}{\sum_k \exp(s(z_i, z_k) / \tau)
     + \sum_{k \ne i} \exp(s(z_i, h_k) / \tau)}`: the denominator has the similarity of an instance
-    to itself, a constant :math:`e^{1 / \tau}`, in the place of the positive pair's. The loss is no
-    cross-entropy (it can be negative), and of a single instance it is :math:`(1 - s) / \tau`, pure
-    attraction. :func:`instance_loss` is the form with the two sums' exceptions exchanged.
+    to itself, a constant :math:`e^{1 / \tau}`, in place of the positive pair's. The loss is no
+    cross-entropy (it can be negative); for a single instance it is :math:`(1 - s) / \tau`, pure
+    attraction. :func:`instance_loss` exchanges the exceptions of the two sums.
 
     Args:
         first, second, temperature, valid, ignored: See :func:`instance_loss`.
@@ -147,14 +147,14 @@ def _prepare(first: Tensor, second: Tensor, valid: Optional[Tensor], ignored: Op
         valid = torch.ones(first.shape[:2], dtype=torch.bool, device=first.device)
     if ignored is None:
         ignored = torch.zeros_like(valid)[..., None].expand(-1, -1, first.shape[1])
-    # Absent instances are nobody's negative; a row's own entry always stays, so that it is finite.
+    # Absent instances are no negatives. The diagonal always stays, so every row is finite.
     ignored = (ignored | ~valid[:, None]) & ~_diagonal(ignored)
     return first, second, valid, ignored
 
 
 def _one_way(a: Tensor, b: Tensor, temperature: float, ignored: Tensor,
              queue: Optional[Tensor]) -> Tensor:
-    """(V, N) values of Eq. 1."""
+    """Return Eq. 1 for each instance, (V, N)."""
     own = matmul_exact(a, a.transpose(1, 2)) / temperature
     other = matmul_exact(a, b.transpose(1, 2)) / temperature
     logits = [own.masked_fill(ignored | _diagonal(ignored), float('-inf')),

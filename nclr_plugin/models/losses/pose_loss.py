@@ -50,13 +50,13 @@ def reprojection_loss(solution: PnPSolution, points: Tensor, pixels: Tensor, val
     r"""Eq. 15: :math:`\sum_i \|\pi(R P_i + t) - I_i\|^2`, as a mean over points and views.
 
     Args:
-        solution: Poses of V views; one that is not valid adds nothing.
+        solution: Poses of V views; an invalid one adds nothing.
         points: (V, K, 3), metres, LiDAR frame.
-        pixels: (V, K, 2) where they are to project to.
-        valid: (V, K) bool, points to use. Points behind the solved camera have no pixel, and are
-            left out.
+        pixels: (V, K, 2), their target pixels.
+        valid: (V, K) bool, points to use. Points behind the solved camera have no pixel and are
+            ignored.
         cam2img: (V, 3, 3).
-        unit: Pixels that count as one.
+        unit: Unit of the error, pixels.
     """
     pose = make_transform(solution.R, solution.t)
     projected, depth = project_points(points.to(pose), pose, cam2img.to(pose))

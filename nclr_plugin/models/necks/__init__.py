@@ -1,4 +1,4 @@
-"""Fusion of the two modalities."""
+"""Transformers between the modalities, superpoints and superpixels."""
 from .coarse_transformer import CoarseTransformer
 from .cross_modal_fusion import CrossModalFusion
 from .superpoints import SuperpixelPyramid, SuperpointPooling

@@ -13,14 +13,14 @@ from ..layers.batching import dense_batch, slots_by_position
 
 
 class Superpoints(NamedTuple):
-    """Groups of the points of B scans, G a scan.
+    """Groups of the points of B scans, G per scan.
 
     Attributes:
         centre: (B, G) rows of the points that are centres.
         mask: (B, G) bool, False where a scan has fewer points than groups.
         member: (B, G, K) rows of the points nearer to the centre than the radius, nearest first.
         member_mask: (B, G, K) bool; the centre is always a member.
-        owner: (N,) the group nearest to each point, as ``scan * G + group``.
+        owner: (N,) the nearest group of each point, as ``scan * G + group``.
     """
     centre: Tensor
     mask: Tensor
@@ -38,7 +38,7 @@ def group_superpoints(points: Tensor, batch_index: Tensor, batch_size: int, num_
         points: (N, 3), metres, in any order.
         batch_index: (N,) the scan of each.
         batch_size: B.
-        num_groups: G, centres of a scan; farthest point sampling chooses them.
+        num_groups: G, centres of a scan, chosen by farthest point sampling.
         radius: r, metres.
         group_size: K, members of a group at most: the nearest ones.
     """
@@ -65,16 +65,16 @@ def group_superpoints(points: Tensor, batch_index: Tensor, batch_size: int, num_
 
 @torch.no_grad()
 def farthest_points(points: Tensor, mask: Tensor, count: int, first: Tensor) -> Tensor:
-    """Farthest point sampling.
+    """Choose points of each scan by farthest point sampling.
 
     Args:
         points: (B, L, 3).
-        mask: (B, L) bool, points that are there, first in each row.
-        count: Points wanted of each row; of one with fewer, the first is repeated.
-        first: (B,) columns to begin with.
+        mask: (B, L) bool, True for points, which come first in each row.
+        count: Number of points to choose of each row; one with fewer repeats its first.
+        first: (B,) columns to start from.
 
     Returns:
-        Tensor: (B, count) columns.
+        (B, count) columns.
     """
     nearest = torch.where(mask, float('inf'), -1.)
     batch = torch.arange(len(points), device=points.device)

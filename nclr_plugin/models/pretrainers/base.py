@@ -1,4 +1,4 @@
-"""Base of the calibration networks: overlap, matches and poses from the features of both sides."""
+"""Base of the calibration networks: heads, ground truth, poses."""
 from __future__ import annotations
 
 from abc import abstractmethod
@@ -34,7 +34,7 @@ class Features:
         view_voxels: Voxels of the scan of each view, L at most.
         point_logits: (V, L) overlap logits of these voxels; ``None`` without overlap detection.
         pixel_logits: (V, H', W'); ``None`` likewise.
-        yaw: Predicted viewing directions; ``None`` without that head.
+        yaw: Predicted yaw of each camera; ``None`` without that head.
     """
     points: Tensor
     pixels: Tensor
@@ -118,7 +118,7 @@ class CalibrationModel(BaseModel):
             channels: ``point_channels`` and ``pixel_channels`` of the decoded features.
             yaw_channels: The same of the yaw head's inputs.
             overlap_head: Config; ``None``: no overlap detection.
-            yaw_head: Config; ``None``: no viewing direction.
+            yaw_head: Config; ``None``: no yaw prediction.
             pose_head: Config; ``None``: the default one.
         """
         self.yaw_head = yaw_head and MODELS.build(dict(**yaw_channels, **yaw_head))
@@ -136,7 +136,7 @@ class CalibrationModel(BaseModel):
             data_samples: One ``CalibrationDataSample`` a scan.
             mode: ``'loss'`` (dict of losses), ``'predict'`` (the data samples with poses and
                 matches) or ``'tensor'`` (the features).
-            hypothesis: In evaluation, rank of the viewing direction to go by: 0 for the best.
+            hypothesis: In evaluation, rank of the predicted yaw to use: 0 for the best.
         """
         features = self.extract_features(inputs, hypothesis)
         if mode == 'loss':
@@ -169,10 +169,10 @@ class CalibrationModel(BaseModel):
         """
 
     def parse_losses(self, losses: Dict[str, Tensor]) -> Tuple[Tensor, Dict[str, Tensor]]:
-        """Sum up the losses as mmengine does, weighted by the balancer if there is one."""
+        """Sum the losses as mmengine does, weighted by the balancer if there is one."""
         if self.loss_balancer is not None:
             losses = self.loss_balancer(losses, self)
-        # The balancer must not see the scale: it would take its rise for a task that gets worse.
+        # The balancer must not see the scale: it would read its rise as a task that gets worse.
         return super().parse_losses({
             name: self.pose_loss_scale * value if name in POSE_LOSSES else value
             for name, value in losses.items()})
@@ -236,8 +236,8 @@ class CalibrationModel(BaseModel):
 
         Sets ``pred_lidar2cam`` (V, 4, 4), ``pred_valid`` (V,), ``pred_inlier_ratio`` (V,),
         ``pred_reprojection_error`` (V,) in pixels, ``pred_matches`` and, with a yaw head,
-        ``pred_yaw_probs`` (V, 2) in each sample. Where the true poses are known, what metrics
-        and pictures need beside these is computed when one of them asks, see
+        ``pred_yaw_probs`` (V, 2) in each sample. What metrics and pictures need besides is
+        computed on request, where the true poses are known; see
         :func:`~nclr_plugin.structures.inspection`.
         """
         point_mask, pixel_mask = self.predicted_overlap(features)

@@ -32,8 +32,7 @@ class CrossI2PFeatures(Features):
     Attributes:
         graph: Neighbour graph of the point encoder, the same for the second transformation.
         groups: Superpoints.
-        encoded_superpoints: (B, G, E) before the two modalities meet: contrastive learning sees
-            these.
+        encoded_superpoints: (B, G, E) before the fusion, for contrastive learning.
         encoded_superpixels: (V, E, h, w), likewise.
         superpoints: (B, G, D) normalised, to be compared with superpixels; ``None`` in one stage.
         superpixels: (V, h w, D) normalised; ``None`` likewise.
@@ -70,10 +69,9 @@ class CrossI2P(CalibrationModel):
     ``transformer=None`` (without RM: one stage, every point against the whole overlap),
     ``loss_weights=dict(pose=0)`` (without D-PNP) and ``loss_balancer=None`` (without DC).
 
-    Two additions to the paper: the overlap is detected as in NCLR, because seven superpoints of
-    eight have no superpixel although a nearest one always exists; and ``yaw_head``, ``None``
-    for the paper's model, predicts the viewing direction, without which a free yaw takes many times
-    the samples.
+    Two additions to the paper: the overlap is detected as in NCLR, because seven of eight
+    superpoints have no superpixel, although a nearest one always exists; and ``yaw_head`` (``None``
+    in the paper's model) predicts the yaw, without which a free yaw takes many times the samples.
 
     Args:
         point_backbone: Config of :class:`~nclr_plugin.models.backbones.DGCNN`.
@@ -97,13 +95,12 @@ class CrossI2P(CalibrationModel):
             paper's single lambda is 0.5.
         translation_weight: lambda of Eq. 14.
         reprojection_target: I_i of Eq. 15: ``'true'``, the pixels of the true pose, or
-            ``'matched'``, those that the pose was solved from. At a minimum of that sum its
-            gradient with respect to the pose vanishes, so the latter only asks for matches that
-            agree with each other.
+            ``'matched'``, those that the pose was solved from. The pose minimises that sum, so its
+            gradient vanishes, and the latter only asks for matches that agree with each other.
         kwargs: Arguments of :class:`~nclr_plugin.models.pretrainers.base.CalibrationModel`.
 
     Raises:
-        ValueError: When ``reprojection_target`` is neither of the two.
+        ValueError: ``reprojection_target`` is neither of the two.
     """
 
     def __init__(self,

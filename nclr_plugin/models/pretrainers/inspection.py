@@ -1,4 +1,4 @@
-"""Quantities of metrics and pictures beside the poses: overlap, features, Tables 7 and 8."""
+"""What metrics and pictures need besides the poses: overlap, features, Tables 7 and 8."""
 from __future__ import annotations
 
 from typing import Any, Dict, List

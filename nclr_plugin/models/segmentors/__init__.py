@@ -6,8 +6,8 @@ from .grouping import group_instances
 
 __all__ = ['LinearProbeMinkUNet', 'PanopticMinkUNet', 'SegDataPreprocessor', 'group_instances']
 
-HOST = ('mmdet3d.models', 'mmdet3d')
-LinearProbeMinkUNet = register_lazily(MODELS, 'LinearProbeMinkUNet', f'{__name__}.minkunet', HOST)
-PanopticMinkUNet = register_lazily(MODELS, 'PanopticMinkUNet', f'{__name__}.minkunet', HOST)
+NEEDS = ('mmdet3d.models', 'mmdet3d')
+LinearProbeMinkUNet = register_lazily(MODELS, 'LinearProbeMinkUNet', f'{__name__}.minkunet', NEEDS)
+PanopticMinkUNet = register_lazily(MODELS, 'PanopticMinkUNet', f'{__name__}.minkunet', NEEDS)
 SegDataPreprocessor = register_lazily(
-    MODELS, 'SegDataPreprocessor', f'{__name__}.data_preprocessor', HOST)
+    MODELS, 'SegDataPreprocessor', f'{__name__}.data_preprocessor', NEEDS)

@@ -10,19 +10,19 @@ from torch import Tensor
 
 
 class SegDataPreprocessor(Det3DDataPreprocessor):
-    """mmdet3d's ``Det3DDataPreprocessor`` whose voxels for MinkUNet stay on the points' device.
+    """mmdet3d's ``Det3DDataPreprocessor``, whose voxels for MinkUNet stay on the points' device.
 
-    The host moves indices to CUDA whatever the points are on. What is computed is the host's: a
-    voxel holds the values and the label of the first of its points in the file, indices are rounded
-    and start at 0 in each scan. Points without a label take part like all others.
+    mmdet3d always moves the indices to CUDA. The result is the same: a voxel holds the values and
+    the label of its first point in the file; indices are rounded and start at 0 in each scan.
+    Points without a label take part like all others.
 
-    Args: see the host. Of the voxel types, ``'minkunet'`` with ``batch_first=True`` (spconv) is the
-    one that differs.
+    The arguments are mmdet3d's. Only ``voxel_type='minkunet'`` with ``batch_first=True`` (spconv)
+    differs.
     """
 
     @torch.no_grad()
     def voxelize(self, points: List[Tensor], data_samples: Sequence) -> Dict[str, Tensor]:
-        """B scans (N_b, C) -> ``voxels`` (M, C) and ``coors`` (M, 4), ``batch, x, y, z``.
+        """Voxelise B scans (N_b, C): ``voxels`` (M, C) and ``coors`` (M, 4), ``batch, x, y, z``.
 
         Sets ``batch_idx`` (M_b,) and ``point2voxel_map`` (N_b,) of each data sample, and
         ``gt_pts_seg.voxel_semantic_mask`` (M_b,) where there are labels.

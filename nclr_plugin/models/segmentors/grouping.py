@@ -1,4 +1,4 @@
-"""From points that were moved to the centres of their objects to instances."""
+"""Grouping of points into instances by the predicted centres of their objects."""
 from __future__ import annotations
 
 from typing import Sequence, Tuple
@@ -18,15 +18,15 @@ def group_instances(centres: np.ndarray,
     Paper, section 4.4: mean shift with a bandwidth of 1.2 m and clusters of at least 50 points.
 
     Args:
-        centres: (N, 3), metres: for each point, where the centre of its object is predicted.
+        centres: (N, 3), metres: the predicted centre of each point's object.
         semantic: (N,) predicted classes.
-        thing_classes: The classes whose objects are told apart.
+        thing_classes: Classes that have instances.
         bandwidth: Bandwidth of the mean shift, metres.
         min_points: Clusters with fewer are no instances.
 
     Returns:
-        tuple: classes (N,) and instances (N,) int64: 1, 2, ... in the order of their density; 0
-        are points of stuff and of clusters that are too small.
+        Classes (N,) and instances (N,), int64: 1, 2, ... in the order of their density; 0 for
+        points of stuff and of clusters that are too small.
     """
     semantic = np.array(semantic, dtype=np.int64)
     instance = np.zeros(len(semantic), np.int64)

@@ -1,4 +1,4 @@
-"""Flat-kernel mean shift, all seeds at once."""
+"""Mean shift with a flat kernel, for all seeds at once."""
 from __future__ import annotations
 
 from typing import Tuple
@@ -7,21 +7,20 @@ import numpy as np
 
 from ...utils.optional import optional_import
 
-CONVERGED = 1e-3  # of the bandwidth: a seed that moves less has arrived
+CONVERGED = 1e-3  # share of the bandwidth below which a step counts as converged
 MAX_ITERATIONS = 300
-CELLS = 2  # of the grid, along the radius of the ball
+CELLS = 2  # cells of the grid along the radius of the ball
 MARGIN = 2 * CELLS
-CHUNK = 1_000_000  # pairs of a seed and a point nearby that are looked at at a time
+CHUNK = 1_000_000  # pairs of a seed and a nearby point per pass
 
 
 def mean_shift(points: np.ndarray, bandwidth: float) -> np.ndarray:
-    """Cluster points by the mode that a ball of them climbs to.
+    """Cluster points by the mode to which each one climbs.
 
     Comaniciu and Meer, "Mean shift: a robust approach toward feature space analysis", PAMI 2002,
-    with the conventions of scikit-learn's ``MeanShift(bandwidth, bin_seeding=True)``, of whose
-    results it is a faster equivalent: seeds are the occupied cells of a grid as wide as the
-    bandwidth, of modes closer than the bandwidth the one with most points stays, and every point
-    belongs to the nearest mode.
+    with the conventions and results of scikit-learn's ``MeanShift(bandwidth, bin_seeding=True)``,
+    but faster: seeds are the occupied cells of a grid as wide as the bandwidth; of modes closer
+    than the bandwidth, the one with most points stays; every point belongs to the nearest mode.
 
     Args:
         points: (N, 3), metres.
@@ -51,30 +50,30 @@ def mean_shift(points: np.ndarray, bandwidth: float) -> np.ndarray:
 
 
 def _seeds(points: np.ndarray, bandwidth: float) -> np.ndarray:
-    """Centres (S, 3) of the occupied cells; the points where no two share a cell."""
+    """Return the centres (S, 3) of the occupied cells; the points if no two share a cell."""
     cells = np.unique(np.round(points / bandwidth), axis=0)
     return points if len(cells) == len(points) else cells * bandwidth
 
 
 def _climb(points: np.ndarray, seeds: np.ndarray,
            bandwidth: float) -> Tuple[np.ndarray, np.ndarray]:
-    """Where the seeds arrive, (S', 3), and how many points are around each; lost seeds go."""
+    """Move the seeds to their modes (S', 3), with the number of points at each; drop lost seeds."""
     grid = _Grid(points, bandwidth)
-    moving, arrived, around = seeds, [], []
+    moving, modes, num_points = seeds, [], []
     for _ in range(MAX_ITERATIONS):
         means, counts = grid.ball_mean(moving)
         step = np.linalg.norm(means - moving, axis=1)
-        there = (step <= CONVERGED * bandwidth) & (counts > 0)
-        arrived.append(means[there])
-        around.append(counts[there])
-        # Seeds that have met share the rest of their way.
+        converged = (step <= CONVERGED * bandwidth) & (counts > 0)
+        modes.append(means[converged])
+        num_points.append(counts[converged])
+        # Seeds that have met share the rest of their path.
         moving = np.unique(means[step > CONVERGED * bandwidth], axis=0)
         if len(moving) == 0:
             break
     else:
-        arrived.append(moving)
-        around.append(grid.ball_mean(moving)[1])
-    return np.concatenate(arrived), np.concatenate(around)
+        modes.append(moving)
+        num_points.append(grid.ball_mean(moving)[1])
+    return np.concatenate(modes), np.concatenate(num_points)
 
 
 def _distinct(means: np.ndarray, counts: np.ndarray, tree, bandwidth: float) -> np.ndarray:
@@ -90,7 +89,7 @@ def _distinct(means: np.ndarray, counts: np.ndarray, tree, bandwidth: float) -> 
 
 
 class _Grid:
-    """Points sorted by cells half as wide as the ball: those near a place lie in 25 ranges."""
+    """Points sorted by cells half as wide as the ball: a ball covers 25 ranges of the order."""
 
     def __init__(self, points: np.ndarray, radius: float) -> None:
         self.radius = radius
@@ -108,9 +107,9 @@ class _Grid:
         self.points = np.ascontiguousarray(points[order].T)  # axis by axis, to be read in a row
 
     def ball_mean(self, places: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Mean (S, 3) and number (S,) of the points within the radius of places (S, 3).
+        """Return mean (S, 3) and number (S,) of the points within the radius of places (S, 3).
 
-        A place with none keeps its position.
+        A place without points keeps its position.
         """
         begin, end = self._ranges(places)
         total = np.zeros((len(places), 4))
@@ -126,7 +125,7 @@ class _Grid:
         return mean, number.astype(np.int64)
 
     def _ball_sum(self, places: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
-        """Sum of the coordinates and number, (S, 4), of the points within the radius."""
+        """Return the sum of coordinates and the number, (S, 4), of the points in the radius."""
         length = (end - begin).ravel()
         owner = np.repeat(np.arange(len(places)), (end - begin).sum(axis=1))
         shift = begin.ravel() - (np.cumsum(length) - length)
@@ -142,7 +141,7 @@ class _Grid:
         return np.stack([*columns, np.bincount(owner, minlength=len(places))], axis=1)
 
     def _ranges(self, places: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """First and last + 1 row (S, 25) of the sorted points in the cells around places."""
+        """Return the ranges (S, 25), begin and end, of the sorted points around places."""
         across = np.arange(-CELLS, CELLS + 1)
         across = np.stack(np.meshgrid(across, across), axis=-1).reshape(-1, 2)
         column = self._cells(places)[:, None] + np.pad(across, ((0, 0), (0, 1)))

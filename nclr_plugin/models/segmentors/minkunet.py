@@ -13,7 +13,7 @@ from .grouping import group_instances
 
 
 class PanopticMinkUNet(MinkUNet):
-    """mmdet3d's ``MinkUNet`` that also tells the objects of thing classes apart.
+    """mmdet3d's ``MinkUNet`` that also segments the instances of thing classes.
 
     Paper, section 4.4: points of thing classes are moved by predicted offsets to the centres of
     their objects and clustered there by mean shift.
@@ -22,7 +22,7 @@ class PanopticMinkUNet(MinkUNet):
         offset_head: Config of an :class:`~nclr_plugin.models.heads.OffsetHead`.
         test_cfg: ``bandwidth`` (metres) and ``min_points`` of the clusters, see
             :func:`~nclr_plugin.models.segmentors.group_instances`.
-        kwargs: As in the host.
+        kwargs: Arguments of mmdet3d's class.
 
     ``data_samples`` need ``gt_pts_seg`` with ``pts_semantic_mask`` and ``pts_instance_mask``
     (0: no instance) for the loss, and get both in ``pred_pts_seg``.
@@ -33,7 +33,7 @@ class PanopticMinkUNet(MinkUNet):
         self.offset_head = MODELS.build(offset_head)
 
     def loss(self, inputs: dict, data_samples: SampleList) -> Dict[str, Tensor]:
-        """Losses of both heads."""
+        """Return the losses of both heads."""
         feats = self.extract_feat(inputs)
         losses = self.decode_head.loss(feats, data_samples, self.train_cfg)
         truth = [sample.gt_pts_seg for sample in data_samples]
@@ -45,7 +45,7 @@ class PanopticMinkUNet(MinkUNet):
         return losses
 
     def predict(self, inputs: dict, data_samples: SampleList) -> SampleList:
-        """Classes and instances of all points, in ``pred_pts_seg``.
+        """Predict classes and instances of all points, in ``pred_pts_seg``.
 
         Raises:
             FloatingPointError: If the network has diverged.
@@ -69,7 +69,7 @@ class PanopticMinkUNet(MinkUNet):
         return data_samples
 
     def _centres(self, feats: Tensor, inputs: dict, data_samples: SampleList) -> List[Tensor]:
-        """Predicted centre of each point's object: B scans (N_b, 3), metres."""
+        """Return the predicted centre of each point's object: B scans (N_b, 3), metres."""
         voxels = inputs['voxels']['voxels'][:, :3] + self.offset_head(feats)
         scan = torch.cat([sample.batch_idx for sample in data_samples])
         centres = []
@@ -85,12 +85,10 @@ class PanopticMinkUNet(MinkUNet):
 
 
 class LinearProbeMinkUNet(MinkUNet):
-    """mmdet3d's ``MinkUNet`` whose backbone is not trained, its BatchNorm included.
+    """mmdet3d's ``MinkUNet`` with a frozen backbone: a linear classifier on its features.
 
-    No parameter of the backbone has a gradient, and its stored statistics stay as they were loaded:
-    the head is all that learns.
-
-    Args: see the host.
+    Parameters and BatchNorm statistics of the backbone stay as they were loaded; only the head
+    learns. The arguments are mmdet3d's.
     """
 
     def __init__(self, **kwargs: Any) -> None:
