@@ -10,7 +10,7 @@ model = dict(
         in_channels=4,
         out_channels=32,
         init_cfg=dict(
-            type='InputSpread', layer='conv_input.0', spread=(None, None, 1., 0.3))))
+            type='InputScaleInit', layer='conv_input.0', std=(None, None, 1., 0.3))))
 
 # dataset settings
 crop = dict(type='CropPoints', point_cloud_range=[-51.2, -51.2, -3, 51.2, 51.2, 1])

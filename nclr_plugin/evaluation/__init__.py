@@ -1,7 +1,7 @@
 """Metrics, and the functions of errors and scores that they use."""
 from mmengine.registry import METRICS
 
-from nclr_plugin.registry import register_lazily
+from ..registry import register_lazily
 from .calibration_metric import CalibrationMetric, recall_curve
 from .confidence import auroc, rejection
 from .matching_metric import AlignmentMetric, MatchingMetric
@@ -10,8 +10,7 @@ from .overlap_metric import OverlapMetric
 from .photometric_consistency import PhotometricConsistency
 from .protocols import PROTOCOLS, Protocol
 from .registration_metric import RegistrationMetric
-from .submission import (NuScenesSubmission, SemanticKittiPanopticSubmission,
-                         SemanticKittiSubmission)
+from .submission import NuScenesSubmission, SemanticKittiPanopticSubmission, SemanticKittiSubmission
 
 __all__ = [
     'AlignmentMetric', 'CalibrationMetric', 'MatchingMetric', 'MismatchMetric',

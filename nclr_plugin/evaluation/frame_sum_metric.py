@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from nclr_plugin.structures import inspection
+from ..structures import inspection
 
 Sums = Dict[str, Dict[str, Any]]
 

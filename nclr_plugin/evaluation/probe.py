@@ -15,7 +15,7 @@ from ..datasets.readers.pairing import require_file
 from ..datasets.scan_files import read_columns
 from ..datasets.segmentation.labels import check_labels
 from ..errors import DataLayoutError
-from ..models.voxelization import voxelize
+from ..models.layers.voxelization import voxelize
 
 LIDAR_DIM = 4
 OFFSET = 2**16  # a label of SemanticKITTI's files is the class, plus this times the instance

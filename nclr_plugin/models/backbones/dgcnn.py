@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from nclr_plugin.utils.optional import optional_import
+from ...utils.optional import optional_import
 from ..layers.batching import dense_batch
 
 DISTANCES_AT_ONCE = 2**25  # entries of a distance matrix

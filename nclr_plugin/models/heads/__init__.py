@@ -1,7 +1,7 @@
 """Heads: overlap, yaw, matching, pose; contrastive learning; semantics and instances."""
 from mmengine.registry import MODELS
 
-from nclr_plugin.registry import register_lazily
+from ...registry import register_lazily
 from .contrastive_head import ContrastiveHead
 from .matching_head import MatchingHead
 from .overlap_head import OverlapHead

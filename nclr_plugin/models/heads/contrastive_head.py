@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from nclr_plugin.geometry.se3 import matmul_exact, yaw_rotation
+from ...geometry.se3 import matmul_exact, yaw_rotation
 from ..losses.contrastive_loss import instance_loss, printed_cross_modal_loss
 
 

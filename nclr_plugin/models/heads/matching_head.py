@@ -9,8 +9,8 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nclr_plugin.geometry.camera import CellGrid
-from nclr_plugin.geometry.se3 import matmul_exact
+from ...geometry.camera import CellGrid
+from ...geometry.se3 import matmul_exact
 from ..layers.position_encoding import pixel_pos_encoding, point_pos_encoding
 
 MASKED_SIMILARITY = -1e4  # finite, so that a fully masked row has a softmax

@@ -6,8 +6,8 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from nclr_plugin.geometry.pnp import PnPSolution, solve_pnp
-from nclr_plugin.geometry.ransac import RobustPose, solve_robust
+from ...geometry.pnp import PnPSolution, solve_pnp
+from ...geometry.ransac import RobustPose, solve_robust
 from ..losses.pose_loss import pose_loss
 
 

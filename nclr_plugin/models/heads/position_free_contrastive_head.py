@@ -6,7 +6,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nclr_plugin.geometry.se3 import matmul_exact
+from ...geometry.se3 import matmul_exact
 
 
 @MODELS.register_module()

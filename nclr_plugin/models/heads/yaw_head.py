@@ -9,9 +9,9 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nclr_plugin.geometry.camera import column_azimuth
-from nclr_plugin.geometry.se3 import matmul_exact
-from nclr_plugin.structures import Views
+from ...geometry.camera import column_azimuth
+from ...geometry.se3 import matmul_exact
+from ...structures import Views
 from ..layers.batching import ViewVoxels
 from ..layers.position_encoding import (cell_indices, circular_harmonics, rotate_harmonics,
                                         sinusoidal_encoding)

@@ -6,8 +6,8 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor
 
-from nclr_plugin.geometry.camera import CellGrid
-from nclr_plugin.geometry.se3 import matmul_exact
+from ...geometry.camera import CellGrid
+from ...geometry.se3 import matmul_exact
 from ..layers.batching import gather_columns
 
 

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nclr_plugin.geometry.camera import MIN_PROJECTION_DEPTH, project_points
-from nclr_plugin.geometry.pnp import PnPSolution
-from nclr_plugin.geometry.se3 import make_transform
+from ...geometry.camera import MIN_PROJECTION_DEPTH, project_points
+from ...geometry.pnp import PnPSolution
+from ...geometry.se3 import make_transform
 
 
 def pose_loss(solution: PnPSolution, lidar2cam: Tensor) -> Tensor:

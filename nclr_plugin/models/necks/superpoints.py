@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from nclr_plugin.geometry.camera import CellGrid
+from ...geometry.camera import CellGrid
 from ..layers.batching import dense_batch, slots_by_position
 
 

@@ -12,9 +12,9 @@ from mmengine.registry import MODELS
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-from nclr_plugin.geometry.camera import CellGrid, in_view, project_points
-from nclr_plugin.geometry.se3 import make_transform
-from nclr_plugin.structures import CalibrationDataSample, Views
+from ...geometry.camera import CellGrid, in_view, project_points
+from ...geometry.se3 import make_transform
+from ...structures import CalibrationDataSample, Views
 from ..heads.matching_head import Matches
 from ..heads.yaw_head import YawPrediction, column_codes
 from ..layers.batching import ViewVoxels, evenly_spaced_subset, group_voxels_by_view

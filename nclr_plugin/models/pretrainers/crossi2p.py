@@ -8,8 +8,8 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from nclr_plugin.geometry.camera import CellGrid, sector_columns
-from nclr_plugin.structures import Views
+from ...geometry.camera import CellGrid, sector_columns
+from ...structures import Views
 from ..heads.contrastive_head import Augmentation, Instances
 from ..heads.matching_head import Matches, patch_mask, refine_matches
 from ..heads.yaw_head import column_codes

@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Optional, Tuple
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from nclr_plugin.geometry.camera import sector_columns
-from nclr_plugin.structures import Views
+from ...geometry.camera import sector_columns
+from ...structures import Views
 from ..heads.matching_head import Matches
 from ..heads.yaw_head import YawPrediction, column_codes
 from ..layers.batching import random_subset

@@ -71,7 +71,7 @@ def test_bottleneck_voxels_lie_where_their_points_are(voxels):
         assert (offset <= reach).all()
 
 
-def test_scan_statistics_make_evaluation_equal_training_and_store_nothing(voxels):
+def test_batch_statistics_make_evaluation_equal_training_and_store_nothing(voxels):
     torch.manual_seed(0)
     net = SplitMinkUNet(in_channels=4, batch_stats_in_eval=True, **WIDTHS)
     set_sparse_algorithm(net, 'cpu')
