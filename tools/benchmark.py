@@ -1,6 +1,6 @@
 """Run a benchmark and print its table in Markdown.
 
-    python tools/benchmark.py {pnp,step,data,backbones,meanshift,reliability} [--help]
+    python tools/benchmark.py {pnp,robust,step,data,syncs,backbones,meanshift,reliability} [--help]
 """
 import argparse
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 TOOLS = Path(__file__).resolve().parent
 sys.path[:0] = [str(TOOLS.parent), str(TOOLS)]
 
-from benchmarks import backbones, mean_shift, pnp, reliability, step  # noqa: E402
+from benchmarks import backbones, mean_shift, pnp, reliability, robust, step, syncs  # noqa: E402
 from nclr_plugin.errors import one_line_errors  # noqa: E402
 
 
@@ -27,12 +27,16 @@ def main(argv=None):
 
     add_command('pnp', 'Accuracy, gradients and speed of the pose solvers', pnp.add_arguments,
                 pnp.main)
+    add_command('robust', 'Error and time of the robust pose solvers, by the share of outliers',
+                robust.add_arguments, robust.main)
     add_command('step', 'Time of a pretraining step, compared with its two backbones',
                 step.add_arguments, step.main_step)
     data = add_command('data', 'Time that a pretraining step waits for its batch',
                        step.add_arguments, step.main_data)
     data.add_argument('--workers', type=int, default=2,
                       help='processes of the data loader (default: 2)')
+    add_command('syncs', 'Operations of a pretraining step for which a host waits for its GPU',
+                syncs.add_arguments, syncs.main)
     add_command('backbones', 'Size, time and memory of the point backbones',
                 backbones.add_arguments, backbones.main)
     add_command('meanshift', "Speed of mean shift, compared with scikit-learn's",

@@ -7,17 +7,19 @@ points in float32.
 """
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..utils.devices import on_host, surely_all
 from .epnp import closed_form_pose
-from .reprojection import SINGLE_STEPS, SINGLE_TOLERANCE, make_problem, minimise
+from .reprojection import SINGLE_STEPS, SINGLE_TOLERANCE, PnPProblem, make_problem, minimise
 from .se3 import skew
 
-MIN_POINTS = 4
+MIN_POINTS = 6  # of a pose from no start; of fewer, EPnP's kernel has several dimensions
+MIN_DISTINCT = 4  # of a pose near a given one
 MIN_SPREAD = 1e-4  # of a principal axis over the first: with less, points are a line or a plane
 
 
@@ -40,15 +42,16 @@ def solve_pnp(points: Tensor,
                pixels: Tensor,
                cam2img: Tensor,
                weights: Optional[Tensor] = None,
-               iterations: int = 20) -> PnPSolution:
+               iterations: int = 10) -> PnPSolution:
     """Find maximum-likelihood poses: EPnP, then damped Newton steps (paper, Eq. 6).
 
     Gradients with respect to all four arguments are exact to first order: by the implicit
     function theorem at the minimum, not through the iterations.
 
-    A sample is not valid if it has fewer than ``MIN_POINTS`` distinct points of positive weight,
-    points on a line, pixels that all coincide, or a value that is not finite among the points
-    used; nor is one that does not converge.
+    A sample is not valid if it has fewer than ``MIN_POINTS`` points of positive weight, fewer than
+    ``MIN_DISTINCT`` different ones, points on a line, pixels that all coincide, or a value that is
+    not finite among the points used; nor is one that does not converge. Steps have masks where a
+    CPU would branch: all that waits for a GPU is the decomposition of the covariance.
 
     Args:
         points: (B, N, 3), metres, LiDAR frame.
@@ -56,13 +59,14 @@ def solve_pnp(points: Tensor,
         cam2img: (B, 3, 3), upper triangular with last row (0, 0, 1).
         weights: (B, N), non-negative; a zero weight is an absent point, whose values do not
             matter and which receives no gradient. One each if None.
-        iterations: Largest number of float64 steps of the refinement.
+        iterations: Number of float64 steps of the refinement, on a CPU the largest.
 
     Returns:
         The poses.
 
     Raises:
-        ValueError: If the shapes do not fit.
+        ValueError: If the shapes do not fit, or, on a CPU, a last row of ``cam2img`` is not
+            (0, 0, 1); on a GPU such a sample is not valid.
     """
     return _solve(points, pixels, cam2img, weights, None, iterations)
 
@@ -73,10 +77,11 @@ def refine_pose(R: Tensor,
                 pixels: Tensor,
                 cam2img: Tensor,
                 weights: Optional[Tensor] = None,
-                iterations: int = 20) -> PnPSolution:
+                iterations: int = 10) -> PnPSolution:
     """Find the minimum of the reprojection error nearest to a given pose.
 
-    Like :func:`solve_pnp`, with its gradients, but from a given start, to which no gradient flows.
+    Like :func:`solve_pnp`, with its gradients, but from a given start, to which no gradient flows,
+    and from ``MIN_DISTINCT`` points on.
 
     Args:
         R: (B, 3, 3), where to start.
@@ -85,7 +90,7 @@ def refine_pose(R: Tensor,
         pixels: (B, N, 2).
         cam2img: (B, 3, 3).
         weights: (B, N), non-negative.
-        iterations: Largest number of float64 steps.
+        iterations: Number of float64 steps, on a CPU the largest.
 
     Returns:
         The poses.
@@ -110,37 +115,165 @@ def _solve(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Optional[Te
     if not count:  # one absent point, so that there is a least depth
         points, pixels, weights = (
             value.new_zeros(batch, 1, *value.shape[2:]) for value in (points, pixels, weights))
-    last_row = cam2img[:, 2].detach().double()
-    if (last_row - last_row.new_tensor([0., 0., 1.])).abs().gt(1e-6).any():
-        raise ValueError(f'cam2img: expected a last row (0, 0, 1), found {last_row.tolist()}; '
-                         'divide the matrix by its last entry')
+    if on_host(cam2img) and not (_affine(cam2img) | cam2img.isnan().flatten(1).any(1)).all():
+        raise ValueError('cam2img: expected a last row (0, 0, 1), found '
+                         f'{cam2img[:, 2].tolist()}; divide the matrix by its last entry')
 
     with torch.autocast(points.device.type, enabled=False):
         args = [value.double() for value in (points, pixels, cam2img, weights)]
-        R, t, valid, error, keep, minimum = _minimum(*args, start, iterations)
+        with torch.no_grad():
+            normalised, used = normalise(*args)
+            valid = ~refuse(normalised, args[2], used,
+                            MIN_POINTS if start is None else MIN_DISTINCT)
+            normalised = normalised.only(valid)
+            problem = normalised.problem
+            R, t = _start(normalised) if start is None else _transfer(normalised, *start)
+            R, t, cost, factor, converged = minimise(problem, R, t, iterations, needed=valid)
+            valid = valid & converged
+            minimum = _Minimum(problem.products[:, :4], problem.pixels, problem.focal,
+                               problem.weights, normalised.total, torch.cat([t[..., None], R], 2),
+                               normalised.centre, normalised.extent, factor, valid)
+            R, t = denormalise(normalised, R, t)
+            R = torch.where(valid[:, None, None], R, torch.eye(3, dtype=R.dtype, device=R.device))
+            t = torch.where(valid[:, None], t, 0.)
+            error = torch.where(valid, 2 * cost, 0.).sqrt()
         if torch.is_grad_enabled() and any(value.requires_grad for value in args):
-            if len(keep) == batch:
-                R, t = _ImplicitPose.apply(*args, R, t, *minimum)
-            else:
-                R_kept, t_kept = _ImplicitPose.apply(*(value[keep] for value in args), R[keep],
-                                                     t[keep], *minimum)
-                R, t = R.index_put((keep,), R_kept), t.index_put((keep,), t_kept)
+            R, t = _ImplicitPose.apply(*args, R, t, *minimum)
     return PnPSolution(R, t, valid, error)
 
 
-class _Minimum(NamedTuple):
-    """K solved problems in normalised units, linearised for the backward pass.
+class Normalised(NamedTuple):
+    """B problems about the weighted centroid of their points, in units of the points' extent.
 
     Attributes:
-        points: (K, 4, N), (1, x): about their centre, in units of their extent.
-        pixels: (K, 2, N), from the principal point.
-        focal: (K, 3, 3), cam2img without its principal point.
-        weights: (K, N), of sum one.
-        total: (K,), the sum of the weights given.
-        pose: (K, 3, 4), t and R between these points and the camera.
-        centre: (K, 3), about which the pose turns.
-        extent: (K,), the unit of length.
-        factor: (K, 6, 6), the factored Hessian.
+        problem: The problems.
+        centre: (B, 3), the centroid.
+        extent: (B,), the unit of length: root mean square distance from the centroid.
+        axes: (B, 3, 3), principal axes in columns, longest first, right-handed.
+        deviations: (B, 3), standard deviations along them, in extents.
+        total: (B,), the sum of the weights given.
+    """
+    problem: PnPProblem
+    centre: Tensor
+    extent: Tensor
+    axes: Tensor
+    deviations: Tensor
+    total: Tensor
+
+    def only(self, kept: Tensor) -> Normalised:
+        """Put finite numbers in the place of the problems that are not kept (B,)."""
+        if surely_all(kept):
+            return self
+
+        def where(value: Tensor, other: Any) -> Tensor:
+            return torch.where(kept.view(-1, *[1] * (value.dim() - 1)), value, other)
+
+        eye = torch.eye(3, dtype=self.axes.dtype, device=self.axes.device)
+        problem = PnPProblem(where(self.problem.products, 0.), where(self.problem.pixels, 0.),
+                             where(self.problem.focal, eye), where(self.problem.weights, 0.))
+        return Normalised(problem, where(self.centre, 0.), where(self.extent, 1.),
+                          where(self.axes, eye), where(self.deviations, 1.),
+                          where(self.total, 1.))
+
+
+def normalise(points: Tensor, pixels: Tensor, cam2img: Tensor,
+              weights: Tensor) -> Tuple[Normalised, Tensor]:
+    """Move the centroid to the origin and scale to unit extent; drop the principal point.
+
+    Args:
+        points: (B, N, 3) float64, like the others.
+        pixels: (B, N, 2).
+        cam2img: (B, 3, 3).
+        weights: (B, N); points of weight zero are placed at the centroid.
+
+    Returns:
+        The problems, with NaN or infinity in those that :func:`refuse` refuses, and the points
+        used (B, N) bool: NaN counts as used, and so refuses its problem as other NaN do.
+    """
+    used = ~(weights <= 0)
+    points = points.transpose(1, 2).contiguous()
+    pixels = pixels.transpose(1, 2) - cam2img[:, :2, 2:]
+    all_used = surely_all(used)
+    if not all_used:
+        points, pixels = (torch.where(used[:, None], value, 0.) for value in (points, pixels))
+        weights = torch.where(used, weights, 0.)
+    total = weights.sum(1)
+    weights = weights / total[:, None].clamp(min=1e-300)
+    centre = (points * weights[:, None]).sum(2, keepdim=True)
+    points = points - centre
+    if not all_used:
+        points = torch.where(used[:, None], points, 0.)
+    covariance = (points * weights[:, None]) @ points.transpose(1, 2)
+    finite = covariance.isfinite().flatten(1).all(1)[:, None, None]
+    variances, axes = torch.linalg.eigh(torch.where(
+        finite, covariance, torch.eye(3, dtype=points.dtype, device=points.device)))
+    axes = axes.flip(-1)
+    axes = torch.cat([axes[..., :2], torch.linalg.cross(axes[..., :1], axes[..., 1:2], dim=1)], 2)
+    deviations = torch.where(finite[:, 0], variances.clamp(min=0).sqrt().flip(-1), torch.nan)
+    extent = deviations.norm(dim=1)
+    problem = make_problem(points / extent[:, None, None], pixels, cam2img, weights)
+    return Normalised(problem, centre[..., 0], extent, axes, deviations / extent[:, None],
+                      total), used
+
+
+def refuse(normalised: Normalised, cam2img: Tensor, used: Tensor, min_points: int) -> Tensor:
+    """Return which problems determine no pose (B,) bool; see :func:`solve_pnp`.
+
+    Args:
+        normalised: B problems.
+        cam2img: (B, 3, 3), their intrinsics as given.
+        used: (B, N) bool, the points used.
+        min_points: Fewer points used are refused.
+    """
+    problem, deviations = normalised.problem, normalised.deviations
+    valid = (deviations[:, 1] > MIN_SPREAD * deviations[:, 0])  # False for NaN, as all below
+    valid &= used.sum(1) >= min_points
+    valid &= normalised.extent > 1e-9 * normalised.centre.norm(dim=1)
+    valid &= cam2img.isfinite().flatten(1).all(1) & _affine(cam2img)
+    valid &= cam2img[:, 0, 0] * cam2img[:, 1, 1] != 0
+    valid &= _pixels_differ(problem.pixels, problem.weights)
+    planar = deviations[:, 2] < MIN_SPREAD * deviations[:, 0]
+    if not surely_all(~planar):  # points that span a space are four or more
+        points = problem.products[:, 1:4]
+        enough = ~planar | _first_differ(points, used)
+        if not surely_all(enough):
+            enough |= _count_distinct(points, used) >= MIN_DISTINCT
+        valid &= enough
+    return ~valid
+
+
+def denormalise(normalised: Normalised, R: Tensor, t: Tensor) -> Tuple[Tensor, Tensor]:
+    """Return poses (R, t) of normalised problems for the points as they were given."""
+    return R, t * normalised.extent[:, None] - (R @ normalised.centre[..., None])[..., 0]
+
+
+def _transfer(normalised: Normalised, R: Tensor, t: Tensor) -> Tuple[Tensor, Tensor]:
+    """Return poses of the points as they were given for the normalised problems."""
+    R, t = R.double(), t.double()
+    return R, (t + (R @ normalised.centre[..., None])[..., 0]) / normalised.extent[:, None]
+
+
+def _start(normalised: Normalised) -> Tuple[Tensor, Tensor]:
+    """EPnP and the first Newton steps, which sum over points in float32."""
+    single = normalised.problem.single()
+    pose = closed_form_pose(single, normalised.axes, normalised.deviations)
+    return minimise(single, *pose, SINGLE_STEPS, SINGLE_TOLERANCE)[:2]
+
+
+class _Minimum(NamedTuple):
+    """B solved problems in normalised units, linearised for the backward pass.
+
+    Attributes:
+        points: (B, 4, N), (1, x): about their centre, in units of their extent.
+        pixels: (B, 2, N), from the principal point.
+        focal: (B, 3, 3), cam2img without its principal point.
+        weights: (B, N), of sum one.
+        total: (B,), the sum of the weights given.
+        pose: (B, 3, 4), t and R between these points and the camera.
+        centre: (B, 3), about which the pose turns.
+        extent: (B,), the unit of length.
+        factor: (B, 6, 6), the factored Hessian.
+        valid: (B,) bool; the others have no gradient.
     """
     points: Tensor
     pixels: Tensor
@@ -151,90 +284,34 @@ class _Minimum(NamedTuple):
     centre: Tensor
     extent: Tensor
     factor: Tensor
+    valid: Tensor
 
 
-@torch.no_grad()
-def _minimum(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor,
-             start: Optional[Tuple[Tensor, Tensor]],
-             iterations: int) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor, _Minimum]:
-    """Solve all problems without gradients.
-
-    Returns:
-        R (B, 3, 3), t (B, 3), validity (B,), errors (B,), the indices of the K valid
-        samples (K,), and their minima.
-    """
-    used = ~(weights <= 0)  # NaN counts as used, and refuses the sample as other NaN do
-    absent = None if used.all() else ~used[:, None]
-    points, pixels = points.transpose(1, 2).contiguous(), pixels.transpose(1, 2).contiguous()
-    if absent is not None:
-        points, pixels = points.masked_fill(absent, 0), pixels.masked_fill(absent, 0)
-        weights = weights.masked_fill(absent[:, 0], 0)
-    total = weights.sum(1)
-    weights = weights / total[:, None].clamp(min=1e-300)
-    pixels = pixels - cam2img[:, :2, 2:]
-    centre = points @ weights[..., None]
-    points = points - centre
-    if absent is not None:
-        points = points.masked_fill(absent, 0)
-    centre = centre[..., 0]
-    covariance = (points * weights[:, None]) @ points.transpose(1, 2)
-    valid = (covariance.isfinite().flatten(1).all(1) & cam2img.isfinite().flatten(1).all(1)
-             & (cam2img[:, 0, 0] * cam2img[:, 1, 1] != 0)
-             & _pixels_differ(pixels, weights))
-    covariance[~valid] = torch.eye(3, dtype=covariance.dtype, device=covariance.device)
-    variances, axes = torch.linalg.eigh(covariance)
-    deviations = variances.clamp(min=0).sqrt().flip(-1)
-    extent = deviations.norm(dim=1)
-    valid &= deviations[:, 1] > MIN_SPREAD * deviations[:, 0]
-    valid &= extent > 1e-9 * centre.norm(dim=1)
-    planar = (valid & (deviations[:, 2] < MIN_SPREAD * deviations[:, 0])).nonzero()[:, 0]
-    for some in (slice(16), slice(None)):  # points that span a space are four or more
-        if len(planar):
-            count = _count_distinct(points[..., some][planar], used[:, some][planar])
-            planar = planar[count < MIN_POINTS]
-    valid[planar] = False
-
-    R = torch.eye(3, dtype=points.dtype, device=points.device).repeat(len(points), 1, 1)
-    t, error = R.new_zeros(len(R), 3), R.new_zeros(len(R))
-    keep = valid.nonzero()[:, 0]
-    if len(keep) < len(points):
-        points, pixels, cam2img, weights, total, centre, extent, axes, deviations = (
-            value[keep] for value in (points, pixels, cam2img, weights, total, centre, extent,
-                                      axes, deviations))
-    problem = make_problem(points / extent[:, None, None], pixels, cam2img, weights)
-    if start is None:
-        single = problem.single()
-        axes = axes.flip(-1)
-        axes = torch.cat(
-            [axes[..., :2], torch.linalg.cross(axes[..., 0], axes[..., 1])[..., None]], dim=-1)
-        R_kept, t_kept = closed_form_pose(single, axes, deviations / extent[:, None])
-        R_kept, t_kept, *_ = minimise(single, R_kept, t_kept, SINGLE_STEPS, SINGLE_TOLERANCE)
-    else:
-        R_kept, t_kept = (value.double()[keep] for value in start)
-        t_kept = (t_kept + (R_kept @ centre[..., None])[..., 0]) / extent[:, None]
-    R_kept, t_kept, cost, factor, converged = minimise(problem, R_kept, t_kept, iterations)
-    minimum = _Minimum(problem.products[:, :4], pixels, problem.focal, weights, total,
-                       torch.cat([t_kept[..., None], R_kept], dim=2), centre, extent, factor)
-    t_kept = t_kept * extent[:, None] - (R_kept @ centre[..., None])[..., 0]
-
-    if not converged.all():
-        valid[keep] = converged
-        keep, R_kept, t_kept, cost = (
-            value[converged] for value in (keep, R_kept, t_kept, cost))
-        minimum = _Minimum(*(value[converged] for value in minimum))
-    R[keep], t[keep], error[keep] = R_kept, t_kept, (2 * cost).sqrt()
-    return R, t, valid, error, keep, minimum
+def _affine(cam2img: Tensor) -> Tensor:
+    """Return whether the last row of intrinsics (B, 3, 3) is (0, 0, 1), (B,)."""
+    row = cam2img[:, 2].detach()
+    return (row[:, :2].abs().amax(1) <= 1e-6) & ((row[:, 2] - 1).abs() <= 1e-6)
 
 
 def _pixels_differ(pixels: Tensor, weights: Tensor) -> Tensor:
     """Return whether the pixels of positive weight are finite and not all the same, (B,)."""
-    mean, square = pixels @ weights[..., None], (pixels * pixels) @ weights[..., None]
-    variance = (square - mean * mean).sum((1, 2))
-    return variance > 1e-12 * (1 + square.sum((1, 2)))  # False for NaN
+    weighted = pixels * weights[:, None]
+    mean, square = weighted.sum(2), (weighted * pixels).sum(2)
+    variance = (square - mean * mean).sum(1)
+    return variance > 1e-12 * (1 + square.sum(1))  # False for NaN
+
+
+def _first_differ(points: Tensor, used: Tensor) -> Tensor:
+    """Return whether the first ``MIN_DISTINCT`` of points (B, 3, N) are used and differ, (B,)."""
+    first = points[..., :MIN_DISTINCT]
+    offset = first[..., None] - first[..., None, :]
+    i, j = torch.triu_indices(first.shape[2], first.shape[2], 1, device=points.device)
+    distance = (offset * offset).sum(1)[:, i, j]
+    return (used[:, :MIN_DISTINCT].sum(1) >= MIN_DISTINCT) & (distance > 1e-18).all(1)
 
 
 def _count_distinct(points: Tensor, used: Tensor) -> Tensor:
-    """Count the distinct points among those used (B, 3, N), up to ``MIN_POINTS``.
+    """Count the distinct points among those used (B, 3, N), up to ``MIN_DISTINCT``.
 
     Each round takes the point farthest from those taken before.
     """
@@ -243,7 +320,7 @@ def _count_distinct(points: Tensor, used: Tensor) -> Tensor:
     tolerance = 1e-18 * distance.amax(1)
     count = torch.zeros_like(row)
     distance = torch.where(used, torch.inf, -torch.inf).to(points)
-    for _ in range(MIN_POINTS):
+    for _ in range(MIN_DISTINCT):
         farthest, index = distance.max(1)
         count += farthest > tolerance
         offset = points - points[row, :, index][..., None]
@@ -268,16 +345,17 @@ class _ImplicitPose(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_R, grad_t):
-        points, pixels, focal, weights, total, pose, centre, extent, factor = ctx.saved_tensors
+        (points, pixels, focal, weights, total, pose, centre, extent, factor,
+         valid) = ctx.saved_tensors
         R = pose[..., 1:]
         # t = extent * t' - R centre, in the parameters of the normalised pose R, t'.
         grad_R = grad_R - grad_t[..., None] * centre[:, None]
-        product = grad_R @ R.transpose(1, 2)
-        product = product - product.transpose(1, 2)
-        grad_omega = torch.stack([product[:, 2, 1], product[:, 0, 2], product[:, 1, 0]], dim=1)
-        grad_pose = torch.cat([grad_omega, grad_t * extent[:, None]], dim=1)
+        grads = R.transpose(1, 2) @ torch.cat([(grad_t * extent[:, None])[..., None], grad_R], 2)
+        turn = grads[..., 1:] - grads[..., 1:].transpose(1, 2)
+        grad_pose = torch.stack([turn[:, 2, 1], turn[:, 0, 2], turn[:, 1, 0],
+                                 *grads[..., 0].unbind(1)], dim=1)
         motion = -torch.cholesky_solve(grad_pose[..., None], factor)
-        poses = torch.stack([pose, torch.cat([motion[:, 3:], skew(motion[:, :3, 0]) @ R], dim=2)],
+        poses = torch.stack([pose, R @ torch.cat([motion[:, 3:], skew(motion[:, :3, 0])], dim=2)],
                             dim=1)
         maps = (focal[:, None] @ poses).flatten(1, 2)  # of points, to h and its motion
 
@@ -301,5 +379,9 @@ class _ImplicitPose(torch.autograd.Function):
         grad_cam2img[:, :2] = (sums @ poses.transpose(2, 3)).sum(1)[:, :2]
         grad_cam2img[:, :2, 2] = -grad_pixels.sum(2)
         grad_weights = torch.where(weights > 0, product[:, 0], 0.) / total[:, None]
-        return (grad_points.transpose(1, 2), grad_pixels.transpose(1, 2), grad_cam2img,
-                grad_weights, *[None] * 11)
+        grads = (grad_points.transpose(1, 2), grad_pixels.transpose(1, 2), grad_cam2img,
+                 grad_weights)
+        if not surely_all(valid):
+            grads = [torch.where(valid.view(-1, *[1] * (grad.dim() - 1)), grad, 0.)
+                     for grad in grads]
+        return (*grads, *[None] * 12)

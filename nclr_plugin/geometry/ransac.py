@@ -1,19 +1,33 @@
 """Robust camera poses at test time: RANSAC, then the maximum-likelihood pose of the inliers."""
 from __future__ import annotations
 
-from typing import NamedTuple
+import importlib.util
+import logging
+from functools import lru_cache
+from typing import NamedTuple, Optional, Tuple
 
+import numpy as np
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
 from ..utils.optional import optional_import
-from .pnp import MIN_POINTS, refine_pose
+from .camera import project_points
+from .pnp import MIN_DISTINCT, refine_pose
+from .se3 import make_transform
 
-METHODS = {
+LO_RANSAC = 'lo_ransac'
+OPENCV_METHODS = {
     'ransac_p3p': 'SOLVEPNP_P3P',
     'ransac_epnp': 'SOLVEPNP_EPNP',
     'ransac_sqpnp': 'SOLVEPNP_SQPNP',
 }
+METHODS = (LO_RANSAC, *OPENCV_METHODS)
+FALLBACK = 'ransac_p3p'
+CONFIDENCE = 0.9999
+# PoseLib's own least number of samples, 1,000, costs more than all else where most matches are
+# right; its local optimisation finds the same pose from a few.
+MIN_SAMPLES = 50
 
 
 class RobustPose(NamedTuple):
@@ -37,29 +51,31 @@ class RobustPose(NamedTuple):
 def solve_robust(points: Tensor,
                  pixels: Tensor,
                  cam2img: Tensor,
-                 method: str = 'ransac_p3p',
+                 method: str = LO_RANSAC,
                  threshold: float = 4.0,
                  iterations: int = 10000,
                  seed: int = 0) -> RobustPose:
     """Find the pose of one view from matches with outliers.
 
-    OpenCV's RANSAC, then twice the maximum-likelihood pose of the inliers.
+    RANSAC, then twice the maximum-likelihood pose of the inliers.
 
     Args:
         points: (N, 3), metres, LiDAR frame.
         pixels: (N, 2).
         cam2img: (3, 3).
-        method: 'ransac_p3p', 'ransac_epnp' or 'ransac_sqpnp'.
+        method: 'lo_ransac', PoseLib's with local optimisation, in whose place OpenCV's
+            'ransac_p3p' runs where PoseLib is not installed; or one of OpenCV's, 'ransac_p3p',
+            'ransac_epnp' or 'ransac_sqpnp'.
         threshold: Largest reprojection error of an inlier, pixels.
         iterations: Largest number of samples drawn.
         seed: Seed of the random samples; equal arguments give equal results.
 
     Returns:
-        The pose; ``success`` is False with fewer than ``MIN_POINTS`` inliers.
+        The pose; ``success`` is False with fewer than ``MIN_DISTINCT`` inliers.
 
     Raises:
         ValueError: If ``method`` is unknown or the shapes do not fit.
-        ImportError: If OpenCV is missing.
+        ImportError: If neither PoseLib nor OpenCV is there.
     """
     if method not in METHODS:
         raise ValueError(f'method: expected one of {sorted(METHODS)}, found {method!r}')
@@ -68,42 +84,84 @@ def solve_robust(points: Tensor,
                                   ('cam2img', cam2img, (3, 3))):
         if value.shape != expected:
             raise ValueError(f'{name}: expected shape {expected}, found {tuple(value.shape)}')
-    cv2 = optional_import('cv2', 'opencv-python-headless', 'solve_robust')
+    if method == LO_RANSAC and not _has_poselib():
+        method = FALLBACK
+    sample = _poselib if method == LO_RANSAC else _opencv
 
     device = points.device
     points, pixels, cam2img = (value.double() for value in (points, pixels, cam2img))
     failure = RobustPose(torch.eye(3, dtype=torch.float64, device=device),
                          points.new_zeros(3), torch.zeros(count, dtype=torch.bool, device=device),
                          False, float('inf'))
-    finite = (points.isfinite().all(1) & pixels.isfinite().all(1)).nonzero()[:, 0].cpu()
-    if len(finite) < MIN_POINTS:
+    finite = points.isfinite().all(1) & pixels.isfinite().all(1)
+    if finite.sum() < MIN_DISTINCT:
         return failure
-    # OpenCV draws from a fixed stream, so the seed acts through the order of the matches.
-    order = finite[torch.randperm(len(finite), generator=torch.Generator().manual_seed(seed))]
-    try:
-        found, rotation, translation, inliers = cv2.solvePnPRansac(
-            points.cpu()[order].numpy(), pixels.cpu()[order].numpy(), cam2img.cpu().numpy(), None,
-            flags=getattr(cv2, METHODS[method]), iterationsCount=iterations,
-            reprojectionError=threshold, confidence=0.9999)
-    except cv2.error:  # OpenCV asserts on some degenerate samples
+    pose = sample(*(value.cpu().numpy() for value in (points[finite], pixels[finite], cam2img)),
+                  method, threshold, iterations, seed)
+    if pose is None:
         return failure
-    if not found or inliers is None:
-        return failure
-    R = torch.from_numpy(cv2.Rodrigues(rotation)[0]).to(device)
-    t = torch.from_numpy(translation[:, 0]).to(device)
-    inlier = torch.zeros(count, dtype=torch.bool)
-    inlier[order[torch.from_numpy(inliers[:, 0]).long()]] = True
-    inlier = inlier.to(device)
+    R, t = (torch.tensor(value, device=device) for value in pose)
+    inlier, _ = _inliers(R, t, points, pixels, cam2img, threshold)
     for _ in range(2):
         solution = refine_pose(R[None], t[None], points[None], pixels[None], cam2img[None],
                                inlier[None].double())
         if not solution.valid[0]:
             return failure
         R, t = solution.R[0], solution.t[0]
-        in_camera = points @ R.T + t
-        projected = (in_camera @ cam2img.T)[:, :2] / in_camera[:, 2:]
-        distance = (projected - pixels).norm(dim=1)
-        inlier = (distance < threshold) & (in_camera[:, 2] > 0)
-    if inlier.sum() < MIN_POINTS:
+        inlier, distance = _inliers(R, t, points, pixels, cam2img, threshold)
+    if inlier.sum() < MIN_DISTINCT:
         return failure
     return RobustPose(R, t, inlier, True, float((distance[inlier]**2).mean().sqrt()))
+
+
+def _inliers(R: Tensor, t: Tensor, points: Tensor, pixels: Tensor, cam2img: Tensor,
+             threshold: float) -> Tuple[Tensor, Tensor]:
+    """Return which matches agree with a pose (N,), and their reprojection errors (N,)."""
+    projected, depth = project_points(points, make_transform(R, t), cam2img)
+    distance = (projected - pixels).norm(dim=1)
+    return (distance < threshold) & (depth > 0), distance
+
+
+@lru_cache(None)
+def _has_poselib() -> bool:
+    found = importlib.util.find_spec('poselib') is not None
+    if not found:
+        print_log(f'PoseLib is not installed: robust poses are those of OpenCV ({FALLBACK}), which '
+                  'takes several times as long where most matches are wrong; pip install poselib',
+                  logger='current', level=logging.WARNING)
+    return found
+
+
+def _poselib(points: np.ndarray, pixels: np.ndarray, cam2img: np.ndarray, method: str,
+             threshold: float, iterations: int, seed: int) -> Optional[Tuple]:
+    """Sample by PoseLib: R (3, 3) and t (3,), or ``None``."""
+    import poselib
+    (fx, skew, cx), (_, fy, cy), _ = cam2img.tolist()
+    # Its pinhole cameras have no skew.
+    pixels = pixels - np.stack([skew * (pixels[:, 1] - cy) / fy, np.zeros(len(pixels))], 1)
+    camera = dict(model='PINHOLE', width=0, height=0, params=[fx, fy, cx, cy])
+    pose, info = poselib.estimate_absolute_pose(
+        pixels, points, camera,
+        dict(max_reproj_error=threshold, max_iterations=iterations,
+             min_iterations=min(MIN_SAMPLES, iterations), success_prob=CONFIDENCE, seed=seed))
+    if info['num_inliers'] < MIN_DISTINCT or not np.isfinite(pose.Rt).all():
+        return None
+    return pose.R, pose.t
+
+
+def _opencv(points: np.ndarray, pixels: np.ndarray, cam2img: np.ndarray, method: str,
+            threshold: float, iterations: int, seed: int) -> Optional[Tuple]:
+    """Sample by OpenCV: R (3, 3) and t (3,), or ``None``."""
+    cv2 = optional_import('cv2', 'opencv-python-headless', 'solve_robust')
+    # OpenCV draws from a fixed stream, so the seed acts through the order of the matches.
+    order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed)).numpy()
+    try:
+        found, rotation, translation, inliers = cv2.solvePnPRansac(
+            points[order], pixels[order], cam2img, None,
+            flags=getattr(cv2, OPENCV_METHODS[method]), iterationsCount=iterations,
+            reprojectionError=threshold, confidence=CONFIDENCE)
+    except cv2.error:  # OpenCV asserts on some degenerate samples
+        return None
+    if not found or inliers is None:
+        return None
+    return cv2.Rodrigues(rotation)[0], translation[:, 0]

@@ -1,22 +1,25 @@
 """The weighted reprojection error of a pose: its value, derivatives and minimum.
 
-A pose is varied about the centroid of the points: ``p = exp(omega) R x + t + v`` with centred
+A pose is varied about the centroid of the points: ``p = R (exp(omega) x + v) + t`` with centred
 points ``x``; ``(omega, v)`` are its six local parameters. With ``F = diag(focal, 1)``, the point
 ``h = F p`` has the pixel ``(h_0, h_1) / h_2``, and ``h`` is linear in ``x~ = (1, x)``. So every
 derivative is a sum over points of a scalar times a product of two entries of ``x~``: the products
-are the problem's, the scalars the pose's, and one matrix product gives all the sums.
+are the problem's, the scalars the pose's, and one matrix product gives all the sums. The
+parameters move ``x`` before ``F R`` is applied, so that all else is linear with constant tables.
 """
 from __future__ import annotations
 
-from typing import NamedTuple, Tuple
+from functools import lru_cache
+from typing import NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
 
+from ..utils.devices import surely_all
 from .se3 import skew
 
 MIN_DEPTH = 1e-3  # in units of the points' extent; a pose with a nearer point is never accepted
-STEP_TOLERANCE = 1e-6  # radians and extents; a Newton step that short leaves its square
+STEP_TOLERANCE = 1e-5  # radians and extents; a Newton step that short leaves its square
 # The first steps have their points in float32, until all are this short or there were so many.
 SINGLE_TOLERANCE = 1e-3
 SINGLE_STEPS = 5
@@ -93,8 +96,7 @@ def second_moments(scalars: Tensor, problem: PnPProblem) -> Tensor:
         (B, K, 4, 4), float64.
     """
     sums = (scalars @ problem.products.transpose(1, 2)).double()
-    index = torch.tensor([0, 1, 2, 3, 1, 4, 5, 6, 2, 5, 7, 8, 3, 6, 8, 9], device=sums.device)
-    return sums[..., index].unflatten(-1, (4, 4))
+    return sums.index_select(-1, _tables(sums.device).place).unflatten(-1, (4, 4))
 
 
 def derivatives(problem: PnPProblem, R: Tensor, t: Tensor) -> Derivatives:
@@ -108,45 +110,25 @@ def derivatives(problem: PnPProblem, R: Tensor, t: Tensor) -> Derivatives:
     Returns:
         The derivatives at ``(R, t)``.
     """
-    F = problem.focal
-    pose = torch.cat([t[..., None], R], dim=2)
-    h = (F @ pose).to(problem.pixels) @ problem.products[:, :4]
+    maps = problem.focal @ torch.cat([t[..., None], R], dim=2)
+    h = maps.to(problem.pixels) @ problem.products[:, :4]
     inverse_depth = 1 / h[:, 2:]
     pixel = h[:, :2] * inverse_depth
     error = pixel - problem.pixels
     cost = 0.5 * ((error * error).sum(1) * problem.weights).sum(1).double()
-    moments = _moments(problem, pixel, error, inverse_depth)
-    # The cost's gradient with respect to h is (e, -e.u) w / z for a pixel u with error e.
-    force = moments[:, :3, 0]  # (B, 3, 4), summed against x~
-
-    # How h moves with the six parameters, as linear maps of x~.
-    r0, r1, r2 = R.unbind(1)
-    zero = torch.zeros_like(r0)
-    turn = torch.stack([zero, -r2, r1, r2, zero, -r0, -r1, r0, zero], dim=1).unflatten(1, (3, 3))
-    motion = R.new_zeros(len(R), 6, 3, 4)
-    motion[:, :3, :, 1:] = F[:, None] @ turn
-    motion[:, 3:, :, 0] = F.transpose(1, 2)
-    motion = motion.flatten(2)
-    gradient = (motion @ force.flatten(1)[..., None])[..., 0]
-
-    # The exponential map's own curvature, and then the projection's.
-    torque = F.transpose(1, 2) @ force[..., 1:] @ R.transpose(1, 2)
-    torque = 0.5 * (torque + torque.transpose(1, 2))
-    hessian = motion @ _curvature(moments) @ motion.transpose(1, 2)
-    hessian[:, :3, :3] += torque
-    hessian[:, :3, :3].diagonal(dim1=1, dim2=2).sub_(
-        torque.diagonal(dim1=1, dim2=2).sum(-1, keepdim=True))
+    gradient, hessian = _assemble(maps[..., 1:], _sums(problem, pixel, error, inverse_depth))
     factor, indefinite = torch.linalg.cholesky_ex(hessian)
-    if indefinite.any():
-        moments = _moments(problem, pixel, torch.zeros_like(error), inverse_depth)
-        gauss_newton = motion @ _curvature(moments) @ motion.transpose(1, 2)
-        hessian = torch.where(indefinite[:, None, None] > 0, gauss_newton, hessian)
+    definite = indefinite == 0
+    if not surely_all(definite):
+        _, gauss_newton = _assemble(
+            maps[..., 1:], _sums(problem, pixel, torch.zeros_like(error), inverse_depth))
+        hessian = torch.where(definite[:, None, None], hessian, gauss_newton)
         factor = _damped_factor(hessian, torch.zeros_like(cost))
     return Derivatives(cost, gradient, hessian, factor, h[:, 2].amin(1).double())
 
 
-def _moments(problem: PnPProblem, pixel: Tensor, error: Tensor, inverse_depth: Tensor) -> Tensor:
-    """Sum the derivatives with respect to h against ``x~ x~'``, (B, 7, 4, 4).
+def _sums(problem: PnPProblem, pixel: Tensor, error: Tensor, inverse_depth: Tensor) -> Tensor:
+    """Sum the derivatives with respect to h times the products of ``x~``, (B, 7, 10).
 
     Three first derivatives, then the four different entries of the second ones.
 
@@ -164,15 +146,55 @@ def _moments(problem: PnPProblem, pixel: Tensor, error: Tensor, inverse_depth: T
     corner = scalars[:, 6:]
     torch.sum(pixel * scalars[:, 4:6], dim=1, keepdim=True, out=corner)
     corner.addcmul_(pull[:, 2:], inverse_depth, value=-1)
-    return second_moments(scalars, problem)
+    return (scalars @ problem.products.transpose(1, 2)).double()
 
 
-def _curvature(moments: Tensor) -> Tensor:
-    """Arrange the Hessian with respect to h, summed against ``x~ x~'``, (B, 12, 12)."""
-    unit, u, v, corner = moments[:, 3:].unbind(1)
+def _assemble(FR: Tensor, sums: Tensor) -> Tuple[Tensor, Tensor]:
+    """Return the gradient (B, 6) and the Hessian (B, 6, 6) of (B, 7, 10) sums."""
+    tables = _tables(sums.device)
+    force = (FR.transpose(1, 2) @ sums[:, :3, :4]).flatten(1)  # against x~, where x moves
+    turn = FR.transpose(1, 2)
+    curvature = turn @ (tables.entries @ sums[:, 3:]).view(-1, 3, 30)
+    curvature = turn[:, None] @ curvature.view(-1, 3, 3, 10)  # (F R)' K (F R)
+    hessian = torch.cat([curvature.flatten(1), force], dim=1) @ tables.hessian
+    return force @ tables.gradient, hessian.unflatten(1, (6, 6))
+
+
+class _Tables(NamedTuple):
+    """Constants, float64.
+
+    Attributes:
+        place: (16,) int64, places in ``products`` of the products of two entries of ``x~``.
+        entries: (9, 4), where the four different second derivatives stand in their 3 x 3 matrix.
+        gradient: (12, 6), from the force, 3 x 4, to the gradient.
+        hessian: (102, 36), from the curvature, 3 x 3 x 10, and the force to the Hessian.
+    """
+    place: Tensor
+    entries: Tensor
+    gradient: Tensor
+    hessian: Tensor
+
+
+@lru_cache(None)
+def _tables(device: torch.device) -> _Tables:
+    place = torch.tensor([0, 1, 2, 3, 1, 4, 5, 6, 2, 5, 7, 8, 3, 6, 8, 9])
+    unit, u, v, corner = torch.eye(4, dtype=torch.float64)
     zero = torch.zeros_like(unit)
-    return torch.cat([torch.cat([unit, zero, -u], dim=2), torch.cat([zero, unit, -v], dim=2),
-                      torch.cat([-u, -v, corner], dim=2)], dim=1)
+    entries = torch.stack([unit, zero, -u, zero, unit, -v, -u, -v, corner])
+
+    eye = torch.eye(3, dtype=torch.float64)
+    motion = torch.zeros(6, 3, 4, dtype=torch.float64)  # of x, as a linear map of x~
+    motion[:3, :, 1:] = skew(eye)
+    motion[3:, :, 0] = eye
+    products = torch.nn.functional.one_hot(place, 10).double().view(4, 4, 10)
+    projection = torch.einsum('kim,ljn,mnq->ijqkl', motion, motion, products)
+    turn = torch.zeros(3, 4, 6, 6, dtype=torch.float64)  # the exponential map's own curvature
+    turn[:, 1:, :3, :3] = torch.einsum('ik,jl->ijkl', eye, eye)
+    turn = (turn + turn.transpose(2, 3)) / 2
+    turn[:, 1:, :3, :3] -= torch.einsum('ij,kl->ijkl', eye, eye)
+    hessian = torch.cat([projection.reshape(90, 36), turn.reshape(12, 36)])
+    return _Tables(*(table.to(device) for table in (
+        place, entries, motion.flatten(1).T.contiguous(), hessian)))
 
 
 def _damped_factor(hessian: Tensor, damping: Tensor) -> Tensor:
@@ -188,45 +210,51 @@ def _newton_step(at: Derivatives, factor: Tensor) -> Tensor:
 
 
 def minimise(problem: PnPProblem, R: Tensor, t: Tensor, iterations: int,
-             tolerance: float = STEP_TOLERANCE) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+             tolerance: float = STEP_TOLERANCE,
+             needed: Optional[Tensor] = None) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Find the nearest minimum by Levenberg-Marquardt with the whole Hessian.
+
+    The number of steps is fixed, so that a GPU need not be waited for; on a CPU it ends early once
+    all steps are shorter than the tolerance.
 
     Args:
         problem: B problems.
         R: (B, 3, 3), where to start.
         t: (B, 3).
-        iterations: Largest number of steps.
-        tolerance: It ends early once all steps are shorter, in radians and extents.
+        iterations: Number of steps.
+        tolerance: Of a step, in radians and extents: a shorter one leaves its square.
+        needed: (B,) bool, problems that are to converge; all if None.
 
     Returns:
         R (B, 3, 3), t (B, 3), cost (B,), the factored Hessian (B, 6, 6), and which poses
         converged (B,).
     """
     at = derivatives(problem, R, t)
-    behind = at.nearest <= MIN_DEPTH
-    if behind.any():  # visible points lie in front of the camera: so must the start
-        push = torch.where(behind, 1 - at.nearest, torch.zeros_like(at.nearest))
+    in_front = at.nearest > MIN_DEPTH
+    if not surely_all(in_front):  # visible points lie in front of the camera: so must the start
+        push = torch.where(in_front, 0., 1 - at.nearest)
         t = torch.cat([t[:, :2], t[:, 2:] + push[:, None]], dim=1)
         at = derivatives(problem, R, t)
     damping = torch.zeros_like(at.cost)  # until a step fails
     factor = at.factor
     for _ in range(iterations):
         step = _newton_step(at, factor)
-        if (step.abs().amax(1) < tolerance).all():
+        short = step.abs().amax(1) < tolerance
+        if surely_all(short if needed is None else short | ~needed):
             break
         R_new, t_new = move(R, t, step)
         new = derivatives(problem, R_new, t_new)
         accept = (new.nearest > MIN_DEPTH) & (new.cost <= at.cost * (1 + 1e-12))
-        if accept.all():
+        less, more = 0.01 * damping * (damping > 1e-4), 10 * damping.clamp(min=1e-5)
+        damping = torch.where(accept, less, more)
+        if surely_all(accept):
             R, t, at = R_new, t_new, new
-            damping, factor = torch.zeros_like(damping), at.factor
         else:
             R = torch.where(accept[:, None, None], R_new, R)
             t = torch.where(accept[:, None], t_new, t)
             at = Derivatives(*(torch.where(accept.view(-1, *[1] * (old.dim() - 1)), fresh, old)
                                for fresh, old in zip(new, at)))
-            damping = torch.where(accept, damping * 0.01, damping.clamp(min=1e-5) * 10)
-            factor = _damped_factor(at.hessian, damping)
+        factor = at.factor if surely_all(damping == 0) else _damped_factor(at.hessian, damping)
     # The last step, undamped: for a converged pose too short to need another evaluation.
     step = _newton_step(at, at.factor)
     converged = step.abs().amax(1) < 10 * tolerance
@@ -243,4 +271,5 @@ def move(R: Tensor, t: Tensor, step: Tensor) -> Tuple[Tensor, Tensor]:
     """
     half = skew(0.5 * step[:, :3])
     scale = 2 / (1 + 0.25 * (step[:, :3]**2).sum(1))[:, None, None]
-    return R + scale * (half @ (R + half @ R)), t + step[:, 3:]
+    turned = R @ half
+    return R + scale * (turned + turned @ half), t + (R @ step[:, 3:, None])[..., 0]

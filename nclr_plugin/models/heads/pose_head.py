@@ -7,7 +7,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from ...geometry.pnp import PnPSolution, solve_pnp
-from ...geometry.ransac import RobustPose, solve_robust
+from ...geometry.ransac import LO_RANSAC, RobustPose, solve_robust
 from ..losses.pose_loss import pose_loss
 
 
@@ -32,7 +32,7 @@ class PoseHead(BaseModule):
                  num_points: int = 128,
                  min_points: int = 8,
                  max_reprojection_error: float = 16.,
-                 solver: str = 'ransac_p3p',
+                 solver: str = LO_RANSAC,
                  max_matches: int = 2000,
                  inlier_threshold: float = 4.0,
                  max_iterations: int = 10000,

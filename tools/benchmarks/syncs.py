@@ -1,0 +1,265 @@
+"""Count the operations of a training step for which a host has to wait for its GPU.
+
+On a GPU they are those that torch's sync debug mode reports. On a CPU they are the calls that would
+be: an upper bound, because a copy of a tensor that is on the device already counts, too.
+"""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import inspect
+import linecache
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from nclr_plugin.experiments.tables import markdown_table
+
+ROOT = Path(__file__).resolve().parents[2]
+TORCH = str(Path(torch.__file__).parent)
+MODES = ('torch/overrides.py', 'torch/utils/_python_dispatch.py', 'torch/utils/_device.py')
+STEPS = 2  # the first one warms up, the second one counts
+UNKNOWN_SIZE = 'result of unknown size'
+OPERATORS = {  # of torch, by the name without its overload
+    '_local_scalar_dense': 'value read by the host',
+    'equal': 'value read by the host',
+    'nonzero': UNKNOWN_SIZE, 'masked_select': UNKNOWN_SIZE, 'bincount': UNKNOWN_SIZE,
+    '_unique2': UNKNOWN_SIZE, 'unique_dim': UNKNOWN_SIZE, 'unique_consecutive': UNKNOWN_SIZE,
+    '_linalg_eigh': 'error flag of a factorisation',
+    '_linalg_check_errors': 'error flag of a factorisation',
+}
+TO_DEVICE, TO_HOST = 'copy to the device', 'copy to the host'
+
+
+class Sync(NamedTuple):
+    """A place where the host waits.
+
+    Attributes:
+        file: Its file, relative to its package's folder.
+        line: Its line.
+        text: The source there.
+        kind: What it waits for.
+    """
+    file: str
+    line: int
+    text: str
+    kind: str
+
+
+class SyncCounter:
+    """Context that counts the waits of what runs in it, as ``counts`` by :class:`Sync`.
+
+    Args:
+        pinned: Whether batches lie in pinned memory, so that their asynchronous copies are.
+    """
+
+    def __init__(self, pinned: bool) -> None:
+        self.pinned = pinned
+        self.counts: Counter = Counter()
+
+    def __enter__(self) -> SyncCounter:
+        with contextlib.ExitStack() as stack:
+            if torch.cuda.is_available():
+                stack.enter_context(_debug_mode(self.record))
+            else:
+                stack.enter_context(_Functions(self))
+                stack.enter_context(_Operators(self))
+                stack.enter_context(_pair_generation(self.record))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._stack.__exit__(*exception)
+
+    def record(self, kind: str, in_spconv: bool = False) -> None:
+        """Count a wait at the innermost line outside torch.
+
+        Not on a CPU: those of spconv, whose algorithm is another one there, of torch's optimizers,
+        whose numbers of steps lie in the host's memory on any device, and copies that torch's own
+        functions ask for, between tensors of one device.
+        """
+        frame = sys._getframe(1)
+        while frame.f_back and (frame.f_code.co_filename.startswith(TORCH)
+                                or frame.f_code.co_filename in (__file__, contextlib.__file__)
+                                or in_spconv and '/spconv/' in frame.f_code.co_filename):
+            name = frame.f_code.co_filename
+            inside = name.startswith(TORCH) and not name.endswith(MODES)
+            if not torch.cuda.is_available() and inside and (
+                    kind == TO_DEVICE or name.startswith(f'{TORCH}/optim')):
+                return
+            frame = frame.f_back
+        name, line = frame.f_code.co_filename, frame.f_lineno
+        if '/spconv/' in name and not torch.cuda.is_available():
+            return
+        text = linecache.getline(name, line).strip()
+        self.counts[Sync(_relative(name), line, text, kind)] += 1
+
+
+class _Operators(TorchDispatchMode):
+    """Reports operators that wait."""
+
+    def __init__(self, counter: SyncCounter) -> None:
+        super().__init__()
+        self.counter = counter
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: tuple = (),
+                           kwargs: Optional[dict] = None) -> Any:
+        kind = _operator_kind(function, args, kwargs or {})
+        if kind:
+            self.counter.record(kind)
+        return function(*args, **(kwargs or {}))
+
+
+class _Functions(TorchFunctionMode):
+    """Reports copies between host and device, which on a CPU call no operator."""
+
+    def __init__(self, counter: SyncCounter) -> None:
+        super().__init__()
+        self.counter = counter
+
+    def __torch_function__(self, function: Any, types: Any, args: tuple = (),
+                           kwargs: Optional[dict] = None) -> Any:
+        kind = _copy_kind(function, args, kwargs or {}, self.counter.pinned)
+        if kind:
+            self.counter.record(kind)
+        return function(*args, **(kwargs or {}))
+
+
+def _operator_kind(function: Any, args: tuple, kwargs: dict) -> Optional[str]:
+    name = function.overloadpacket.__name__
+    if name in ('index', 'index_put', 'index_put_', '_index_put_impl_'):
+        masks = any(i is not None and i.dtype in (torch.bool, torch.uint8) for i in args[1])
+        return UNKNOWN_SIZE if masks else None
+    if name == 'repeat_interleave':
+        return UNKNOWN_SIZE if kwargs.get('output_size') is None else None
+    return OPERATORS.get(name)
+
+
+def _copy_kind(function: Any, args: tuple, kwargs: dict, pinned: bool) -> Optional[str]:
+    if function is torch.Tensor.to:
+        values = (*args[1:], *kwargs.values())
+        if not any(isinstance(value, (torch.device, str)) for value in values):
+            return None
+        blocking = not kwargs.get('non_blocking', False)
+        return TO_DEVICE if blocking or not pinned else None
+    if function in (torch.Tensor.cpu, torch.Tensor.tolist):
+        return TO_HOST
+    if function in (torch.tensor, torch.as_tensor):
+        return TO_DEVICE if kwargs.get('device') is not None else None
+    if function is torch.Tensor.new_tensor:
+        return TO_DEVICE
+    if function in (torch.Tensor.__getitem__, torch.Tensor.__setitem__):
+        index = args[1] if isinstance(args[1], tuple) else (args[1], )
+        return TO_DEVICE if any(isinstance(i, (list, range)) for i in index) else None
+    return None
+
+
+@contextlib.contextmanager
+def _pair_generation(record: Callable[..., None]) -> Iterator[None]:
+    """Report spconv's pairs of strided convolutions, whose outputs it has to count on a GPU."""
+    try:
+        from spconv.pytorch import ops
+    except ImportError:
+        yield
+        return
+    original = ops.get_indice_pairs, ops.get_indice_pairs_implicit_gemm
+
+    def reporting(function: Callable) -> Callable:
+        signature = inspect.signature(function)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if not signature.bind(*args, **kwargs).arguments.get('subm', False):
+                record("spconv's pairs of a strided convolution", in_spconv=True)
+            return function(*args, **kwargs)
+
+        return call
+
+    ops.get_indice_pairs, ops.get_indice_pairs_implicit_gemm = map(reporting, original)
+    try:
+        yield
+    finally:
+        ops.get_indice_pairs, ops.get_indice_pairs_implicit_gemm = original
+
+
+@contextlib.contextmanager
+def _debug_mode(record: Callable[[str], None]) -> Iterator[None]:
+    """Report what torch finds on a GPU."""
+
+    def show(message: Any, category: Any, *where: Any, **more: Any) -> None:
+        if 'synchronizing CUDA operation' in str(message):
+            record('wait for the GPU')
+
+    with warnings.catch_warnings():
+        warnings.simplefilter('always')
+        warnings.showwarning = show
+        torch.cuda.set_sync_debug_mode('warn')
+        try:
+            yield
+        finally:
+            torch.cuda.set_sync_debug_mode('default')
+
+
+def _relative(name: str) -> str:
+    path = Path(name)
+    if ROOT in path.parents:
+        return path.relative_to(ROOT).as_posix()
+    return name.rpartition('site-packages/')[2]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this benchmark's options to a command line."""
+    parser.add_argument('config', help='pretraining config')
+    parser.add_argument('--batch-size', type=int, default=1, help='scans per step (default: 1)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
+                        metavar='KEY=VALUE', help='overrides of the config')
+
+
+def run(cfg: Config, batch_size: int) -> List[dict]:
+    """Train two steps as ``tools/train.py`` does, hooks included, and count those of the second.
+
+    Returns:
+        Rows of the table, a place each, and one of the sum.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    loader = cfg.train_dataloader
+    loader.update(batch_size=batch_size, num_workers=0, persistent_workers=False)
+    cfg.model.image_branch.weights = None
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=STEPS, val_interval=STEPS + 1)
+    for name in ('val', 'test'):
+        for part in ('cfg', 'dataloader', 'evaluator'):
+            cfg.pop(f'{name}_{part}', None)
+    cfg.param_scheduler, cfg.log_level = None, 'ERROR'
+    cfg.visualizer = dict(type='Visualizer')
+    cfg.default_hooks.checkpoint = None
+    with tempfile.TemporaryDirectory() as folder:
+        cfg.work_dir = folder
+        runner = Runner.from_cfg(cfg)
+        loop, counter = runner.train_loop, SyncCounter(loader.get('pin_memory', False))
+        run_iter = loop.run_iter
+
+        def counted(batch: Any) -> None:
+            with counter if loop.iter == STEPS - 1 else contextlib.nullcontext():
+                run_iter(batch)
+
+        loop.run_iter = counted
+        runner.train()
+    rows = [{'place': f'{sync.file}:{sync.line}', 'line': f'`{sync.text}`', 'what': sync.kind,
+             'times': times} for sync, times in sorted(counter.counts.items())]
+    return [*rows, {'place': 'sum', 'line': '', 'what': '', 'times': sum(counter.counts.values())}]
+
+
+def main(args: argparse.Namespace) -> None:
+    """Print the table of :func:`run`."""
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options)
+    print(markdown_table(run(cfg, args.batch_size)))
