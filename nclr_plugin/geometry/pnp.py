@@ -42,7 +42,7 @@ def solve_pnp(points: Tensor,
                pixels: Tensor,
                cam2img: Tensor,
                weights: Optional[Tensor] = None,
-               iterations: int = 10) -> PnPSolution:
+               iterations: int = 20) -> PnPSolution:
     """Find maximum-likelihood poses: EPnP, then damped Newton steps (paper, Eq. 6).
 
     Gradients with respect to all four arguments are exact to first order: by the implicit
@@ -77,7 +77,7 @@ def refine_pose(R: Tensor,
                 pixels: Tensor,
                 cam2img: Tensor,
                 weights: Optional[Tensor] = None,
-                iterations: int = 10) -> PnPSolution:
+                iterations: int = 20) -> PnPSolution:
     """Find the minimum of the reprojection error nearest to a given pose.
 
     Like :func:`solve_pnp`, with its gradients, but from a given start, to which no gradient flows,

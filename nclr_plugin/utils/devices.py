@@ -1,7 +1,17 @@
 """What depends on the device of a tensor."""
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Tuple
+
+import torch
 from torch import Tensor
+
+
+@lru_cache(None)
+def constant(values: Tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return a tensor of numbers that is copied to a device once; nobody may change it."""
+    return torch.tensor(values, dtype=dtype, device=device)
 
 
 def on_host(tensor: Tensor) -> bool:
