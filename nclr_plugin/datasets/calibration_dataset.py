@@ -26,10 +26,10 @@ class CalibrationDataset(BaseDataset):
         dict(frame_id='00/000012', lidar_path=..., lidar_dim=4,
              images=[dict(name='image_2', img_path=..., cam2img=(3, 3), lidar2cam=(4, 4))])
 
-    optionally with ``intensity_scale`` (what turns the scan's fourth column into 0..1, by default
-    1), ``sweeps`` (dicts of ``lidar_path`` and ``sweep2lidar``, for :class:`AccumulateSweeps`) and,
-    in an image, ``image_size`` (width, height in pixels). A frame that the reader found to be
-    broken is ``dict(frame_id=..., broken=reason)``.
+    optionally with ``intensity_scale`` (factor that scales the scan's fourth column to 0..1,
+    default 1), ``sweeps`` (dicts of ``lidar_path`` and ``sweep2lidar``, for
+    :class:`AccumulateSweeps`) and, in an image, ``image_size`` (width, height in pixels). A frame
+    that the reader marks as broken is ``dict(frame_id=..., broken=reason)``.
 
     A sample is a pure function of (seed, index): all randomness of the pipeline comes from
     ``results['rng']``, a generator seeded by ``(seed, epoch, i)`` with
@@ -41,21 +41,21 @@ class CalibrationDataset(BaseDataset):
         reader: Config of a reader, or one (an object with ``read(data_root, keep_unpaired)``).
         pipeline: Transforms, from ``LoadPoints`` to ``PackCalibrationInputs``.
         seed: Seed of all randomness.
-        skip_broken: Take the next frame when one is broken, and note that in the sample's
-            ``skipped_frames``. Frames that miss a file or a calibration are then kept in the list
-            and skipped like any broken one.
-        max_skipped: Broken frames in a row after which ``skip_broken`` gives up.
-        mismatched_image_control: Make the set twice as long: sample ``N + i`` is sample i, with the
-            same scan, random transform, intrinsics and extrinsics, but the images show the place of
-            another frame, view by view. What a network still finds there it does not find by
-            looking at the image. For evaluation only.
-        repeats: Samples of each frame in a pass, for an evaluation on few frames: each has its
-            own randomness, as every sample has.
+        skip_broken: Replace a broken frame by the next one, and record it in the sample's
+            ``skipped_frames``. Frames without a file or a calibration are then listed and skipped,
+            too.
+        max_skipped: Number of broken frames in a row after which ``skip_broken`` raises.
+        mismatched_image_control: Double the data set: sample ``N + i`` is sample i with the images
+            of another frame, view by view. Scan, random transform, intrinsics and extrinsics stay.
+            What a network predicts correctly there is a guess from the scan alone. For evaluation
+            only.
+        repeats: Number of samples per frame in a pass, each with its own random transform; for
+            evaluation on few frames.
         **kwargs: Arguments of mmengine's ``BaseDataset``: ``indices``, ``test_mode``,
             ``serialize_data``, ``lazy_init``, ``metainfo``.
 
     Raises:
-        FileNotFoundError, ValueError: By the reader, when the data set is built.
+        FileNotFoundError, ValueError: Raised by the reader when the data set is built.
         ValueError: If ``mismatched_image_control`` is set without ``test_mode``, or ``repeats`` is
             less than 1.
         DataLayoutError: If ``mismatched_image_control`` has fewer than two frames.
@@ -91,8 +91,8 @@ class CalibrationDataset(BaseDataset):
             One dict a frame.
 
         Raises:
-            DataLayoutError: If there is none, if a calibration, list or info file is wrong, or if
-                the columns or intensities of the scans are not what they are said to be.
+            DataLayoutError: If there is no frame, if a calibration, list or info file is invalid,
+                or if the scans have other columns or intensities than stated.
         """
         try:
             frames = self.reader.read(self.data_root, keep_unpaired=self.skip_broken)
@@ -111,15 +111,15 @@ class CalibrationDataset(BaseDataset):
                       f"the first one: {broken[0]['broken']}", logger='current',
                       level=logging.WARNING)
         frames_with_scans = [frame for frame in frames if 'lidar_path' in frame]
-        self._look_at_scans(frames_with_scans)
+        self._check_scans(frames_with_scans)
         scales = {frame.get('intensity_scale', 1.) for frame in frames_with_scans}
-        # The Runner keeps it in checkpoints, for whoever uses the network on other scans.
+        # The Runner keeps it in checkpoints, for use of the network on other scans.
         self._metainfo['intensity_scale'] = scales.pop() if len(scales) == 1 else None
-        _look_at_cameras([frame for frame in frames if 'broken' not in frame])
+        _check_cameras([frame for frame in frames if 'broken' not in frame])
         return frames
 
-    def _look_at_scans(self, frames: List[dict]) -> None:
-        """Read some scans, to tell what is wrong with all of them and what is dropped."""
+    def _check_scans(self, frames: List[dict]) -> None:
+        """Read a few scans; raise if all are invalid, and log which rows are dropped."""
         read, faults = [], []
         for frame in evenly_spaced(frames):
             try:
@@ -127,10 +127,10 @@ class CalibrationDataset(BaseDataset):
             except ScanColumnsError as error:
                 faults.append(str(error))
             except (ScanError, ImportError):
-                continue  # met again, and named, when the frame is loaded
+                continue  # reported when the frame is loaded
         if faults and not read:
-            raise DataLayoutError(f'{faults[0]} (So it is in all {len(faults)} scans that were '
-                                  'looked at.)')
+            raise DataLayoutError(f'{faults[0]} (The same holds for all {len(faults)} scans '
+                                  'that were checked.)')
         dropped = DroppedRows(*map(sum, zip(*read))) if read else DroppedRows(0)
         if dropped.count:
             print_log(f"data_root '{self.data_root}': in {len(read)} of {len(frames)} scans "
@@ -138,30 +138,30 @@ class CalibrationDataset(BaseDataset):
                       logger='current')
 
     def full_init(self) -> None:
-        """List the frames and check that the mismatched-image control has others to choose from."""
+        """List the frames; check that the mismatched-image control has enough of them."""
         super().full_init()
         if self.mismatched_image_control:
             self._other_frame(0)
 
     def _copy_without_annotation(self, memo: Optional[dict] = None) -> 'CalibrationDataset':
-        # mmengine's default memo outlives the call: an object that lives where one of an earlier
-        # copy lived would be replaced by that one's copy.
+        # mmengine's default memo outlives the call: an object at the address of an earlier one
+        # would be replaced by the copy of that one.
         return super()._copy_without_annotation({} if memo is None else memo)
 
     @property
     def num_frames(self) -> int:
-        """Frames of the list."""
+        """Number of frames."""
         return super().__len__()
 
     def __len__(self) -> int:
         """Return the number of samples of one pass.
 
-        Frames times random transforms, twice with the mismatched-image control.
+        Number of frames times ``repeats``, doubled by the mismatched-image control.
         """
         return self.num_frames * self.repeats * (2 if self.mismatched_image_control else 1)
 
     def __iter__(self) -> Iterator[dict]:
-        """One pass over the frames; indices themselves never end."""
+        """Iterate over one pass; larger indices belong to later passes."""
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> dict:
@@ -171,12 +171,12 @@ class CalibrationDataset(BaseDataset):
             index: ``epoch * len(self) + i``, not negative.
 
         Returns:
-            What the pipeline returns.
+            Output of the pipeline.
 
         Raises:
             IndexError: If the index is negative.
-            BrokenFrameError: If the frame is broken and ``skip_broken`` is off, or more than
-                ``max_skipped`` frames in a row are.
+            BrokenFrameError: If the frame is broken and ``skip_broken`` is off, or if more than
+                ``max_skipped`` frames in a row are broken.
         """
         if index < 0:
             raise IndexError(f'expected an index >= 0 (epoch * {len(self)} + i), found {index}.')
@@ -187,7 +187,7 @@ class CalibrationDataset(BaseDataset):
             frame = (first + len(skipped)) % self.num_frames
             results = (self._with_mismatched_images if mismatched_image else
                        self.get_data_info)(frame)
-            # Seeded by what was asked for: a stand-in differs from the frame's own sample.
+            # Seeded by the requested index: a replacement differs from that frame's own sample.
             results['rng'] = np.random.default_rng((self.seed, epoch, first))
             results['epoch'] = epoch
             results['skipped_frames'] = list(skipped)
@@ -228,8 +228,8 @@ class CalibrationDataset(BaseDataset):
     def _other_frame(self, frame: int) -> int:
         """Return the frame half the list away.
 
-        Neighbours in a log show the same place from almost the same position, and a random
-        permutation would pair some of them. Half the list is as far as all frames can get.
+        Neighbours in a log show the same place, and a random permutation would pair some of them.
+        No other choice is farther for all frames at once.
         """
         if self.num_frames < 2:
             raise DataLayoutError(
@@ -238,14 +238,14 @@ class CalibrationDataset(BaseDataset):
         return (frame + self.num_frames // 2) % self.num_frames
 
 
-def _look_at_cameras(frames: List[dict]) -> None:
-    """Compare images and calibration of a few frames, and warn before training starts."""
+def _check_cameras(frames: List[dict]) -> None:
+    """Compare images and calibration of a few frames; warn before training starts."""
     for place in sorted({0, len(frames) // 2, len(frames) - 1}):
         frame = dict(frames[place])
         try:
             frame = LoadImages()(LoadPoints(use_dim=3)(frame))
         except (BrokenFrameError, ImportError, KeyError):
-            continue  # named when the frame is loaded; a pipeline of one's own has other entries
+            continue  # reported when the frame is loaded; custom readers have other entries
         for image, pixels in zip(frame['images'], frame['imgs']):
             check_pose(frame['points'], image['lidar2cam'], image['cam2img'],
                        pixels.shape[1::-1], f"camera '{image['name']}'")

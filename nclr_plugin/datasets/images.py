@@ -1,4 +1,4 @@
-"""Camera images: read, and compared with the size that their intrinsics are for."""
+"""Read camera images, and check that their size is that of the intrinsics."""
 from __future__ import annotations
 
 import io
@@ -13,24 +13,24 @@ from mmengine.logging import print_log
 from ..errors import BrokenFrameError
 from ..utils.optional import optional_import
 
-# Distance of the principal point from the centre of the image, as a share of its sides. That of
-# KITTI's and nuScenes' cameras is 0.05 at most.
+# Distance of the principal point from the image centre, as a share of the sides; at most 0.05 in
+# KITTI and nuScenes.
 MAX_OFFSET = 0.05
 
 
 def check_image_size(cam2img: np.ndarray, image_size: Optional[Sequence[int]],
                      found: Tuple[int, int], where: str, note: str = '') -> None:
-    """Compare intrinsics with the size of an image; training and calibrating both do.
+    """Check that intrinsics belong to the size of an image.
 
-    Intrinsics hold for one size of image only. If it is unknown, the principal point may tell: a
-    warning says that it is off the centre, or else that nothing tells. Each is said once.
+    If their ``image_size`` is unknown, warn once: either that the principal point is off the
+    centre, or that the size cannot be checked.
 
     Args:
         cam2img: (3, 3).
         image_size: (width, height) that ``cam2img`` belongs to; ``None`` if unknown.
         found: (width, height) of the image.
-        where: The image or the camera, for the message.
-        note: What else is known of the image, for the message.
+        where: Name of the image or the camera, for the message.
+        note: Further words about the image, for the message.
 
     Raises:
         ValueError: If the sizes differ.
@@ -48,13 +48,13 @@ def check_image_size(cam2img: np.ndarray, image_size: Optional[Sequence[int]],
         warn_once(
             f'{where}: the image has {width} x {height} pixels{note}, but the principal point of '
             f'its intrinsics is at {u:.0%} of the width and {v:.0%} of the height, off the '
-            'centre. Unless the camera is built so, the intrinsics belong to an image of another '
-            'size (state image_size), and every result is wrong.')
+            'centre. Unless the camera is built this way, the intrinsics belong to an image of '
+            'another size (state image_size), and every result is wrong.')
     else:
         warn_once(
-            f'Nothing tells whether the intrinsics belong to images of {width} x {height} '
-            'pixels: no image_size is stated, and the principal point is near the centre. Those '
-            'of an image that was resized are not told from it.')
+            f'Cannot check whether the intrinsics belong to images of {width} x {height} pixels: '
+            'no image_size is stated, and the principal point is near the centre, as it is after '
+            'resizing.')
 
 
 @lru_cache(maxsize=1024)
@@ -72,9 +72,8 @@ def read_image(frame_id: str, image: dict) -> np.ndarray:
 
     Args:
         frame_id: Frame of the image, for the message.
-        image: Dict with ``img_path`` and perhaps ``cam2img`` and ``image_size``, which are then
-            compared with the size of the image
-            (:func:`~nclr_plugin.datasets.images.check_image_size`).
+        image: Dict with ``img_path``, and optionally ``cam2img`` and ``image_size`` to check, see
+            :func:`check_image_size`.
 
     Returns:
         (H, W, 3) uint8, RGB.

@@ -1,8 +1,7 @@
 """KITTI's info files of mmdet3d and OpenPCDet, and their label fractions.
 
-A fraction has an object database of its own. Training pastes objects of the database
-(``kitti_dbinfos_train.pkl``) into other frames: the one of all frames would bring labels of the
-frames that the fraction leaves out.
+Each fraction has its own object database (``kitti_dbinfos_train.pkl``). Training pastes its objects
+into other frames, so the full database would leak labels of the frames that are left out.
 """
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from .segmentation.infos import write_infos
 
 INFOS = 'kitti_infos_train.pkl'
 OBJECTS = 'kitti_dbinfos_train.pkl'
-IGNORED = -1  # mmdet3d's label of objects that are no object of any class
+IGNORED = -1  # mmdet3d's label of ignored objects
 
 
 class Mmdet3DKitti:
@@ -34,7 +33,7 @@ class Mmdet3DKitti:
     """
     camera = 'CAM2'
     calibration = ('cam2img', 'lidar2cam', 'height', 'width')
-    min_points = 10  # of an object that the host's configs paste, at most
+    min_points = 10  # largest threshold for pasted objects in mmdet3d's configs
     without_class = ('train with --cfg-options '
                      'train_dataloader.dataset.dataset.pipeline.2.db_sampler.sample_groups.{}=0')
 
@@ -52,52 +51,52 @@ class Mmdet3DKitti:
 
     @staticmethod
     def frame_id(info: dict) -> str:
-        """``'NNNNNN'``, by the name of the scan."""
+        """Return ``'NNNNNN'``, the stem of the scan."""
         return os.path.splitext(os.path.basename(info['lidar_points']['lidar_path']))[0]
 
     def check(self) -> None:
-        """Check that the frames have what training and evaluation read.
+        """Check that training and evaluation find calibration and scans of all frames.
 
-        Images that are not there are told of: detectors of scans alone do without.
+        Absent images are only reported, because LiDAR detectors do not need them.
 
         Raises:
-            DataLayoutError: If a frame has no calibration of the camera whose images are labelled.
-            FileNotFoundError: If scans are not there.
+            DataLayoutError: If a frame lacks the calibration of the labelled camera.
+            FileNotFoundError: If scans are absent.
         """
         calibrations = {self.frame_id(info): info.get('images', {}).get(self.camera, {})
                         for info in self.infos}
         _require_keys(calibrations, self.calibration, f'images.{self.camera}', self.path,
-                      "mmdet3d's tools/create_data.py kitti, with calib/ and image_2/ there")
+                      "mmdet3d's tools/create_data.py kitti, with calib/ and image_2/ present")
         _require_files(self.root, self.scans, '.bin', calibrations, self.path,
                        "write them by mmdet3d's tools/create_data.py kitti")
-        _tell_absent_images(self.root, os.path.dirname(self.scans), calibrations)
+        _report_absent_images(self.root, os.path.dirname(self.scans), calibrations)
 
     def check_evaluation(self) -> None:
-        """Check what evaluation reads beyond that.
+        """Check that evaluation finds a category of ignored objects.
 
         Raises:
             DataLayoutError: If there are ignored objects, but no category for them.
         """
-        if self.unlisted():
+        if self.lacks_ignored_category():
             raise DataLayoutError(
                 f"info file '{self.path}': expected a category with label {IGNORED}, which objects "
                 'of the frames have: mmdet3d writes it if the last frame has such an object; run '
                 f'python tools/split_detection_infos.py {self.root}, which adds it.')
 
-    def unlisted(self) -> bool:
-        """Whether there are ignored objects, but no category for them."""
+    def lacks_ignored_category(self) -> bool:
+        """Return whether there are ignored objects, but no category for them."""
         return IGNORED not in self.metainfo.get('categories', {}).values() and any(
             instance['bbox_label'] == IGNORED
             for info in self.infos for instance in info.get('instances', ()))
 
     def complete(self) -> None:
-        """List the category of ignored objects in all infos of the folder that lack it."""
+        """Add the category of ignored objects to all infos of the folder that lack it."""
         for path in sorted(glob(os.path.join(self.root, 'kitti_infos_*.pkl'))):
-            host = type(self)(self.root, load(path), os.path.basename(path))
-            if host.unlisted():
-                host.metainfo['categories']['DontCare'] = IGNORED
-                write_infos(path, host.infos, host.metainfo)
-                print(f'{path}: added the category DontCare, which the host lists only if the last '
+            part = type(self)(self.root, load(path), os.path.basename(path))
+            if part.lacks_ignored_category():
+                part.metainfo['categories']['DontCare'] = IGNORED
+                write_infos(path, part.infos, part.metainfo)
+                print(f'{path}: added the category DontCare, which mmdet3d lists only if the last '
                       'frame has one')
 
     def write(self, percent: float, infos: List[dict], objects: Dict[str, List[dict]]) -> None:
@@ -109,9 +108,9 @@ class Mmdet3DKitti:
 class OpenPCDetKitti:
     """Infos of OpenPCDet's ``kitti_dataset create_kitti_infos``.
 
-    Its YAML names the object database inside a list, which ``--set`` cannot reach. A fraction P is
-    therefore a folder ``labels_P`` with infos and database under the names that all its YAML has,
-    and links to the rest: a ``DATA_CONFIG.DATA_PATH`` of the host alone.
+    Its YAML files name the object database inside a list, which ``--set`` cannot change. A fraction
+    P is therefore a folder ``labels_P`` for ``DATA_CONFIG.DATA_PATH``: infos and database under
+    their usual names, and links to the other files.
 
     Args:
         root: Folder of the data set.
@@ -132,21 +131,21 @@ class OpenPCDetKitti:
 
     @staticmethod
     def frame_id(info: dict) -> str:
-        """``'NNNNNN'``."""
+        """Return ``'NNNNNN'``."""
         return info['point_cloud']['lidar_idx']
 
     def complete(self) -> None:
-        """Nothing: the host's infos have all that its evaluation reads."""
+        """Do nothing: OpenPCDet's infos are complete."""
 
     def check(self) -> None:
-        """Check as :meth:`Mmdet3DKitti.check` does; training reads ``calib/`` here, too."""
+        """Check like :meth:`Mmdet3DKitti.check`, and ``calib/``, which training reads, too."""
         calibrations = {self.frame_id(info): info.get('calib', {}) for info in self.infos}
         _require_keys(calibrations, self.calibration, 'calib', self.path,
                       "OpenPCDet's kitti_dataset create_kitti_infos")
         for folder, suffix in (('training/velodyne', '.bin'), ('training/calib', '.txt')):
             _require_files(self.root, folder, suffix, calibrations, self.path,
-                           "add them, of KITTI's own archives")
-        _tell_absent_images(self.root, 'training', calibrations)
+                           "add them from KITTI's archives")
+        _report_absent_images(self.root, 'training', calibrations)
 
     def write(self, percent: float, infos: List[dict], objects: Dict[str, List[dict]]) -> None:
         """Write the folder of a label fraction."""
@@ -161,11 +160,11 @@ class OpenPCDetKitti:
 
 
 def open_kitti(root: str) -> Union[Mmdet3DKitti, OpenPCDetKitti]:
-    """Open the training infos of the framework that has prepared a folder.
+    """Open the training infos of a folder that mmdet3d or OpenPCDet has prepared.
 
     Raises:
-        FileNotFoundError: If there is no folder, or no infos in it.
-        DataLayoutError: If they are neither host's.
+        FileNotFoundError: If the folder or its infos are absent.
+        DataLayoutError: If the infos are of neither framework.
     """
     require_folder(root, 'Expected the KITTI folder in which mmdet3d\'s tools/create_data.py kitti '
                    "or OpenPCDet's kitti_dataset create_kitti_infos has written its info files.")
@@ -174,30 +173,30 @@ def open_kitti(root: str) -> Union[Mmdet3DKitti, OpenPCDetKitti]:
 
 
 def check_config(dataset: Mapping[str, Any]) -> None:
-    """Check what an mmdet3d ``KittiDataset`` is about to read: infos, scans, objects to paste.
+    """Check the files of an mmdet3d ``KittiDataset``: infos, scans, objects to paste.
 
     Args:
-        dataset: Its config.
+        dataset: Config of the data set.
 
     Raises:
-        DataLayoutError, FileNotFoundError: See :meth:`Mmdet3DKitti.check`, and of a set in test
-            mode :meth:`Mmdet3DKitti.check_evaluation`.
+        DataLayoutError, FileNotFoundError: See :meth:`Mmdet3DKitti.check` and, in test mode,
+            :meth:`Mmdet3DKitti.check_evaluation`.
     """
     root = dataset.get('data_root') or ''
     infos = load(os.path.join(root, dataset['ann_file']))
     scans = (dataset.get('data_prefix') or {}).get('pts')
-    if scans:  # a detector in images has none
-        host = Mmdet3DKitti(root, infos, dataset['ann_file'], scans)
-        host.check()
+    if scans:  # absent for image detectors
+        kitti = Mmdet3DKitti(root, infos, dataset['ann_file'], scans)
+        kitti.check()
         if dataset.get('test_mode'):
-            host.check_evaluation()
+            kitti.check_evaluation()
     for step in dataset['pipeline']:
         if 'db_sampler' in step:
             _require_prepared(step['db_sampler']['info_path'])
 
 
 def load(path: str) -> Any:
-    """Content of a pickle of a host's preparation."""
+    """Load a pickle file of mmdet3d's or OpenPCDet's preparation."""
     _require_prepared(path)
     with open(path, 'rb') as file:
         return pickle.load(file)
@@ -222,7 +221,7 @@ def _require_keys(calibrations: Dict[str, dict], keys: Sequence[str], where: str
                   writer: str) -> None:
     absent = {frame: [key for key in keys if entry.get(key) is None]
               for frame, entry in calibrations.items()}
-    bad = [frame for frame, missing in absent.items() if missing]
+    bad = [frame for frame, names in absent.items() if names]
     if bad:
         raise DataLayoutError(
             f"info file '{path}': expected {where} with {', '.join(keys)} for every frame, found "
@@ -232,16 +231,16 @@ def _require_keys(calibrations: Dict[str, dict], keys: Sequence[str], where: str
 
 def _require_files(root: str, folder: str, suffix: str, frames: Iterable[str], path: str,
                    cure: str) -> None:
-    lost = _absent(root, folder, suffix, frames)
-    if lost:
+    absent = _absent(root, folder, suffix, frames)
+    if absent:
         raise FileNotFoundError(f"info file '{path}': expected {folder} of every frame, without "
-                                f'{shorten(lost)}; {cure}.')
+                                f'{shorten(absent)}; {cure}.')
 
 
-def _tell_absent_images(root: str, part: str, frames: Iterable[str]) -> None:
-    lost = _absent(root, os.path.join(part, 'image_2'), '.png', frames)
-    if lost:
-        print(f'warning: images are absent, which detection does without: {shorten(lost)}')
+def _report_absent_images(root: str, part: str, frames: Iterable[str]) -> None:
+    absent = _absent(root, os.path.join(part, 'image_2'), '.png', frames)
+    if absent:
+        print(f'warning: absent images, which LiDAR detection does not need: {shorten(absent)}')
 
 
 def _absent(root: str, folder: str, suffix: str, frames: Iterable[str]) -> List[str]:
@@ -254,11 +253,11 @@ CLASSES = ('Pedestrian', 'Cyclist', 'Car')
 
 
 def select_objects(dbinfos: Dict[str, List[dict]], frames: Sequence[str]) -> Dict[str, List[dict]]:
-    """Select the objects of an object database that lie in given frames.
+    """Select the objects of an object database that are in given frames.
 
     Args:
         dbinfos: Objects by class, each with the ``image_idx`` of its frame, a number or a name.
-        frames: Names, ``'NNNNNN'``.
+        frames: Frame names ``'NNNNNN'``.
     """
     numbers = {int(frame) for frame in frames}
     return {name: [entry for entry in objects if int(entry['image_idx']) in numbers]
@@ -269,54 +268,54 @@ def split_kitti(root: str, fractions: Sequence[float] = FRACTIONS, seed: int = 0
                 split_file: Optional[str] = None) -> Dict[float, int]:
     """Write infos and object databases of label fractions, and the split as JSON.
 
-    For each percentage P: ``kitti_infos_train_P.pkl`` and ``kitti_dbinfos_train_P.pkl`` for
-    mmdet3d, a ``DATA_PATH`` ``labels_P`` for OpenPCDet, whichever has prepared the folder. A
-    smaller fraction is contained in every larger one; both hosts get the same frames. In mmdet3d's
-    infos, validation's too, the category of ignored objects is added if it is not listed.
+    Percentage P is written as ``kitti_infos_train_P.pkl`` and ``kitti_dbinfos_train_P.pkl`` for
+    mmdet3d, or as a ``DATA_PATH`` ``labels_P`` for OpenPCDet, whichever has prepared the folder.
+    Smaller fractions are subsets of larger ones, and both frameworks get the same frames. The
+    category of ignored objects is added to mmdet3d's infos that lack it.
 
     Args:
-        root: Folder of the host's ``kitti_infos_train.pkl`` and ``kitti_dbinfos_train.pkl``.
-        fractions: Percent of the training frames.
-        seed: Same seed and frames, same split.
-        split_file: Take the frames of this file instead, which this function has written.
+        root: Folder of ``kitti_infos_train.pkl`` and ``kitti_dbinfos_train.pkl``.
+        fractions: Percentages of the training frames.
+        seed: Random seed.
+        split_file: Split of an earlier call, to select its frames.
 
     Returns:
         Number of frames by percentage.
 
     Raises:
-        FileNotFoundError: If infos, scans or the split are not there.
-        DataLayoutError: If they are not what they should be, or a fraction has no frame.
+        FileNotFoundError: If infos, scans or the split are absent.
+        DataLayoutError: If one of them is invalid, or a fraction has no frame.
     """
     open_kitti(root).complete()
-    host = open_kitti(root)
+    kitti = open_kitti(root)
     dbinfos = load(os.path.join(root, OBJECTS))
-    host.check()
+    kitti.check()
 
     if split_file:
         split = LabelSplit.load(split_file, 'kitti')
     else:
-        ids = [host.frame_id(info) for info in host.infos]
+        ids = [kitti.frame_id(info) for info in kitti.infos]
         split = LabelSplit('kitti', f'random, seed {seed}', {
             percent: select_randomly(ids, percent, seed) for percent in fractions})
         split.save(os.path.join(root, 'kitti_label_split.json'))
     written = {}
     for percent in fractions:
-        chosen = split.select(host.infos, percent, host.frame_id)
-        objects = select_objects(dbinfos, [host.frame_id(info) for info in chosen])
-        host.write(percent, chosen, objects)
-        written[percent] = len(chosen)
-        print(f'{percent:g}%: {len(chosen)} of {len(host.infos)} frames; objects to paste: '
+        selected = split.select(kitti.infos, percent, kitti.frame_id)
+        objects = select_objects(dbinfos, [kitti.frame_id(info) for info in selected])
+        kitti.write(percent, selected, objects)
+        written[percent] = len(selected)
+        print(f'{percent:g}%: {len(selected)} of {len(kitti.infos)} frames; objects to paste: '
               + ', '.join(f'{name} {len(entries)} of {len(dbinfos[name])}'
                           for name, entries in objects.items()))
         for name in CLASSES:
-            if _nothing_to_paste(objects.get(name, []), host.min_points):
-                print(f'warning: no {name} with at least {host.min_points} points, and pasting '
-                      'fails without; take a larger fraction or another seed, or '
-                      + host.without_class.format(name))
+            if _nothing_to_paste(objects.get(name, []), kitti.min_points):
+                print(f'warning: no {name} with at least {kitti.min_points} points, without which '
+                      'pasting fails; take a larger fraction or another seed, or '
+                      + kitti.without_class.format(name))
     return written
 
 
 def _nothing_to_paste(objects: List[dict], min_points: int) -> bool:
-    """Whether the host's configs filter out all objects of a class, on which its sampler fails."""
+    """Return whether the configs drop all objects of a class, which makes the sampler fail."""
     return not any(entry['difficulty'] >= 0 and entry['num_points_in_gt'] >= min_points
                    for entry in objects)

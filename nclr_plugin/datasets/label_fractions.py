@@ -1,7 +1,6 @@
-"""Label fractions: which part of the labelled training frames is used.
+"""Label fractions: subsets of the labelled training frames.
 
-A split is drawn once and kept in a small JSON file, so that everybody who is given the file trains
-on the same frames.
+A split is drawn once and stored in a small JSON file, so that others can train on the same frames.
 """
 from __future__ import annotations
 
@@ -14,62 +13,63 @@ from typing import Callable, Dict, List, Sequence
 from ..errors import DataLayoutError
 from .readers.pairing import require_file, shorten
 
-# What published work takes for 0.1% of nuScenes, where every 1000th of 700 scenes is none.
+# Published work uses this scene as 0.1% of nuScenes, whose 700 scenes have no 1000th one.
 SMALLEST_NUSCENES_SCENE = 'scene-0392'
 
 
 def select_randomly(ids: Sequence[str], percent: float, seed: int) -> List[str]:
-    """Select a random part of the frames; it contains every smaller part.
+    """Select a random fraction of the frames; smaller fractions are subsets of larger ones.
 
     Args:
-        ids: Frames.
-        percent: Share of them, 0 to 100; rounded to whole frames.
-        seed: Same seed and frames, same part.
+        ids: Frame ids.
+        percent: Percentage of the frames, 0 to 100; rounded to whole frames.
+        seed: Random seed.
 
     Returns:
         The frames, sorted.
 
     Raises:
-        DataLayoutError: If that is no frame.
+        DataLayoutError: If the fraction selects no frame.
     """
     shuffled = sorted(ids)
     random.Random(seed).shuffle(shuffled)
-    return _some(sorted(shuffled[:round(len(shuffled) * percent / 100)]), ids, percent, 'frames')
+    selected = sorted(shuffled[:round(len(shuffled) * percent / 100)])
+    return _require_any(selected, ids, percent, 'frames')
 
 
 def select_evenly(ids: Sequence[str], percent: float) -> List[str]:
-    """Every (100 / percent)-th frame in sorted order, the first one included.
+    """Select every (100 / percent)-th frame in sorted order, beginning with the first.
 
-    The protocol of SemanticPOSS, whose published code relies on the unsorted order of a folder.
+    The protocol of SemanticPOSS, except that its published code uses a folder's unsorted order.
 
     Raises:
-        DataLayoutError: If that is no frame.
+        DataLayoutError: If the fraction selects no frame.
     """
-    return _some(sorted(ids)[::_step(percent)], ids, percent, 'frames')
+    return _require_any(sorted(ids)[::_step(percent)], ids, percent, 'frames')
 
 
 def select_scenes(scenes: Sequence[str], percent: float) -> List[str]:
-    """Every (100 / percent)-th scene in the order of nuScenes' scene table.
+    """Select every (100 / percent)-th scene in the order of nuScenes' scene table.
 
-    Where that is none (0.1% of 700 scenes), it is scene-0392, as in published work.
+    If that selects none (0.1% of 700 scenes), select scene-0392, as published work does.
 
     Raises:
-        DataLayoutError: If that is no scene, and scene-0392 is not among them.
+        DataLayoutError: If the fraction selects no scene, and scene-0392 is absent.
     """
     step = _step(percent)
-    chosen = list(scenes[step - 1::step])
-    if not chosen and SMALLEST_NUSCENES_SCENE in scenes:
-        chosen = [SMALLEST_NUSCENES_SCENE]
-    return _some(chosen, scenes, percent, 'scenes')
+    selected = list(scenes[step - 1::step])
+    if not selected and SMALLEST_NUSCENES_SCENE in scenes:
+        selected = [SMALLEST_NUSCENES_SCENE]
+    return _require_any(selected, scenes, percent, 'scenes')
 
 
 @dataclass
 class LabelSplit:
-    """The frames, or scenes, of each label fraction.
+    """Frames or scenes of each label fraction.
 
     Attributes:
         dataset: Name of the data set.
-        rule: How they were chosen, in words.
+        rule: Description of the selection.
         fractions: Ids by percentage.
     """
     dataset: str
@@ -83,27 +83,27 @@ class LabelSplit:
         Args:
             infos: All infos.
             percent: A percentage of this split.
-            identify: Info -> id of its frame or scene.
+            identify: Function that returns the id of an info's frame or scene.
 
         Raises:
-            DataLayoutError: If the split has no such percentage, or names what is not there.
+            DataLayoutError: If the split lacks the percentage, or lists ids that are absent.
         """
         if percent not in self.fractions:
             raise DataLayoutError(
                 f'label split ({self.rule}): expected a list for {percent:g}%, found lists for '
-                f'{[f"{there:g}" for there in sorted(self.fractions)]} %.')
-        wanted = set(self.fractions[percent])
-        absent = sorted(wanted - {identify(info) for info in infos})
+                f'{[f"{known:g}" for known in sorted(self.fractions)]} %.')
+        ids = set(self.fractions[percent])
+        absent = sorted(ids - {identify(info) for info in infos})
         if absent:
             raise DataLayoutError(
-                f'label split ({self.rule}), {percent:g}%: expected the {len(wanted)} frames or '
-                f'scenes that it lists, {len(absent)} of them are not there: {shorten(absent)}; '
-                'add them, or draw a split of the frames that are there (without --split).')
-        chosen = [info for info in infos if identify(info) in wanted]
-        return _some(chosen, infos, percent, 'frames')
+                f'label split ({self.rule}), {percent:g}%: expected the {len(ids)} frames or '
+                f'scenes of its list, {len(absent)} are absent: {shorten(absent)}; add them, or '
+                'draw a split of the present frames (without --split).')
+        selected = [info for info in infos if identify(info) in ids]
+        return _require_any(selected, infos, percent, 'frames')
 
     def save(self, path: str) -> None:
-        """Write the split as JSON, an id a line."""
+        """Write the split as JSON, one id per line."""
         content = dict(dataset=self.dataset, rule=self.rule, fractions={
             f'{percent:g}': ids for percent, ids in sorted(self.fractions.items())})
         with open(path, 'w') as file:
@@ -112,18 +112,18 @@ class LabelSplit:
 
     @classmethod
     def load(cls, path: str, dataset: str) -> 'LabelSplit':
-        """Read a split: a file of :meth:`save`, or a percentile list of the SegContrast protocol.
+        """Read a file of :meth:`save`, or a percentile list of the SegContrast protocol.
 
-        The latter has shares as keys (``'0.001'`` is 0.1%), and below them for each sequence the
-        paths of its scans, ``points``; only sequence and file name of a path matter.
+        Keys of the latter are shares (``'0.001'`` is 0.1%); the values list the paths of the scans
+        by sequence, under ``points``. Only sequence and file name of a path count.
 
         Args:
-            path: The file.
-            dataset: The data set that it is for.
+            path: JSON file.
+            dataset: Expected data set.
 
         Raises:
-            FileNotFoundError: If there is no file.
-            DataLayoutError: If it is neither of them, or a split of another data set.
+            FileNotFoundError: If the file does not exist.
+            DataLayoutError: If it has another format or is for another data set.
         """
         require_file(path, 'Expected a label split of tools/create_infos.py, or a percentile list '
                      'of the SegContrast protocol (--split).')
@@ -150,7 +150,7 @@ class LabelSplit:
 
 
 def _frames_of(sequences: Dict[str, dict]) -> List[str]:
-    """Frame ids ``XX/NNNNNN`` of the scans of a percentile list."""
+    """Return the frame ids ``XX/NNNNNN`` of a percentile list."""
     return sorted(f'{sequence}/{PurePath(path).stem}' for sequence, files in sequences.items()
                   for path in files['points'])
 
@@ -162,8 +162,8 @@ def _step(percent: float) -> int:
     return round(100 / percent)
 
 
-def _some(chosen: list, among: Sequence, percent: float, what: str) -> list:
-    if not chosen:
-        raise DataLayoutError(f'label fraction: {percent:g}% of {len(among)} {what} selects none; '
+def _require_any(selected: list, ids: Sequence, percent: float, what: str) -> list:
+    if not selected:
+        raise DataLayoutError(f'label fraction: {percent:g}% of {len(ids)} {what} selects none; '
                               'take a larger fraction.')
-    return chosen
+    return selected

@@ -1,4 +1,4 @@
-"""What looks wrong with the pose of a camera, said before training or calibrating starts."""
+"""Plausibility checks of camera poses, before training or calibration starts."""
 from __future__ import annotations
 
 from typing import List, Tuple
@@ -10,9 +10,9 @@ from nclr_plugin.geometry.camera import in_view, project_points
 
 from .images import warn_once
 
-MAX_DISTANCE = 5.  # metres between a camera and the LiDAR of one rig
+MAX_DISTANCE = 5.  # metres, between camera and LiDAR
 ROLLED_DEG, UPRIGHT_DEG = 15., 30.
-MIN_SHARE = 0.002  # of a scan; a camera of 10 degrees sees more
+MIN_SHARE = 0.002  # share of the points in view; a camera with 10 degrees sees more
 DIRECTIONS = {(0, 1): 'forward', (0, -1): 'backward', (1, 1): 'left', (1, -1): 'right',
               (2, 1): 'up', (2, -1): 'down'}
 AXES = 'LiDAR x forward, y left, z up; camera x right, y down, z forward; metres'
@@ -27,29 +27,29 @@ def check_pose(points: np.ndarray, lidar2cam: np.ndarray, cam2img: np.ndarray,
         lidar2cam: (4, 4).
         cam2img: (3, 3).
         size: (width, height) of the image.
-        where: The camera, for the message.
+        where: Name of the camera, for the message.
     """
     findings = find_faults(points, lidar2cam, cam2img, size)
     if findings:
-        warn_once(f'{where}: lidar2cam looks wrong, for {"; ".join(findings)}. It has to turn '
-                  f'points of the LiDAR into those of the camera ({AXES}). If the rig is built '
-                  'so, all is well.')
+        warn_once(f'{where}: lidar2cam looks wrong, for {"; ".join(findings)}. It must map '
+                  f'LiDAR coordinates to camera coordinates ({AXES}). Ignore this if the rig is '
+                  'built this way.')
 
 
 def find_faults(points: np.ndarray, lidar2cam: np.ndarray, cam2img: np.ndarray,
                 size: Tuple[int, int]) -> List[str]:
-    """Return what looks wrong with a pose, as clauses; see :func:`check_pose`."""
+    """Return the faults of a pose as clauses; see :func:`check_pose`."""
     findings = []
     inverse = np.linalg.inv(lidar2cam)
     distance = np.linalg.norm(inverse[:3, 3])
     if distance > MAX_DISTANCE:
         findings.append(f'the camera is {distance:.3g} m away from the LiDAR')
     tilt, other = _tilt_deg(lidar2cam), _tilt_deg(inverse)
-    # The other two ways round, upright cameras have tilted inverses and tilted ones, too.
+    # No check the other way round: the inverse of most correct poses is tilted, too.
     if tilt > ROLLED_DEG and other < min(UPRIGHT_DEG, tilt / 2):
         findings.append(
             f'the camera looks {_direction(lidar2cam)}, with its image tilted by {tilt:.0f} deg, '
-            f'but by the inverse it is upright and looks {_direction(inverse)}: is it cam2lidar?')
+            f'but the inverse is upright and looks {_direction(inverse)}: is it cam2lidar?')
     share, inverse_share = (_share_in_view(points, pose, cam2img, size)
                             for pose in (lidar2cam, inverse))
     if share < MIN_SHARE:
@@ -60,7 +60,7 @@ def find_faults(points: np.ndarray, lidar2cam: np.ndarray, cam2img: np.ndarray,
 
 
 def _tilt_deg(lidar2cam: np.ndarray) -> float:
-    """Return the angle between the camera's y axis and the LiDAR's -z, both downwards."""
+    """Return the angle between the camera's y axis and the LiDAR's -z axis."""
     return float(np.degrees(np.arccos(np.clip(-lidar2cam[1, 2], -1, 1))))
 
 

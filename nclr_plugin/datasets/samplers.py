@@ -1,4 +1,4 @@
-"""A sampler that can be entered at any point of its sequence."""
+"""Infinite sampler that can resume at any sample."""
 from __future__ import annotations
 
 from typing import Iterator, Optional, Sized
@@ -14,23 +14,22 @@ from ..errors import DataLayoutError
 
 @DATA_SAMPLERS.register_module()
 class SeededInfiniteSampler(Sampler):
-    """Pass after pass over a data set, for ever, as a pure function of the seed.
+    """Sample passes over a data set without end; a pure function of the seed.
 
-    The global sequence is one permutation of the frames after the other; position ``g`` belongs to
-    pass ``g // len(dataset)``. The index yielded is ``epoch * len(dataset) + i``, by which
-    :class:`CalibrationDataset` knows the pass and draws fresh randomness for it. The processes of a
-    distributed run take turns, so that together they see what one process with the whole batch
-    would.
+    The global sequence concatenates permutations of the frames; position ``g`` belongs to pass
+    ``g // len(dataset)``. The sampler yields ``epoch * len(dataset) + i``, from which
+    :class:`CalibrationDataset` derives the randomness of that pass. Processes of a distributed run
+    take turns, so that together they see the same samples as one process with the whole batch.
 
     Args:
-        dataset: The data set, in no wrapper of mmengine.
+        dataset: Data set without wrappers of mmengine.
         shuffle: Permute each pass anew.
-        seed: Seed of the permutations; None counts as 0.
-        start: Samples of the global sequence that were seen before.
+        seed: Seed of the permutations; ``None`` means 0.
+        start: Number of samples of the global sequence to skip.
 
     Raises:
         ValueError: If the data set is empty.
-        DataLayoutError: If it is in a wrapper such as ``ConcatDataset``.
+        DataLayoutError: If it is wrapped, e.g. by ``ConcatDataset``.
     """
 
     def __init__(self,
@@ -53,13 +52,13 @@ class SeededInfiniteSampler(Sampler):
         self.set_start(start)
 
     def set_start(self, num_samples: int) -> None:
-        """Let the next iteration begin after ``num_samples`` samples, counted over all processes.
+        """Start the next iteration after ``num_samples`` samples of all processes.
 
         Args:
-            num_samples: E.g. iterations done x batch size x number of processes.
+            num_samples: Number of finished iterations x batch size x number of processes.
 
         Raises:
-            ValueError: If it is negative.
+            ValueError: If the number is negative.
         """
         if num_samples < 0:
             raise ValueError(f'start: expected a number of samples >= 0, found {num_samples}.')
@@ -79,10 +78,10 @@ class SeededInfiniteSampler(Sampler):
         return self.size
 
     def set_epoch(self, epoch: int) -> None:
-        """Nothing to do: the sequence has no epochs for the loop to set."""
+        """Do nothing: the position in the sequence determines the epoch."""
 
     def _order(self, epoch: int) -> np.ndarray:
-        """Frames of one pass, in order."""
+        """Return the frame indices of a pass, in order."""
         if not self.shuffle:
             return np.arange(self.size)
         return np.random.default_rng((self.seed, epoch)).permutation(self.size)

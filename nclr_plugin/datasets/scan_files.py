@@ -1,4 +1,4 @@
-"""Scans from the files that LiDAR tools write: .bin, .npy, .pcd, .ply."""
+"""Read scans from .bin, .npy, .pcd and .ply files."""
 from __future__ import annotations
 
 import os
@@ -14,29 +14,31 @@ RAW_SUFFIXES = ('.bin', '.npy')
 SUFFIXES = (*RAW_SUFFIXES, '.pcd', '.ply')
 INTENSITIES = ('intensity', 'i', 'reflectance', 'reflectivity', 'scalar_intensity')
 FLOAT_BYTES = 4
-WIDTHS = range(3, 11)  # columns that a raw file may have
-PROBED = 2**14  # values by which the columns of a raw file are told
-MISFIT = 3.  # times as far from the row before as by another number of columns
+WIDTHS = range(3, 11)  # possible numbers of columns of a raw file
+PCD_KINDS = dict(F='f', I='i', U='u')  # codes of numpy
+PCD_HEADER_LINES = 20
+PROBED = 2**14  # number of values that are compared to find the number of columns
+MISFIT = 3.  # ratio of mean steps between rows above which another number of columns is right
 DIM_OPTION = 'lidar.dim in rig.yaml, --lidar-dim on the command line, lidar_dim in Python'
 
 
 def read_columns(path: str, lidar_dim: int = 4) -> np.ndarray:
-    """Read the rows of a scan as the file has them.
+    """Read the rows of a scan file.
 
     Args:
         path: ``.bin`` (raw float32 rows), ``.npy`` (N, lidar_dim), ``.pcd`` (ascii, binary or
-            binary_compressed) or ``.ply``, in any case of letters.
-        lidar_dim: Columns of ``.bin`` and ``.npy``; ``.pcd`` and ``.ply`` name their fields.
+            binary_compressed) or ``.ply``; the case of the suffix does not matter.
+        lidar_dim: Number of columns of ``.bin`` and ``.npy`` files.
 
     Returns:
-        (N, lidar_dim) float32 of ``.bin`` and ``.npy``. Of ``.pcd`` and ``.ply`` (N, 4), x, y, z,
-        intensity, or (N, 3) where no field is an intensity. Rows that are no measurement (NaN,
-        zeros) are still among them, see :func:`~nclr_plugin.datasets.scans.drop_invalid_rows`.
+        (N, lidar_dim) float32 for ``.bin`` and ``.npy``. For ``.pcd`` and ``.ply`` (N, 4): x, y, z,
+        intensity; or (N, 3) if there is no intensity field. Invalid rows (NaN, zeros) are included,
+        see :func:`~nclr_plugin.datasets.scans.drop_invalid_rows`.
 
     Raises:
-        ScanError: If there is no such file, or it cannot be read.
-        ScanColumnsError: If the rows of the file have another number of columns.
-        ImportError: For ``.ply`` without plyfile.
+        ScanError: If the file is absent or cannot be read.
+        ScanColumnsError: If its rows have another number of columns.
+        ImportError: If plyfile, for ``.ply``, is not installed.
     """
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in SUFFIXES:
@@ -51,7 +53,7 @@ def read_columns(path: str, lidar_dim: int = 4) -> np.ndarray:
         points = _read_named(path, _read_pcd if suffix == '.pcd' else _read_ply)
     if len(points) == 0:
         raise ScanError(f"scan '{path}': expected points, found none.")
-    with np.errstate(over='ignore'):  # to infinity, which is dropped
+    with np.errstate(over='ignore'):  # infinite values are dropped later
         return np.ascontiguousarray(points, dtype=np.float32)
 
 
@@ -76,9 +78,9 @@ def _read_bin(path: str, lidar_dim: int) -> np.ndarray:
 
 
 def _better_width(values: np.ndarray, width: int) -> Optional[int]:
-    """Return the number of columns that the values speak for, if it is surely not ``width``.
+    """Return the number of columns that fits the values clearly better than ``width``, or ``None``.
 
-    Points that follow one another are near one another, while x, y, z and intensity differ.
+    With the right number, successive rows differ least: successive points are close to each other.
     """
     start = max(0, (len(values) - PROBED) // 2)
     values = values[start:start + PROBED].astype(np.float64)
@@ -89,7 +91,7 @@ def _better_width(values: np.ndarray, width: int) -> Optional[int]:
         steps = steps[np.isfinite(steps)]
         return float(np.median(steps)) if len(steps) else 0.
 
-    # A multiple of the right width is no worse, and better where lasers fire in turns.
+    # Multiples of the right width fit, too, and even better if the lasers take turns.
     steps = {other: step(other) for other in WIDTHS if other % width}
     best = min(steps, key=steps.get)
     return best if step(width) > MISFIT * steps[best] else None
@@ -138,10 +140,6 @@ def _read_ply(path: str) -> Dict[str, np.ndarray]:
     return {name: vertices[name] for name in vertices.dtype.names}
 
 
-KINDS = dict(F='f', I='i', U='u')
-MAX_HEADER_LINES = 20
-
-
 def read_pcd(path: str) -> Dict[str, np.ndarray]:
     """Read the fields of a PCD file.
 
@@ -149,11 +147,11 @@ def read_pcd(path: str) -> Dict[str, np.ndarray]:
         path: File with ``DATA`` ascii, binary or binary_compressed.
 
     Returns:
-        For each field an array (N, ) in the field's type; of a field of ``COUNT`` n its first
-        value. NaN stay. Padding (``_``) is among them under names that start with ``_``.
+        Array (N,) by field name, with the type of the field; for a field of ``COUNT`` n its first
+        value. NaN are kept. Names of padding begin with ``_``.
 
     Raises:
-        ValueError: If the file is none, or cut off. The message lacks the path.
+        ValueError: If the file is not a PCD file, or cut off. The message does not name the file.
     """
     with open(path, 'rb') as stream:
         header = _read_header(stream)
@@ -162,7 +160,7 @@ def read_pcd(path: str) -> Dict[str, np.ndarray]:
         counts = map(int, header.get('COUNT', ['1'] * len(header['FIELDS'])))
         layout = np.dtype({
             'names': _distinct(header['FIELDS']),
-            'formats': [(f'<{KINDS[kind]}{size}', (int(count), )) for kind, size, count in zip(
+            'formats': [(f'<{PCD_KINDS[kind]}{size}', (int(count), )) for kind, size, count in zip(
                 header['TYPE'], header['SIZE'], counts)]})
         count, data = int(header['POINTS'][0]), header['DATA'][0].lower()
     except (KeyError, IndexError, ValueError, TypeError) as error:
@@ -182,18 +180,18 @@ def read_pcd(path: str) -> Dict[str, np.ndarray]:
 
 
 def decompress_lzf(data: bytes, size: int) -> bytes:
-    """Decompress LZF, the format of liblzf, which PCL compresses by.
+    """Decompress LZF, the format of liblzf that PCL uses.
 
-    A control byte below 32 is followed by so many literal bytes, and one more. Any other repeats
-    earlier output: its upper three bits are the length less 2 (7: the next byte is added), its
-    lower five, with another byte, the distance less 1.
+    A control byte c < 32 is followed by c + 1 literal bytes. Any other one repeats earlier output:
+    its upper three bits are the length - 2 (7: add the next byte), its lower five bits and another
+    byte the distance - 1.
 
     Args:
-        data: The compressed bytes.
-        size: Bytes expected.
+        data: Compressed bytes.
+        size: Expected number of bytes.
 
     Raises:
-        ValueError: If the bytes are not LZF, or are cut off.
+        ValueError: If the data is not LZF, or cut off.
     """
     out = bytearray()
     place, end = 0, len(data)
@@ -213,7 +211,7 @@ def decompress_lzf(data: bytes, size: int) -> bytes:
             place += 1
             if start < 0:
                 raise ValueError('it refers to bytes before the first')
-            while length:  # in pieces: a copy may go on into what it has just written
+            while length:  # in pieces: the source may overlap the output
                 piece = out[start:start + length]
                 out += piece
                 start += len(piece)
@@ -231,7 +229,7 @@ def _read_header(stream: BinaryIO) -> Dict[str, Any]:
         key, *values = line.decode('ascii', 'replace').split() or ['#']
         if not key.startswith('#'):
             header[key.upper()] = values
-        if key.upper() == 'DATA' or len(header) > MAX_HEADER_LINES:
+        if key.upper() == 'DATA' or len(header) > PCD_HEADER_LINES:
             break
     return header
 
@@ -248,7 +246,7 @@ def _parse_ascii(body: bytes, layout: np.dtype, count: int) -> Dict[str, np.ndar
 
 
 def _parse_compressed(body: bytes, layout: np.dtype, count: int) -> Dict[str, np.ndarray]:
-    """Fields one after another, each with the values of all points."""
+    """Parse compressed data, where all values of a field precede those of the next."""
     try:
         packed, size = struct.unpack_from('<II', body)
         if size != count * layout.itemsize:
@@ -267,5 +265,5 @@ def _parse_compressed(body: bytes, layout: np.dtype, count: int) -> Dict[str, np
 
 
 def _distinct(names: list) -> list:
-    """PCL pads points by fields that are all named ``_``."""
-    return [name if name != '_' else f'_{place}' for place, name in enumerate(names)]
+    """Return unique names: PCL pads points by fields that are all named ``_``."""
+    return [name if name != '_' else f'_{index}' for index, name in enumerate(names)]

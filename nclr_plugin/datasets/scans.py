@@ -1,6 +1,6 @@
-"""What a scan must be before anything else sees it: measurements, with intensities in 0..1.
+"""Checks of scans: valid measurements only, with intensities in 0..1.
 
-Training, testing and calibrating all take their scans through :func:`drop_invalid_rows`,
+Training, testing and calibration pass all scans through :func:`drop_invalid_rows`,
 :func:`check_columns` and :func:`scale_intensity`.
 """
 from __future__ import annotations
@@ -12,27 +12,27 @@ import numpy as np
 from ..errors import BrokenFrameError, ScanColumnsError, ScanError
 from .scan_files import DIM_OPTION, read_columns
 
-MIN_RANGE = 0.3  # metres; what is nearer to the sensor is its own cover
-MIN_POINTS = 30  # of fewer points nothing is learned
-PERCENTILE = 99  # by which intensities are judged: single bright points say nothing
-LARGEST = (1, 255, 65535)  # intensities as fractions, of 8 and of 16 bits
-LEEWAY = 1.01  # above the largest intensity: some tools divide 256 steps by 255
-TOO_BRIGHT, TOO_DARK = 2., 1 / 255  # the percentile of scaled intensities by a wrong scale
-MAX_RINGS = 300  # of a sensor; coordinates in metres take more values
+MIN_RANGE = 0.3  # metres; closer points are on the cover of the sensor
+MIN_POINTS = 30  # smallest number of points of a usable scan
+PERCENTILE = 99  # of the intensities, robust against single bright points
+LARGEST = (1, 255, 65535)  # largest intensities: fractions, 8 bits, 16 bits
+LEEWAY = 1.01  # tolerance above the largest intensity: some tools divide 256 steps by 255
+TOO_BRIGHT, TOO_DARK = 2., 1 / 255  # limits of the percentile of correctly scaled intensities
+MAX_RINGS = 300  # largest number of rings; coordinates in metres take more values
 SCALE_OPTION = ('lidar.intensity_scale in rig.yaml, --intensity-scale on the command line, '
                 'intensity_scale in Python')
-DISTINCT = np.array([1., 1e3 * np.sqrt(2), 1e6 * np.sqrt(3)])  # rarely sums alike for two points
+HASH = np.array([1., 1e3 * np.sqrt(2), 1e6 * np.sqrt(3)])  # rarely the same product for two points
 
 
 class DroppedRows(NamedTuple):
-    """Rows of a scan that are no measurement.
+    """Numbers of invalid rows of a scan.
 
     Attributes:
-        total: All rows of the scan.
+        total: Number of all rows.
         not_finite: Rows with NaN or infinity in a coordinate.
         no_intensity: Rows with NaN or infinity in another column only.
-        zero: Rows at the origin, as drivers write beams without a return.
-        near: Other rows nearer to the sensor than :data:`MIN_RANGE`.
+        zero: Rows at the origin, which drivers write for beams without a return.
+        near: Other rows closer to the sensor than :data:`MIN_RANGE`.
         repeated: Rows with the coordinates of an earlier row.
     """
     total: int
@@ -44,7 +44,7 @@ class DroppedRows(NamedTuple):
 
     @property
     def count(self) -> int:
-        """All of them."""
+        """Number of all invalid rows."""
         return sum(self[1:])
 
     def __str__(self) -> str:
@@ -56,14 +56,15 @@ class DroppedRows(NamedTuple):
 
 
 def read_scan(results: dict, use_dim: int) -> np.ndarray:
-    """Read the measurements of a scan, see :class:`~nclr_plugin.datasets.LoadPoints`.
+    """Read the valid points of a scan, see :class:`~nclr_plugin.datasets.LoadPoints`.
 
     Args:
-        results: With ``frame_id``, ``lidar_path``, ``lidar_dim`` and perhaps ``intensity_scale``.
-        use_dim: Leading columns that are kept.
+        results: Dict with ``frame_id``, ``lidar_path``, ``lidar_dim`` and optionally
+            ``intensity_scale``.
+        use_dim: Number of leading columns to keep.
 
     Returns:
-        (N, use_dim) float32, the intensity scaled.
+        (N, use_dim) float32, with the intensity scaled to 0..1.
 
     Raises:
         BrokenFrameError: See the class.
@@ -76,7 +77,7 @@ def read_scan(results: dict, use_dim: int) -> np.ndarray:
 
 
 def load_points(results: dict, use_dim: int) -> Tuple[np.ndarray, DroppedRows]:
-    """Read the measurements of a scan, and count the rows that are none; see :func:`read_scan`.
+    """Read the valid points of a scan and count the invalid rows; see :func:`read_scan`.
 
     Raises:
         ScanError: In place of ``BrokenFrameError``.
@@ -99,18 +100,18 @@ def load_points(results: dict, use_dim: int) -> Tuple[np.ndarray, DroppedRows]:
 
 def drop_invalid_rows(points: np.ndarray, name: str = 'scan',
                       min_points: int = MIN_POINTS) -> Tuple[np.ndarray, DroppedRows]:
-    """Drop the rows of a scan that are no measurement.
+    """Drop the invalid rows of a scan.
 
-    Drivers write a beam without a return as NaN or as (0, 0, 0), or repeat a point; points within
-    0.3 m are on the sensor's own cover.
+    Drivers write a beam without a return as NaN or (0, 0, 0), or repeat a point. Points within
+    0.3 m are on the cover of the sensor.
 
     Args:
-        points: (N, C) float32: x, y, z in metres, LiDAR frame, about the sensor, and other columns.
-        name: For the message.
-        min_points: Points that must be left.
+        points: (N, C) float32: x, y, z in metres, relative to the sensor, and other columns.
+        name: Name of the scan, for the message.
+        min_points: Smallest number of valid points.
 
     Returns:
-        tuple: The other rows (M, C), in their order, and how many were dropped why.
+        tuple: Valid rows (M, C), in their order, and the numbers of dropped rows.
 
     Raises:
         ScanError: If fewer than ``min_points`` are left.
@@ -139,12 +140,12 @@ def drop_invalid_rows(points: np.ndarray, name: str = 'scan',
     return points.take(np.flatnonzero(keep & ~repeated), axis=0), dropped
 
 
-def _repeats(points: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Return which of some rows (N, ) bool have the coordinates of an earlier one of these."""
-    rows = np.flatnonzero(among)
+def _repeats(points: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return a mask (N,) of the rows, among the masked ones, that repeat an earlier one of them."""
+    rows = np.flatnonzero(mask)
     repeats = np.zeros(len(points), dtype=bool)
-    xyz = points[:, :3] if among.all() else points[rows, :3]
-    code = xyz[:, 0] * DISTINCT[0] + xyz[:, 1] * DISTINCT[1] + xyz[:, 2] * DISTINCT[2]
+    xyz = points[:, :3] if mask.all() else points[rows, :3]
+    code = xyz[:, 0] * HASH[0] + xyz[:, 1] * HASH[1] + xyz[:, 2] * HASH[2]
     ascending = np.sort(code)
     if (ascending[1:] == ascending[:-1]).any():
         order = np.argsort(code, kind='stable')
@@ -154,15 +155,15 @@ def _repeats(points: np.ndarray, among: np.ndarray) -> np.ndarray:
 
 
 def check_columns(points: np.ndarray, name: str = 'scan') -> None:
-    """Check that coordinates and intensities can be what they are said to be.
+    """Check that coordinates and intensities are plausible.
 
     Args:
-        points: (N, 3 or more), finite: x, y, z, perhaps intensity, and others.
-        name: For the message.
+        points: (N, 3 or more), finite: x, y, z, optionally intensity, and others.
+        name: Name of the scan, for the message.
 
     Raises:
-        ScanColumnsError: If a coordinate has whole numbers only, as ring numbers are, or if more
-            than one in a hundred intensities is negative.
+        ScanColumnsError: If all values of a coordinate are integers, like ring numbers, or if more
+            than 1% of the intensities are negative.
     """
     for axis, values in zip('xyz', points[:, :3].T):
         if values[0] == np.rint(values[0]) and (values == np.rint(values)).all():
@@ -183,41 +184,41 @@ def check_columns(points: np.ndarray, name: str = 'scan') -> None:
 
 
 def intensity_level(intensity: np.ndarray) -> float:
-    """Return the 99th percentile of the intensities (N, ), by which they are judged."""
+    """Return the 99th percentile of intensities (N,)."""
     return float(np.percentile(_sample(intensity), PERCENTILE))
 
 
 def guess_intensity_scale(levels: Sequence[float]) -> Optional[float]:
-    """Tell by the intensities of scans whether they are fractions, of 8 bits or of 16 bits.
+    """Guess whether intensities are fractions, 8-bit or 16-bit numbers.
 
     Args:
-        levels: :func:`intensity_level` of each of the scans, whose median counts.
+        levels: :func:`intensity_level` of each scan; their median counts.
 
     Returns:
-        1, 1/255 or 1/65535, what turns the intensities into 0..1; None for still larger ones.
+        Factor 1, 1/255 or 1/65535 that scales them to 0..1; ``None`` for larger intensities.
     """
     level = float(np.median(levels))
     return next((1 / largest for largest in LARGEST if level <= largest * LEEWAY), None)
 
 
 def fits_intensity_scale(level: float, scale: float) -> bool:
-    """Tell whether intensities of this level become neither more than 1 by a scale nor all dark."""
+    """Return whether a scale brings intensities of a level to at most 1, and not close to 0."""
     return level == 0 or TOO_DARK < level * scale <= LEEWAY
 
 
 def scale_intensity(points: np.ndarray, scale: float, name: str = 'scan') -> np.ndarray:
-    """Bring the intensities of a scan to 0..1.
+    """Scale the intensities of a scan to 0..1.
 
     Args:
         points: (N, 4 or more) float32 with the intensity in the fourth column.
-        scale: What turns it into 0..1; single points that are brighter become 1.
-        name: For the message.
+        scale: Factor; brighter points are clipped to 1.
+        name: Name of the scan, for the message.
 
     Returns:
-        The points with their intensity scaled, a new array if it changes.
+        Copy of the points with scaled intensities.
 
     Raises:
-        ScanColumnsError: If most of the scan's intensities, so scaled, are far beyond 0..1.
+        ScanColumnsError: If the scaled intensities are far above 1.
     """
     level = intensity_level(points[:, 3])
     if level * scale > TOO_BRIGHT:
@@ -232,11 +233,11 @@ def scale_intensity(points: np.ndarray, scale: float, name: str = 'scan') -> np.
 
 
 def evenly_spaced(frames: Sequence, count: int = 8) -> list:
-    """Return evenly spaced frames, first and last included, to be checked before training."""
-    places = np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)
-    return [frames[place] for place in places]
+    """Return evenly spaced frames, including the first and the last."""
+    indices = np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)
+    return [frames[index] for index in indices]
 
 
 def _sample(values: np.ndarray) -> np.ndarray:
-    """Return enough of the values (N, ) for a percentile."""
+    """Return evenly spaced values (N,), enough for a percentile."""
     return values[::max(1, len(values) // 10000)]

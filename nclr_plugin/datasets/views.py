@@ -1,4 +1,4 @@
-"""Camera images that belong to a scan of a host's data set, which loads the scan alone."""
+"""Camera images of scans from mmdet3d's data sets, which load the scan only."""
 from __future__ import annotations
 
 from pathlib import Path, PurePath
@@ -11,22 +11,22 @@ from .transforms import LoadImages
 
 
 def scan_name(lidar_path: str) -> str:
-    """``XX_NNNNNN`` of ``sequences/XX/velodyne/NNNNNN.bin``, the file's name elsewhere."""
+    """Return ``XX_NNNNNN`` for ``sequences/XX/velodyne/NNNNNN.bin``, else the stem of the file."""
     path = PurePath(lidar_path)
     stem = path.name.split('.')[0]
     return f'{path.parts[-3]}_{stem}' if _is_odometry(path) else stem
 
 
 def load_views(metainfo: dict) -> List[dict]:
-    """Load the images of a scan's cameras and their calibration; none where there is no image.
+    """Load the images and the calibration of a scan's cameras, if there are any.
 
     Args:
         metainfo: Metainfo of mmdet3d's data sample: ``lidar_path``, and for nuScenes ``img_path``,
-            ``lidar2cam`` and ``cam2img``, lists with an entry for each camera.
+            ``lidar2cam`` and ``cam2img``, lists with an entry per camera.
 
     Returns:
-        ``name``, ``image`` (H, W, 3) uint8 RGB, ``lidar2cam`` (4, 4) and ``cam2img`` (3, 3) of
-        each camera.
+        For each camera a dict of ``name``, ``image`` (H, W, 3) uint8 RGB, ``lidar2cam`` (4, 4) and
+        ``cam2img`` (3, 3).
     """
     path = PurePath(metainfo['lidar_path'])
     try:

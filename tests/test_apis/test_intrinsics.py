@@ -217,6 +217,6 @@ def test_where_nothing_tells_it_is_said_once(warnings):
     matrix = np.array([[721.5, 0, 609.6], [0, 721.5, 172.9], [0, 0, 1]])
     for _ in range(2):
         check_image(image_of(1242, 375), Intrinsics(matrix))
-    assert len(warnings) == 1 and warnings[0].startswith('Nothing tells whether the intrinsics')
+    assert len(warnings) == 1 and warnings[0].startswith('Cannot check whether the intrinsics')
     check_image(image_of(1242, 375), Intrinsics(matrix, image_size=(1242, 375)))
     assert len(warnings) == 1

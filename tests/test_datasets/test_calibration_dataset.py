@@ -405,7 +405,7 @@ def test_samples_are_those_of_scans_without_rows_that_are_no_measurement(
 def test_columns_that_cannot_be_stop_before_training(kitti_odometry):
     rewrite(kitti_odometry.root, lambda points: points[:, [0, 1, 3, 2]])
     with pytest.raises(DataLayoutError, match='look like coordinates.*lidar.dim in rig.yaml.*in '
-                       'all 6 scans that were looked at'):
+                       'all 6 scans that were checked'):
         build(kitti_odometry.root, skip_broken=True)
 
 

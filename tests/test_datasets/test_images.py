@@ -119,4 +119,4 @@ def test_that_nothing_tells_is_said_once(tmp_path, warnings):
         (tmp_path / camera).mkdir()
         cv2.imwrite(str(tmp_path / camera / 'a.png'), np.zeros((375, 1242), np.uint8))
         read(tmp_path / camera / 'a.png', cam2img=KITTI)
-    assert len(warnings) == 1 and warnings[0].startswith('Nothing tells whether the intrinsics')
+    assert len(warnings) == 1 and warnings[0].startswith('Cannot check whether the intrinsics')

@@ -1,4 +1,4 @@
-"""Checked calibration matrices."""
+"""Read and check calibration matrices."""
 from __future__ import annotations
 
 import re
@@ -26,7 +26,7 @@ def read_kitti_calibration(path: str) -> Dict[str, KittiValue]:
         path: File of the odometry, object, tracking or raw data.
 
     Returns:
-        The numbers of each name, float64; the text where it is something else.
+        Numbers of each name, float64; the text if it is not numeric.
     """
     values: Dict[str, KittiValue] = {}
     with open(path, encoding='utf-8') as file:
@@ -44,20 +44,20 @@ def read_kitti_calibration(path: str) -> Dict[str, KittiValue]:
 
 def take_matrix(values: Dict[str, KittiValue], name: str, rows: int, cols: int,
                 path: str) -> np.ndarray:
-    """Take one matrix out of a KITTI calibration.
+    """Return one matrix of a KITTI calibration.
 
     Args:
-        values: What :func:`read_kitti_calibration` returned.
-        name: Name of the matrix, e.g. ``'P2'``, or any other name that KITTI has for it.
-        rows: Number of its rows.
-        cols: Number of its columns.
-        path: The file, for the message.
+        values: Result of :func:`read_kitti_calibration`.
+        name: Name of the matrix, e.g. ``'P2'``; KITTI's other names for it are tried, too.
+        rows: Number of rows.
+        cols: Number of columns.
+        path: Path of the file, for the message.
 
     Returns:
         (rows, cols) matrix, float64.
 
     Raises:
-        ValueError: If the name is absent or has not rows * cols finite numbers.
+        ValueError: If the name is absent or does not have rows * cols finite numbers.
     """
     names = (name, *KITTI_ALIASES.get(name, ()))
     known = next((name for name in names if name in values), None)
@@ -75,10 +75,10 @@ def take_matrix(values: Dict[str, KittiValue], name: str, rows: int, cols: int,
 
 
 def kitti_lidar2ref(values: Dict[str, KittiValue], path: str) -> np.ndarray:
-    """Return the (4, 4) transform from the laser to the rectified reference camera.
+    """Return the (4, 4) transform from the LiDAR to the rectified reference camera.
 
-    It is ``Tr`` of odometry, and ``R0_rect @ Tr_velo_to_cam`` of the object data, whatever these
-    are named in the tracking and the raw data.
+    This is ``Tr`` for odometry and ``R0_rect @ Tr_velo_to_cam`` for the object data; tracking and
+    raw data have other names for the latter.
 
     Raises:
         ValueError: See :func:`take_matrix`.
@@ -102,21 +102,21 @@ def homogeneous(matrix: np.ndarray) -> np.ndarray:
 
 def kitti_camera(projection: np.ndarray, lidar2ref: np.ndarray,
                  where: str) -> Dict[str, np.ndarray]:
-    """Intrinsics and extrinsics of a rectified KITTI camera.
+    """Return intrinsics and extrinsics of a rectified KITTI camera.
 
-    Its projection matrix is P = K [I | s], with the shift s = K^-1 P[:, 3] in metres from the
-    reference camera's frame to its own, so ``lidar2cam = [I | s] @ lidar2ref``.
+    The projection matrix is P = K [I | s], where s = K^-1 P[:, 3] is the shift from the frame of
+    the reference camera in metres. Hence ``lidar2cam = [I | s] @ lidar2ref``.
 
     Args:
-        projection: (3, 4) matrix P, reference camera's frame to pixels.
-        lidar2ref: (4, 4) transform from the laser to the rectified reference camera.
+        projection: (3, 4) matrix P, reference camera coordinates to pixels.
+        lidar2ref: (4, 4) transform from the LiDAR to the rectified reference camera.
         where: File and key, for the message.
 
     Returns:
         ``cam2img`` (3, 3) and ``lidar2cam`` (4, 4), float64.
 
     Raises:
-        ValueError: If P holds no intrinsics, or ``lidar2ref`` no rotation.
+        ValueError: If the intrinsics of P or the rotation of ``lidar2ref`` are invalid.
     """
     cam2img = check_cam2img(projection[:, :3], where)
     shift = np.eye(4)
@@ -128,14 +128,14 @@ def check_cam2img(cam2img: Any, where: str) -> np.ndarray:
     """Check an intrinsic matrix.
 
     Args:
-        cam2img: (3, 3) matrix or nested lists; a 4x4 one with the identity around is cut.
+        cam2img: (3, 3) or (4, 4) matrix or nested lists; only the upper left (3, 3) part counts.
         where: File and key, for the message.
 
     Returns:
         (3, 3) float64.
 
     Raises:
-        ValueError: If it is no finite upper-triangular K with positive focal lengths.
+        ValueError: If it is not finite, not upper triangular, or a focal length is not positive.
     """
     matrix = _as_matrix(cam2img, ((3, 3), (4, 4)), where)[:3, :3]
     lower = np.abs(matrix[[1, 2, 2], [0, 0, 1]]).max()
@@ -156,7 +156,7 @@ def check_lidar2cam(lidar2cam: Any, where: str) -> np.ndarray:
         (4, 4) float64.
 
     Raises:
-        ValueError: If it is not finite, or its rotation part is no rotation.
+        ValueError: If it is not finite, or its rotation part is not a rotation.
     """
     matrix = homogeneous(_as_matrix(lidar2cam, ((4, 4), (3, 4)), where)[:3])
     rotation = matrix[:3, :3]

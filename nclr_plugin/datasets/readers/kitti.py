@@ -7,6 +7,7 @@ from typing import Dict, List, Optional, Sequence, Union
 import numpy as np
 from mmengine.registry import TASK_UTILS
 
+from .base import Reader
 from .calibration import (KittiValue, kitti_camera, kitti_lidar2ref, read_kitti_calibration,
                           take_matrix)
 from .pairing import (IMAGE_SUFFIXES, Folder, frame_or_broken, pair_files, read_frame_list,
@@ -19,21 +20,22 @@ RAW_FILES = 'calib_cam_to_cam.txt', 'calib_velo_to_cam.txt'
 
 
 @TASK_UTILS.register_module()
-class KittiOdometryReader:
-    """KITTI odometry and SemanticKITTI: ``sequences/XX/{image_2,velodyne,calib.txt}``.
+class KittiOdometryReader(Reader):
+    """Reads KITTI odometry and SemanticKITTI: ``sequences/XX/{image_2,velodyne,calib.txt}``.
 
-    The frames of a sequence are the stems of its image and scan folders. A frame's id is
-    ``'XX/NNNNNN'``. The extrinsics count both translations: of the laser to the reference camera
-    (Tr) and of the reference camera to this camera (fourth column of P):
-    ``lidar2cam = [I | K^-1 P[:, 3]] @ Tr``. The calibration may be named as in the tracking data,
-    or lie beside the images in the files of a raw recording, ``calib_cam_to_cam.txt`` and
-    ``calib_velo_to_cam.txt``.
+    The frames of a sequence are the stems of its image and scan folders; frame ids are
+    ``'XX/NNNNNN'``. The extrinsics combine the transform from the LiDAR to the reference camera
+    (Tr) and the shift from there to this camera (fourth column of P):
+    ``lidar2cam = [I | K^-1 P[:, 3]] @ Tr``. Instead of ``calib.txt``, a sequence may have the files
+    of a raw recording, ``calib_cam_to_cam.txt`` and ``calib_velo_to_cam.txt``; the names of the
+    tracking data are accepted, too.
 
     Args:
-        sequences: Sequence folder names, e.g. ``('00', '01')``; numbers and a single one will do.
-        cameras: Image folders; ``image_N`` and ``image_0N`` go with ``PN`` of ``calib.txt``.
-        frame_list: List of frame ids ``XX/NNNNNN``, one a line; absolute or relative to the data
-            root, or the list itself. All frames of ``sequences`` when None.
+        sequences: Names of sequence folders, e.g. ``('00', '01')``; numbers and a single sequence
+            are accepted, too.
+        cameras: Image folders; ``image_N`` and ``image_0N`` belong to ``PN`` of ``calib.txt``.
+        frame_list: File with frame ids ``XX/NNNNNN``, one per line, absolute or relative to the
+            data root; or the list itself. ``None``: all frames of ``sequences``.
     """
 
     def __init__(self,
@@ -42,50 +44,38 @@ class KittiOdometryReader:
                  frame_list: Union[str, Sequence[str], None] = None) -> None:
         if isinstance(sequences, (str, int)):
             sequences = [sequences]
-        # A command line turns 00 into a number.
+        # Command lines parse 00 as a number.
         self.sequences = [f'{sequence:02d}' if isinstance(sequence, int) else sequence
                           for sequence in sequences]
         self.cameras = _check_cameras(cameras)
         self.frame_list = frame_list
 
     def read(self, data_root: str, keep_unpaired: bool = False) -> List[dict]:
-        """List the frames, with their calibration.
-
-        Args:
-            data_root: Folder that holds ``sequences``.
-            keep_unpaired: See :func:`pair_files`.
-
-        Returns:
-            Frames as :class:`CalibrationDataset` keeps them.
-
-        Raises:
-            FileNotFoundError: If a folder, a sequence, or a file of a frame is absent.
-            ValueError: If a ``calib.txt`` is incomplete or the list names other sequences.
-        """
+        """List the frames below ``data_root/sequences``; see :class:`Reader`."""
         root = os.path.join(data_root, 'sequences')
         require_folder(root, 'Expected a KITTI odometry or SemanticKITTI root with '
                        'sequences/XX/{image_2,velodyne,calib.txt}; set data_root to it.')
-        wanted = self._wanted_stems(data_root)
+        listed = self._listed_stems(data_root)
         frames = []
         for sequence in self.sequences:
-            if wanted is None or sequence in wanted:
-                stems = None if wanted is None else wanted[sequence]
+            if listed is None or sequence in listed:
+                stems = None if listed is None else listed[sequence]
                 frames += self._read_sequence(root, sequence, stems, keep_unpaired)
         return frames
 
-    def _wanted_stems(self, data_root: str) -> Optional[Dict[str, List[str]]]:
-        """Stems of the list file by sequence; None without a list."""
+    def _listed_stems(self, data_root: str) -> Optional[Dict[str, List[str]]]:
+        """Return the stems of the list file by sequence; ``None`` without a list."""
         if self.frame_list is None:
             return None
-        wanted: Dict[str, List[str]] = {}
+        listed: Dict[str, List[str]] = {}
         for entry in read_frame_list(self.frame_list, data_root):
             sequence, _, stem = entry.partition('/')
             if not stem or sequence not in self.sequences:
                 raise ValueError(
                     f"frame list '{self.frame_list}': expected frames 'XX/NNNNNN' of the sequences "
                     f"{self.sequences}, found '{entry}'.")
-            wanted.setdefault(sequence, []).append(stem)
-        return wanted
+            listed.setdefault(sequence, []).append(stem)
+        return listed
 
     def _read_sequence(self, root: str, sequence: str, stems: Optional[List[str]],
                        keep_unpaired: bool) -> List[dict]:
@@ -123,17 +113,17 @@ class KittiOdometryReader:
 
 
 @TASK_UTILS.register_module()
-class KittiObjectReader:
-    """KITTI 3D object: ``training/{image_2,velodyne,calib}``, a calibration for each frame.
+class KittiObjectReader(Reader):
+    """Reads KITTI 3D object: ``training/{image_2,velodyne,calib}``, one calibration per frame.
 
-    A frame's id is its stem. The rectifying rotation comes between laser and camera:
+    Frame ids are the stems. The rectifying rotation comes between LiDAR and camera:
     ``lidar2cam = [I | K^-1 P[:, 3]] @ R0_rect @ Tr_velo_to_cam``.
 
     Args:
         split: ``'training'`` or ``'testing'``.
-        cameras: Image folders; ``image_N`` and ``image_0N`` go with ``PN`` of the calibration.
-        frame_list: List of stems, one a line (the benchmark's ``ImageSets/train.txt``); absolute or
-            relative to the data root, or the list itself. All frames when None.
+        cameras: Image folders; ``image_N`` and ``image_0N`` belong to ``PN`` of the calibration.
+        frame_list: File with stems, one per line, such as the benchmark's ``ImageSets/train.txt``,
+            absolute or relative to the data root; or the list itself. ``None``: all frames.
     """
 
     def __init__(self,
@@ -145,19 +135,7 @@ class KittiObjectReader:
         self.frame_list = frame_list
 
     def read(self, data_root: str, keep_unpaired: bool = False) -> List[dict]:
-        """List the frames, with their calibration.
-
-        Args:
-            data_root: Folder that holds ``training`` and ``testing``.
-            keep_unpaired: See :func:`pair_files`; frames with a faulty calibration are kept, too.
-
-        Returns:
-            Frames as :class:`CalibrationDataset` keeps them.
-
-        Raises:
-            FileNotFoundError: If a folder or a file of a frame is absent.
-            ValueError: If a calibration is incomplete.
-        """
+        """List the frames below ``data_root/training`` or ``testing``; see :class:`Reader`."""
         root = os.path.join(data_root, self.split)
         require_folder(root, 'Expected a KITTI object root with '
                        f'{self.split}/{{image_2,velodyne,calib}}; set data_root to it.')

@@ -8,6 +8,7 @@ import numpy as np
 from mmengine import fileio
 from mmengine.registry import TASK_UTILS
 
+from .base import Reader
 from .calibration import check_cam2img, check_lidar2cam
 from .pairing import (frame_or_broken, read_frame_list, report_missing, require_file,
                       require_folder, shorten)
@@ -19,23 +20,23 @@ INTENSITY_SCALE = 1 / 255  # nuScenes stores 0..255
 
 
 @TASK_UTILS.register_module()
-class NuScenesReader:
-    """nuScenes key frames of an mmdet3d info file (``nuscenes_infos_train.pkl``, version 2).
+class NuScenesReader(Reader):
+    """Reads nuScenes key frames of an mmdet3d info file (``nuscenes_infos_train.pkl``, version 2).
 
-    Images and scans lie in ``samples/CAM_X`` and ``samples/LIDAR_TOP`` under the data root. A frame
-    is one scan with a view for each camera; its id is the sample token. ``lidar2cam`` of the infos
-    counts the motion of the vehicle between the scan and the exposure.
+    Images and scans are in ``samples/CAM_X`` and ``samples/LIDAR_TOP``. A frame is one scan with a
+    view per camera; its id is the sample token. ``lidar2cam`` of the infos includes the motion of
+    the vehicle between scan and exposure.
 
     Args:
-        info_file: The info file, absolute or relative to the data root.
-        cameras: The cameras, in the order of the views.
-        frame_list: List of sample tokens, one a line; absolute or relative to the data root. All
-            frames of the info file when None.
-        num_sweeps: Earlier sweeps of a frame, at most, for
+        info_file: Info file, absolute or relative to the data root.
+        cameras: Cameras, in the order of the views.
+        frame_list: File with sample tokens, one per line, absolute or relative to the data root.
+            ``None``: all frames of the info file.
+        num_sweeps: Largest number of earlier sweeps per frame, for
             :class:`~nclr_plugin.datasets.AccumulateSweeps`; the first frames of a scene have
-            fewer. The info file lists the sweeps of 20 Hz before each key frame, 10 by default
-            (``--max-sweeps`` of mmdet3d's create_data.py), and none after it.
-        sweep_step: Every so many-th of them: with 4, those 0.2, 0.4, ... s before the frame.
+            fewer. The info file lists the 20 Hz sweeps before each key frame, 10 by default
+            (``--max-sweeps`` of mmdet3d's create_data.py).
+        sweep_step: Take every n-th sweep; 4: those 0.2, 0.4, ... s before the frame.
 
     Raises:
         ValueError: If ``num_sweeps`` is negative or ``sweep_step`` less than 1.
@@ -57,21 +58,7 @@ class NuScenesReader:
         self.sweep_step = sweep_step
 
     def read(self, data_root: str, keep_unpaired: bool = False) -> List[dict]:
-        """List the frames, with their calibration.
-
-        Args:
-            data_root: Folder that holds ``samples``.
-            keep_unpaired: Warn and keep frames that miss a file or a camera, or whose calibration
-                is invalid.
-
-        Returns:
-            Frames as :class:`CalibrationDataset` keeps them.
-
-        Raises:
-            FileNotFoundError: If a folder, the info file, or a file of a frame is absent.
-            ValueError: If the info file has another layout, lacks a camera or a listed frame, or
-                its calibration is none.
-        """
+        """List the frames of the info file, with files in ``data_root/samples``; see the base."""
         require_folder(os.path.join(data_root, 'samples'), 'Expected a nuScenes root with '
                        'samples/{CAM_FRONT,...,LIDAR_TOP}; set data_root to it.')
         path = os.path.join(data_root, self.info_file)
@@ -132,18 +119,17 @@ class NuScenesReader:
         return view
 
     def _sweeps(self, data_root: str, info: dict, where: str) -> List[dict]:
-        """File and pose of the sweeps that are asked for, the latest first."""
-        chosen = info.get('lidar_sweeps', [])[self.sweep_step - 1::self.sweep_step]
+        """Return file and pose of the requested sweeps, latest first."""
+        sweeps = info.get('lidar_sweeps', [])[self.sweep_step - 1::self.sweep_step]
         return [
             dict(
-                # Sweeps of earlier key frames lie in samples, the others in sweeps.
+                # Sweeps of key frames are in samples, the others in sweeps.
                 lidar_path=os.path.join(data_root, *sweep['lidar_points']['lidar_path'].replace(
                     os.sep, '/').split('/')[-3:]),
-                # Inverted as a whole: mmdet3d's own loader turns the shift by the sweep's
-                # rotation, too.
+                # The inverse of the whole matrix; mmdet3d's loader also rotates the shift.
                 sweep2lidar=np.linalg.inv(check_lidar2cam(
                     sweep['lidar_points']['lidar2sensor'], f'{where}, sweep {number}')))
-            for number, sweep in enumerate(chosen[:self.num_sweeps])
+            for number, sweep in enumerate(sweeps[:self.num_sweeps])
         ]
 
     def _select(self, infos: Sequence[dict], data_root: str, path: str) -> Sequence[dict]:
@@ -160,12 +146,12 @@ class NuScenesReader:
 
 
 def _sample_path(data_root: str, channel: str, path: str) -> str:
-    """Infos give the file name, older ones with folders of the machine that wrote them."""
+    """Return the path of a sample; older infos have folders of another machine before the name."""
     return os.path.join(data_root, 'samples', channel, os.path.basename(path))
 
 
 def check_files(frames: List[dict], info_file: str, keep: bool) -> None:
-    """Report missing files; one listing for each folder, not one look for each file."""
+    """Report missing files; list each folder once, which is faster than a look at each file."""
     listings: Dict[str, Set[str]] = {}
     missing = []
     for frame in frames:

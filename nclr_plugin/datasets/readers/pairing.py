@@ -1,4 +1,4 @@
-"""Pairing the files of a frame by their stem."""
+"""Find the files of each frame by their stem."""
 from __future__ import annotations
 
 import logging
@@ -9,8 +9,8 @@ from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 from mmengine.logging import print_log
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
-# File managers put these beside the data. The hidden ones (.DS_Store, ._000012.png, .thumbnails)
-# start with a dot.
+# Files that file managers create. The hidden ones (.DS_Store, ._000012.png, .thumbnails) begin with
+# a dot.
 NO_DATA = re.compile(r'\.|thumbs\.db$|(.*[^a-z])?thumb(nail)?s?([^a-z]|$)', re.IGNORECASE)
 
 
@@ -18,8 +18,8 @@ class Folder(NamedTuple):
     """A folder whose files are named by frame.
 
     Attributes:
-        path: The folder.
-        suffixes: The file suffixes that count, the preferred one first.
+        path: Path of the folder.
+        suffixes: Suffixes of the files, the preferred one first.
     """
     path: str
     suffixes: Tuple[str, ...]
@@ -35,11 +35,11 @@ def shorten(items: Sequence[str], limit: int = 5) -> str:
 
 
 def report_missing(finding: str, cure: str, keep: bool) -> None:
-    """Raise because files are missing, or only warn when their frames are kept.
+    """Raise because files are missing, or only warn if their frames are kept.
 
     Args:
-        finding: What was expected and found, as one clause.
-        cure: What to do about it, as one clause.
+        finding: Clause that says what was expected and found.
+        cure: Clause that says what to do.
         keep: Warn only.
 
     Raises:
@@ -48,23 +48,23 @@ def report_missing(finding: str, cure: str, keep: bool) -> None:
     if not keep:
         raise FileNotFoundError(f'{finding}; {cure}.')
     print_log(
-        f'{finding}. These frames will be skipped as broken (skip_broken=True); to be rid of this, '
+        f'{finding}. These frames will be skipped as broken (skip_broken=True); to avoid this, '
         f'{cure}.',
         logger='current',
         level=logging.WARNING)
 
 
 def frame_or_broken(frame_id: str, keep: bool, build: Callable[..., dict], *args) -> dict:
-    """Return the entry of a frame, or that of a broken one if a fault in it is to be kept.
+    """Build the entry of a frame, or mark the frame as broken.
 
     Args:
-        frame_id: The frame.
-        keep: Return ``dict(frame_id=..., broken=reason)``, which is skipped when it is loaded.
+        frame_id: Id of the frame.
+        keep: If ``build`` raises, return ``dict(frame_id=..., broken=reason)``.
         build: Function that returns the entry.
         *args: Arguments of ``build``.
 
     Raises:
-        FileNotFoundError, ValueError: By ``build``, unless ``keep``.
+        FileNotFoundError, ValueError: Raised by ``build``, unless ``keep``.
     """
     try:
         return build(*args)
@@ -75,11 +75,11 @@ def frame_or_broken(frame_id: str, keep: bool, build: Callable[..., dict], *args
 
 
 def require_folder(path: str, expectation: str) -> None:
-    """Raise when a folder is absent.
+    """Raise if a folder is absent.
 
     Args:
-        path: The folder that must exist.
-        expectation: What is looked for, as one sentence for the user.
+        path: Path of the folder.
+        expectation: Sentence that says what was expected.
 
     Raises:
         FileNotFoundError: With the absolute path and the expectation.
@@ -90,14 +90,14 @@ def require_folder(path: str, expectation: str) -> None:
 
 
 def require_file(path: str, expectation: str) -> None:
-    """Raise when a file is absent; see :func:`require_folder`."""
+    """Raise if a file is absent; see :func:`require_folder`."""
     if not os.path.isfile(path):
         raise FileNotFoundError(
             f"file '{path}' does not exist (absolute: '{os.path.abspath(path)}'). {expectation}")
 
 
 def read_frame_list(frame_list: Union[str, Sequence[str]], data_root: str) -> List[str]:
-    """Read a list file: one frame a line, blank lines and ``#`` comments left out.
+    """Read a list file: one frame per line; blank lines and ``#`` comments are skipped.
 
     Args:
         frame_list: Path of the list, absolute or relative to ``data_root``; or the list itself.
@@ -108,7 +108,7 @@ def read_frame_list(frame_list: Union[str, Sequence[str]], data_root: str) -> Li
 
     Raises:
         FileNotFoundError: If the list does not exist.
-        ValueError: If it names no frame, or one frame twice.
+        ValueError: If it is empty, or lists a frame twice.
     """
     if isinstance(frame_list, str):
         path = os.path.join(data_root, frame_list)
@@ -130,48 +130,48 @@ def read_frame_list(frame_list: Union[str, Sequence[str]], data_root: str) -> Li
 def pair_files(folders: Mapping[str, Folder],
                stems: Optional[Sequence[str]] = None,
                keep_unpaired: bool = False) -> Dict[str, Dict[str, str]]:
-    """Pair the files of several folders by stem: ``000012.png`` goes with ``000012.bin``.
+    """Pair the files of several folders by stem: ``000012.png`` belongs to ``000012.bin``.
 
     Args:
-        folders: What each folder holds (``'scan'``, ``'image_2'``, ...) and where.
-        stems: The frames wanted; all that are there when None.
-        keep_unpaired: Warn and keep frames that miss a file; its path is then where it should be.
+        folders: Folder by content (``'scan'``, ``'image_2'``, ...).
+        stems: Stems of the frames; ``None``: all stems.
+        keep_unpaired: Warn about frames that miss a file, and return the expected path.
 
     Returns:
-        For each stem (in the order of ``stems``, or sorted) the path of its file in each folder.
+        Path of the file in each folder, for each stem (in the order of ``stems``, or sorted).
 
     Raises:
-        FileNotFoundError: If a folder is absent or empty, a wanted frame misses a file, or the
-            folders hold different frames; the message lists what is missing on which side.
+        FileNotFoundError: If a folder is absent or empty, or a frame misses a file; the message
+            lists what each folder misses.
     """
-    found, missing = match_files(folders, stems)
+    names, missing = match_files(folders, stems)
     if any(missing.values()):
         report_missing(
             f'every frame needs one file of the same stem in each folder, but '
-            f'{describe_missing(folders, found, missing)}',
+            f'{describe_missing(folders, names, missing)}',
             'add them or name the complete frames in a list file (frame_list)'
             if stems is None else 'add them or take these frames off the list', keep_unpaired)
-    wanted = _all_stems(found) if stems is None else stems
+    stems = _all_stems(names) if stems is None else stems
     return {
         stem: {
             name: os.path.join(folder.path,
-                               found[name].get(stem, stem + folder.suffixes[0]))
+                               names[name].get(stem, stem + folder.suffixes[0]))
             for name, folder in folders.items()
         }
-        for stem in wanted
+        for stem in stems
     }
 
 
 def match_files(folders: Mapping[str, Folder],
                 stems: Optional[Sequence[str]] = None) -> Tuple[FileNames, Dict[str, List[str]]]:
-    """List the files of several folders by stem, and what each of them misses.
+    """List the files of several folders by stem, and the stems that each folder misses.
 
     Args:
         folders: See :func:`pair_files`.
         stems: See :func:`pair_files`.
 
     Returns:
-        tuple: For each folder its file names by stem, and the stems that it misses.
+        tuple: File names by stem, and missing stems, for each folder.
 
     Raises:
         FileNotFoundError: If a folder is absent or empty.
@@ -184,23 +184,23 @@ def match_files(folders: Mapping[str, Folder],
         if not found[name]:
             raise FileNotFoundError(
                 f"folder '{folder.path}' holds no {' or '.join(folder.suffixes)} file.")
-    wanted = _all_stems(found) if stems is None else stems
-    return found, {name: [stem for stem in wanted if stem not in files]
+    stems = _all_stems(found) if stems is None else stems
+    return found, {name: [stem for stem in stems if stem not in files]
                    for name, files in found.items()}
 
 
 def describe_missing(folders: Mapping[str, Folder], found: FileNames,
                      missing: Mapping[str, Sequence[str]]) -> str:
-    """Say what :func:`match_files` found and missed, folder by folder."""
+    """Describe the result of :func:`match_files`, folder by folder."""
     return '; '.join(
         f"'{folders[name].path}' has {len(found[name])} files and misses "
         f'{shorten(absent) if absent else "none"}' for name, absent in missing.items())
 
 
 def list_files(folder: Folder) -> Dict[str, str]:
-    """List the file names of a folder by stem, sorted; hidden files and thumbnails do not count.
+    """List the file names of a folder by stem, sorted, without hidden files and thumbnails.
 
-    Of two files of one stem the one with the preferred suffix is listed.
+    If two files have the same stem, the one with the preferred suffix is listed.
     """
     by_suffix: Dict[str, Dict[str, str]] = {suffix: {} for suffix in reversed(folder.suffixes)}
     with os.scandir(folder.path) as entries:

@@ -1,4 +1,4 @@
-"""Reader of a user's own rig: folders and one YAML file."""
+"""Reader of a custom rig: folders and one YAML file."""
 from __future__ import annotations
 
 import os
@@ -12,6 +12,7 @@ from ...errors import ScanError
 from ..scan_files import RAW_SUFFIXES, SUFFIXES, read_columns
 from ..scans import (PERCENTILE, drop_invalid_rows, evenly_spaced, guess_intensity_scale,
                      intensity_level)
+from .base import Reader
 from .calibration import check_cam2img, check_lidar2cam
 from .pairing import (IMAGE_SUFFIXES, Folder, list_files, pair_files, read_frame_list,
                       require_file, require_folder)
@@ -22,17 +23,17 @@ CAMERA_KEYS = dict(
 
 
 @TASK_UTILS.register_module()
-class RigReader:
-    """Folders of images and scans plus one YAML file with the calibration.
+class RigReader(Reader):
+    """Reads folders of images and scans, and one YAML file with the calibration.
 
-    The images are undistorted. A frame is a stem that every folder has: ``lidar/000012.bin`` goes
-    with ``front/000012.png``; it is the frame's id. The file::
+    The images must be undistorted. Files of a frame have the same stem, the frame id:
+    ``lidar/000012.bin`` belongs to ``front/000012.png``. The YAML file::
 
         lidar:
           folder: lidar            # below the data root
-          dim: 4                   # columns of a point in .bin, .npy: x, y, z, intensity, ...
+          dim: 4                   # columns of .bin and .npy: x, y, z, intensity, ...
           suffix: .bin             # or .npy, .pcd, .ply; .bin is raw float32
-          intensity_scale: 1.0     # what turns the intensity into 0..1
+          intensity_scale: 1.0     # factor that scales the intensity to 0..1
         cameras:
           - name: front
             folder: front
@@ -40,14 +41,14 @@ class RigReader:
             cam2img: [[1000, 0, 960], [0, 1000, 540], [0, 0, 1]]
             lidar2cam: [[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
 
-    ``suffix`` and ``intensity_scale`` may be left out, and so may ``dim`` where the files name
-    their fields (.pcd, .ply). Without ``intensity_scale`` some scans are looked at: by the 99th
-    percentile of their intensities these are taken as 0..1, 0..255 or 0..65535, and it is logged.
+    ``suffix`` and ``intensity_scale`` are optional, and so is ``dim`` for files with named fields
+    (.pcd, .ply). Without ``intensity_scale``, the 99th percentile of the intensities of a few scans
+    decides whether they are 0..1, 0..255 or 0..65535, and the log says so.
 
     Args:
-        rig_file: The YAML file, absolute or relative to the data root.
-        frame_list: List of stems, one a line; absolute or relative to the data root, or the list
-            itself. All frames when None.
+        rig_file: YAML file, absolute or relative to the data root.
+        frame_list: File with stems, one per line, absolute or relative to the data root; or the
+            list itself. ``None``: all frames.
     """
 
     def __init__(self,
@@ -57,19 +58,12 @@ class RigReader:
         self.frame_list = frame_list
 
     def read(self, data_root: str, keep_unpaired: bool = False) -> List[dict]:
-        """List the frames, with their calibration.
-
-        Args:
-            data_root: Folder that holds the folders of the rig.
-            keep_unpaired: See :func:`pair_files`.
-
-        Returns:
-            Frames as :class:`CalibrationDataset` keeps them.
+        """List the frames of the rig; see :class:`Reader`.
 
         Raises:
-            FileNotFoundError: If the file, a folder, or a file of a frame is absent.
-            ValueError: If the file is no YAML, or misses or adds a key, or a matrix is none; or if
-                the intensities of the scans are none of the above.
+            FileNotFoundError: If the YAML file, a folder, or a file of a frame is absent.
+            ValueError: If the YAML file lacks a key, has an unknown key or an invalid matrix; or if
+                the scale of the intensities is unknown.
         """
         require_folder(data_root, 'Expected the folder of the rig; set data_root to it.')
         path = os.path.join(data_root, self.rig_file)
@@ -98,13 +92,13 @@ class RigReader:
 
 
 def _find_intensity_scale(rig_file: str, folder: Folder, dim: int) -> float:
-    """Return the scale that the intensities of all scans speak for, whatever the frame list."""
+    """Return the scale of the intensities by scans of the whole folder, not only listed ones."""
     levels = []
     for scan in evenly_spaced(list(list_files(folder).values())):
         try:
             points = drop_invalid_rows(read_columns(os.path.join(folder.path, scan), dim))[0]
         except ScanError:
-            continue  # the data set refuses it, with the reason
+            continue  # the data set reports the reason
         if points.shape[1] > 3:
             levels.append(intensity_level(points[:, 3]))
     if not levels:

@@ -1,4 +1,4 @@
-"""Labelled scans for the host's ``Seg3DDataset``: infos, label fractions, more data sets."""
+"""Labelled scans for mmdet3d's ``Seg3DDataset``: infos, label fractions, more data sets."""
 from mmengine.registry import DATASETS, TRANSFORMS
 
 from ...registry import register_lazily

@@ -1,4 +1,4 @@
-"""Data sets and a transform for mmdet3d's segmentation, which import mmdet3d."""
+"""Data sets and a transform for segmentation in mmdet3d."""
 from __future__ import annotations
 
 from typing import Any, Dict, Optional
@@ -11,15 +11,15 @@ from mmdet3d.datasets import Seg3DDataset
 class MappedSegDataset(Seg3DDataset):
     """mmdet3d's ``Seg3DDataset`` with the map from raw labels to classes in ``METAINFO``.
 
-    The classes are 0..K-1; raw labels that stand for no class, and raw labels that the map does
-    not know, are K, the index to be ignored. That the latter do not occur is checked before
-    training by :func:`~nclr_plugin.datasets.segmentation.check_labels`.
+    The classes are 0..K-1. Raw labels without a class, and unknown raw labels, become K, the ignore
+    index. :func:`~nclr_plugin.datasets.segmentation.check_labels` refuses unknown labels before
+    training.
 
     Args:
-        metainfo: Overrides ``METAINFO``.
-        data_prefix: Folders below the data root that the paths of the infos are relative to:
-            ``pts``, ``pts_semantic_mask``. Default: the data root itself.
-        kwargs: As for the host.
+        metainfo: Overrides of ``METAINFO``.
+        data_prefix: Folders below the data root for the paths of the infos: ``pts``,
+            ``pts_semantic_mask``. Default: the data root.
+        kwargs: Arguments of ``Seg3DDataset``.
     """
 
     def __init__(self,
@@ -32,7 +32,7 @@ class MappedSegDataset(Seg3DDataset):
             **kwargs)
 
     def get_seg_label_mapping(self, metainfo: dict) -> np.ndarray:
-        """(max_label + 1,) int64: the class of each raw label."""
+        """Return the class of each raw label, (max_label + 1,) int64."""
         mapping = np.full(metainfo['max_label'] + 1, self.ignore_index, dtype=np.int64)
         for raw, index in metainfo['seg_label_mapping'].items():
             mapping[raw] = index
@@ -56,10 +56,10 @@ class KittiBoxesSegDataset(MappedSegDataset):
 
 
 class NuScenesSegDataset(MappedSegDataset):
-    """nuScenes-lidarseg: key frames of the infos of mmdet3d's ``tools/create_data.py nuscenes``.
+    """nuScenes-lidarseg with the infos of mmdet3d's ``tools/create_data.py nuscenes``.
 
-    The 32 raw categories become the 16 classes of the challenge, in its order: class k here is
-    k + 1 there, whose 0, to be ignored, is 16 here.
+    The 32 raw categories are mapped to the 16 classes of the challenge, in its order. Class k here
+    is class k + 1 of the challenge; its class 0, ignored, is 16 here.
     """
     METAINFO = {
         'classes': ('barrier', 'bicycle', 'bus', 'car', 'construction_vehicle', 'motorcycle',
@@ -110,10 +110,10 @@ class NuScenesSegDataset(MappedSegDataset):
 
 
 class SemanticPossDataset(MappedSegDataset):
-    """SemanticPOSS: ``sequences/{00..05}/{velodyne,labels}``, the files as in SemanticKITTI.
+    """SemanticPOSS: ``sequences/{00..05}/{velodyne,labels}``, with files as in SemanticKITTI.
 
-    13 classes are evaluated; 13 is the index to be ignored. The infos are written by
-    ``tools/create_infos.py semanticposs``, with sequence 03 for validation.
+    There are 13 classes; the ignore index is 13. ``tools/create_infos.py semanticposs`` writes the
+    infos, with sequence 03 for validation.
     """
     METAINFO = {
         'classes': ('people', 'rider', 'car', 'trunk', 'plants', 'traffic-sign', 'pole', 'trashcan',
@@ -147,13 +147,13 @@ class SemanticPossDataset(MappedSegDataset):
 
 
 class ScaleIntensity(BaseTransform):
-    """Multiply the fourth value of the host's points.
+    """Scale the intensities of mmdet3d's points.
 
-    nuScenes stores intensities in 0..255, and mmdet3d hands them on; pretraining scales them to
-    0..1 (:class:`~nclr_plugin.datasets.LoadPoints`), and so has to what the weights are used for.
+    nuScenes stores intensities in 0..255, and mmdet3d does not scale them. Pretraining scales them
+    to 0..1 (:class:`~nclr_plugin.datasets.LoadPoints`), so fine-tuning must do the same.
 
     Args:
-        scale: The factor, such as 1/255.
+        scale: Factor, such as 1/255.
     """
 
     def __init__(self, scale: float) -> None:

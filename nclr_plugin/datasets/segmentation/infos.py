@@ -1,7 +1,7 @@
-"""Info files for mmdet3d's segmentation data sets, of the frames that are there.
+"""Info files for mmdet3d's segmentation data sets, and for label fractions of them.
 
-mmdet3d's ``create_data.py semantickitti`` lists all frames of all 22 sequences, whether the files
-exist or not; a partial copy needs infos of its own.
+mmdet3d's ``create_data.py semantickitti`` lists all frames of all 22 sequences, even if they do not
+exist; these infos list the present frames only, so that partial copies work.
 """
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ LAYOUTS = {
 
 
 def list_infos(root: str, sequences: Sequence[str], labelled: bool = True) -> List[dict]:
-    """List the frames of some sequences as mmdet3d's ``Seg3DDataset`` wants them.
+    """List the frames of sequences in the format of mmdet3d's ``Seg3DDataset``.
 
     Args:
         root: Folder that holds ``sequences/XX/{velodyne,labels}``.
-        sequences: Sequence folders; those that are absent are passed over.
-        labelled: Only frames with a label file; otherwise labels are not looked for.
+        sequences: Names of sequence folders; absent ones are skipped.
+        labelled: List only frames with a label file; otherwise ignore labels.
 
     Returns:
         Infos, sorted by sequence and file name, with paths relative to ``root``.
@@ -70,7 +70,7 @@ def list_infos(root: str, sequences: Sequence[str], labelled: bool = True) -> Li
 
 
 def frame_id(info: dict) -> str:
-    """``'XX/NNNNNN'`` of a frame in SemanticKITTI's layout, by the path of its scan."""
+    """Return ``'XX/NNNNNN'`` for a frame in SemanticKITTI's layout."""
     path = PurePath(info['lidar_points']['lidar_path'])
     return f'{path.parts[-3]}/{path.stem}'
 
@@ -82,8 +82,8 @@ def read_infos(path: str) -> Dict[str, Any]:
         ``metainfo`` and ``data_list``.
 
     Raises:
-        FileNotFoundError: If there is none.
-        DataLayoutError: If it holds something else.
+        FileNotFoundError: If the file is absent.
+        DataLayoutError: If it has another format.
     """
     require_file(path, 'Expected an info file of mmdet3d; write it by tools/create_infos.py, or '
                  "by mmdet3d's tools/create_data.py for nuScenes.")
@@ -96,10 +96,10 @@ def read_infos(path: str) -> Dict[str, Any]:
 
 
 def write_infos(path: str, infos: List[dict], metainfo: Optional[dict] = None) -> None:
-    """Write infos as mmdet3d's data sets read them.
+    """Write an info file of mmdet3d, version 2.
 
     Raises:
-        DataLayoutError: If there is no info to write.
+        DataLayoutError: If ``infos`` is empty.
     """
     if not infos:
         raise DataLayoutError(f"info file '{path}': expected frames to write, found none.")
@@ -107,19 +107,19 @@ def write_infos(path: str, infos: List[dict], metainfo: Optional[dict] = None) -
         pickle.dump(dict(metainfo=metainfo or {}, data_list=infos), file)
 
 
-def require_sequences(root: str, wanted: Sequence[str], infos: List[dict]) -> None:
-    """Raise when sequences that were asked for by name have no frame.
+def require_sequences(root: str, sequences: Sequence[str], infos: List[dict]) -> None:
+    """Raise if requested sequences have no frame.
 
     Raises:
-        DataLayoutError: Naming them, and what there is.
+        DataLayoutError: If a sequence has none; the message lists the folders that exist.
     """
     found = {frame_id(info).split('/')[0] for info in infos}
-    absent = [sequence for sequence in wanted if sequence not in found]
+    absent = [sequence for sequence in sequences if sequence not in found]
     if absent:
-        there = sorted(os.listdir(os.path.join(root, 'sequences')))
+        folders = sorted(os.listdir(os.path.join(root, 'sequences')))
         raise DataLayoutError(
             f"'{root}': expected labelled scans of the sequences {shorten(absent)}, found none; "
-            f'there are the folders {shorten(there)}.')
+            f'there are the folders {shorten(folders)}.')
 
 
 def _files(folder: str, suffix: str) -> Dict[str, str]:
@@ -137,18 +137,18 @@ def create_infos(dataset: str, root: str, fractions: Optional[Sequence[float]] =
     """Write info files of a data set in SemanticKITTI's layout, and of its label fractions.
 
     Args:
-        dataset: A name in :data:`~.infos.LAYOUTS`.
+        dataset: Name in :data:`LAYOUTS`.
         root: Folder of the data set; the files are written there.
         fractions: Label fractions in percent; ``None``: those of :data:`FRACTIONS` that select
             at least one frame.
-        seed: Seed of the random choice of frames (SemanticKITTI).
-        split_file: Label split to read the frames from, instead of choosing them.
+        seed: Seed of the random selection of frames (SemanticKITTI).
+        split_file: Label split to use instead of a new selection.
         train: Training sequences; ``None``: the official ones.
         val: Validation sequences; ``None``: the official ones.
 
     Raises:
         FileNotFoundError: If the data set or the split is missing.
-        DataLayoutError: If a sequence, a label file or a fraction is not as expected.
+        DataLayoutError: If a sequence, a label file or a fraction is invalid.
     """
     layout = LAYOUTS[dataset]
     lists = {}
@@ -167,10 +167,10 @@ def create_infos(dataset: str, root: str, fractions: Optional[Sequence[float]] =
     if split_file:
         split = LabelSplit.load(split_file, dataset)
     elif layout.name == 'semanticposs':
-        split = _choose(dataset, root, 'every n-th in sorted order', fractions,
+        split = _draw_split(dataset, root, 'every n-th in sorted order', fractions,
                         lambda percent: select_evenly(ids, percent))
     else:
-        split = _choose(dataset, root, f'random, seed {seed}', fractions,
+        split = _draw_split(dataset, root, f'random, seed {seed}', fractions,
                         lambda percent: select_randomly(ids, percent, seed))
     _write_fractions(dataset, root, split, fractions, lists['train'], dict(dataset=layout.name),
                      frame_id)
@@ -178,7 +178,7 @@ def create_infos(dataset: str, root: str, fractions: Optional[Sequence[float]] =
 
 def create_nuscenes_fractions(root: str, fractions: Optional[Sequence[float]] = None,
                               split_file: Optional[str] = None) -> None:
-    """Write info files of label fractions of nuScenes, scene by scene.
+    """Write info files of label fractions of nuScenes, which consist of whole scenes.
 
     Args:
         root: Folder of the tables and of mmdet3d's ``nuscenes_infos_train.pkl``.
@@ -193,7 +193,7 @@ def create_nuscenes_fractions(root: str, fractions: Optional[Sequence[float]] = 
     if split_file:
         split = LabelSplit.load(split_file, NUSCENES)
     else:
-        split = _choose(NUSCENES, root, 'every n-th scene of the scene table', fractions,
+        split = _draw_split(NUSCENES, root, 'every n-th scene of the scene table', fractions,
                         lambda percent: select_scenes(scenes, percent))
     _write_fractions(NUSCENES, root, split, fractions, infos['data_list'], infos['metainfo'],
                      lambda info: scene_of[info['token']])
@@ -206,8 +206,8 @@ def read_nuscenes_scenes(root: str) -> Tuple[dict, Dict[str, str], List[str]]:
         root: Folder of the tables and of ``nuscenes_infos_train.pkl``.
 
     Returns:
-        tuple: the infos, the scene's name by the frame's token, and the names of the scenes of the
-        infos, in the order of the scene table.
+        tuple: Infos, scene name by frame token, and names of the infos' scenes in the order of the
+        scene table.
 
     Raises:
         FileNotFoundError: If the infos or a table is missing.
@@ -228,9 +228,9 @@ def _table(folder: str, name: str) -> List[dict]:
         return json.load(file)
 
 
-def _choose(dataset: str, root: str, rule: str, fractions: Optional[Sequence[float]],
+def _draw_split(dataset: str, root: str, rule: str, fractions: Optional[Sequence[float]],
             select: Callable[[float], List[str]]) -> LabelSplit:
-    """Choose the frames of each fraction and write the label split."""
+    """Select the frames of each fraction and write the label split."""
     split = LabelSplit(dataset, rule)
     for percent in fractions or FRACTIONS:
         try:
@@ -248,7 +248,7 @@ def _choose(dataset: str, root: str, rule: str, fractions: Optional[Sequence[flo
 def _write_fractions(dataset: str, root: str, split: LabelSplit,
                      fractions: Optional[Sequence[float]], infos: List[dict],
                      metainfo: Dict[str, str], identify: Callable[[dict], str]) -> None:
-    """Write the infos of each fraction of a split; all below 100% by default."""
+    """Write the infos of fractions of a split; by default of all below 100%."""
     for percent in fractions or sorted(p for p in split.fractions if p < 100):
         selected = split.select(infos, percent, identify)
         path = os.path.join(root, f'{dataset}_infos_train_{percent:g}.pkl')
@@ -256,7 +256,8 @@ def _write_fractions(dataset: str, root: str, split: LabelSplit,
         print(f'{path}: {len(selected)} frames, {percent:g}% of {len(infos)}')
 
 
-# "Verifying" in the published code of SLidR, ALSO and NCLR; the other 600 are "parametrizing".
+# The published code of SLidR, ALSO and NCLR calls these scenes "verifying", the other 600
+# "parametrizing".
 ABLATION_VAL = tuple('scene-' + number for number in """
     0008 0009 0019 0029 0032 0042 0045 0049 0052 0054 0056 0066 0067 0073 0131 0152 0166 0168 0183
     0190 0194 0208 0210 0211 0241 0243 0248 0259 0260 0261 0287 0292 0297 0305 0306 0350 0352 0358
@@ -268,10 +269,10 @@ ABLATION_VAL = tuple('scene-' + number for number in """
 
 
 def create_nuscenes_ablation(root: str, fractions: Sequence[float] = (1, )) -> None:
-    """Write info files of the 600 scenes, of the 100 scenes and of label fractions of the 600.
+    """Write info files of the published division of nuScenes' training scenes, 600 and 100.
 
-    The paper pretrains on the 600 (section 4.1); its ablation study fine-tunes on 1% of them, every
-    100th scene of the scene table, and evaluates on the 100 (section 4.5).
+    The paper pretrains on the 600 scenes (section 4.1). Its ablation study fine-tunes on 1% of
+    them, every 100th scene of the scene table, and evaluates on the 100 (section 4.5).
 
     Args:
         root: Folder of the tables and of mmdet3d's ``nuscenes_infos_train.pkl``; files
@@ -281,7 +282,7 @@ def create_nuscenes_ablation(root: str, fractions: Sequence[float] = (1, )) -> N
 
     Raises:
         FileNotFoundError: If the infos or a table is missing.
-        DataLayoutError: If some of the 100 scenes are not there, or a fraction selects no scene.
+        DataLayoutError: If scenes of the 100 are absent, or a fraction selects no scene.
     """
     infos, scene_of, scenes = read_nuscenes_scenes(root)
     absent = sorted(set(ABLATION_VAL) - set(scenes))
@@ -294,8 +295,7 @@ def create_nuscenes_ablation(root: str, fractions: Sequence[float] = (1, )) -> N
     parts = dict(train=train, val=ABLATION_VAL)
     parts.update({f'train_{percent:g}': select_scenes(train, percent) for percent in fractions})
     for part, names in parts.items():
-        wanted = set(names)
-        chosen = [info for info in infos['data_list'] if scene_of[info['token']] in wanted]
+        selected = [info for info in infos['data_list'] if scene_of[info['token']] in set(names)]
         path = os.path.join(root, f'nuscenes_infos_ablation_{part}.pkl')
-        write_infos(path, chosen, infos['metainfo'])
-        print(f'{path}: {len(chosen)} frames of {len(names)} scenes')
+        write_infos(path, selected, infos['metainfo'])
+        print(f'{path}: {len(selected)} frames of {len(names)} scenes')

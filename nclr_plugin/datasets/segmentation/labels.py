@@ -1,4 +1,4 @@
-"""Labels of scans: classes and instances of every point, and whether the files fit the scans."""
+"""Load and check point labels: classes and instances."""
 from __future__ import annotations
 
 import os
@@ -16,23 +16,23 @@ NUSCENES_FACTOR = 1000  # a label is this times the category, plus the instance
 
 @TRANSFORMS.register_module()
 class LoadPanopticLabels(BaseTransform):
-    """Load the raw class and the instance of every point, for the host's point data sets.
+    """Load the raw class and the instance of every point, for mmdet3d's data sets.
 
-    Takes the place of the host's ``LoadAnnotations3D(with_panoptic_3d=True)``, which reads labels
-    of SemanticKITTI as signed numbers, so that instances from 32,768 on become negative and are
-    not counted, and cannot read nuScenes' ``.npz``. Put it before ``PointSegClassMapping``.
+    Replaces mmdet3d's ``LoadAnnotations3D(with_panoptic_3d=True)``, which reads SemanticKITTI's
+    labels as signed numbers, so that instances from 32,768 on become negative and do not count, and
+    cannot read nuScenes' ``.npz``. Use it before ``PointSegClassMapping``.
 
-    Sets ``pts_semantic_mask`` (N,) int64, raw classes, and ``pts_instance_mask`` (N,) int64, an
-    object being an instance of a class, 0 none; in ``eval_ann_info`` too, where there is one.
+    Sets ``pts_semantic_mask`` (N,) int64, raw classes, and ``pts_instance_mask`` (N,) int64,
+    instance numbers within a class, 0 for none; also in ``eval_ann_info`` if present.
 
     Args:
         layout: Layout of the files. ``'semantickitti'``: ``pts_semantic_mask_path`` is a
-            ``.label`` file of uint32, the instance in the upper 16 bits. ``'nuscenes'``: beside the
-            folder ``lidarseg`` of ``pts_semantic_mask_path``, ``panoptic`` has a ``.npz`` for every
-            scan, with an array ``data`` of 1000 x category + instance.
+            ``.label`` file of uint32 with the instance in the upper 16 bits. ``'nuscenes'``: the
+            folder ``panoptic``, beside ``lidarseg`` of ``pts_semantic_mask_path``, has a ``.npz``
+            per scan with an array ``data`` of 1000 x category + instance.
 
     Raises:
-        BrokenFrameError: If the file is absent or damaged, or has not one label for each point.
+        BrokenFrameError: If the file is absent or damaged, or the number of labels is wrong.
     """
 
     def __init__(self, layout: str) -> None:
@@ -40,7 +40,7 @@ class LoadPanopticLabels(BaseTransform):
             raise ValueError(f'LoadPanopticLabels: layout: expected {SEMANTICKITTI!r} or '
                              f'{NUSCENES!r}, found {layout!r}.')
         self.layout = layout
-        # As the host's LoadAnnotations3D says what ``pts_semantic_mask_path`` is.
+        # The same attributes as mmdet3d's LoadAnnotations3D, which LabelCheckHook reads.
         self.with_seg_3d = True
         self.seg_3d_dtype = 'uint32' if layout == SEMANTICKITTI else 'uint8'
         self.seg_offset = 2**16 if layout == SEMANTICKITTI else None
@@ -68,7 +68,7 @@ class LoadPanopticLabels(BaseTransform):
 
 
 def panoptic_path(lidarseg_path: str) -> str:
-    """Return the path of nuScenes' panoptic labels of the scan whose semantic labels are at a path.
+    """Return the path of nuScenes' panoptic labels for a path of semantic labels.
 
     Example:
         >>> panoptic_path('data/lidarseg/v1.0-mini/abc_lidarseg.bin')
@@ -108,20 +108,20 @@ def check_labels(files: Iterable[Tuple[str, str]],
                  dtype: str,
                  known: Optional[Sequence[int]] = None,
                  offset: Optional[int] = None) -> int:
-    """Check that each label file has one label for each point, and only labels that are known.
+    """Check that each label file has one known label per point.
 
-    mmdet3d takes what it finds: a short file becomes an index error in the middle of training, and
-    a SemanticKITTI label that the map does not list counts as a car.
+    mmdet3d does not check: a short file leads to an index error during training, and an unknown
+    SemanticKITTI label counts as a car.
 
     Args:
-        files: Scan and label file of each frame.
-        lidar_dim: float32 values of a point.
+        files: Pairs of scan and label file.
+        lidar_dim: Number of float32 values per point.
         dtype: NumPy name of a label's type.
-        known: Raw labels of the map; only sizes are checked when None, which reads no file.
-        offset: A label is ``value % offset``, the rest being the instance (``None``: the value).
+        known: Raw labels of the map; ``None``: check the sizes only, without reading the files.
+        offset: The label is ``value % offset``; ``None``: the value.
 
     Returns:
-        How many frames there were.
+        Number of frames.
 
     Raises:
         FileNotFoundError: If a file is absent.

@@ -1,4 +1,4 @@
-"""Transforms that move points, pixels and calibration together."""
+"""Transforms that change points, images and calibration consistently."""
 from __future__ import annotations
 
 from typing import Callable, Sequence, Tuple
@@ -20,13 +20,14 @@ CAMERA_Y = torch.tensor([0., 1., 0.], dtype=torch.float64)  # downwards
 
 @TRANSFORMS.register_module()
 class CropPoints(BaseTransform):
-    """Keep the points inside a box, in the frame the points are in.
+    """Keep the points inside a box, in the present frame of the points.
 
-    Before :class:`RandomRigidTransform` this is the sensor's own range, as in the paper (Sec. 4.2).
+    Used before :class:`RandomRigidTransform` it limits the range of the sensor, as in the paper
+    (Sec. 4.2).
 
     Args:
-        point_cloud_range: (x_min, y_min, z_min, x_max, y_max, z_max), metres; the lower side
-            belongs to the box, the upper does not.
+        point_cloud_range: (x_min, y_min, z_min, x_max, y_max, z_max), metres; lower limits are
+            inclusive, upper ones exclusive.
 
     Raises:
         BrokenFrameError: If no point is left.
@@ -42,8 +43,7 @@ class CropPoints(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Crop ``points``; see the class."""
         points = results['points']
-        # Column by column, and by row numbers: several times faster than (N, 3) comparisons and
-        # boolean indexing.
+        # Columns and row indices are several times faster than (N, 3) comparisons and masks.
         inside = np.ones(len(points), dtype=bool)
         for axis in range(3):
             inside &= (points[:, axis] >= self.low[axis]) & (points[:, axis] < self.high[axis])
@@ -57,17 +57,18 @@ class CropPoints(BaseTransform):
 
 @TRANSFORMS.register_module()
 class RandomRigidTransform(BaseTransform):
-    """Place the LiDAR at random, paper Eq. 8: ``p' = R_r (p + t_r)``.
+    """Apply a random rigid transform to the points, paper Eq. 8: ``p' = R_r (p + t_r)``.
 
-    A shift first, then a turn about the LiDAR's z axis; the extrinsics follow, ``lidar2cam' p'``
-    being ``lidar2cam p``. Sets ``rigid_transform`` (4, 4) with ``p' = rigid_transform @ p``.
+    The translation comes first, then a rotation about the LiDAR's z axis. The extrinsics follow:
+    ``lidar2cam' p' = lidar2cam p``. Sets ``rigid_transform`` (4, 4) with ``p' = rigid_transform @
+    p``.
 
     Args:
-        yaw: The turn is uniform in [-yaw, yaw], radians.
-        translation: The shift is uniform in [-x, x], [-y, y], [-z, z], metres.
-        axes: ``'camera'``: shift along the axes of the first camera and turn about its y axis, as
-            image-to-point-cloud registration does. The points stay in LiDAR coordinates, so that
-            nothing of the extrinsics is given away.
+        yaw: The angle is uniform in [-yaw, yaw], radians.
+        translation: The translation is uniform in [-x, x], [-y, y], [-z, z], metres.
+        axes: ``'lidar'``, or ``'camera'``: translate along the axes of the first camera and rotate
+            about its y axis, as in image-to-point-cloud registration. The points stay in LiDAR
+            coordinates, so that they do not reveal the extrinsics.
     """
 
     def __init__(self,
@@ -85,17 +86,17 @@ class RandomRigidTransform(BaseTransform):
         self.axes = axes
 
     def transform(self, results: dict) -> dict:
-        """Move ``points`` and ``lidar2cam``; see the class."""
+        """Transform ``points`` and ``lidar2cam``; see the class."""
         rng = results['rng']
         angle = torch.tensor(rng.uniform(-self.yaw, self.yaw), dtype=torch.float64)
         rotation = yaw_rotation(angle) if self.axes == 'lidar' else so3_exp(angle * CAMERA_Y)
-        shift = torch.from_numpy(rng.uniform(-self.translation, self.translation))
-        rigid_transform = make_transform(rotation, rotation @ shift)
+        translation = torch.from_numpy(rng.uniform(-self.translation, self.translation))
+        rigid_transform = make_transform(rotation, rotation @ translation)
         if self.axes == 'camera':
             lidar2cam = torch.from_numpy(results['lidar2cam'][0])
             rigid_transform = invert_transform(lidar2cam) @ rigid_transform @ lidar2cam
         points = torch.from_numpy(results['points'])
-        # In the points' own float32: half the time, and 1e-5 m exact.
+        # float32 takes half the time and is exact to 1e-5 m.
         moved = transform_points(rigid_transform.float(), points[:, :3])
         results['points'] = torch.cat([moved, points[:, 3:]], dim=1).numpy()
         results['lidar2cam'] = results['lidar2cam'] @ invert_transform(rigid_transform).numpy()
@@ -106,9 +107,9 @@ class RandomRigidTransform(BaseTransform):
 
 @TRANSFORMS.register_module()
 class ResizeImages(BaseTransform):
-    """Resize every image to one size, whatever its aspect; K follows.
+    """Resize every image to one size, without keeping the aspect ratio; adapt K.
 
-    Pixels are areas with integer centres: ``u' = (u + 0.5) s - 0.5``.
+    Pixel centres are integers: ``u' = (u + 0.5) s - 0.5``.
 
     Args:
         size: (width, height), pixels.
@@ -124,11 +125,11 @@ class ResizeImages(BaseTransform):
 
 @TRANSFORMS.register_module()
 class CropImages(BaseTransform):
-    """Cut a window out of every image; K follows.
+    """Crop a window from every image; adapt K.
 
     Args:
         size: (width, height) of the window, pixels.
-        random: A window anywhere, for each view its own; else the one in the middle.
+        random: Random window for each view; otherwise the window in the centre.
 
     Raises:
         BrokenFrameError: If an image is smaller than the window.
@@ -157,10 +158,10 @@ class CropImages(BaseTransform):
 
 @TRANSFORMS.register_module()
 class RandomSceneFlip(BaseTransform):
-    """Mirror the whole scene left to right: images, points, K and extrinsics.
+    """Mirror images, points, K and extrinsics left to right.
 
-    The result is a consistent world: a point keeps its pixel (the mirrored one), and rotations stay
-    rotations. A ``rigid_transform`` so far becomes the one of the mirrored world.
+    The result is consistent: points project to the mirrored pixels, and rotations stay rotations.
+    An earlier ``rigid_transform`` is mirrored, too.
 
     Args:
         prob: Probability of flipping.
@@ -189,13 +190,13 @@ class RandomSceneFlip(BaseTransform):
 
 
 def resize_images(results: dict, size_of: Callable[[np.ndarray], Tuple[int, int]]) -> dict:
-    """Resize ``imgs`` to (width, height) of their own, adapt ``cam2img``."""
+    """Resize ``imgs`` to the (width, height) that ``size_of`` returns, and adapt ``cam2img``."""
     cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
     imgs, cam2img = [], []
     for img, matrix in zip(results['imgs'], results['cam2img']):
         width, height = size_of(img)
         scale_u, scale_v = width / img.shape[1], height / img.shape[0]
-        # Shrinking by averaging: bilinear taps would skip pixels, and alias.
+        # Average for shrinking: bilinear interpolation would skip pixels, and alias.
         method = cv2.INTER_AREA if max(scale_u, scale_v) < 1 else cv2.INTER_LINEAR
         imgs.append(cv2.resize(img, (width, height), interpolation=method))
         cam2img.append(resize_intrinsics(torch.from_numpy(matrix), scale_u, scale_v).numpy())
@@ -211,14 +212,14 @@ def _check_size(name: str, size: Sequence[int]) -> Tuple[int, int]:
 
 @TRANSFORMS.register_module()
 class VoxelSample(BaseTransform):
-    """Keep one point a voxel (the mean of its points), then a random subset of the voxels.
+    """Replace points by the means of their voxels, and keep a random subset of these.
 
-    After :class:`RandomRigidTransform`, with the voxel size of the data preprocessor, whose voxels
-    are then these points. A scan with fewer voxels keeps them all.
+    Use it after :class:`RandomRigidTransform` and with the voxel size of the data preprocessor,
+    whose voxels are then these points.
 
     Args:
-        num_points: Points that are left.
-        voxel_size: Edge of the voxels, metres.
+        num_points: Largest number of remaining points.
+        voxel_size: Edge of a voxel, metres.
     """
 
     def __init__(self, num_points: int = 20480, voxel_size: float = 0.1) -> None:
@@ -229,29 +230,29 @@ class VoxelSample(BaseTransform):
         self.voxel_size = voxel_size
 
     def transform(self, results: dict) -> dict:
-        """Thin ``points``; see the class."""
+        """Sample ``points``; see the class."""
         points = results['points']
         index = np.round(points[:, :3] / np.float32(self.voxel_size)).astype(np.int64)
         index -= index.min(0)
         extent = index.max(0) + 1
         key = (index[:, 0] * extent[1] + index[:, 1]) * extent[2] + index[:, 2]
-        _, place, counts = np.unique(key, return_inverse=True, return_counts=True)
-        place = place.reshape(-1)
-        means = np.stack([np.bincount(place, column) for column in points.T], 1)
+        _, voxel, counts = np.unique(key, return_inverse=True, return_counts=True)
+        voxel = voxel.reshape(-1)
+        means = np.stack([np.bincount(voxel, column) for column in points.T], 1)
         means = (means / counts[:, None]).astype(np.float32)
         if len(means) > self.num_points:
-            chosen = results['rng'].choice(len(means), self.num_points, replace=False)
-            means = means.take(np.sort(chosen), axis=0)
+            sampled = results['rng'].choice(len(means), self.num_points, replace=False)
+            means = means.take(np.sort(sampled), axis=0)
         results['points'] = means
         return results
 
 
 @TRANSFORMS.register_module()
 class CropTop(BaseTransform):
-    """Cut rows off above, where a LiDAR has no points; K follows.
+    """Crop the top rows of every image, where a LiDAR has no points; adapt K.
 
     Args:
-        top: Rows.
+        top: Number of rows.
     """
 
     def __init__(self, top: int) -> None:
@@ -275,7 +276,7 @@ class CropTop(BaseTransform):
 
 @TRANSFORMS.register_module()
 class RescaleImages(BaseTransform):
-    """Resize every image by one factor; K follows.
+    """Resize every image by one factor; adapt K.
 
     Args:
         factor: New width over old width.

@@ -1,4 +1,4 @@
-"""Loading scans, sweeps and images, with every check that the rest relies on."""
+"""Load and check scans, sweeps and images."""
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
@@ -14,9 +14,9 @@ from ..scans import read_scan
 
 
 class BaseTransform(metaclass=ABCMeta):
-    """A step of the pipeline: takes the results of the one before, returns its own.
+    """Base class of the transforms of this package.
 
-    The keys of ``results``, once loaded (``frame_id`` and the paths come from the data set):
+    Keys of ``results`` after loading, besides ``frame_id`` and the paths of the data set:
 
     ===================  =======================================================================
     ``points``           (N, C) float32: x, y, z in metres in the LiDAR frame, intensity in 0..1
@@ -42,25 +42,25 @@ class BaseTransform(metaclass=ABCMeta):
             results: See the class.
 
         Returns:
-            The results, changed.
+            Transformed results.
         """
 
 
 @TRANSFORMS.register_module()
 class LoadPoints(BaseTransform):
-    """Load a scan of any format that :func:`~nclr_plugin.datasets.scan_files.read_columns` reads.
+    """Load the points of a scan.
 
-    Sets ``points`` (N, use_dim) float32: the rows that are measurements
+    Reads the formats of :func:`~nclr_plugin.datasets.scan_files.read_columns`. Sets ``points``
+    (N, use_dim) float32: the valid rows
     (:func:`~nclr_plugin.datasets.scans.drop_invalid_rows`), with the intensity scaled to 0..1 by
     the data set's ``intensity_scale`` (nuScenes stores 0..255).
 
     Args:
-        use_dim: Leading columns that are kept: 4 is x, y, z, intensity.
+        use_dim: Number of leading columns to keep; 4: x, y, z, intensity.
 
     Raises:
-        BrokenFrameError: If the file is absent, cut off or empty, has other columns than
-            ``lidar_dim`` says, other intensities than ``intensity_scale`` says, or fewer than 30
-            measurements.
+        BrokenFrameError: If the file is absent, cut off or empty, does not fit ``lidar_dim`` or
+            ``intensity_scale``, or has fewer than 30 valid points.
     """
 
     def __init__(self, use_dim: int = 4) -> None:
@@ -78,9 +78,9 @@ class LoadImages(BaseTransform):
 
     Sets ``imgs`` (V arrays (H, W, 3) uint8), ``cam2img`` (V, 3, 3) and ``lidar2cam`` (V, 4, 4).
 
-    An entry of ``images`` with ``replaced_by``, another such entry, gets that one's picture,
-    resized to the size of its own: the mismatched-image control of :class:`CalibrationDataset`. Its
-    own calibration stays.
+    For the mismatched-image control of :class:`CalibrationDataset`, an entry of ``images`` has
+    another entry as ``replaced_by``: the image is loaded from that one and resized to the size of
+    the first, whose calibration stays.
 
     Raises:
         BrokenFrameError: See :func:`~nclr_plugin.datasets.images.read_image`.
@@ -98,7 +98,7 @@ class LoadImages(BaseTransform):
         pixels = read_image(frame_id, image)
         if 'replaced_by' not in image:
             return pixels
-        # The own image was loaded for its size, which the calibration holds for.
+        # The original image gives the size that the calibration is for.
         other = read_image(frame_id, image['replaced_by'])
         if other.shape == pixels.shape:
             return other
@@ -108,21 +108,19 @@ class LoadImages(BaseTransform):
 
 @TRANSFORMS.register_module()
 class AccumulateSweeps(BaseTransform):
-    """Append the points of a frame's sweeps to its scan, where they are without its motion.
+    """Append the points of a frame's sweeps to its scan, corrected for ego motion.
 
-    After :class:`LoadPoints`, whose columns are kept. The sweeps, and where they were taken
-    (``sweep2lidar``, from the ego poses), are the reader's choice:
-    :class:`~nclr_plugin.datasets.NuScenesReader` with ``num_sweeps``. What moves by itself is
-    smeared.
+    Use it after :class:`LoadPoints`, whose columns it keeps. The reader lists the sweeps with their
+    poses (``sweep2lidar``), see ``num_sweeps`` of
+    :class:`~nclr_plugin.datasets.NuScenesReader`. Moving objects are smeared.
 
     Args:
-        min_distance: Points of a sweep whose x and y are both nearer to zero than this, metres,
-            are left out: they are on the vehicle, which would leave a trail. Those of the scan
-            stay.
+        min_distance: Drop points of sweeps whose |x| and |y| are both below this, metres: they are
+            on the vehicle and would leave a trail.
 
     Raises:
         BrokenFrameError: If a sweep cannot be used, see :class:`LoadPoints`.
-        ValueError: If the frame has no list of sweeps, because its reader knows none.
+        ValueError: If the frame has no list of sweeps, because its reader does not read them.
     """
 
     def __init__(self, min_distance: float = 1.) -> None:
@@ -135,7 +133,7 @@ class AccumulateSweeps(BaseTransform):
         """Extend ``points``; see the class."""
         if 'sweeps' not in results:
             raise ValueError(f"AccumulateSweeps: frame {results['frame_id']}: expected a list of "
-                             'sweeps, found none; its reader is to be NuScenesReader.')
+                             'sweeps, found none; use NuScenesReader.')
         clouds = [results['points']]
         for sweep in results['sweeps']:
             points = read_scan({**results, 'lidar_path': sweep['lidar_path']},

@@ -1,4 +1,4 @@
-"""The end of the pipeline."""
+"""Pack frames for the model."""
 from __future__ import annotations
 
 import numpy as np
@@ -21,11 +21,10 @@ class PackCalibrationInputs(BaseTransform):
     ``mismatched_image`` set, and ``img_paths`` of the images that are shown.
 
     Args:
-        min_visible_points: Points that must be in view of some camera; with fewer there is nothing
-            to calibrate by.
+        min_visible_points: Smallest number of points in view of any camera.
 
     Raises:
-        BrokenFrameError: If fewer are.
+        BrokenFrameError: If fewer points are in view.
         ValueError: If the images of the frame differ in size.
     """
 
@@ -59,8 +58,8 @@ class PackCalibrationInputs(BaseTransform):
 
     def _check_visible(self, results: dict, points: torch.Tensor, lidar2cam: torch.Tensor,
                        cam2img: torch.Tensor, height: int, width: int) -> None:
-        """Raise when too few points are in view."""
-        for step in (16, 1):  # a part of the scan settles it almost always
+        """Raise if too few points are in view."""
+        for step in (16, 1):  # a part of the scan is almost always enough
             xyz = points[::step, :3].expand(len(lidar2cam), -1, -1)
             pixels, depth = project_points(xyz, lidar2cam.to(xyz), cam2img.to(xyz))
             visible = int(in_view(pixels, depth, height, width).any(dim=0).sum())

@@ -1,4 +1,4 @@
-"""Changing the look of the images, and disturbing images and points at test time."""
+"""Colour jitter; noise and occlusions at test time (CrossI2P, Table 2)."""
 from __future__ import annotations
 
 from typing import Tuple
@@ -17,17 +17,17 @@ LUMA = RGB_TO_YIQ[0]
 
 @TRANSFORMS.register_module()
 class ColorJitter(BaseTransform):
-    """Random brightness, contrast, saturation and hue, drawn for each view.
+    """Change brightness, contrast, saturation and hue of each view at random.
 
-    In this order: scale by the brightness; blend with the mean grey (contrast), with the pixel's
-    own grey (saturation); turn the colour about the grey axis (hue). All four are affine in RGB, so
-    one 3x4 matrix does it in one pass, rounded and clipped to 0..255 once.
+    The order is: scale by the brightness; blend with the mean grey (contrast), with the grey of the
+    pixel (saturation); rotate about the grey axis (hue). All are affine in RGB, so one 3x4 matrix
+    applies them in one pass, rounded and clipped to 0..255 once.
 
     Args:
-        brightness: The factor is uniform in [1 - brightness, 1 + brightness]; 0 is off.
-        contrast: Likewise.
-        saturation: Likewise.
-        hue: The turn is uniform in [-hue, hue], as a share of the circle.
+        brightness: The factor is uniform in [1 - brightness, 1 + brightness]; 0: off.
+        contrast: As for ``brightness``.
+        saturation: As for ``brightness``.
+        hue: The rotation is uniform in [-hue, hue], as a fraction of the circle.
     """
 
     def __init__(self,
@@ -52,7 +52,7 @@ class ColorJitter(BaseTransform):
         return results
 
     def _colour_map(self, img: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(3, 4) affine map of RGB columns."""
+        """Return a random (3, 4) affine map of RGB columns."""
         draw = rng.uniform(-self.limits, self.limits)
         brightness, contrast, saturation = 1 + draw[:3]
         angle = 2 * np.pi * draw[3]
@@ -67,10 +67,10 @@ class ColorJitter(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PointNoise(BaseTransform):
-    """Gaussian noise on the coordinates of every point.
+    """Add Gaussian noise to the coordinates of every point.
 
     Args:
-        deviation: Standard deviation of each coordinate, metres; 0 is off.
+        deviation: Standard deviation of each coordinate, metres; 0: off.
     """
 
     def __init__(self, deviation: float = 0.) -> None:
@@ -90,11 +90,11 @@ class PointNoise(BaseTransform):
 
 @TRANSFORMS.register_module()
 class ImageOcclusion(BaseTransform):
-    """Black squares at random places of every image.
+    """Draw black squares at random places of every image.
 
     Args:
-        size: Side of a square, pixels of the image as it is then; 0 is off.
-        count: Squares on an image. The paper names the size alone.
+        size: Side of a square, pixels; 0: off.
+        count: Number of squares per image, which the paper does not state.
     """
 
     def __init__(self, size: int = 0, count: int = 10) -> None:
@@ -105,7 +105,7 @@ class ImageOcclusion(BaseTransform):
         self.count = count
 
     def transform(self, results: dict) -> dict:
-        """Cover parts of ``imgs``; see the class."""
+        """Occlude parts of ``imgs``; see the class."""
         if self.size:
             results['imgs'] = [self._cover(img, results['rng']) for img in results['imgs']]
         return results
