@@ -10,7 +10,10 @@ import pickle
 from glob import glob
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
+from mmengine.config import Config
+
 from ..errors import DataLayoutError
+from ..utils.dataset_wrappers import innermost_configs
 from .label_fractions import LabelSplit, select_randomly
 from .readers.pairing import require_file, require_folder, shorten
 from .segmentation.infos import write_infos
@@ -193,6 +196,30 @@ def check_config(dataset: Mapping[str, Any]) -> None:
     for step in dataset['pipeline']:
         if 'db_sampler' in step:
             _require_prepared(step['db_sampler']['info_path'])
+
+
+def require_infos(config: Config, *loaders: str) -> None:
+    """Check that the info files of data loaders exist, and those of KITTI are complete.
+
+    Args:
+        config: Config of mmdet3d.
+        loaders: Names of data loaders in the config.
+
+    Raises:
+        FileNotFoundError, DataLayoutError: If a file is absent; see also :func:`check_config`.
+    """
+    for loader in loaders:
+        for dataset in innermost_configs((config.get(loader) or {}).get('dataset') or {}):
+            path = os.path.join(dataset.get('data_root') or '', dataset.get('ann_file') or '')
+            if not dataset.get('ann_file') or '://' in path:  # not on disk
+                continue
+            if dataset['type'] == 'KittiDataset':
+                check_config(dataset)
+            elif not os.path.isfile(path):
+                raise FileNotFoundError(
+                    f'{path}: expected the info file of {loader}, found none; write it by '
+                    'tools/create_infos.py with the same --fractions (a fraction that selects no '
+                    "frame has none), or by mmdet3d's create_data.py")
 
 
 def load(path: str) -> Any:

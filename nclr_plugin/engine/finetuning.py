@@ -1,7 +1,7 @@
-"""Settings of a fine-tuning as overrides of its config: label fraction, weights, submission.
+"""Overrides of fine-tuning configs: label fraction, pretrained weights, submission.
 
-Each function returns dotted keys with values, for ``Config.merge_from_dict``. With mmdet3d's own
-scripts the same keys are given by ``--cfg-options``.
+Each function returns values by dotted key, for ``Config.merge_from_dict``. mmdet3d's own scripts
+take the same keys by ``--cfg-options``.
 """
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from mmengine.config import Config
 
 from ..errors import UserError
 
-INFO_FILES = ('ann_file', 'info_path')  # of a data set, and of the objects that are pasted
+INFO_FILES = ('ann_file', 'info_path')  # of a data set, and of the objects to paste
 OUT_KEYS = ('out_dir', 'submission_prefix')
 
 
 def fraction_options(config: Config, percent: float) -> Dict[str, Any]:
     """Return the overrides that train on a fraction of the labels.
 
-    The info files of the training set, and of objects pasted into it, get the fraction at the end
-    of their names: ``infos_train.pkl`` becomes ``infos_train_10.pkl``, as ``tools/create_infos.py``
-    and ``tools/split_detection_infos.py`` write it. The number of epochs follows from
-    ``fraction_epochs`` of the config, if there is one.
+    The fraction is appended to the names of the info files of the training set and of the objects
+    to paste: ``infos_train.pkl`` becomes ``infos_train_10.pkl``, which ``tools/create_infos.py``
+    and ``tools/split_detection_infos.py`` write. ``fraction_epochs`` of the config, if present,
+    determines the number of epochs.
 
     Args:
-        config: A fine-tuning config.
-        percent: Percent of the labels; 100 for the info files without a number.
+        config: Fine-tuning config.
+        percent: Percentage of the labels; 100: info files without a number.
 
     Raises:
         UserError: If the percentage is out of range, or the training set has no info file.
@@ -55,7 +55,7 @@ def checkpoint_options(config: Config, checkpoint: str) -> Dict[str, Any]:
     """Return the overrides that start from pretrained weights.
 
     Args:
-        config: A config whose model has an ``init_cfg`` of type ``NCLRPretrained``.
+        config: Config whose model has an ``init_cfg`` of type ``NCLRPretrained``.
         checkpoint: File or URL of the weights.
 
     Raises:
@@ -75,9 +75,9 @@ def submission_options(config: Config, folder: str) -> Dict[str, Any]:
     """Return the overrides that predict the hidden test set of a benchmark.
 
     Args:
-        config: A config with a ``submission``: ``dataset``, merged into that of the test, and
-            ``evaluator``, which replaces that of the test.
-        folder: Where the files go, in the form that the benchmark's server accepts.
+        config: Config with a ``submission``: ``dataset``, which is merged into the test set, and
+            ``evaluator``, which replaces the test evaluator.
+        folder: Folder for the files in the format of the benchmark's server.
 
     Raises:
         UserError: If the config has no ``submission``.

@@ -1,8 +1,7 @@
-"""The host's command lines, run as they are, with what this project adds.
+"""Run mmdet3d's ``tools/train.py`` and ``tools/test.py`` with additional flags.
 
-``tools/train.py`` and ``tools/test.py`` are mmdet3d's own: its flags, its Runner. Here its scripts
-are found, our additions are turned into ``--cfg-options``, and errors that a user can act on become
-one line.
+The scripts of mmdet3d run unchanged, with their flags and their Runner. Additional flags become
+overrides of the config, and user errors are printed in one line.
 """
 from __future__ import annotations
 
@@ -10,7 +9,6 @@ import argparse
 import contextlib
 import copy
 import importlib.util
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -23,7 +21,7 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import set_random_seed
 
-from ..datasets.kitti_infos import check_config
+from ..datasets.kitti_infos import require_infos
 from ..errors import DataLayoutError, one_line_errors
 from ..utils.dataset_wrappers import innermost_configs
 from .finetuning import checkpoint_options, fraction_options, submission_options
@@ -32,52 +30,53 @@ RANDOM = 'none'
 
 
 def train(argv: Optional[Sequence[str]] = None) -> None:
-    """Train: mmdet3d's ``tools/train.py``.
+    """Run mmdet3d's ``tools/train.py``.
 
-    Additions to it: ``--checkpoint FILE`` starts a fine-tuning from pretrained weights,
-    ``--fraction PERCENT`` takes a part of its labels (see :mod:`.finetuning`); ``--amp`` works on
-    CPU (bfloat16), and so does ``--launcher``.
+    Additional flags: ``--checkpoint FILE`` starts a fine-tuning from pretrained weights,
+    ``--fraction PERCENT`` uses a fraction of its labels (see :mod:`.finetuning`). ``--amp``
+    (bfloat16) and ``--launcher`` work on the CPU, too.
 
     Args:
         argv: Arguments of the command line; default ``sys.argv[1:]``.
     """
     with one_line_errors():
         ours, argv = _train_parser().parse_known_args(argv)
-        host = _load_host_tool('train')
-        args = _parse_by_host(host, argv)
+        script = load_script('train')
+        args = _parse_args(script, argv)
         options = {}
         if ours.fraction is not None:
             options.update(fraction_options(_load_config(args), ours.fraction))
         if ours.checkpoint is not None:
             options.update(checkpoint_options(_load_config(args), ours.checkpoint))
         config = _load_config(args, options)
-        _require_infos(config, 'train_dataloader', 'val_dataloader')
-        options.update(_distributed_on_cpu(args))
+        require_infos(config, 'train_dataloader', 'val_dataloader')
+        options.update(distributed_on_cpu(args))
         options.update(_without_workers(config))
         options['default_hooks.schedule_end.type'] = 'ScheduleEndHook'
         if args.amp and get_device() == 'cpu':
             args.amp = False
             options['optim_wrapper.type'] = 'Bfloat16OptimWrapper'
-        _run_host(host, args, options)
+        run_script(script, args, options)
 
 
 def test(argv: Optional[Sequence[str]] = None) -> None:
-    """Test: mmdet3d's ``tools/test.py``.
+    """Run mmdet3d's ``tools/test.py``.
 
-    Additions to it: the checkpoint ``none`` stands for the random initialisation; a checkpoint of
-    another model is refused; ``--show-dir DIR`` writes pictures to DIR, a folder for each kind;
+    Additional flags: ``--show-dir DIR`` writes pictures to DIR, in a folder per kind;
     ``--mismatched-image-control`` also tests every scan with the images of another scene, see
-    :class:`~nclr_plugin.datasets.CalibrationDataset`; ``--submission DIR`` predicts the hidden test
-    set of a fine-tuning config into DIR, in its benchmark's form; ``--launcher`` works on CPU.
+    :class:`~nclr_plugin.datasets.CalibrationDataset`; ``--submission DIR`` writes predictions for
+    the hidden test set of a fine-tuning config to DIR, in the format of its benchmark. The
+    checkpoint ``none`` is the random initialisation, checkpoints of other models are refused, and
+    ``--launcher`` works on the CPU, too.
 
     Args:
         argv: Arguments of the command line; default ``sys.argv[1:]``.
     """
     with one_line_errors(), tempfile.TemporaryDirectory() as folder:
         ours, argv = _test_parser().parse_known_args(argv)
-        host = _load_host_tool('test')
-        args = _parse_by_host(host, argv)
-        options = {**_distributed_on_cpu(args), **_without_workers(_load_config(args))}
+        script = load_script('test')
+        args = _parse_args(script, argv)
+        options = {**distributed_on_cpu(args), **_without_workers(_load_config(args))}
         options['default_hooks.checkpoint_guard.type'] = 'CheckpointGuardHook'
         if ours.show_dir:
             options['default_hooks.pictures.type'] = 'PictureHook'
@@ -92,12 +91,12 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
             _require_tta(args)
         if ours.submission:
             options.update(submission_options(_load_config(args), ours.submission))
-        _require_infos(_load_config(args, options), 'test_dataloader')
-        _run_host(host, args, options, ours.mismatched_image_control)
+        require_infos(_load_config(args, options), 'test_dataloader')
+        run_script(script, args, options, ours.mismatched_image_control)
 
 
 def _train_parser() -> argparse.ArgumentParser:
-    """Return our own flags of training; all others are left for mmdet3d."""
+    """Return a parser of the additional flags of training."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument('--fraction', type=float)
     parser.add_argument('--checkpoint')
@@ -105,7 +104,7 @@ def _train_parser() -> argparse.ArgumentParser:
 
 
 def _test_parser() -> argparse.ArgumentParser:
-    """Return our own flags of testing; all others are left for mmdet3d."""
+    """Return a parser of the additional flags of testing."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument('--show-dir')
     parser.add_argument('--mismatched-image-control', action='store_true')
@@ -113,8 +112,8 @@ def _test_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _load_host_tool(name: str) -> ModuleType:
-    """Import a script of mmdet3d, which lie beside its package or inside it (``.mim``)."""
+def load_script(name: str) -> ModuleType:
+    """Import a script of mmdet3d; they are beside its package or inside it (``.mim``)."""
     spec = importlib.util.find_spec('mmdet3d')
     if spec is None or spec.origin is None:
         raise ImportError(f'tools/{name}.py runs on mmdet3d, which is not installed: '
@@ -132,32 +131,31 @@ def _load_host_tool(name: str) -> ModuleType:
     return module
 
 
-def _parse_by_host(host: ModuleType, argv: List[str]) -> argparse.Namespace:
-    """Arguments as the host reads them."""
-    with _command_line(argv):
-        args = host.parse_args()
+def _parse_args(script: ModuleType, argv: List[str]) -> argparse.Namespace:
+    """Parse the arguments of mmdet3d's script."""
+    with command_line(argv):
+        args = script.parse_args()
     if not Path(args.config).is_file():
         raise FileNotFoundError(f'{args.config}: no such config; the configs of this project are '
                                 'in configs/, e.g. configs/nclr/pretrain_semantickitti.py')
     return args
 
 
-def _run_host(host: ModuleType, args: argparse.Namespace, options: Dict[str, Any],
-              mismatched_image_control: bool = False) -> None:
-    """Run the host with its arguments, and a config with options added.
+def run_script(script: ModuleType, args: argparse.Namespace, options: Dict[str, Any],
+               mismatched_image_control: bool = False) -> None:
+    """Run a script of mmdet3d with parsed arguments and a config with options.
 
-    Both are handed over as they are, not as words of a command line, in which a name with spaces,
-    commas or brackets would become something else. Options of the user override ours.
+    Arguments and options are passed as objects, because a command line would split names with
+    spaces, commas or brackets. Options of the user override ours.
 
-    The text of the config is not formatted: the Runner writes it into its logs, its folder and
-    every checkpoint, and each time has yapf format it, for seconds where a config inherits a long
-    one. Without, the text is the same Python with other line breaks. ``Config.fromfile`` takes
-    ``format_python_code`` but passes it on for lazy configs only, hence the attribute; a version
-    that does not know it formats.
+    The text of the config is not formatted: yapf takes seconds for a long config, each time the
+    Runner writes it to a log, its folder or a checkpoint. Unformatted, only line breaks differ.
+    ``Config.fromfile`` respects ``format_python_code`` for lazy configs only, hence the attribute;
+    versions of mmengine without it format.
     """
 
     class ChangedConfig(Config):
-        """What the host's script reads its config with."""
+        """Config with options, which the script loads in place of its own."""
 
         @staticmethod
         def fromfile(*arguments: Any, **kwargs: Any) -> Config:
@@ -169,12 +167,13 @@ def _run_host(host: ModuleType, args: argparse.Namespace, options: Dict[str, Any
                     dataset.mismatched_image_control = True
             return config
 
-    host.Config = ChangedConfig
-    host.parse_args = lambda: args
-    host.main()
+    script.Config = ChangedConfig
+    script.parse_args = lambda: args
+    script.main()
 
 
 def _require_tta(args: argparse.Namespace) -> None:
+    """Raise if the config has no test-time augmentation."""
     absent = [name for name in ('tta_model', 'tta_pipeline') if name not in _load_config(args)]
     if absent:
         raise DataLayoutError(f"{args.config}: --tta expects 'tta_model' and 'tta_pipeline' in the "
@@ -182,26 +181,10 @@ def _require_tta(args: argparse.Namespace) -> None:
                               "mmdet3d's configs/_base_/datasets/semantickitti.py are an example")
 
 
-def _require_infos(config: Config, *loaders: str) -> None:
-    """Say what to do about infos that are not there or not complete, before the host reads them."""
-    for loader in loaders:
-        for dataset in innermost_configs((config.get(loader) or {}).get('dataset') or {}):
-            path = os.path.join(dataset.get('data_root') or '', dataset.get('ann_file') or '')
-            if not dataset.get('ann_file') or '://' in path:
-                continue
-            if dataset['type'] == 'KittiDataset':
-                check_config(dataset)
-            elif not os.path.isfile(path):
-                raise FileNotFoundError(
-                    f'{path}: expected the info file of {loader}, found none; write it by '
-                    'tools/create_infos.py, whose --fractions are what --fraction can be (a '
-                    "fraction that selects no frame has none), or by mmdet3d's create_data.py")
+def distributed_on_cpu(args: argparse.Namespace) -> Dict[str, Any]:
+    """Initialise distributed training without a GPU, and return the options for it.
 
-
-def _distributed_on_cpu(args: argparse.Namespace) -> Dict[str, Any]:
-    """Join the processes without a GPU, and what the host's Runner needs to be told then.
-
-    The host would select a CUDA device first; it leaves a process group alone that is there.
+    mmengine would select a CUDA device first; it keeps an existing process group.
     """
     if args.launcher == 'none' or get_device() != 'cpu':
         return {}
@@ -210,8 +193,8 @@ def _distributed_on_cpu(args: argparse.Namespace) -> Dict[str, Any]:
                       'torchrun with --launcher pytorch')
     config = _load_config(args)
     if config.get('sync_bn'):
-        raise OSError(f'sync_bn={config.sync_bn}: needs GPUs, torch shares the statistics of '
-                      'BatchNorm on no CPU; leave it out')
+        raise OSError(f'sync_bn={config.sync_bn}: needs GPUs, torch does not synchronise '
+                      'BatchNorm on the CPU; leave it out')
     torch.distributed.init_process_group('gloo')
     return {
         'model_wrapper_cfg.type': 'MMDistributedDataParallel',
@@ -222,7 +205,7 @@ def _distributed_on_cpu(args: argparse.Namespace) -> Dict[str, Any]:
 
 
 def _without_workers(config: Config) -> Dict[str, Any]:
-    """No workers that persist where there are none: the configs ask for it, torch refuses it."""
+    """Disable ``persistent_workers`` where there are no workers, which torch would refuse."""
     options = {}
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loader = config.get(name) or {}
@@ -232,7 +215,7 @@ def _without_workers(config: Config) -> Dict[str, Any]:
 
 
 def _load_config(args: argparse.Namespace, options: Optional[Dict[str, Any]] = None) -> Config:
-    """Config with options of ours (merging changes them, hence the copy), then of the user."""
+    """Load the config with our options (copied, as merging changes them), then the user's."""
     config = Config.fromfile(args.config)
     config.merge_from_dict(copy.deepcopy(options or {}))
     config.merge_from_dict(args.cfg_options or {})
@@ -240,7 +223,7 @@ def _load_config(args: argparse.Namespace, options: Optional[Dict[str, Any]] = N
 
 
 def _save_random_model(args: argparse.Namespace, path: Path) -> str:
-    """Save the model as it is before training, the same in every process."""
+    """Save the randomly initialised model, which is the same in every process."""
     config = _load_config(args)
     init_default_scope(config.get('default_scope', 'mmengine'))
     set_random_seed(config.get('randomness', {}).get('seed') or 0)
@@ -251,7 +234,8 @@ def _save_random_model(args: argparse.Namespace, path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _command_line(argv: List[str]) -> Iterator[None]:
+def command_line(argv: List[str]) -> Iterator[None]:
+    """Set the arguments of the command line for a while."""
     before = sys.argv
     sys.argv = [before[0], *argv]
     try:

@@ -1,4 +1,4 @@
-"""Training loop, mixed precision on a CPU, and the model of mmengine's Runner."""
+"""Extensions of mmengine's Runner: training loop, mixed precision on the CPU, model access."""
 from __future__ import annotations
 
 from contextlib import contextmanager
@@ -13,30 +13,30 @@ from mmengine.runner import IterBasedTrainLoop
 from mmengine.runner.amp import autocast
 from torch import nn
 
-IN_STEPS = 'begin', 'end', 'T_max', 'step_size'  # arguments of the host's schedulers
-SEEN_KEY = 'seen_samples'  # in the message hub, which checkpoints carry
+IN_STEPS = 'begin', 'end', 'T_max', 'step_size'  # arguments of mmengine's schedulers
+SEEN_KEY = 'seen_samples'  # entry of the message hub, which checkpoints contain
 
 
 @LOOPS.register_module()
 class ResumableIterLoop(IterBasedTrainLoop):
-    """mmengine's ``IterBasedTrainLoop`` that resumes at the right sample at once.
+    """mmengine's ``IterBasedTrainLoop`` that resumes at the right sample without reading batches.
 
-    The host's loop reads all batches that were trained on before, to throw them away. This one
-    tells the sampler how many samples were seen, ``set_start(samples)``; the checkpoint holds
-    their number, so that batch size and number of processes may be others than before.
+    To resume, mmengine's loop reads and discards all earlier batches. This loop sets the number of
+    seen samples in the sampler, ``set_start(samples)``. Checkpoints contain the number, so that
+    batch size and number of processes may change.
 
     Args:
-        runner: The runner.
-        dataloader: Data loader or its config; its sampler never ends and has ``set_start``, as
+        runner: Runner.
+        dataloader: Data loader or its config; its sampler is infinite and has ``set_start``, like
             :class:`~nclr_plugin.datasets.SeededInfiniteSampler`.
-        max_iters: Iterations of the whole training.
-        num_samples: Samples that the whole training is made for: those of all processes, whatever
-            their number. ``max_iters`` steps that see more or fewer are trained as asked, but the
-            log says so first, with the options for ``num_samples``. ``None``: it says nothing.
-        kwargs: ``val_begin``, ``val_interval``, ``dynamic_intervals`` of the host's loop.
+        max_iters: Number of iterations of the whole training.
+        num_samples: Number of samples, of all processes, that the schedule is made for. If
+            ``max_iters`` steps see more or fewer, the log warns and gives the options for
+            ``num_samples``. ``None``: no warning.
+        kwargs: ``val_begin``, ``val_interval``, ``dynamic_intervals`` of mmengine's loop.
 
     Raises:
-        TypeError: When the sampler has no ``set_start``.
+        TypeError: If the sampler has no ``set_start``.
     """
 
     def __init__(self, runner: Any, dataloader: Any, max_iters: int,
@@ -50,19 +50,19 @@ class ResumableIterLoop(IterBasedTrainLoop):
                             "sampler=dict(type='SeededInfiniteSampler')")
 
     def run(self) -> Any:
-        """Train until ``max_iters``, from the iteration that was resumed.
+        """Train from the resumed iteration to ``max_iters``.
 
         Returns:
-            The trained model.
+            Trained model.
         """
-        self._compare_with_num_samples()
+        self._check_num_samples()
         for stage in ('before_train', 'before_train_epoch'):
             self.runner.call_hook(stage)
         seen = self._skip_seen_samples() if self.iter > 0 else 0
         while self.iter < self.max_iters and not self.stop_training:
-            self.runner.model.train()  # the validation left it in eval mode
+            self.runner.model.train()  # validation leaves it in eval mode
             seen += self._step_size
-            self.runner.message_hub.update_info(SEEN_KEY, seen)  # before its checkpoint
+            self.runner.message_hub.update_info(SEEN_KEY, seen)  # before the checkpoint is saved
             self.run_iter(next(self.dataloader_iterator))
             self._decide_current_val_interval()
             if self._validation_is_due():
@@ -78,11 +78,11 @@ class ResumableIterLoop(IterBasedTrainLoop):
 
     @property
     def _step_size(self) -> int:
-        """Samples of a step, in all processes."""
+        """Number of samples of a step, of all processes."""
         return self.dataloader.batch_sampler.batch_size * get_world_size()
 
-    def _compare_with_num_samples(self) -> None:
-        """Warn of a training that is longer or shorter than the one it was made to be."""
+    def _check_num_samples(self) -> None:
+        """Warn if the training sees more or fewer samples than its schedule is made for."""
         if self.num_samples is None:
             return
         found = self.max_iters * self._step_size
@@ -97,7 +97,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
             'makes the learning rate proportional to the samples of a step.')
 
     def _options_for(self, max_iters: int) -> List[str]:
-        """Options that stretch or shrink the schedule to a number of steps."""
+        """Return the options that scale the schedule to a number of steps."""
         def scaled(steps: int) -> int:
             return max(1, round(steps * max_iters / self.max_iters))
 
@@ -110,10 +110,10 @@ class ResumableIterLoop(IterBasedTrainLoop):
         return options
 
     def _skip_seen_samples(self) -> int:
-        # Checkpoints that do not have the number are of the present size of a step.
+        # Checkpoints without the number have the present step size.
         seen = self.runner.message_hub.get_info(SEEN_KEY, self.iter * self._step_size)
         self.dataloader.batch_sampler.sampler.set_start(seen)
-        # Workers of the iterator made at construction are already fetching the first samples.
+        # The workers of the present iterator have already fetched the first samples.
         self.dataloader_iterator = iter(self.dataloader)
         self.runner.logger.info(f'Resuming after {self.iter} iterations, {seen} samples.')
         return seen
@@ -121,15 +121,15 @@ class ResumableIterLoop(IterBasedTrainLoop):
 
 @OPTIM_WRAPPERS.register_module()
 class Bfloat16OptimWrapper(OptimWrapper):
-    """Mixed precision in bfloat16; what ``tools/train.py --amp`` takes on a CPU.
+    """Mixed precision in bfloat16, used by ``tools/train.py --amp`` on the CPU.
 
-    bfloat16 has the exponents of float32, so losses need no scaling; mmengine's ``AmpOptimWrapper``
-    is built around a gradient scaler and refuses to be built without an accelerator.
+    bfloat16 has the exponent range of float32, so losses need no scaling. mmengine's
+    ``AmpOptimWrapper`` needs a gradient scaler, and with it an accelerator.
 
-    On a GPU ``--amp`` is ``AmpOptimWrapper``: float16 with a scaler. spconv has no bfloat16: this
-    project's backbones compute sparse convolutions in float32 under this wrapper, on the CPU as on
-    a GPU, which saves nothing there; the host's own, as in the fine-tuning configs, would compute
-    them in float16 on a GPU, and without the scaler small gradients would become zero.
+    On a GPU ``--amp`` selects ``AmpOptimWrapper``: float16 with a scaler. Do not use this wrapper
+    there. spconv does not support bfloat16: the backbones of this package would compute sparse
+    convolutions in float32, which saves nothing, and those of mmdet3d in float16, where small
+    gradients become zero without a scaler.
     """
 
     @contextmanager
@@ -142,11 +142,11 @@ class Bfloat16OptimWrapper(OptimWrapper):
 def unwrapped_model(runner: Any) -> nn.Module:
     """Return the model of a runner without its wrappers.
 
-    These are the wrappers of distributed training, test-time augmentation (``Seg3DTTAModel``) and
-    averaging of weights, one within the other, and that of ``torch.compile``.
+    Wrappers are those of distributed training, test-time augmentation (``Seg3DTTAModel``),
+    averaging of weights and ``torch.compile``, possibly nested.
 
     Args:
-        runner: mmengine's.
+        runner: Runner of mmengine.
     """
     model = runner.model
     while True:

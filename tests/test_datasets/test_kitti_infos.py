@@ -3,8 +3,10 @@ import json
 import pickle
 
 import pytest
+from mmengine.config import Config
 
-from nclr_plugin.datasets.kitti_infos import Mmdet3DKitti, check_config, select_objects, split_kitti
+from nclr_plugin.datasets.kitti_infos import (Mmdet3DKitti, check_config, require_infos,
+                                              select_objects, split_kitti)
 from nclr_plugin.errors import DataLayoutError
 
 CLASSES = ('Pedestrian', 'Cyclist', 'Car')
@@ -256,3 +258,31 @@ def test_infos_of_neither_host(root):
     dump(root / 'kitti_infos_train.pkl', dict(infos=[]))
     with pytest.raises(DataLayoutError, match="data_list.*OpenPCDet.*found a dict"):
         split_kitti(str(root), (10, ))
+
+
+@pytest.mark.parametrize('wrapped', [False, True])
+def test_missing_infos_name_their_tool(tmp_path, wrapped):
+    dataset = dict(type='NuScenesSegDataset', data_root=str(tmp_path), ann_file='infos_1.pkl')
+    if wrapped:
+        dataset = dict(type='RepeatDataset', times=2, dataset=dataset)
+    config = Config(dict(train_dataloader=dict(dataset=dataset)))
+    with pytest.raises(FileNotFoundError,
+                       match='infos_1.pkl: .* of train_dataloader.*create_infos'):
+        require_infos(config, 'train_dataloader')
+    require_infos(config, 'val_dataloader')
+
+
+def test_missing_infos_of_the_second_of_several_data_sets(tmp_path):
+    (tmp_path / 'present.pkl').touch()
+    datasets = [dict(type='NuScenesSegDataset', data_root=str(tmp_path), ann_file=f'{name}.pkl')
+                for name in ('present', 'absent')]
+    repeated = dict(type='RepeatDataset', times=2,
+                    dataset=dict(type='ConcatDataset', datasets=datasets))
+    with pytest.raises(FileNotFoundError, match='absent.pkl'):
+        require_infos(Config(dict(train_dataloader=dict(dataset=repeated))),
+                      'train_dataloader')
+
+
+def test_infos_elsewhere_than_on_disk_are_left_to_mmdet3d():
+    require_infos(Config(dict(train_dataloader=dict(dataset=dict(
+        type='KittiDataset', data_root='s3://kitti/', ann_file='infos.pkl')))), 'train_dataloader')

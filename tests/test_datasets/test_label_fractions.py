@@ -93,7 +93,7 @@ def test_percentile_lists(tmp_path):
 
 def test_a_split_of_other_frames_is_refused():
     split = LabelSplit('semantickitti', 'random, seed 0', {10: ['00/000000', '07/000001']})
-    with pytest.raises(DataLayoutError, match=r'1 of them are not there: 1 \(07/000001\)'):
+    with pytest.raises(DataLayoutError, match=r'1 are absent: 1 \(07/000001\)'):
         split.select([info(frame) for frame in IDS], 10, identify)
     with pytest.raises(DataLayoutError, match='a list for 1%, found lists for .*10'):
         split.select([info(frame) for frame in IDS], 1, identify)

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from nclr_plugin.engine import launcher
 from nclr_plugin.utils.dataset_wrappers import innermost_configs
 
-needs_host = pytest.mark.skipif(importlib.util.find_spec('mmdet3d') is None,
+needs_mmdet3d = pytest.mark.skipif(importlib.util.find_spec('mmdet3d') is None,
                                 reason='runs on mmdet3d, which is not installed')
 
 
@@ -30,7 +30,7 @@ def message(call, *argv):
     return str(exit_info.value.code)
 
 
-@needs_host
+@needs_mmdet3d
 def test_train_resume_and_test_a_checkpoint(config, tmp_path, capsys):
     work = tmp_path / 'elsewhere'
     launcher.train([config, '--work-dir', str(work), '--cfg-options', 'train_cfg.max_iters=4'])
@@ -46,7 +46,7 @@ def test_train_resume_and_test_a_checkpoint(config, tmp_path, capsys):
     assert len(list((tmp_path / 'pictures' / 'overlay').glob('toy_*_cam.png'))) == 12
 
 
-@needs_host
+@needs_mmdet3d
 def test_config_is_written_unformatted_and_reads_the_same(config, tmp_path, monkeypatch):
     def format_code(*args, **kwargs):
         raise AssertionError('seconds of formatting')
@@ -63,7 +63,7 @@ def test_config_is_written_unformatted_and_reads_the_same(config, tmp_path, monk
         assert Config.fromstring(text, '.py').to_dict() == expected
 
 
-@needs_host
+@needs_mmdet3d
 def test_amp_without_a_gpu_trains_in_bfloat16(config, tmp_path, monkeypatch):
     monkeypatch.setattr(launcher, 'get_device', lambda: 'cpu')
     launcher.train([config, '--amp', '--cfg-options', 'train_cfg.max_iters=2'])
@@ -71,19 +71,19 @@ def test_amp_without_a_gpu_trains_in_bfloat16(config, tmp_path, monkeypatch):
     assert "type='Bfloat16OptimWrapper'" in dumped
 
 
-@needs_host
-def test_amp_on_a_gpu_is_the_hosts_with_a_gradient_scaler(config, monkeypatch):
+@needs_mmdet3d
+def test_amp_on_a_gpu_is_mmengines_with_a_gradient_scaler(config, monkeypatch):
     """spconv has no bfloat16, and float16 needs a scaler."""
     asked = []
     monkeypatch.setattr(launcher, 'get_device', lambda: 'cuda')
-    monkeypatch.setattr(launcher, '_run_host',
+    monkeypatch.setattr(launcher, 'run_script',
                         lambda host, args, options: asked.append((args, options)))
     launcher.train([config, '--amp'])
     (args, options), = asked
     assert args.amp and 'optim_wrapper.type' not in options
 
 
-@needs_host
+@needs_mmdet3d
 def test_statistics_of_several_processes_on_a_cpu_are_refused_before_they_meet(config,
                                                                                monkeypatch):
     monkeypatch.setattr(launcher, 'get_device', lambda: 'cpu')
@@ -93,7 +93,7 @@ def test_statistics_of_several_processes_on_a_cpu_are_refused_before_they_meet(c
     assert 'sync_bn=torch: needs GPUs' in text and 'leave it out' in text
 
 
-@needs_host
+@needs_mmdet3d
 @pytest.mark.parametrize('part', ['train', 'test'])
 def test_loading_without_workers_needs_one_option(config, tmp_path, part):
     """Where the config lets workers persist, as those of this project do."""
@@ -105,7 +105,7 @@ def test_loading_without_workers_needs_one_option(config, tmp_path, part):
           f'{part}_dataloader.num_workers=0', 'train_cfg.max_iters=1'])
 
 
-@needs_host
+@needs_mmdet3d
 def test_without_a_checkpoint_the_random_model_is_tested(config, tmp_path, capsys):
     launcher.test([config, 'none', '--launcher', 'none'])
     assert 'No checkpoint: the model is tested at its random initialisation' \
@@ -114,7 +114,7 @@ def test_without_a_checkpoint_the_random_model_is_tested(config, tmp_path, capsy
     assert figures['calibration/num_views'] == 12
 
 
-@needs_host
+@needs_mmdet3d
 def test_checkpoint_of_another_model_is_one_sentence(config, tmp_path, toy):
     torch.save(dict(state_dict=toy.ToyModel(width=16).state_dict()), tmp_path / 'other.pth')
     text = message(launcher.test, config, tmp_path / 'other.pth')
@@ -122,7 +122,7 @@ def test_checkpoint_of_another_model_is_one_sentence(config, tmp_path, toy):
                            'ToyModel') and '\n' not in text
 
 
-@needs_host
+@needs_mmdet3d
 def test_truncated_checkpoint_is_one_sentence(config, tmp_path, toy):
     path = tmp_path / 'cut.pth'
     torch.save(dict(state_dict=toy.ToyModel().state_dict()), path)
@@ -138,7 +138,7 @@ def test_truncated_checkpoint_is_one_sentence(config, tmp_path, toy):
 @pytest.fixture
 def seen(monkeypatch):
     """Configs that the host's script gets, which then does not run."""
-    configs, load = [], launcher._load_host_tool
+    configs, load = [], launcher.load_script
 
     def load_watched(name):
         host = load(name)
@@ -152,11 +152,11 @@ def seen(monkeypatch):
         host.main = main
         return host
 
-    monkeypatch.setattr(launcher, '_load_host_tool', load_watched)
+    monkeypatch.setattr(launcher, 'load_script', load_watched)
     return configs
 
 
-@needs_host
+@needs_mmdet3d
 @pytest.mark.parametrize('wrapper', [None, 'RepeatDataset', 'ConcatDataset'])
 def test_mismatched_image_control_reaches_the_test_set(config, seen, wrapper):
     content = Config.fromfile(config)
@@ -172,7 +172,7 @@ def test_mismatched_image_control_reaches_the_test_set(config, seen, wrapper):
     assert not any('mismatched_image_control' in dataset for dataset in plain)
 
 
-@needs_host
+@needs_mmdet3d
 @pytest.mark.parametrize('folder', ['my pictures', 'a,b', '[x]', '(1, 2)', '7', 'true', 'None',
                                     "o'brien \"x\"", 'a=b', '--odd'])
 def test_folders_are_what_was_said(config, seen, tmp_path, monkeypatch, folder):
@@ -199,7 +199,7 @@ fraction_epochs = [(1, 500), (100, 30)]
 """
 
 
-@needs_host
+@needs_mmdet3d
 def test_fraction_and_checkpoint_reach_the_config_as_they_are(config, seen, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path(config).write_text(Path(config).read_text() + FINE_TUNING)
@@ -217,14 +217,14 @@ def test_fraction_and_checkpoint_reach_the_config_as_they_are(config, seen, tmp_
     assert 'max_epochs' not in neither.train_cfg
 
 
-@needs_host
+@needs_mmdet3d
 def test_what_the_user_sets_overrides_what_a_flag_means(config, seen):
     launcher.test([config, 'none', '--show-dir', 'a', '--cfg-options',
                    'default_hooks.pictures.out_dir=b', 'default_hooks.pictures.max_frames=3'])
     assert seen[0].default_hooks.pictures == dict(type='PictureHook', out_dir='b', max_frames=3)
 
 
-@needs_host
+@needs_mmdet3d
 def test_pictures_and_logs_are_in_folders_with_odd_names(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     launcher.test([config, 'none', '--work-dir', 'none', '--show-dir', 'my pictures, [1]'])
@@ -232,26 +232,26 @@ def test_pictures_and_logs_are_in_folders_with_odd_names(config, tmp_path, monke
     assert list((tmp_path / 'none').glob('*/*.log'))
 
 
-@needs_host
+@needs_mmdet3d
 def test_augmentation_that_the_config_lacks_is_one_sentence(config):
     text = message(launcher.test, config, 'none', '--tta')
     assert "--tta expects 'tta_model' and 'tta_pipeline'" in text and '\n' not in text
 
 
-@needs_host
+@needs_mmdet3d
 @pytest.mark.parametrize('call, argv', [(launcher.train, ['no/such.py']),
                                         (launcher.test, ['no/such.py', 'none'])])
 def test_missing_config_is_one_sentence(call, argv):
     assert re.fullmatch('FileNotFoundError: no/such.py: no such config; .*', message(call, *argv))
 
 
-@needs_host
+@needs_mmdet3d
 def test_missing_checkpoint_is_one_sentence(config):
     assert re.fullmatch('FileNotFoundError: no/such.pth: no such checkpoint; .*',
                         message(launcher.test, config, 'no/such.pth'))
 
 
-@needs_host
+@needs_mmdet3d
 @pytest.mark.parametrize('workers', [0, 1])
 def test_missing_data_root_is_one_sentence(config, tmp_path, workers):
     dataset = 'train_dataloader.dataset'
@@ -264,35 +264,7 @@ def test_missing_data_root_is_one_sentence(config, tmp_path, workers):
     assert text.split(':')[0].endswith('Error')
 
 
-@pytest.mark.parametrize('wrapped', [False, True])
-def test_missing_infos_name_their_tool(tmp_path, wrapped):
-    dataset = dict(type='NuScenesSegDataset', data_root=str(tmp_path), ann_file='infos_1.pkl')
-    if wrapped:
-        dataset = dict(type='RepeatDataset', times=2, dataset=dataset)
-    config = Config(dict(train_dataloader=dict(dataset=dataset)))
-    with pytest.raises(FileNotFoundError,
-                       match='infos_1.pkl: .* of train_dataloader.*create_infos'):
-        launcher._require_infos(config, 'train_dataloader')
-    launcher._require_infos(config, 'val_dataloader')
-
-
-def test_missing_infos_of_the_second_of_several_data_sets(tmp_path):
-    (tmp_path / 'there.pkl').touch()
-    datasets = [dict(type='NuScenesSegDataset', data_root=str(tmp_path), ann_file=f'{name}.pkl')
-                for name in ('there', 'absent')]
-    repeated = dict(type='RepeatDataset', times=2,
-                    dataset=dict(type='ConcatDataset', datasets=datasets))
-    with pytest.raises(FileNotFoundError, match='absent.pkl'):
-        launcher._require_infos(Config(dict(train_dataloader=dict(dataset=repeated))),
-                                'train_dataloader')
-
-
-def test_infos_elsewhere_than_on_disk_are_left_to_the_host():
-    launcher._require_infos(Config(dict(train_dataloader=dict(dataset=dict(
-        type='KittiDataset', data_root='s3://kitti/', ann_file='infos.pkl')))), 'train_dataloader')
-
-
-def test_absent_host_is_one_sentence(monkeypatch):
+def test_absent_mmdet3d_is_one_sentence(monkeypatch):
     monkeypatch.setattr(launcher.importlib.util, 'find_spec', lambda name: None)
     text = message(launcher.train, 'any.py')
     assert 'mmdet3d, which is not installed: pip install' in text and '\n' not in text
@@ -302,12 +274,12 @@ def test_slurm_without_gpus_is_one_sentence(monkeypatch):
     monkeypatch.setattr(launcher, 'get_device', lambda: 'cpu')
     args = launcher.argparse.Namespace(launcher='slurm')
     with pytest.raises(OSError, match='--launcher slurm needs GPUs'):
-        launcher._distributed_on_cpu(args)
+        launcher.distributed_on_cpu(args)
 
 
 def test_command_line_is_put_back():
     before = list(sys.argv)
-    with pytest.raises(KeyError), launcher._command_line(['a']):
+    with pytest.raises(KeyError), launcher.command_line(['a']):
         assert sys.argv[1:] == ['a']
         raise KeyError
     assert sys.argv == before

@@ -1,4 +1,4 @@
-"""Account of the frames that could not be read."""
+"""Report of broken frames."""
 from __future__ import annotations
 
 from typing import Any, Dict, Optional
@@ -12,14 +12,14 @@ INFO_KEY = 'broken_frames'
 
 @HOOKS.register_module()
 class BrokenFrameHook(Hook):
-    """Report the frames that the data set stepped over (``skip_broken=True``).
+    """Report the frames that the data set skipped (``skip_broken=True``).
 
-    Each is logged with its reason when it is met first, and all are listed at the end. The list
-    is kept in checkpoints (that of the first process, in a distributed run).
+    Each frame is logged once, with the reason, and all are listed at the end. Checkpoints contain
+    the list (of the first process, in distributed training).
     """
 
     def before_train(self, runner: Any) -> None:
-        """Start from what a resumed checkpoint knows."""
+        """Start with the list of a resumed checkpoint."""
         self.frames: Dict[str, str] = runner.message_hub.get_info(INFO_KEY, {})
         runner.message_hub.update_info(INFO_KEY, self.frames)
 
@@ -57,7 +57,7 @@ class BrokenFrameHook(Hook):
         for of_process in all_gather_object(self.frames):
             frames.update(of_process)
         if not frames:
-            runner.logger.info('No broken frame was met.')
+            runner.logger.info('There were no broken frames.')
             return
         lines = ''.join(f'\n  {frame_id}: {frames[frame_id]}' for frame_id in sorted(frames))
         runner.logger.warning(f'{len(frames)} broken frames were skipped:{lines}')

@@ -1,4 +1,4 @@
-"""Checkpoints that do not belong to the model."""
+"""Refuse checkpoints of other models."""
 from __future__ import annotations
 
 import re
@@ -19,19 +19,17 @@ SHOWN = 5
 class CheckpointGuardHook(Hook):
     """Refuse a checkpoint of another model.
 
-    The host loads checkpoints leniently: tensors that are missing or of another shape are left as
-    they were, and a checkpoint that matches nothing at all "loads". Here too few matches raise.
+    mmengine loads checkpoints leniently: it ignores missing tensors and tensors of another shape,
+    even if none matches. This hook raises if too few match.
 
     Args:
-        min_match: Least share of the model's parameters and buffers that the checkpoint must hold
-            under the same name and in the same size, 0 to 1. The counters of norms
-            (``num_batches_tracked``) do not count.
-        prefix: Only the tensors whose names begin with it are demanded, ``'backbone.'`` where the
-            rest may be new.
+        min_match: Smallest share, 0 to 1, of the model's parameters and buffers that the checkpoint
+            must have with the same name and shape. ``num_batches_tracked`` does not count.
+        prefix: Prefix of the required tensors, e.g. ``'backbone.'`` if the rest may be new.
 
     Raises:
-        CheckpointMismatchError: With the first tensors that are missing, of another size, and not
-            of the model.
+        CheckpointMismatchError: If too few tensors match; the message lists the first ones that are
+            missing, of another shape, or unexpected.
     """
 
     def __init__(self, min_match: float = 1., prefix: str = '') -> None:
@@ -41,11 +39,11 @@ class CheckpointGuardHook(Hook):
         self.prefix = prefix
 
     def after_load_checkpoint(self, runner: Any, checkpoint: Dict[str, Any]) -> None:
-        """Compare before the host copies anything."""
+        """Compare before mmengine copies tensors."""
         if runner._resume and 'meta' not in checkpoint:
             raise CheckpointMismatchError(
                 '--resume: expected a checkpoint of a training, with optimizer and iteration, '
-                'found weights alone; start from them: --cfg-options load_from=CHECKPOINT, without '
+                'found only weights; start from them: --cfg-options load_from=CHECKPOINT, without '
                 '--resume')
         model = unwrapped_model(runner)
         check_state_dict(model, checkpoint.get('state_dict', checkpoint), self.min_match,

@@ -1,4 +1,4 @@
-"""Randomness of a training step as a function of its iteration."""
+"""Seed of each training iteration."""
 from __future__ import annotations
 
 from typing import Any, Optional
@@ -12,13 +12,13 @@ from mmengine.registry import HOOKS
 
 @HOOKS.register_module()
 class IterationSeedHook(Hook):
-    """Seed torch, on every device, from (seed of the run, iteration, rank) before each iteration.
+    """Seed torch, on every device, by (seed, iteration, rank) before each iteration.
 
-    Dropout and sampling inside the model then do not depend on what was drawn before, so an
-    interrupted and resumed training goes on as if it had not been interrupted.
+    Dropout and sampling inside the model then do not depend on earlier iterations, so that a
+    resumed training continues as if it had not been interrupted.
 
     Args:
-        seed: Default: the runner's, which a checkpoint carries.
+        seed: Seed; default: that of the runner.
     """
 
     priority = 'VERY_HIGH'

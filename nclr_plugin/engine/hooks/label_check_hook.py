@@ -1,4 +1,4 @@
-"""Labels that do not fit are found before training, not in the middle of it."""
+"""Check of label files before training and testing."""
 from __future__ import annotations
 
 import time
@@ -8,34 +8,32 @@ from mmengine.dist import get_dist_info
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from ...errors import DataLayoutError
 from ...datasets.segmentation import check_labels
+from ...errors import DataLayoutError
 from ...utils.dataset_wrappers import innermost_datasets
 
 
 @HOOKS.register_module()
 class LabelCheckHook(Hook):
-    """Check the label files of mmdet3d's segmentation data sets before anything runs.
+    """Check the label files of mmdet3d's segmentation data sets before training and testing.
 
-    Every frame of the training and the validation set, or of the test set: is its label file as
-    long as its scan, and is each label in the map? See
-    :func:`~nclr_plugin.datasets.segmentation.check_labels`. It reads every label file once, a small
-    part of what an epoch reads; several processes share the files. Data sets inside the host's
-    wrappers (RepeatDataset, ConcatDataset, ...) are checked each; those whose pipeline loads no
-    labels are passed over.
+    For each frame, the label file must fit the scan, and the label map must contain each label; see
+    :func:`~nclr_plugin.datasets.segmentation.check_labels`. Every label file is read once, and
+    processes share the files. Data sets inside wrappers (RepeatDataset, ConcatDataset, ...) are
+    checked, too; those whose pipeline loads no labels are skipped.
 
     Raises:
         DataLayoutError: If a data set is empty, or a label file does not fit.
     """
 
     def before_train(self, runner: Any) -> None:
-        """Check what is trained and validated on."""
+        """Check the training and the validation set."""
         self._check_all(runner, runner.train_dataloader.dataset)
         if runner.val_loop is not None:
             self._check_all(runner, runner.val_dataloader.dataset)
 
     def before_test(self, runner: Any) -> None:
-        """Check what is tested on."""
+        """Check the test set."""
         self._check_all(runner, runner.test_dataloader.dataset)
 
     def _check_all(self, runner: Any, dataset: Any) -> None:
@@ -59,7 +57,7 @@ class LabelCheckHook(Hook):
             ((info['lidar_path'], info['pts_semantic_mask_path']) for info in infos),
             lidar_dim=transforms['LoadPointsFromFile'].load_dim,
             dtype=labels.seg_3d_dtype,
-            # Maps that are no dict list the indices of a table, which need not be labels.
+            # Maps of other types than dict are tables, whose indices need not be labels.
             known=list(label_map) if isinstance(label_map, dict) else None,
             offset=labels.seg_offset)
         runner.logger.info(f'Labels of {checked} frames fit their scans and the map '

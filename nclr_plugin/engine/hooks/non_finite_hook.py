@@ -1,4 +1,4 @@
-"""Training steps that would ruin the weights."""
+"""Skip training steps with non-finite gradients."""
 from __future__ import annotations
 
 from typing import Any, Dict, List, Optional
@@ -17,25 +17,24 @@ INFO_KEY = 'non_finite_steps'
 
 @HOOKS.register_module()
 class NonFiniteHook(Hook):
-    """Skip optimizer steps whose gradients are not finite, and name the frames they come from.
+    """Skip optimizer steps with non-finite gradients, and report their frames.
 
-    Gradients are looked at where the optimizer is about to use them: after accumulation, clipping
-    and the exchange between processes, which therefore all decide alike. A skipped step leaves
-    weights, the optimizer's state and the model's buffers (BatchNorm's statistics, which a broken
-    forward pass has already spoilt) as they were. A loss that is not finite while all gradients
-    are is reported, too. Under a gradient scaler, which leaves out
-    overflowing steps by itself, a step counts here only if a loss was not finite.
+    Gradients are checked just before the optimizer uses them: after accumulation, clipping and
+    averaging over processes, so that all processes decide alike. A skipped step changes neither
+    weights nor optimizer state, and buffers such as BatchNorm statistics are restored. Non-finite
+    losses with finite gradients are reported, too. A gradient scaler skips overflowing steps
+    itself; with one, a step counts only if a loss was not finite.
 
-    Skipped steps are listed after training; the list, and so the budget, survives a resume.
+    Skipped steps are listed after training. Checkpoints contain the list.
 
     Args:
-        max_skipped: Budget; one skipped step more raises. The weights are then the last good ones.
+        max_skipped: Largest number of skipped steps; one more raises, with the last good weights.
 
     Raises:
-        FloatingPointError: When the budget is spent, with the frames and losses in question.
+        FloatingPointError: If too many steps were skipped; the message names frames and losses.
     """
 
-    # Before hooks that use weights or write logs and checkpoints.
+    # Run before hooks that use weights or write logs and checkpoints.
     priority = 'ABOVE_NORMAL'
 
     def __init__(self, max_skipped: int = 20) -> None:
@@ -44,14 +43,14 @@ class NonFiniteHook(Hook):
         self.max_skipped = max_skipped
 
     def before_train(self, runner: Any) -> None:
-        """Watch the optimizer."""
+        """Register the check of the gradients at the optimizer."""
         wrapper = runner.optim_wrapper
         if not isinstance(wrapper, OptimWrapper):
             raise TypeError('NonFiniteHook works with one optimizer, found '
                             f'{type(wrapper).__name__}; take the hook out of the config')
         self.steps: List[Dict[str, Any]] = runner.message_hub.get_info(INFO_KEY, [])
         runner.message_hub.update_info(INFO_KEY, self.steps)
-        self._batches: List[Dict[str, Any]] = []  # those whose gradients are in the next step
+        self._batches: List[Dict[str, Any]] = []  # whose gradients are in the next step
         self._stepped = False
         self._handle = wrapper.optimizer.register_step_pre_hook(self._refuse_non_finite)
 
@@ -59,7 +58,7 @@ class NonFiniteHook(Hook):
                           runner: Any,
                           batch_idx: int,
                           data_batch: Optional[Any] = None) -> None:
-        """Keep the buffers as they are before the first batch of a step."""
+        """Save the buffers before the first batch of a step."""
         if not self._batches:
             buffers = unwrapped_model(runner).buffers()
             self._buffers = [buffer.detach().clone() for buffer in buffers]
@@ -69,7 +68,7 @@ class NonFiniteHook(Hook):
                          batch_idx: int,
                          data_batch: Any = None,
                          outputs: Optional[Dict[str, Any]] = None) -> None:
-        """Account for the step, if this iteration made one."""
+        """Record the step, if this iteration made one."""
         self._batches.append(
             dict(frames=[str(sample.get('frame_id')) for sample in data_batch['data_samples']],
                  losses=[name for name, value in (outputs or {}).items() if not _finite(value)]))
@@ -78,7 +77,7 @@ class NonFiniteHook(Hook):
         batches, self._batches = self._batches, []
         stepped, self._stepped = self._stepped, False
         if not stepped:
-            self._account(runner, batches)
+            self._skip(runner, batches)
         elif any(batch['losses'] for batch in batches):
             runner.logger.warning('Step taken, its gradients were finite: '
                                   f'{_describe(_step_of(runner, batches))}.')
@@ -94,22 +93,22 @@ class NonFiniteHook(Hook):
                               f'finite:{lines}')
 
     def _refuse_non_finite(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        """Step pre-hook: without gradients, ``optimizer.step`` touches nothing."""
+        """Drop non-finite gradients before a step; ``optimizer.step`` then changes nothing."""
         grads = [p.grad for group in optimizer.param_groups for p in group['params']
                  if p.grad is not None]
-        # A sum is NaN or infinite if an entry is, and reads memory once, which isfinite does not.
-        # One transfer from the device for all.
+        # A sum is not finite if an entry is not, and reads memory only once, unlike isfinite. The
+        # results of all sums are transferred at once.
         sums = [grad.sum(dtype=torch.promote_types(grad.dtype, torch.float32)) for grad in grads]
         self._stepped = not sums or _finite(torch.stack(sums))
         if not self._stepped:
             optimizer.zero_grad(set_to_none=True)
 
-    def _account(self, runner: Any, batches: List[Dict[str, Any]]) -> None:
-        # All processes are here or none, see the class's docstring.
+    def _skip(self, runner: Any, batches: List[Dict[str, Any]]) -> None:
+        # All processes skip the step, see the class.
         batches = [batch for of_process in all_gather_object(batches) for batch in of_process]
         step = _step_of(runner, batches)
         if hasattr(runner.optim_wrapper, 'loss_scaler') and not step['losses']:
-            return  # the scaler looking for its scale
+            return  # the scaler adapts its scale
         for buffer, saved in zip(unwrapped_model(runner).buffers(), self._buffers):
             buffer.copy_(saved)
         self.steps.append(step)
@@ -122,11 +121,11 @@ class NonFiniteHook(Hook):
 
 
 def _step_of(runner: Any, batches: List[Dict[str, Any]]) -> Dict[str, Any]:
-    """Record of a step: the frames of batches with a bad loss, or of all if none has one."""
-    culprits = [batch for batch in batches if batch['losses']] or batches
+    """Return iteration, losses and frames of a step; all frames if every loss is finite."""
+    suspects = [batch for batch in batches if batch['losses']] or batches
     return dict(iteration=runner.iter + 1,
-                frames=[frame for batch in culprits for frame in batch['frames']],
-                losses=sorted({name for batch in culprits for name in batch['losses']}))
+                frames=[frame for batch in suspects for frame in batch['frames']],
+                losses=sorted({name for batch in suspects for name in batch['losses']}))
 
 
 def _describe(step: Dict[str, Any]) -> str:

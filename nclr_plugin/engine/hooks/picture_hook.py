@@ -1,4 +1,4 @@
-"""Pictures of what the network sees and finds, during validation and testing."""
+"""Pictures of inputs and predictions, during validation and testing."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -20,7 +20,7 @@ from ..runner import unwrapped_model
 
 # Kind and function by the attribute of the metric that has them.
 CURVES = dict(curves=('recall_curves', plot_recall), roc=('roc_curves', plot_roc))
-SCENES = ('birds_eye', 'camera')  # of a host's segmentors and detectors
+SCENES = ('birds_eye', 'camera')  # of mmdet3d's segmentors and detectors
 RANKED = 'ranked'  # overlays of the best, the median and the worst frame
 OVERLAY = 'overlay'
 

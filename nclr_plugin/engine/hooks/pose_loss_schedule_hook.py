@@ -11,22 +11,22 @@ from ..runner import unwrapped_model
 
 @HOOKS.register_module()
 class PoseLossScheduleHook(Hook):
-    """Raise the weight of the pose loss from 0 to 1 once matching has begun to work.
+    """Raise the weight of the pose loss from 0 to 1 during training.
 
-    A soft match over a similarity map that is still flat lies near the image centre, whatever the
-    point: a pose loss is noise until matching works, and GradNorm takes the weight for it from
-    matching (CrossI2P; without GradNorm no effect was found). The hook sets the model's
-    ``pose_loss_scale``, which multiplies the loss, as a function of the iteration alone:
+    While the similarity is still flat, soft matches of all points are near the image centre: the
+    pose loss is noise, and GradNorm takes weight from the matching losses for it (CrossI2P; without
+    GradNorm there was no effect). The hook sets the model's ``pose_loss_scale``, a factor of the
+    loss, as a function of the iteration:
 
     ``scale = clip((iteration / max_iters - begin) / (end - begin), 0, 1)``.
 
     Args:
-        begin: Fraction of the training at which the scale leaves 0.
-        end: Fraction at which it reaches 1; equal to ``begin`` for a step.
+        begin: Fraction of the training at which the scale begins to rise.
+        end: Fraction at which it reaches 1; equal to ``begin``: a step.
 
     Raises:
         ValueError: Unless ``0 <= begin <= end <= 1``.
-        AttributeError: At the start of training, when the model has no ``pose_loss_scale``.
+        AttributeError: At the start of training, if the model has no ``pose_loss_scale``.
     """
 
     def __init__(self, begin: float, end: float) -> None:
@@ -37,13 +37,10 @@ class PoseLossScheduleHook(Hook):
         self.end = end
 
     def scale(self, progress: float) -> float:
-        """Scale of the pose loss.
+        """Return the scale of the pose loss, 0 to 1.
 
         Args:
             progress: Fraction of the training that is done, 0 to 1.
-
-        Returns:
-            The scale, 0 to 1.
 
         Example:
             >>> PoseLossScheduleHook(begin=0.2, end=0.6).scale(0.5)

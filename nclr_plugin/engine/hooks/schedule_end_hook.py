@@ -1,4 +1,4 @@
-"""Learning-rate schedules that end before the training does."""
+"""Check of the learning-rate schedule of a resumed training."""
 from __future__ import annotations
 
 from typing import Any, Iterator
@@ -9,15 +9,14 @@ from mmengine.registry import HOOKS
 
 @HOOKS.register_module()
 class ScheduleEndHook(Hook):
-    """Warn when a resumed training goes on after the end of its schedule.
+    """Warn if a resumed training continues after the end of its schedule.
 
-    A checkpoint brings the schedule of its own training. If that is resumed with a larger
-    ``max_iters`` or ``max_epochs``, the learning rate stays where the old schedule ended, which
-    may be zero.
+    A checkpoint contains the learning-rate schedule. If training is resumed with a larger
+    ``max_iters`` or ``max_epochs``, the rate stays at the end value of that schedule, perhaps zero.
     """
 
     def before_train(self, runner: Any) -> None:
-        """Compare the ends of the schedules with that of the training."""
+        """Compare the end of the schedules with the end of the training."""
         if not runner._resume:
             return
         schedulers = list(_flat(runner.param_schedulers))
@@ -37,6 +36,6 @@ class ScheduleEndHook(Hook):
 
 
 def _flat(schedulers: Any) -> Iterator[Any]:
-    """All schedulers of a runner, which keeps them by optimizer where it has several."""
+    """Yield all schedulers of a runner, which keeps them by optimizer if there are several."""
     for each in schedulers.values() if isinstance(schedulers, dict) else [schedulers or []]:
         yield from each

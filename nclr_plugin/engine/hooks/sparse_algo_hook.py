@@ -1,4 +1,4 @@
-"""Sparse convolutions on any device."""
+"""Algorithm of sparse convolutions by device."""
 from __future__ import annotations
 
 from typing import Any
@@ -11,7 +11,7 @@ from ...utils.sparse import set_sparse_algorithm
 
 @HOOKS.register_module()
 class SparseAlgoHook(Hook):
-    """Choose the algorithm of spconv's modules by the device that the model is on.
+    """Set the algorithm of spconv's modules by the device of the model.
 
     See :func:`~nclr_plugin.utils.sparse.set_sparse_algorithm`.
     """

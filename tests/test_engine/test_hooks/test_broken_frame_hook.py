@@ -34,7 +34,7 @@ def test_the_list_survives_a_resume(toy, tmp_path):
 
 def test_no_broken_frame_is_said_too(toy, tmp_path):
     toy.build_runner(tmp_path, [BrokenFrameHook()]).train()
-    assert 'No broken frame was met.' in log_of(tmp_path)
+    assert 'There were no broken frames.' in log_of(tmp_path)
 
 
 def test_testing_lists_them(toy, tmp_path):
