@@ -9,7 +9,7 @@ library is imported where it is used.
 from . import apis, checkpoints, compat, datasets, engine, evaluation, models, visualization
 from .version import __version__
 
-compat.make_hosts_importable()
+compat.make_mmdet3d_importable()
 
 __all__ = ['__version__', 'apis', 'checkpoints', 'compat', 'datasets', 'engine', 'evaluation',
            'models', 'visualization']

@@ -1,4 +1,4 @@
-"""Say what works in this Python environment, and what to install for what does not.
+"""Report what works in this Python environment, and what to install for the rest.
 
     python -m nclr_plugin.doctor
 """
@@ -15,18 +15,18 @@ import nclr_plugin
 
 PACKAGES = ('torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmcv-lite', 'mmdet', 'mmdet3d',
             'spconv', 'pcdet', 'opencv', 'scipy', 'matplotlib')
-LAST_OF_SPCONV = (9, 0)  # compute capability of Hopper
+SPCONV_CAPABILITY = (9, 0)  # largest compute capability of spconv's kernels, Hopper
 
 
 class Finding(NamedTuple):
-    """Whether something works, and a sentence about it."""
+    """Result of a check, and a remark."""
 
     works: bool
     remark: str
 
 
 def versions() -> List[Tuple[str, str]]:
-    """Return names and versions of Python and of the packages that matter, as installed."""
+    """Return names and versions of Python and of relevant installed packages."""
     found = {}
     for distribution in metadata.distributions():
         name = (distribution.metadata['Name'] or '').lower()
@@ -39,7 +39,7 @@ def versions() -> List[Tuple[str, str]]:
 
 
 def imports(remedy: str, *modules: str) -> Finding:
-    """Return whether all modules import; the remark is the remedy and what is missing."""
+    """Check that all modules import; the remark names the missing one and the remedy."""
     for module in modules:
         try:
             importlib.import_module(module)
@@ -49,7 +49,7 @@ def imports(remedy: str, *modules: str) -> Finding:
 
 
 def device() -> Finding:
-    """Return what torch computes on."""
+    """Return the device that torch computes on."""
     if torch.cuda.is_available():
         return Finding(True, torch.cuda.get_device_name())
     build = f'a CUDA {torch.version.cuda} build' if torch.version.cuda else 'a CPU build'
@@ -57,25 +57,25 @@ def device() -> Finding:
 
 
 def sparse_convolution() -> Finding:
-    """Return whether spconv imports, and knows the GPU."""
+    """Check that spconv imports and supports the GPU."""
     finding = imports('pip install spconv-cu126', 'spconv.pytorch')
     if finding.works and torch.cuda.is_available():
-        if torch.cuda.get_device_capability() > LAST_OF_SPCONV:
+        if torch.cuda.get_device_capability() > SPCONV_CAPABILITY:
             return Finding(False, 'this GPU is newer than the kernels of spconv, which end at '
                            'Hopper; spconv-triton has newer ones')
     return finding
 
 
 def operators() -> Finding:
-    """Return whether mmcv's operators suit the device."""
+    """Check that mmcv's operators support the device."""
     finding = imports('pip install mmcv-lite, or mim install mmcv', 'mmcv.ops')
     if not finding.works:
         return finding
     extension = importlib.import_module('mmcv._ext')
-    if extension.__file__ != nclr_plugin.compat.STAND_IN:
+    if extension.__file__ != nclr_plugin.compat.REPLACEMENT:
         return Finding(True, 'compiled')
     if torch.cuda.is_available():
-        return Finding(False, 'bash tools/setup_env.sh --ops; on a GPU the stand-in has none')
+        return Finding(False, 'bash tools/setup_env.sh --ops; the replacement has none for a GPU')
     return Finding(True, 'in plain torch, for SECOND; others: bash tools/setup_env.sh --ops')
 
 
@@ -97,7 +97,7 @@ CHECKS: Tuple[Tuple[str, Callable[[], Finding]], ...] = (
 
 
 def report() -> str:
-    """Return the versions and a line for everything that this package can do."""
+    """Return the versions, and a line for each feature of this package."""
     lines = [f'{name:<24}{version}' for name, version in versions()] + ['']
     for feature, check in CHECKS:
         works, remark = check()

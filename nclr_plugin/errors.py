@@ -1,4 +1,4 @@
-"""Errors that a user can mend: bad input, bad data sets, checkpoints that do not fit.
+"""Errors caused by the input: invalid images, scans, data sets and checkpoints.
 
 Each message says what was expected, what was found and what to do. Command lines print it in one
 line, without a traceback.
@@ -11,10 +11,10 @@ from typing import Iterator
 
 
 class UserError(ValueError):
-    """Base of all errors that are caused by what the user gave, not by a fault of the code."""
+    """Base class of errors that are caused by the input, not by a fault of the code."""
 
 
-# What ends a command line with one sentence. A FloatingPointError is a training that diverged.
+# Errors that end a command line with one sentence. FloatingPointError: training diverged.
 INPUT_ERRORS = (UserError, OSError, ImportError, FloatingPointError)
 
 
@@ -45,7 +45,7 @@ class BrokenFrameError(UserError):
 
 
 class ScanError(UserError):
-    """A scan cannot be used: an unreadable file, too few measurements.
+    """A scan cannot be used: an unreadable file, too few valid points.
 
     Data sets turn it into a :class:`BrokenFrameError`, calibrations into a
     :class:`CalibrationInputError`, with its message.
@@ -53,21 +53,21 @@ class ScanError(UserError):
 
 
 class ScanColumnsError(ScanError):
-    """The columns of a scan are not what they are said to be, most likely in all scans.
+    """A scan has other columns than stated, and most likely all scans have.
 
-    The message names the option that mends it.
+    The message names the option to change.
     """
 
 
 class DataLayoutError(UserError):
-    """A data set cannot be indexed: a calibration, list or info file is not as expected.
+    """A data set cannot be indexed: a calibration, list or info file is invalid.
 
     It is raised before training starts.
     """
 
 
 class PretrainedWeightsError(UserError):
-    """A checkpoint does not hold the weights that a model needs."""
+    """A checkpoint does not have the weights of a model."""
 
 
 class BrokenCheckpointError(UserError):
@@ -75,12 +75,12 @@ class BrokenCheckpointError(UserError):
 
 
 class CheckpointMismatchError(UserError):
-    """A checkpoint holds too few of the model's tensors."""
+    """A checkpoint has too few of the model's tensors."""
 
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Exit with one line for errors that a user can mend; others keep their traceback."""
+    """Exit with one line for errors caused by the input; others keep their traceback."""
     try:
         yield
     except INPUT_ERRORS as error:

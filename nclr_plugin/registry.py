@@ -1,4 +1,4 @@
-"""Registration of classes whose modules import mmdet3d or spconv, without importing these yet."""
+"""Lazy registration of classes whose modules import mmdet3d or spconv."""
 from __future__ import annotations
 
 import importlib
@@ -10,13 +10,13 @@ from .utils.optional import optional_import
 
 
 class _LazyClass(type):
-    """Metaclass of placeholders: calls and type checks go to the class they stand for."""
+    """Metaclass of placeholders: calls and type checks refer to the actual class."""
 
     def load(cls) -> type:
         """Import the class, and register it in place of the placeholder.
 
         Raises:
-            ImportError: A package that it needs is not installed; the message names it.
+            ImportError: If a package that it needs is not installed; the message names it.
         """
         for module, package in cls.needs:
             optional_import(module, package, cls.__name__)
@@ -36,17 +36,17 @@ class _LazyClass(type):
 
 def register_lazily(registry: Registry, name: str, module: str,
                     *needs: Tuple[str, Optional[str]]) -> type:
-    """Register a class by its name; import its module when it is first built or compared with.
+    """Register a class by name; import its module when the class is first built or compared.
 
     Args:
         registry: Registry to add it to, such as mmengine's ``MODELS``.
         name: Name of the class, also in the registry.
         module: Full name of its module.
-        needs: Modules that it imports, each with the name by which pip installs it (``None``: the
-            same). An absent one is named in the error.
+        needs: Modules that it imports, each with its name for pip (``None``: the same). The error
+            names an absent one.
 
     Returns:
-        A placeholder: it builds the class, and ``isinstance`` and ``issubclass`` ask the class.
+        Placeholder: it builds the class, and ``isinstance`` and ``issubclass`` refer to the class.
 
     Example:
         >>> from mmengine.registry import Registry

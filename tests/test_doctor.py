@@ -34,7 +34,7 @@ def test_a_gpu_needs_compiled_operators_and_kernels_that_know_it(monkeypatch):
     assert 'spconv-triton' in doctor.sparse_convolution().remark
     monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda: (9, 0))
     assert doctor.sparse_convolution().works
-    monkeypatch.setattr(ext, '__file__', doctor.nclr_plugin.compat.STAND_IN)
+    monkeypatch.setattr(ext, '__file__', doctor.nclr_plugin.compat.REPLACEMENT)
     finding = doctor.operators()
     assert not finding.works and '--ops' in finding.remark
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)

@@ -1,4 +1,4 @@
-"""Pretrained weights: between the names and kernel layouts of frameworks, loaded and verified."""
+"""Pretrained weights: conversion between frameworks, loading and verification."""
 from ..errors import BrokenCheckpointError, PretrainedWeightsError
 from .export import export_backbone
 from .loading import LoadReport, NCLRPretrained, load_pretrained, read_state_dict

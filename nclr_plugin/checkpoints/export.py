@@ -1,4 +1,4 @@
-"""A backbone as a plain file for the host's own way to load it."""
+"""Export of backbones for mmdet3d and OpenPCDet."""
 from __future__ import annotations
 
 import re
@@ -24,26 +24,26 @@ _OPENPCDET = {'VoxelBackBone8x': [1, 3, 3, 3], 'VoxelResBackBone8x': [3, 3, 3, 2
 
 
 def export_backbone(checkpoint: str, to: str, out: str, min_match: float = 1.0) -> LoadReport:
-    """Write the point backbone of a checkpoint in a host's names.
+    """Write the point backbone of a checkpoint with the names of mmdet3d or OpenPCDet.
 
-    A detector's bird's-eye-view network goes along where the checkpoint has one.
+    The bird's-eye-view network of a detector is included if the checkpoint has one.
 
     Args:
-        checkpoint: Any that :func:`~nclr_plugin.checkpoints.load_pretrained` knows.
+        checkpoint: Any checkpoint that :func:`~nclr_plugin.checkpoints.load_pretrained` supports.
         to: ``'mmdet3d'``: for ``load_from``, names ``backbone.*`` for a segmentor and
             ``middle_encoder.*`` (``backbone.*``, ``neck.*``) for a detector. ``'openpcdet'``: for
             ``--pretrained_model``, names ``backbone_3d.*`` (``backbone_2d.*``).
-        out: The file to write; its folder is made.
-        min_match: The least share of a whole backbone's tensors that the file must have.
+        out: File to write; its folder is created.
+        min_match: Smallest share of a complete backbone's tensors that the file must have.
 
     Returns:
-        The names of each kind; ``missing`` are those that a whole backbone would have.
+        Report; ``missing`` are names that a complete backbone would have.
 
     Raises:
-        FileNotFoundError: No such file.
-        BrokenCheckpointError: torch cannot read the file.
-        PretrainedWeightsError: The file has no point backbone, less than ``min_match`` of it, or
-            one that the host does not have; nothing is written then.
+        FileNotFoundError: If the file is absent.
+        BrokenCheckpointError: If torch cannot read the file.
+        PretrainedWeightsError: If the file has no point backbone, less than ``min_match`` of it, or
+            one that the framework does not have; nothing is written then.
     """
     source = read_state_dict(checkpoint)
     report = LoadReport(str(checkpoint))
@@ -66,7 +66,7 @@ def export_backbone(checkpoint: str, to: str, out: str, min_match: float = 1.0) 
     else:
         content = _for_mmdet3d(points, bev)
         text = config_of_checkpoint(checkpoint)
-        if text is not None:  # tells a detector which voxels the encoder was trained on
+        if text is not None:  # contains the voxel size that the encoder was trained on
             content['meta']['cfg'] = text
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     torch.save(content, out)
@@ -74,47 +74,47 @@ def export_backbone(checkpoint: str, to: str, out: str, min_match: float = 1.0) 
 
 
 def _extract(source: Dict[str, Tensor], report: LoadReport) -> 'OrderedDict[str, Tensor]':
-    """Take the point backbone out, in mmdet3d's names and spconv 2's layout."""
+    """Return the point backbone with mmdet3d's names and spconv 2's kernel layout."""
     report.prefix, report.layout, _ = find_prefix_and_layout(source, is_point_backbone)
     inside = {name[len(report.prefix):]: tensor for name, tensor in source.items()
               if name.startswith(report.prefix)}
     library = kernel_library(inside)
     kernels = [tensor for tensor in inside.values() if tensor.dim() == 5]
     spconv1 = bool(kernels) and all(map(looks_like_spconv1, kernels))
-    found = OrderedDict()
+    backbone = OrderedDict()
     for name, tensor in inside.items():
-        host_name = rename(name, LAYOUTS[report.layout])
-        if not is_point_backbone(host_name):
+        new_name = rename(name, LAYOUTS[report.layout])
+        if not is_point_backbone(new_name):
             report.unexpected += [] if is_counter(name) else [name]
             continue
         if name.endswith('.kernel') or (spconv1 and tensor.dim() == 5):
             tensor = to_spconv2(tensor, library)
-            report.reshaped.append(host_name)
-        found[host_name] = tensor.contiguous()
-    fold_biases(found)
-    report.matched = [name for name in found if not is_counter(name)]
-    if STEM in found:  # of a sparse U-Net; mmdet3d's see x, y, z and intensity
-        wide, words = widen_input(found[STEM], (*found[STEM].shape[:-1], 4), library)
+            report.reshaped.append(new_name)
+        backbone[new_name] = tensor.contiguous()
+    fold_biases(backbone)
+    report.matched = [name for name in backbone if not is_counter(name)]
+    if STEM in backbone:  # sparse U-Nets of mmdet3d have x, y, z and intensity as input
+        wide, words = widen_input(backbone[STEM], (*backbone[STEM].shape[:-1], 4), library)
         if wide is not None:
-            found[STEM] = wide
+            backbone[STEM] = wide
             report.matched.remove(STEM)
             report.reshaped = [name for name in report.reshaped if name != STEM]
             report.completed.append(words)
-    completed = {} if is_sparse_encoder(found) else second_stem_layer(found)
+    completed = {} if is_sparse_encoder(backbone) else second_stem_layer(backbone)
     report.completed += [name for name in completed if not is_counter(name)]
-    found.update(completed)
-    report.missing = [name for name in names_of_complete(found) if name not in found]
-    return found
+    backbone.update(completed)
+    report.missing = [name for name in names_of_complete(backbone) if name not in backbone]
+    return backbone
 
 
 def _extract_bev(source: Dict[str, Tensor]) -> 'OrderedDict[str, Tensor]':
-    """Take SECOND's two-dimensional network out, in mmdet3d's names: blocks.*, deblocks.*."""
-    found = OrderedDict((bev_name(name), tensor) for name, tensor in source.items()
-                        if bev_name(name))
-    # OpenPCDet's first layer is the padding, which has no weights
-    padded = 'blocks.0.0.weight' not in found
+    """Return SECOND's 2D network with mmdet3d's names: blocks.*, deblocks.*."""
+    network = OrderedDict((bev_name(name), tensor) for name, tensor in source.items()
+                          if bev_name(name))
+    # OpenPCDet's first layer is padding, without weights
+    padded = 'blocks.0.0.weight' not in network
     return OrderedDict((rename(name, LAYOUTS['OpenPCDet']) if padded else name, tensor)
-                       for name, tensor in found.items())
+                       for name, tensor in network.items())
 
 
 def _for_mmdet3d(points: Dict[str, Tensor], bev: Dict[str, Tensor]) -> dict:
@@ -122,22 +122,22 @@ def _for_mmdet3d(points: Dict[str, Tensor], bev: Dict[str, Tensor]) -> dict:
     state = OrderedDict((f'{head}.{name}', tensor) for name, tensor in points.items())
     for name, tensor in bev.items():
         state[f"{'neck' if name.startswith('deblocks') else 'backbone'}.{name}"] = tensor
-    # Without the version, mmdet3d permutes kernels as if they came from spconv 1.
+    # Without the version, mmdet3d permutes kernels as if they were of spconv 1.
     state._metadata = OrderedDict((name.rpartition('.')[0], dict(version=2)) for name in state)
     return dict(meta=dict(), state_dict=state)
 
 
 def _for_openpcdet(points: Dict[str, Tensor], bev: Dict[str, Tensor], checkpoint: str) -> dict:
     residual = any('.conv1.' in name for name in points)
-    host, rules = (('VoxelResBackBone8x', TO_OPENPCDET_RESIDUAL) if residual else
-                   ('VoxelBackBone8x', TO_OPENPCDET))
+    encoder, rules = (('VoxelResBackBone8x', TO_OPENPCDET_RESIDUAL) if residual else
+                      ('VoxelBackBone8x', TO_OPENPCDET))
     blocks = blocks_per_stage(points)
-    if blocks != _OPENPCDET[host]:
+    if blocks != _OPENPCDET[encoder]:
         raise PretrainedWeightsError(
-            f"checkpoint '{checkpoint}': expected an encoder with {_OPENPCDET[host]} blocks in its "
-            f'stages, those of OpenPCDet\'s {host}, found {blocks}; export it --to mmdet3d')
+            f"checkpoint '{checkpoint}': expected an encoder with {_OPENPCDET[encoder]} blocks in "
+            f"its stages, those of OpenPCDet's {encoder}, found {blocks}; export it --to mmdet3d")
     points = dict(points)
-    if residual:  # has biases before its norms, unless USE_BIAS says otherwise
+    if residual:  # has biases before its norms by default (USE_BIAS)
         points.update({name[:-len('weight')] + 'bias': kernel.new_zeros(len(kernel))
                        for name, kernel in points.items() if re.search(r'\.conv\d\.weight$', name)})
     state = {f'backbone_3d.{rename(name, rules)}': t for name, t in points.items()}

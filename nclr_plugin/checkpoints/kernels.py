@@ -1,22 +1,22 @@
-"""How sparse-convolution libraries store a kernel, and the way to spconv 2's layout.
+"""Convert kernels of sparse-convolution libraries to spconv 2's layout, and adapt stems.
 
 Every library here computes a cross-correlation, ``out[p] = sum_o W[o] in[stride * p + o]``; they
-differ in how ``W`` is laid out:
+differ in the layout of ``W``:
 
 ========================  ==============================  ======================================
 library                   shape                           order of the offsets
 ========================  ==============================  ======================================
 spconv 2                  ``(C_out, K1, K2, K3, C_in)``   one axis per index column (x, y, z in
                                                           mmdet3d's segmentors; z, y, x in the
-                                                          detectors of both hosts)
+                                                          detectors of mmdet3d and OpenPCDet)
 spconv 1 (also in mmcv)   ``(K1, K2, K3, C_in, C_out)``   the same
 MinkowskiEngine 0.5       ``(K^3, C_in, C_out)``          x fastest
 TorchSparse 1.4           ``(K^3, C_in, C_out)``          odd sizes: x fastest; even sizes: z
                                                           fastest
 ========================  ==============================  ======================================
 
-Kernels of one voxel are stored as ``(C_in, C_out)`` by the last two, and spconv 2 multiplies by
-them as if their memory were ``(C_in, C_out)``, whatever their shape says.
+The last two store kernels of one voxel as ``(C_in, C_out)``. spconv 2 reads the memory of such a
+kernel as ``(C_in, C_out)``, regardless of its shape.
 """
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ MINKOWSKI = 'MinkowskiEngine'
 
 
 def to_spconv2(kernel: Tensor, library: str) -> Tensor:
-    """Turn the kernel of another library into spconv 2's layout.
+    """Convert the kernel of another library to spconv 2's layout.
 
     Args:
         kernel: (K1, K2, K3, C_in, C_out) of spconv 1; (K^3, C_in, C_out) of the two others, or
             (C_in, C_out) for a kernel of one voxel.
-        library: Which of the two others: ``'TorchSparse'`` or ``'MinkowskiEngine'``.
+        library: Library of such a kernel: ``'TorchSparse'`` or ``'MinkowskiEngine'``.
 
     Returns:
-        (C_out, K1, K2, K3, C_in); the spatial axes of the two others are x, y, z.
+        (C_out, K1, K2, K3, C_in); the spatial axes of the two others become x, y, z.
 
     Raises:
-        ValueError: The number of offsets is no cube.
+        ValueError: If the number of offsets is not a cube.
     """
     c_in, c_out = kernel.shape[-2:]
     offsets = kernel.shape[:-2].numel()
@@ -59,16 +59,16 @@ def to_spconv2(kernel: Tensor, library: str) -> Tensor:
 
 
 def fit_to_shape(tensor: Tensor, shape: Sequence[int], library: str) -> Optional[Tensor]:
-    """Bring a tensor to the shape that a model has, if a layout explains the difference.
+    """Convert a tensor to the shape of the model's, if a kernel layout explains the difference.
 
     Args:
-        tensor: From a checkpoint.
+        tensor: Tensor of a checkpoint.
         shape: Shape of the model's tensor of the same name.
-        library: As of :func:`to_spconv2`.
+        library: See :func:`to_spconv2`.
 
     Returns:
-        The tensor itself where the shapes agree, a kernel of another library in the layout of
-        spconv 2, or ``None``: another width or another kernel size.
+        The same tensor if the shapes agree, a kernel converted to spconv 2's layout, or ``None`` if
+        width or kernel size differ.
     """
     if tensor.shape == tuple(shape):
         return tensor
@@ -81,12 +81,12 @@ def fit_to_shape(tensor: Tensor, shape: Sequence[int], library: str) -> Optional
 
 
 def fold_biases(state: Dict[str, Tensor]) -> None:
-    """Subtract biases from the means of the norms behind them, in place.
+    """Subtract biases from the running means of the following norms, in place.
 
     The residual blocks of OpenPCDet have biases before their norms, those of mmdet3d have none.
 
     Args:
-        state: A point backbone in mmdet3d's names.
+        state: Tensors of a point backbone by mmdet3d's names.
     """
     for name in list(state):
         mean = re.sub(r'^(encoder_layers\..*\.)conv(\d)\.bias$', r'\1bn\2.running_mean', name)
@@ -95,10 +95,10 @@ def fold_biases(state: Dict[str, Tensor]) -> None:
 
 
 def looks_like_spconv1(kernel: Tensor) -> bool:
-    """Whether a five-dimensional kernel begins with three sizes instead of the output channels.
+    """Return whether a kernel has the layout of spconv 1, without comparing it with a model.
 
-    For files without a model at hand. Kernels are at most 7 wide and no published network has so
-    few output channels.
+    Its first axis is then a kernel size, at most 7; no published network has so few output
+    channels.
     """
     return kernel.dim() == 5 and kernel.shape[0] <= 7
 
@@ -111,19 +111,19 @@ _NORMAL = torch.distributions.Normal(0., 1.)
 
 def widen_input(kernel: Tensor, shape: Sequence[int],
                 library: str) -> Tuple[Optional[Tensor], str]:
-    """Write the first kernel for x, y, z and intensity, if it is for a part of them.
+    """Extend the first kernel to the inputs x, y, z and intensity, if it has fewer.
 
-    The published networks of NCLR, BEVContrast and ALSO see the intensity only, in 0..1, that of
-    SegContrast x, y, z or all four. With zeros for the inputs that it does not know, the wider
-    kernel computes the same.
+    The input of the published networks of NCLR, BEVContrast and ALSO is the intensity in 0..1, that
+    of SegContrast x, y, z or all four. With zeros for the other inputs, the wider kernel computes
+    the same.
 
     Args:
         kernel: Kernel of the checkpoint, in any layout.
         shape: (C_out, K, K, K, 4), of spconv 2.
-        library: As of :func:`~nclr_plugin.checkpoints.kernels.to_spconv2`.
+        library: See :func:`to_spconv2`.
 
     Returns:
-        The kernel of this shape and words for the report; ``None`` if it is for no such part.
+        Kernel of this shape and words for the report; ``None`` if the inputs are unknown.
     """
     if shape[-1] == 4:
         for channels, (inputs, where) in _INPUTS.items():
@@ -136,19 +136,19 @@ def widen_input(kernel: Tensor, shape: Sequence[int],
 
 
 def second_stem_layer(state: Dict[str, Tensor], eps: float = 1e-5) -> Dict[str, Tensor]:
-    """Write the layer that leaves the first one's output as it is.
+    """Return an identity as the second layer of the stem.
 
-    The published MinkUNet34 of NCLR, BEVContrast and ALSO has one convolution in its stem, mmdet3d
-    has two. A kernel that is 1 at its centre does nothing, and neither does the norm behind it if
-    it undoes its own normalisation: exactly with stored statistics, closely with those of a batch,
-    as the output of the first norm and ReLU is that of a normal distribution cut at 0.
+    The stem of the published MinkUNet34 of NCLR, BEVContrast and ALSO has one convolution, that of
+    mmdet3d two. The kernel of the second is 1 at its centre, and its norm undoes its own
+    normalisation: exactly with stored statistics, approximately with those of a batch, because the
+    first norm and ReLU return a normal distribution that is cut at 0.
 
     Args:
-        state: A point backbone in mmdet3d's names.
+        state: Tensors of a point backbone by mmdet3d's names.
         eps: ``eps`` of the norm.
 
     Returns:
-        The tensors ``conv_input.1.*``; nothing if there are any, or no first layer.
+        Tensors ``conv_input.1.*``; empty if these exist, or if there is no first layer.
     """
     first = f'{_FIRST}1.weight' in state and f'{_FIRST}1.bias' in state
     if not first or any(name.startswith(_SECOND) for name in state):

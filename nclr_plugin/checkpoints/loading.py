@@ -1,4 +1,4 @@
-"""Pretrained weights of a backbone, loaded and verified."""
+"""Load and verify the pretrained weights of a backbone."""
 from __future__ import annotations
 
 from collections import OrderedDict
@@ -22,23 +22,21 @@ from .voxels import warn_of_other_voxels
 
 @dataclass
 class LoadReport:
-    """What became of every tensor of a backbone and of its checkpoint.
+    """Names of the tensors of a backbone and its checkpoint, by outcome.
 
-    The counters of norms, ``num_batches_tracked``, are no weights: they are loaded where the file
-    has them and listed nowhere.
+    ``num_batches_tracked`` is no weight: it is loaded if the file has it, and not listed.
 
     Attributes:
-        checkpoint: The file.
-        prefix: Where the backbone lies in it.
-        layout: Whose names it has.
-        matched: Tensors of the backbone that got their values from the file.
-        missing: Tensors of the backbone that the file does not have.
-        unexpected: Tensors of the file, under the prefix, that the backbone does not have.
+        checkpoint: Path of the file.
+        prefix: Prefix of the backbone in the file.
+        layout: Naming scheme of the file.
+        matched: Tensors of the backbone that were loaded.
+        missing: Tensors of the backbone that the file lacks.
+        unexpected: Tensors of the file, with the prefix, that the backbone lacks.
         reshaped: Matched tensors whose kernel layout was converted.
-        mismatched: Names that both have, with the two shapes: another width or kernel size.
-        completed: Tensors whose values, or some of them, the file lacks and that are set to change
-            nothing: a first kernel of fewer input channels, and the second convolution of a stem
-            which has one only.
+        mismatched: Tensors of different width or kernel size, with both shapes.
+        completed: Tensors whose missing values were set such that the network computes the same: a
+            first kernel of fewer input channels, and the second convolution of the stem.
     """
     checkpoint: str
     prefix: str = ''
@@ -52,12 +50,12 @@ class LoadReport:
 
     @property
     def total(self) -> int:
-        """Tensors of the backbone."""
+        """Number of tensors of the backbone."""
         return sum(map(len, (self.matched, self.completed, self.missing, self.mismatched)))
 
     @property
     def match_ratio(self) -> float:
-        """Share of the backbone's tensors that need no random values."""
+        """Share of the backbone's tensors that were loaded or completed."""
         return (len(self.matched) + len(self.completed)) / max(self.total, 1)
 
     def summary(self, first: int = 3) -> str:
@@ -73,18 +71,18 @@ class LoadReport:
 
 
 def read_state_dict(checkpoint: str) -> Dict[str, Tensor]:
-    """Read the tensors of a checkpoint, whichever framework wrote it.
+    """Read the tensors of a checkpoint of any framework.
 
     Args:
-        checkpoint: A file or URL that mmengine's loader knows.
+        checkpoint: File or URL that mmengine's loader supports.
 
     Returns:
-        Name -> tensor on the CPU, without the ``module.`` of a parallel model and its like.
+        CPU tensors by name, without prefixes such as the ``module.`` of a parallel model.
 
     Raises:
-        FileNotFoundError: No such file.
-        BrokenCheckpointError: torch cannot read the file.
-        PretrainedWeightsError: The file has no tensors in it, or its URL cannot be reached.
+        FileNotFoundError: If the file is absent.
+        BrokenCheckpointError: If torch cannot read the file.
+        PretrainedWeightsError: If the file has no tensors, or the URL cannot be reached.
     """
     try:
         content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
@@ -101,7 +99,7 @@ def read_state_dict(checkpoint: str) -> Dict[str, Tensor]:
                           if isinstance(name, str) and isinstance(tensor, Tensor))
     if not tensors:
         found = sorted(map(str, content))[:5] if isinstance(content, dict) and content else \
-            f'an object of {type(content).__name__}'
+            f'an object of type {type(content).__name__}'
         raise PretrainedWeightsError(
             f"checkpoint '{checkpoint}': expected tensors by name, at the top or under an entry "
             f"such as 'state_dict', found {found}; give the file of a trained network, or load a "
@@ -114,85 +112,87 @@ def load_pretrained(module: nn.Module,
                     prefix: Optional[str] = None,
                     min_match: float = 1.0,
                     key_map: Optional[Sequence[Rule]] = None) -> LoadReport:
-    """Load a backbone's weights and make sure that they arrived.
+    """Load a backbone's weights and verify them.
 
-    The file may come from an NCLR pretraining run, ``tools/export_backbone.py``, mmdet3d (on any
+    The file may come from an NCLR pretraining run, ``tools/export_backbone.py``, mmdet3d (with any
     of its sparse libraries), OpenPCDet, or the published code of NCLR, BEVContrast, ALSO or
-    SegContrast: the names and kernel layouts are recognised.
+    SegContrast. Prefix, naming scheme and kernel layout are detected automatically.
 
     Args:
-        module: The backbone, its names those of mmdet3d on spconv.
-        checkpoint: A file or URL that mmengine's loader knows.
-        prefix: Where the backbone lies in the file, ``'backbone'`` say; ``None``: it is found.
-        min_match: The least share of the backbone's tensors that must be loaded. 1: each.
-        key_map: Regular expressions and their replacements that turn the file's names, after the
-            prefix, into the module's. ``None``: the names are recognised.
+        module: Backbone with the names of mmdet3d with spconv.
+        checkpoint: File or URL that mmengine's loader supports.
+        prefix: Prefix of the backbone in the file, e.g. ``'backbone'``; ``None``: detect it.
+        min_match: Smallest share of the backbone's tensors that must be loaded; 1: all.
+        key_map: Regular expressions and replacements that map the file's names, after the prefix,
+            to the module's. ``None``: detect the naming scheme.
 
     Returns:
-        The names of each kind, which are logged too.
+        Report, which is also logged.
 
     Raises:
-        FileNotFoundError: No such file.
-        BrokenCheckpointError: torch cannot read the file.
-        PretrainedWeightsError: Fewer tensors match than ``min_match``; nothing is changed then.
-            Also if the module does not hold the weights after loading.
+        FileNotFoundError: If the file is absent.
+        BrokenCheckpointError: If torch cannot read the file.
+        PretrainedWeightsError: If fewer tensors match than ``min_match``, in which case nothing
+            changes, or if the module has other values after loading.
     """
     source = read_state_dict(checkpoint)
-    own = module.state_dict()
+    model_state = module.state_dict()
     if prefix:
         prefix = prefix.rstrip('.') + '.'
     layout, rules = 'the key_map', key_map
     if key_map is None:
-        prefix, layout, _ = find_prefix_and_layout(source, own.__contains__, prefix)
+        prefix, layout, _ = find_prefix_and_layout(source, model_state.__contains__, prefix)
         rules = LAYOUTS[layout]
     report = LoadReport(str(checkpoint), prefix or '', layout)
-    found = {name[len(report.prefix):]: tensor for name, tensor in source.items()
+    state = {name[len(report.prefix):]: tensor for name, tensor in source.items()
              if name.startswith(report.prefix)}
-    library = kernel_library(found)
-    found = {rename(name, rules): tensor for name, tensor in found.items()}
-    fold_biases(found)
-    completed = {name: tensor for name, tensor in second_stem_layer(found).items() if name in own}
-    found.update(completed)
-    weights = _match(found, own, library, report)
+    library = kernel_library(state)
+    state = {rename(name, rules): tensor for name, tensor in state.items()}
+    fold_biases(state)
+    completed = {name: tensor for name, tensor in second_stem_layer(state).items()
+                 if name in model_state}
+    state.update(completed)
+    weights = _match(state, model_state, library, report)
     report.completed += [name for name in report.matched if name in completed]
     report.matched = [name for name in report.matched if name not in completed]
     if not report.matched or report.match_ratio < min_match:
         raise PretrainedWeightsError(_explain(module, source, report, min_match))
 
-    # The version tells mmdet3d's loader that kernels are in spconv 2's layout already; without it
-    # they would be permuted.
-    weights._metadata = own._metadata
+    # Without the version, mmdet3d would permute kernels as if they were of spconv 1.
+    weights._metadata = model_state._metadata
     module.load_state_dict(weights, strict=False)
     _verify(module, weights, report)
     print_log('Pretrained weights: ' + report.summary(), 'current')
     return report
 
 
-def _match(found: Dict[str, Tensor], own: Dict[str, Tensor], library: str,
+def _match(state: Dict[str, Tensor], model_state: Dict[str, Tensor], library: str,
            report: LoadReport) -> 'OrderedDict[str, Tensor]':
+    """Return the tensors that fit the model, and report the others."""
     weights = OrderedDict()
-    report.unexpected = [name for name in found if name not in own and not is_counter(name)]
-    for name, target in own.items():
+    report.unexpected = [name for name in state
+                         if name not in model_state and not is_counter(name)]
+    for name, target in model_state.items():
         if is_counter(name):
-            weights.update({name: found[name]} if name in found else {})
+            weights.update({name: state[name]} if name in state else {})
             continue
-        if name not in found:
+        if name not in state:
             report.missing.append(name)
             continue
-        tensor = fit_to_shape(found[name], target.shape, library)
+        tensor = fit_to_shape(state[name], target.shape, library)
         if tensor is None and name == STEM:
-            tensor, words = widen_input(found[name], target.shape, library)
+            tensor, words = widen_input(state[name], target.shape, library)
             if tensor is not None:
                 weights[name] = tensor
                 report.completed.append(words)
                 continue
         if tensor is None:
-            report.mismatched.append(f'{name} {tuple(found[name].shape)} in the file, '
+            report.mismatched.append(f'{name} {tuple(state[name].shape)} in the file, '
                                      f'{tuple(target.shape)} in the model')
             continue
         weights[name] = tensor
         report.matched.append(name)
-        if tensor is not found[name]:
+        if tensor is not state[name]:
             report.reshaped.append(name)
     return weights
 
@@ -216,33 +216,34 @@ def _explain(module: nn.Module, source: Dict[str, Tensor], report: LoadReport,
 
 
 def _verify(module: nn.Module, weights: Dict[str, Tensor], report: LoadReport) -> None:
-    arrived = module.state_dict()
-    lost = [name for name, tensor in weights.items()
-            if not torch.equal(arrived[name].cpu(), tensor.to(arrived[name].dtype))]
-    if lost:
+    state = module.state_dict()
+    wrong = [name for name, tensor in weights.items()
+             if not torch.equal(state[name].cpu(), tensor.to(state[name].dtype))]
+    if wrong:
         raise PretrainedWeightsError(
-            f'{report.checkpoint}: {len(lost)} of {len(weights)} tensors of '
+            f'{report.checkpoint}: {len(wrong)} of {len(weights)} tensors of '
             f'{type(module).__name__} do not have the values of the file after loading: '
-            f'{lost[:3]}; its load_state_dict changes them')
+            f'{wrong[:3]}; its load_state_dict changes them')
 
 
 @WEIGHT_INITIALIZERS.register_module()
 class NCLRPretrained:
-    """Initialise a host backbone with pretrained weights, verified.
+    """Initialise a backbone of mmdet3d with pretrained weights, and verify them.
 
-    Unlike the host's ``Pretrained`` it loads the kernels of sparse convolutions whatever the
-    prefix, recognises other frameworks' names and layouts, and raises when tensors stay random.
+    Use it as ``init_cfg=dict(type='NCLRPretrained', ...)``. Unlike mmengine's ``Pretrained`` it
+    loads the kernels of sparse convolutions under any prefix, detects names and layouts of other
+    frameworks, and raises if tensors stay random.
 
     Args:
-        checkpoint: A file or URL; ``None`` or ``''``: training starts from scratch.
-        prefix: Where the backbone lies in the file; ``None``: it is found.
-        min_match: The least share of the backbone's tensors that must be loaded.
-        submodule: Name of the part that gets the weights, for modules whose backbone takes no
-            ``init_cfg``: ``'middle_encoder'`` for mmdet3d's voxel detectors.
+        checkpoint: File or URL; ``None`` or ``''``: training from scratch.
+        prefix: Prefix of the backbone in the file; ``None``: detect it.
+        min_match: Smallest share of the backbone's tensors that must be loaded.
+        submodule: Name of the submodule that is loaded, for backbones without ``init_cfg``:
+            ``'middle_encoder'`` for mmdet3d's voxel detectors.
 
     Raises:
-        PretrainedWeightsError: See :func:`~nclr_plugin.checkpoints.load_pretrained`.
-        AttributeError: The module has no such ``submodule``.
+        PretrainedWeightsError: See :func:`load_pretrained`.
+        AttributeError: If the module has no such submodule.
     """
 
     def __init__(self,
@@ -262,8 +263,8 @@ class NCLRPretrained:
             print_log(f'{name}: no checkpoint given, training starts from scratch.', 'current')
             return
         target = module.get_submodule(self.submodule) if self.submodule else module
-        # mmengine runs an initialiser before those of the children, but for its own 'Pretrained':
-        # theirs come first here too, lest they overwrite what is loaded.
+        # mmengine initialises children later, unless the type is 'Pretrained', and would overwrite
+        # the loaded weights. Therefore they are initialised first.
         for child in [target] if self.submodule else target.children():
             if hasattr(child, 'init_weights') and not getattr(child, 'is_init', False):
                 child.init_weights()

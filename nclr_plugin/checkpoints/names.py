@@ -1,4 +1,4 @@
-"""Names of tensors: whose they are, and what they are called in mmdet3d."""
+"""Names of tensors: detection of networks, and translation to mmdet3d's names."""
 from __future__ import annotations
 
 import re
@@ -23,17 +23,17 @@ def _count_from_zero(stage: str) -> Callable[[Match], str]:
 
 
 def _name_in_block(match: Match) -> str:
-    """Return the name in mmdet3d's block for a layer (conv, norm, ReLU) counted through."""
+    """Return the name in mmdet3d's block for the index of a layer (conv, norm, ReLU)."""
     index = int(match[2])
     return f"{match[1]}.{('conv', 'bn')[index % 3]}{index // 3 + 1}."
 
 
-# mmdet3d's own names: NCLR runs, exported files, segmentors and detectors of the host.
+# mmdet3d's own names: NCLR runs, exported files, segmentors and detectors of mmdet3d.
 MMDET3D: List[Rule] = []
 
-# The MinkUNet and SPVCNN of the SPVNAS code and what descends from it (NCLR, BEVContrast and ALSO
-# on TorchSparse, SegContrast on MinkowskiEngine): stem, stage1..4, up1..4; and mmdet3d's
-# MinkUNetBackbone and SPVCNNBackbone on these two libraries.
+# MinkUNet and SPVCNN of the SPVNAS code and its descendants (NCLR, BEVContrast and ALSO with
+# TorchSparse, SegContrast with MinkowskiEngine): stem, stage1..4, up1..4; and mmdet3d's
+# MinkUNetBackbone and SPVCNNBackbone with these two libraries.
 POINT_UNET: List[Rule] = [
     (r'^stem\.([01])\.', r'conv_input.0.net.\1.'),
     (r'^stem\.3\.', 'conv_input.1.net.0.'),
@@ -48,7 +48,7 @@ POINT_UNET: List[Rule] = [
     (r'\.kernel$', '.weight'),
 ]
 
-# OpenPCDet's VoxelBackBone8x, and its BaseBEVBackbone against SECOND: its padding is a layer.
+# OpenPCDet's VoxelBackBone8x; and its BaseBEVBackbone, where padding is a layer, unlike SECOND.
 OPENPCDET: List[Rule] = [
     (r'^conv(\d)\.(?=\d\.[01]\.)', r'encoder_layers.encoder_layer\1.'),
     (r'^blocks\.(\d)\.(\d+)\.', lambda match: f'blocks.{match[1]}.{int(match[2]) - 1}.'),
@@ -58,7 +58,8 @@ TO_OPENPCDET: List[Rule] = [
     (r'^blocks\.(\d)\.(\d+)\.', lambda match: f'blocks.{match[1]}.{int(match[2]) + 1}.'),
 ]
 
-# Its VoxelResBackBone8x: a stage begins with the convolution that ends mmdet3d's stage before it.
+# OpenPCDet's VoxelResBackBone8x: a stage begins with the last convolution of mmdet3d's stage
+# before.
 OPENPCDET_RESIDUAL: List[Rule] = [
     (r'^conv1\.(?=[01]\.(conv|bn))', 'encoder_layers.encoder_layer1.'),
     (r'^conv([2-4])\.0\.(?=[01]\.)',
@@ -91,29 +92,29 @@ _LOOKS: List[Tuple[str, str]] = [
 
 
 def looks_like(names: Iterable[str]) -> str:
-    """Say in words which networks a list of tensor names belongs to."""
+    """Describe the networks that tensor names belong to."""
     names = list(names)
-    found = [words for pattern, words in _LOOKS if any(re.search(pattern, n) for n in names)]
-    if 'an SPVCNN' in found and 'a MinkUNet' in found:
-        found.remove('a MinkUNet')
-    return ' and '.join(found) or 'no network that is known here'
+    networks = [words for pattern, words in _LOOKS if any(re.search(pattern, n) for n in names)]
+    if 'an SPVCNN' in networks and 'a MinkUNet' in networks:
+        networks.remove('a MinkUNet')
+    return ' and '.join(networks) or 'no known network'
 
 
-def find_prefix_and_layout(names: Iterable[str], wanted: Callable[[str], bool],
+def find_prefix_and_layout(names: Iterable[str], is_known: Callable[[str], bool],
                            prefix: Optional[str] = None) -> Tuple[str, str, int]:
     """Find the prefix of a network in a checkpoint, and its naming scheme.
 
-    Every way to cut a name in prefix and rest, and every layout's translation of the rest, has a
-    vote if it gives a wanted name.
+    Each pair of a prefix and a naming scheme gets a vote for every tensor whose translated name,
+    without the prefix, belongs to the network.
 
     Args:
         names: Tensor names of the checkpoint.
-        wanted: Whether a name, in mmdet3d's terms and without prefix, belongs to the network.
-        prefix: Look only there; ``None``: anywhere.
+        is_known: Returns whether a name of mmdet3d, without prefix, belongs to the network.
+        prefix: Only this prefix; ``None``: any.
 
     Returns:
-        Prefix (empty or ending with a dot), key of :data:`LAYOUTS`, number of votes. The shortest
-        prefix wins among equals, such as a network and its moving average.
+        Prefix (empty or ending with a dot), key of :data:`LAYOUTS`, number of votes. Of pairs with
+        equal votes, e.g. a network and its moving average, the shortest prefix wins.
     """
     votes: Dict[Tuple[str, str], int] = {}
     for name in names:
@@ -121,7 +122,7 @@ def find_prefix_and_layout(names: Iterable[str], wanted: Callable[[str], bool],
             [len(prefix)] * name.startswith(prefix)
         for cut in cuts[:5]:
             for layout, rules in LAYOUTS.items():
-                if wanted(rename(name[cut:], rules)):
+                if is_known(rename(name[cut:], rules)):
                     votes[name[:cut], layout] = votes.get((name[:cut], layout), 0) + 1
     if not votes:
         return prefix or '', 'mmdet3d', 0
@@ -131,7 +132,7 @@ def find_prefix_and_layout(names: Iterable[str], wanted: Callable[[str], bool],
 
 
 def kernel_library(names: Iterable[str]) -> str:
-    """Tell TorchSparse from MinkowskiEngine, which wraps its BatchNorm in a module."""
+    """Distinguish TorchSparse from MinkowskiEngine, which wraps its BatchNorm in a module."""
     return MINKOWSKI if any(name.endswith('.bn.running_mean') for name in names) else TORCHSPARSE
 
 
@@ -149,26 +150,24 @@ _BEV = re.compile(r'(?:^|\.)((?:de)?blocks\.\d\.\d+\.(?:'
 
 
 def is_point_backbone(name: str) -> bool:
-    """Whether a name in mmdet3d's terms belongs to a sparse U-Net or a SparseEncoder."""
+    """Return whether a name of mmdet3d belongs to a sparse U-Net or a SparseEncoder."""
     return bool(_MINKUNET.match(name) or _SPARSE_ENCODER.match(name))
 
 
 def bev_name(name: str) -> Optional[str]:
-    """Name of a tensor within SECOND's two-dimensional network: ``blocks.*`` or ``deblocks.*``.
-
-    ``None`` if it belongs to another.
+    """Return the name within SECOND's 2D network, ``blocks.*`` or ``deblocks.*``, or ``None``.
     """
     match = _BEV.search(name)
     return match and match[1]
 
 
 def is_sparse_encoder(names: Iterable[str]) -> bool:
-    """Whether names in mmdet3d's terms are those of a SparseEncoder."""
+    """Return whether names of mmdet3d are those of a SparseEncoder."""
     return any(name.startswith('encoder_layers.') for name in names)
 
 
 def blocks_per_stage(names: Iterable[str]) -> List[int]:
-    """Count the blocks, residual or single convolutions, in each stage of a SparseEncoder."""
+    """Count the blocks (residual blocks or convolutions) of each stage of a SparseEncoder."""
     names = list(names)
     stages = _count(names, r'encoder_layers\.encoder_layer(\d)')
     return [_count(names, rf'encoder_layers\.encoder_layer{stage}\.(\d+)', start=0)
@@ -176,14 +175,14 @@ def blocks_per_stage(names: Iterable[str]) -> List[int]:
 
 
 def names_of_complete(tensors: Dict[str, Tensor]) -> List[str]:
-    """List what a whole point backbone of this depth has at least, to find what is missing.
+    """List the tensors of a complete point backbone, to find missing ones.
 
     Args:
-        tensors: With names in mmdet3d's terms, which tell the number of stages and of blocks in
-            each, and kernels in spconv 2's layout, whose widths tell which blocks need a shortcut.
+        tensors: Tensors by mmdet3d's names, which give the numbers of stages and blocks, with
+            kernels in spconv 2's layout, whose widths show which blocks need a shortcut.
 
     Returns:
-        Kernels and norms of every layer, and an SPVCNN's point branch if there is any of it.
+        Names of the kernels and norms of every layer, and of the point branch of an SPVCNN.
     """
     names = list(tensors)
     if is_sparse_encoder(names):

@@ -1,8 +1,8 @@
-"""Read checkpoint files, whoever wrote them.
+"""Read checkpoint files of any framework.
 
-Importing this registers :func:`load_from_local`, :func:`load_from_http` and :func:`load_from_hub`
-as mmengine's way to load files, web addresses and ``hf://``; that covers ``--resume``,
-``load_from``, ``tools/test.py`` and ``init_cfg``.
+Importing this module registers :func:`load_from_local`, :func:`load_from_http` and
+:func:`load_from_hub` as mmengine's loaders of files, URLs and ``hf://`` addresses, for
+``--resume``, ``load_from``, ``tools/test.py`` and ``init_cfg``.
 """
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ..utils.optional import optional_import
 from .kernels import looks_like_spconv1
 from .unpickling import load_inert
 
-# Where frameworks keep the tensors of the network: mmengine and Lightning, OpenPCDet, and others.
+# Entries with the tensors of the network: of mmengine and Lightning, OpenPCDet, and others.
 ENTRIES = ('state_dict', 'model_state', 'model_state_dict', 'model', 'net', 'network', 'module',
            'weights', 'params')
 COUNTER = 'num_batches_tracked'
@@ -35,22 +35,22 @@ _WRAPPERS = (re.compile(r'(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|'
 
 
 def load_from_local(filename: str, map_location: Optional[Any] = None) -> Any:
-    """Load a checkpoint file; nothing that it brings is run.
+    """Load a checkpoint file without running code from it.
 
     Args:
-        filename: A file of ``torch.save`` or, whatever its name, of safetensors.
-        map_location: As of ``torch.load``.
+        filename: File of ``torch.save`` or safetensors, with any suffix.
+        map_location: See ``torch.load``.
 
     Returns:
-        What the file holds. Objects of classes that are neither tensors nor plain values are
-        empty. The tensors of the network are below ``'state_dict'``, where mmengine looks for
-        them, or at the top, without the prefixes of :func:`clean_name`.
+        Content of the file. Objects other than tensors and plain values are empty. The tensors of
+        the network are under ``'state_dict'``, where mmengine expects them, or at the top level,
+        without the prefixes that :func:`clean_name` removes.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ImportError: If it is of safetensors, which is not installed.
-        BrokenCheckpointError: If it cannot be read, with its size, the reason and the other
-            checkpoints of its folder.
+        FileNotFoundError: If the file is absent.
+        ImportError: If safetensors is needed and not installed.
+        BrokenCheckpointError: If the file cannot be read; the message names its size, the reason
+            and another checkpoint of the folder.
     """
     path = Path(filename).expanduser()
     if not path.is_file():
@@ -62,7 +62,7 @@ def load_from_local(filename: str, map_location: Optional[Any] = None) -> Any:
         content, unknown = load_inert(str(path), map_location)
     except (PermissionError, ImportError, MemoryError):
         raise
-    except Exception as error:  # there is no end to what unpickling wrong bytes may raise
+    except Exception as error:  # unpickling wrong bytes may raise anything
         reason = f'{type(error).__name__}: {error}'.splitlines()[0]
         raise BrokenCheckpointError(_explain(path, reason)) from error
     if unknown:
@@ -73,14 +73,14 @@ def load_from_local(filename: str, map_location: Optional[Any] = None) -> Any:
 
 
 def load_from_http(filename: str, map_location: Optional[Any] = None) -> Any:
-    """Load a checkpoint of the web, by way of torch's folder of such files.
+    """Download a checkpoint to torch's cache and load it.
 
     Args:
-        filename: Its address.
-        map_location: As of ``torch.load``.
+        filename: URL.
+        map_location: See ``torch.load``.
 
     Returns:
-        As :func:`load_from_local`.
+        See :func:`load_from_local`.
     """
     return _download(filename, os.path.basename(urlparse(filename).path), map_location)
 
@@ -90,13 +90,13 @@ def load_from_hub(filename: str, map_location: Optional[Any] = None) -> Any:
 
     Args:
         filename: ``hf://OWNER/NAME/FILE``, or ``hf://OWNER/NAME@REVISION/FILE``.
-        map_location: As of ``torch.load``.
+        map_location: See ``torch.load``.
 
     Returns:
-        As :func:`load_from_local`.
+        See :func:`load_from_local`.
 
     Raises:
-        PretrainedWeightsError: If the address is of another form.
+        PretrainedWeightsError: If the address has another form.
     """
     parts = re.fullmatch(r'hf://([^/@]+)/([^/@]+)(?:@([^/]+))?/(.+)', filename)
     if not parts:
@@ -110,7 +110,7 @@ def load_from_hub(filename: str, map_location: Optional[Any] = None) -> Any:
 
 
 def _download(address: str, name: str, map_location: Optional[Any]) -> Any:
-    """Load what lies at an address, by way of ``name`` in torch's folder of checkpoints."""
+    """Download a file to ``name`` in torch's cache of checkpoints, unless it exists, and load it."""
     path = os.path.join(torch.hub.get_dir(), 'checkpoints', name)
     if is_main_process() and not os.path.isfile(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -123,26 +123,26 @@ def find_state_dict(content: Any, depth: int = 3) -> Mapping:
     """Find the tensors of the network in the content of a checkpoint.
 
     Args:
-        content: What the file holds.
-        depth: Levels of nested dictionaries to look into.
+        content: Content of the file.
+        depth: Number of levels of nested dictionaries to search.
 
     Returns:
-        The dictionary that holds them by name, beside other things perhaps: that under one of
-        :data:`ENTRIES`, else the one with most tensors; an empty one where there are none.
+        Dictionary with the tensors by name, and perhaps other entries: the one under an entry of
+        :data:`ENTRIES`, else the one with most tensors. Empty if there are no tensors.
     """
     if not isinstance(content, Mapping) or not depth:
         return {}
     for entry in ENTRIES:
-        found = find_state_dict(content.get(entry), depth - 1)
-        if found:
-            return found
+        state = find_state_dict(content.get(entry), depth - 1)
+        if state:
+            return state
     inner = [find_state_dict(value, depth - 1) for key, value in content.items()
              if not _NOT_WEIGHTS.search(str(key))]
     return max([content if _tensors(content) else {}, *inner], key=_tensors)
 
 
 def clean_name(name: str) -> str:
-    """Take the prefixes of training in parallel and of compiling out of a tensor's name.
+    """Remove the prefixes of parallel training and of compilation from a tensor's name.
 
     Example:
         >>> clean_name('module._orig_mod.stem.0.weight')
@@ -154,19 +154,19 @@ def clean_name(name: str) -> str:
 
 
 def is_counter(name: str) -> bool:
-    """Whether a tensor counts the steps of a norm, which is no weight and may be absent."""
+    """Return whether a tensor is the step counter of a norm, which may be absent."""
     return name.rpartition('.')[2] == COUNTER
 
 
 def _for_mmengine(content: Any) -> Any:
-    """Put the tensors of the network where mmengine looks, under the names that it expects."""
+    """Move the tensors of the network to where mmengine expects them, and clean their names."""
     state = find_state_dict(content)
     wrapped = any(isinstance(name, str) and clean_name(name) != name for name in state)
     if not state or not wrapped and (state is content or state is content.get('state_dict')):
         return content
     renamed = OrderedDict((clean_name(name) if isinstance(name, str) else name, value)
                           for name, value in state.items()) if wrapped else state
-    if wrapped and hasattr(state, '_metadata'):  # its names are those of modules, without a dot
+    if wrapped and hasattr(state, '_metadata'):  # by names of modules, without a dot at the end
         renamed._metadata = OrderedDict((clean_name(f'{name}.')[:-1], value)
                                         for name, value in state._metadata.items())
     return {**({} if state is content else content), 'state_dict': renamed}
@@ -178,7 +178,7 @@ def _tensors(content: Mapping) -> int:
 
 
 def _is_safetensors(path: Path) -> bool:
-    """Whether a file begins as safetensors do: the length of a header in JSON, and that."""
+    """Return whether a file begins like safetensors: length of the JSON header, and header."""
     with open(path, 'rb') as file:
         head = file.read(9)
     return head[8:] == b'{' and int.from_bytes(head[:8], 'little') < path.stat().st_size
@@ -188,8 +188,8 @@ def _load_safetensors(path: Path, map_location: Any) -> Dict[str, Tensor]:
     library = optional_import('safetensors.torch', 'safetensors', f"checkpoint '{path}'")
     device = 'cpu' if map_location is None or callable(map_location) else str(map_location)
     state = OrderedDict(library.load_file(str(path), device=device))
-    # The format has no place for the versions of modules. Without, mmdet3d would permute kernels
-    # as if they came from spconv 1.
+    # The format lacks the versions of modules, without which mmdet3d would permute kernels as if
+    # they were of spconv 1.
     state._metadata = OrderedDict((name.rpartition('.')[0], dict(version=2))
                                   for name, tensor in state.items()
                                   if tensor.dim() == 5 and not looks_like_spconv1(tensor))

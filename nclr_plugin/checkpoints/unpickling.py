@@ -1,8 +1,8 @@
-"""Unpickle a checkpoint without running anything that it brings.
+"""Unpickle checkpoints without running code from them.
 
-A pickle names the classes and functions that it is made of, and the usual reader imports and calls
-whatever is named. Here only what tensors, arrays and the log history of mmengine consist of is
-looked up. Every other name, whether it can be imported or not, becomes a class without behaviour.
+A pickle names classes and functions, which the usual reader imports and calls. Here only those of
+tensors, arrays and mmengine's log history are looked up. Any other name, importable or not, becomes
+a class without behaviour.
 """
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ STATISTICS = ('mean', 'min', 'max', 'current')
 
 
 class Unknown(dict):
-    """Stand in for an object of a class that is not looked up.
+    """Placeholder of an object whose class is not looked up.
 
-    Entries of a dictionary are kept: a subclass of it may hold tensors. All else is dropped.
+    It keeps the entries of a dictionary, which may be tensors, and drops everything else.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
 
     def __call__(self, *args: Any, **kwargs: Any) -> 'Unknown':
-        """Stand in for what a method would return."""
+        """Return a placeholder for the result of a method."""
         return Unknown()
 
     def __setstate__(self, state: Any) -> None:
@@ -52,14 +52,14 @@ def load_inert(path: str, map_location: Any = None) -> Tuple[Any, List[str]]:
     """Load a file of ``torch.save`` without running code that it names.
 
     Args:
-        path: The file, of either format of torch.
-        map_location: As of ``torch.load``.
+        path: File, in either format of torch.
+        map_location: See ``torch.load``.
 
     Returns:
-        Its content, and the names of the classes and functions for which :class:`Unknown` stands.
+        Content, and names of the classes and functions that :class:`Unknown` replaces.
 
     Raises:
-        Exception: Anything, for a file that is broken or something else.
+        Exception: Of any type, if the file is broken or has another format.
     """
     unknown: Dict[str, type] = {}
     return torch.load(path, map_location=map_location, pickle_module=_pickle_module(unknown),
@@ -67,7 +67,7 @@ def load_inert(path: str, map_location: Any = None) -> Tuple[Any, List[str]]:
 
 
 def _pickle_module(unknown: Dict[str, type]) -> Any:
-    """Return what ``torch.load`` needs of the module ``pickle``."""
+    """Return a replacement of the module ``pickle`` for ``torch.load``."""
 
     class Unpickler(pickle.Unpickler):
         """Look up known names alone."""
@@ -87,7 +87,7 @@ def _pickle_module(unknown: Dict[str, type]) -> Any:
 
 
 def _known(module: str, name: str) -> Any:
-    """Return the class or function of a name that cannot do harm; otherwise ``None``."""
+    """Return the class or function of a harmless name, ``None`` for any other."""
     if module == 'torch':
         found = getattr(torch, name, None)
         harmless = isinstance(found, (torch.dtype, torch.layout)) or found in (
@@ -104,24 +104,24 @@ def _known(module: str, name: str) -> Any:
 
 
 def _attribute(owner: Any, name: str) -> Any:
-    """Stand in for ``getattr``, by which protocol 2 refers to the statistics of a log history."""
+    """Replace ``getattr``, by which protocol 2 refers to the statistics of a log history."""
     return getattr(owner, name) if owner is HistoryBuffer and name in STATISTICS else Unknown
 
 
 def _encode(text: str, encoding: str = 'latin1') -> bytes:
-    """Turn text into bytes: how protocol 2 writes bytes."""
+    """Encode text, which is how protocol 2 stores bytes."""
     if encoding != 'latin1':
         raise pickle.UnpicklingError(f'bytes in the encoding {encoding!r}')
     return codecs.encode(text, encoding)
 
 
 def _reconstruct(cls: type, base: type, state: Any) -> Any:
-    """Make an object of a known or unknown class."""
+    """Create an object of a known or unknown class."""
     return cls.__new__(cls) if base is object else cls(state)
 
 
 def _load_from_bytes(content: bytes) -> Any:
-    """Load a tensor that was pickled without torch, which is a file within the file."""
+    """Load a tensor that was pickled without torch: a file within the file."""
     return torch.load(io.BytesIO(content), pickle_module=_pickle_module({}), weights_only=False)
 
 

@@ -1,4 +1,4 @@
-"""Whether a detector's voxels are those that its encoder was pretrained on."""
+"""Compare the voxels of a detector with those of its pretrained encoder."""
 from __future__ import annotations
 
 import ast
@@ -15,22 +15,22 @@ from . import reading  # noqa: F401  (says how mmengine loads files)
 
 
 class Voxels(NamedTuple):
-    """Voxel size (x, y, z) and range (x, y, z at least, x, y, z at most) of a network, metres."""
+    """Voxel size (x, y, z) and range (x, y, z minima, x, y, z maxima) of a network, metres."""
     size: Tuple[float, ...]
     range: Optional[Tuple[float, ...]]
 
     def tensors(self) -> Dict[str, Tensor]:
-        """Return what a ``model_state`` of OpenPCDet carries beside the weights."""
+        """Return the tensors that a ``model_state`` of OpenPCDet has besides the weights."""
         values = dict(voxel_size=self.size, point_cloud_range=self.range)
         return {name: torch.tensor(_numbers(value)) for name, value in values.items()
                 if value is not None}
 
 
 def warn_of_other_voxels(detector: nn.Module, checkpoint: str) -> None:
-    """Warn, with both values, if an encoder was pretrained on other voxels or heights.
+    """Warn if an encoder was pretrained with other voxels or heights than the detector's.
 
     Args:
-        detector: Detector of mmdet3d, with a voxelising data preprocessor; others are left alone.
+        detector: Detector of mmdet3d; ignored without a voxelising data preprocessor.
         checkpoint: See :func:`warn_of_difference`.
     """
     layer = getattr(getattr(detector, 'data_preprocessor', None), 'voxel_layer', None)
@@ -38,36 +38,35 @@ def warn_of_other_voxels(detector: nn.Module, checkpoint: str) -> None:
         warn_of_difference(checkpoint, Voxels(layer.voxel_size, layer.point_cloud_range))
 
 
-def warn_of_difference(checkpoint: str, own: Voxels) -> None:
-    """Warn, with both values, if a checkpoint's voxels or heights are not a detector's own.
+def warn_of_difference(checkpoint: str, voxels: Voxels) -> None:
+    """Warn if the voxels or heights of a checkpoint are not those of a detector.
 
-    An encoder's weights fit any voxel size and range, but mean something for one size only, and
-    its last layers for one range of heights. On the ground plane it is the same everywhere, so
-    that the detectors' range ahead and one to all sides do not contradict each other.
+    An encoder's weights load for any voxel size and range, but are useful for one size only, and
+    its last layers for one range of heights. The horizontal range may differ.
 
     Args:
-        checkpoint: A file or URL that mmengine's loader knows.
-        own: Voxels of the detector.
+        checkpoint: File or URL that mmengine's loader supports.
+        voxels: Voxels of the detector.
     """
-    own, trained = Voxels(*map(_numbers, own)), voxels_of_checkpoint(checkpoint)
+    voxels, trained = Voxels(*map(_numbers, voxels)), voxels_of_checkpoint(checkpoint)
     if trained is None:
-        print_log(f"{checkpoint} does not tell which voxels it was trained on; this detector's are "
-                  f'{own.size} m in the range {own.range}.', 'current')
+        print_log(f"{checkpoint} does not say which voxels it was trained on; this detector's are "
+                  f'{voxels.size} m in the range {voxels.range}.', 'current')
         return
-    if not _close(trained.size, own.size):
+    if not _close(trained.size, voxels.size):
         print_log(f'{checkpoint} was trained on voxels of {trained.size} m, this detector has '
-                  f'voxels of {own.size} m: pretrain with those, by '
+                  f'voxels of {voxels.size} m: pretrain with those, by '
                   "model.data_preprocessor.voxel_size (OpenPCDet: DATA_PROCESSOR's VOXEL_SIZE).",
                   'current', logging.WARNING)
-    if trained.range and not _close(trained.range[2::3], own.range[2::3]):
+    if trained.range and not _close(trained.range[2::3], voxels.range[2::3]):
         print_log(f'{checkpoint} was trained on the range {trained.range}, this detector has '
-                  f'{own.range}, from another height or up to another: pretrain with its heights, '
+                  f'{voxels.range}, with other heights: pretrain with its heights, '
                   "by CropPoints's point_cloud_range (OpenPCDet: POINT_CLOUD_RANGE).", 'current',
                   logging.WARNING)
 
 
 def voxels_of_checkpoint(checkpoint: str) -> Optional[Voxels]:
-    """Read the voxels that a checkpoint was trained on; ``None`` if unknown.
+    """Return the voxels that a checkpoint was trained with; ``None`` if unknown.
 
     Args:
         checkpoint: Checkpoint of an NCLR run in mmdet3d or OpenPCDet, of
@@ -101,7 +100,7 @@ def config_of_checkpoint(checkpoint: str) -> Optional[str]:
     """Return the text of the config in a checkpoint of mmengine; ``None`` without one.
 
     Args:
-        checkpoint: A file or URL that mmengine's loader knows.
+        checkpoint: File or URL that mmengine's loader supports.
     """
     text = _entry(checkpoint, 'meta').get('cfg')
     return text if isinstance(text, str) else None
@@ -123,17 +122,17 @@ def _close(first: Sequence[float], second: Sequence[float]) -> bool:
 
 
 def parse_config(text: str) -> Optional[Dict[str, Any]]:
-    """Read the values of a config that mmengine has written out.
+    """Parse the text of a config that mmengine has written.
 
-    Such a text assigns plain values, ``dict(...)`` and lists to names. It is parsed, not run: what
-    it would import need not be here.
+    The text assigns plain values, ``dict(...)`` and lists to names. It is parsed and not run, so
+    its imports need not be installed.
 
     Args:
-        text: Text of the config, as mmengine keeps it in ``meta['cfg']``.
+        text: Text of the config, as in ``meta['cfg']`` of a checkpoint.
 
     Returns:
-        Value by name. What is no plain value is left out of dictionaries, and ``None`` in lists.
-        ``None`` if the text is no Python.
+        Values by name. Other than plain values are dropped from dictionaries, and ``None`` in
+        lists. ``None`` if the text is not Python.
 
     Example:
         >>> parse_config("import absent\\nmodel = dict(size=[0.1, -2])\\nf = print('no')")

@@ -1,10 +1,9 @@
-"""What the hosts need on newer Pythons, numpys and torches than they were written for.
+"""Compatibility of mmdet3d and mmcv with newer releases of Python, numpy and torch.
 
-mmcv has compiled operators for few releases of torch. ``mmcv-lite`` is the same library without
-them, in plain Python; it lacks the module ``mmcv._ext`` alone. Where there is none,
-:mod:`~nclr_plugin.compat.mmcv_ext` takes its place: it has the operators that SECOND needs on a
-CPU, and any other says by name what to install when it is called. A compiled one is always found
-first.
+mmcv has compiled operators for few releases of torch. ``mmcv-lite`` is mmcv without its compiled
+module ``mmcv._ext``. If that is absent, :mod:`~nclr_plugin.compat.mmcv_ext` replaces it: it has the
+operators of SECOND for the CPU, and any other operator raises and says what to install. A compiled
+module always takes precedence.
 """
 from __future__ import annotations
 
@@ -17,24 +16,24 @@ from typing import Any, Optional
 import numpy as np
 
 EXTENSION = 'mmcv._ext'
-STAND_IN = str(Path(__file__).with_name('mmcv_ext.py'))
+REPLACEMENT = str(Path(__file__).with_name('mmcv_ext.py'))
 
 
 class ExtensionFinder:
-    """Find ``mmcv._ext`` for the import system, after everybody else has been asked."""
+    """Find ``mmcv._ext`` if no other finder does."""
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
-        """Return the spec of the stand-in for ``mmcv._ext``, ``None`` for any other module."""
+        """Return the spec of the replacement of ``mmcv._ext``, ``None`` for other modules."""
         if name != EXTENSION:
             return None
-        return spec_from_file_location(name, STAND_IN)
+        return spec_from_file_location(name, REPLACEMENT)
 
 
-def make_hosts_importable() -> None:
-    """Offer the stand-in for ``mmcv._ext`` and the name ``np.long``; repeat calls do nothing.
+def make_mmdet3d_importable() -> None:
+    """Provide ``mmcv._ext`` and ``np.long`` if absent; repeated calls do nothing.
 
-    mmdet3d 1.4 asks for ``np.long``, which numpy has before 1.24 and from 2.0 on.
+    mmdet3d 1.4 uses ``np.long``, which numpy lacks from 1.24 to before 2.0.
     """
     if ExtensionFinder not in sys.meta_path:
         sys.meta_path.append(ExtensionFinder)

@@ -1,8 +1,8 @@
-"""``mmcv._ext`` where mmcv was installed without its compiled operators.
+"""Replacement of ``mmcv._ext`` for mmcv without compiled operators.
 
-Loaded by :class:`nclr_plugin.compat.ExtensionFinder` under the name ``mmcv._ext``. The signatures
-are those of the compiled functions, which ``mmcv.ops`` calls: results are written into tensors that
-the caller has made.
+:class:`nclr_plugin.compat.ExtensionFinder` loads it under the name ``mmcv._ext``. The signatures
+are those of the compiled functions, which ``mmcv.ops`` calls: results are written into tensors of
+the caller.
 """
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ REMEDY = ('this mmcv has no compiled operators. Install one with them: `mim inst
 
 
 def __getattr__(name: str) -> Callable:
-    """Return a function that raises by its name: there is no such operator here.
+    """Return a function that raises, for an operator that is not implemented here.
 
     Raises:
-        AttributeError: For names with leading underscores, which Python asks every module for.
+        AttributeError: If the name begins with an underscore, as names that Python looks up do.
     """
     if name.startswith('_'):
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
@@ -48,15 +48,15 @@ def hard_voxelize_forward(points: Tensor, voxel_size: Tensor, coors_range: Tenso
                           voxels_out: Tensor, coors: Tensor, num_points_per_voxel: Tensor,
                           voxel_num: Tensor, max_points: int, max_voxels: int, NDim: int = 3,
                           deterministic: bool = True) -> None:
-    """Write the first points of the first voxels, by the order of ``points``.
+    """Write the first points of the first voxels, in the order of ``points``.
 
-    ``voxels_out`` (max_voxels, max_points, C) holds zeros where a voxel has fewer points; only the
-    first ``voxel_num`` rows are of meaning.
+    ``voxels_out`` (max_voxels, max_points, C) is zero where a voxel has fewer points; only the
+    first ``voxel_num`` rows are valid.
     """
     _require_cpu('hard_voxelize_forward', points)
     coors_of_points = operators.voxel_of_points(points[:, :NDim], voxel_size, coors_range)
-    point, voxel, place = operators.first_points(coors_of_points, max_points, max_voxels)
-    voxels_out[voxel, place] = points[point]
+    point, voxel, slot = operators.first_points(coors_of_points, max_points, max_voxels)
+    voxels_out[voxel, slot] = points[point]
     coors[voxel] = coors_of_points[point]
     num_points_per_voxel.scatter_add_(0, voxel, num_points_per_voxel.new_ones(len(voxel)))
     voxel_num.fill_(int(voxel.max()) + 1 if len(voxel) else 0)
@@ -78,10 +78,10 @@ def box_iou_rotated(boxes1: Tensor, boxes2: Tensor, ious: Tensor, mode_flag: int
 
 def nms_rotated(dets: Tensor, scores: Tensor, order: Tensor, dets_sorted: Tensor, labels: Tensor,
                 iou_threshold: float, multi_label: bool) -> Tensor:
-    """Return the rows of ``dets`` (N, 5) that are kept, by falling score (K, ).
+    """Return the indices (K,) of the kept boxes of ``dets`` (N, 5), by descending score.
 
-    With ``multi_label``, boxes of other labels suppress none, as on a GPU; the compiled operator
-    does not look at labels on a CPU.
+    With ``multi_label``, boxes of different labels do not suppress each other, as on a GPU; the
+    compiled operator ignores labels on the CPU.
     """
     _require_cpu('nms_rotated', dets)
     return order[operators.keep_best(dets_sorted[:, :5], iou_threshold,
@@ -89,10 +89,10 @@ def nms_rotated(dets: Tensor, scores: Tensor, order: Tensor, dets_sorted: Tensor
 
 
 def get_compiler_version() -> str:
-    """Return what reports of the environment print."""
+    """Return the text for reports of the environment."""
     return 'not compiled'
 
 
 def get_compiling_cuda_version() -> str:
-    """Return what reports of the environment print."""
+    """Return the text for reports of the environment."""
     return 'not compiled'

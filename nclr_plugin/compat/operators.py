@@ -1,4 +1,4 @@
-"""The operators of mmcv in plain torch: overlap of rotated boxes, voxelisation."""
+"""Operators of mmcv in plain torch: overlap of rotated boxes, voxelisation."""
 from __future__ import annotations
 
 from typing import Optional, Tuple
@@ -8,16 +8,15 @@ from torch import Tensor
 
 CHUNK = 1 << 16  # pairs of boxes at a time
 BLOCK = 64  # boxes of a suppression at a time
-NO_AREA = 1e-14  # boxes below it overlap nothing
+NO_AREA = 1e-14  # area below which boxes overlap nothing
 
 
 def intersection(boxes1: Tensor, boxes2: Tensor) -> Tensor:
-    """Return the area that two boxes share.
+    """Return the area of the intersection of two boxes.
 
-    In the frame of the first box, the outline of the second is drawn with every point outside
-    moved to the nearest place on the border of the first. The area within the drawn outline is the
-    shared one, since what was moved encloses nothing. Lines stay lines but for where they cross
-    one of the first box's four sides, so each edge is divided there.
+    In the frame of the first box, the outline of the second is clamped to the first box. The area
+    inside the clamped outline is that of the intersection, because clamped parts enclose no area.
+    Clamping bends edges only at the lines of the first box's sides, so each edge is split there.
 
     Args:
         boxes1: (P, 5) centre x, y, width, height, angle in radians from x to y.
@@ -53,7 +52,7 @@ def corners(boxes: Tensor) -> Tensor:
 
 @torch.no_grad()
 def overlap(boxes1: Tensor, boxes2: Tensor, over_first: bool = False) -> Tensor:
-    """Return the intersection of pairs of boxes over their union.
+    """Return the intersection over union of pairs of boxes.
 
     Args:
         boxes1: (P, 5) centre x, y, width, height, angle in radians.
@@ -82,22 +81,22 @@ def _may_meet(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 
 @torch.no_grad()
 def keep_best(boxes: Tensor, threshold: float, labels: Optional[Tensor] = None) -> Tensor:
-    """Return which boxes remain when each removes those after it that it overlaps.
+    """Apply non-maximum suppression to rotated boxes.
 
     Args:
-        boxes: (N, 5), by falling score.
-        threshold: Least overlap that removes a box.
-        labels: (N, ) of boxes; those of different labels do not remove each other.
+        boxes: (N, 5), by descending score.
+        threshold: Smallest overlap that removes a box.
+        labels: (N,) labels; boxes of different labels do not remove each other.
 
     Returns:
-        (K, ) int64, rows of ``boxes``.
+        (K,) int64, indices of the remaining boxes.
     """
     alive = torch.ones(len(boxes), dtype=torch.bool)
     for begin in range(0, len(boxes), BLOCK):
         row = begin + alive[begin:begin + BLOCK].nonzero().squeeze(1)
         other = begin + alive[begin:].nonzero().squeeze(1)
         meet = row[:, None] < other
-        if threshold > 0:  # else boxes that lie apart remove each other, too
+        if threshold > 0:  # otherwise disjoint boxes remove each other, too
             meet &= _may_meet(boxes[row, None], boxes[None, other])
         if labels is not None:
             meet &= labels[row, None] == labels[other]
@@ -112,16 +111,15 @@ def keep_best(boxes: Tensor, threshold: float, labels: Optional[Tensor] = None) 
 
 
 def voxel_of_points(points: Tensor, voxel_size: Tensor, coors_range: Tensor) -> Tensor:
-    """Return the voxel that each point lies in.
+    """Return the voxel of each point.
 
     Args:
         points: (N, D), metres.
         voxel_size: (D, ).
-        coors_range: (2 * D, ), the lower limits and then the upper ones.
+        coors_range: (2 * D,), the lower limits, then the upper ones.
 
     Returns:
-        (N, D) int32, last axis of space first, such as (z, y, x). A point out of the range, or
-        with a coordinate that is not a number, has -1 in all of them.
+        (N, D) int32, last axis first, e.g. (z, y, x); -1 for points outside the range or with NaN.
     """
     low, high = coors_range.chunk(2)
     grid = ((high - low) / voxel_size + 0.5).floor()
@@ -131,18 +129,18 @@ def voxel_of_points(points: Tensor, voxel_size: Tensor, coors_range: Tensor) -> 
 
 
 def first_points(coors: Tensor, max_points: int, max_voxels: int) -> Tuple[Tensor, Tensor, Tensor]:
-    """Return which points go into which voxels.
+    """Assign points to voxels.
 
-    Voxels are numbered by their first point; each takes its first ``max_points`` points, and the
-    first ``max_voxels`` voxels are filled.
+    Voxels are numbered in the order of their first points. Each takes its first ``max_points``
+    points; only the first ``max_voxels`` voxels are filled.
 
     Args:
         coors: (N, D) voxel of each point, negative outside.
-        max_points: Points in a voxel at most.
-        max_voxels: Voxels at most.
+        max_points: Largest number of points per voxel.
+        max_voxels: Largest number of voxels.
 
     Returns:
-        Three (K, ) of int64: the point, its voxel, and its place there.
+        Three tensors (K,) int64: index of the point, of its voxel, and of its slot there.
     """
     point = (coors[:, 0] >= 0).nonzero().squeeze(1)
     occupied, voxel = coors[point].unique(dim=0, return_inverse=True)
@@ -152,6 +150,6 @@ def first_points(coors: Tensor, max_points: int, max_voxels: int) -> Tuple[Tenso
     by_voxel = voxel.argsort(stable=True)
     point, voxel = point[by_voxel], voxel[by_voxel]
     count = voxel.bincount(minlength=len(occupied))
-    place = torch.arange(len(point)) - (count.cumsum(0) - count)[voxel]
-    kept = (voxel < max_voxels) & (place < max_points)
-    return point[kept], voxel[kept], place[kept]
+    slot = torch.arange(len(point)) - (count.cumsum(0) - count)[voxel]
+    kept = (voxel < max_voxels) & (slot < max_points)
+    return point[kept], voxel[kept], slot[kept]

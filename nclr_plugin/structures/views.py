@@ -1,4 +1,4 @@
-"""The batch that a calibration network sees."""
+"""Batch of a calibration network."""
 from __future__ import annotations
 
 from typing import Any, NamedTuple, Optional
@@ -12,11 +12,11 @@ class Views(NamedTuple):
     """V views (scan and camera) of B scans, on the device of the model.
 
     Attributes:
-        imgs: (V, 3, H, W), normalised, the views of all scans one after another.
-        view_batch_index: (V,) scan of each view.
+        imgs: (V, 3, H, W), normalised, the views of all scans in order.
+        view_batch_index: (V,) index of the scan of each view.
         voxels: :class:`~nclr_plugin.models.layers.voxelization.VoxelBatch` of the scans.
         cam2img: (V, 3, 3) float32.
-        lidar2cam: (V, 4, 4) float32; ``None`` where the poses are not known.
+        lidar2cam: (V, 4, 4) float32; ``None`` if unknown.
     """
     imgs: Tensor
     view_batch_index: Tensor

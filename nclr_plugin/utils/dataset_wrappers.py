@@ -9,22 +9,22 @@ from typing import Any, Dict, List
 
 
 def innermost_datasets(dataset: Any) -> List[Any]:
-    """Return the data sets that have files, in their order.
+    """Return the data sets inside wrappers, in their order.
 
     Args:
-        dataset: A data set, wrapped or not.
+        dataset: Data set, wrapped or not.
     """
     inside = getattr(dataset, 'datasets', None)
     if inside is None:
         inside = [dataset.dataset] if hasattr(dataset, 'dataset') else []
-    return [found for each in inside for found in innermost_datasets(each)] or [dataset]
+    return [inner for each in inside for inner in innermost_datasets(each)] or [dataset]
 
 
 def innermost_configs(config: Dict[str, Any]) -> List[Dict[str, Any]]:
-    """Return the configs of the data sets that have files, in their order.
+    """Return the configs of the data sets inside wrappers, in their order.
 
     Args:
         config: Config of a data set, wrapped or not; the results are parts of it, not copies.
     """
     inside = config.get('datasets') or ([config['dataset']] if config.get('dataset') else [])
-    return [found for each in inside for found in innermost_configs(each)] or [config]
+    return [inner for each in inside for inner in innermost_configs(each)] or [config]

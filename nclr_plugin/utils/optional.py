@@ -1,5 +1,4 @@
-"""Optional dependencies: imported where used, their absence said in one sentence."""
-
+"""Import optional dependencies, with a clear error if they are absent."""
 from __future__ import annotations
 
 import importlib
@@ -10,19 +9,19 @@ from typing import Optional
 def optional_import(module: str,
                     package: Optional[str] = None,
                     purpose: Optional[str] = None) -> ModuleType:
-    """Import a module this package can do without.
+    """Import an optional dependency.
 
     Args:
         module: Dotted name to import, such as ``'scipy.spatial'``.
-        package: What ``pip install`` calls it. Defaults to the top-level name of ``module``.
-        purpose: What needs it, as the start of a sentence: ``'robust PnP'``.
+        package: Name for ``pip install``; default: the top-level name of ``module``.
+        purpose: Feature that needs it, for the message, such as ``'robust PnP'``.
 
     Returns:
         The imported module.
 
     Raises:
-        ImportError: When it is not installed, saying what to install; or when it is installed
-            but does not import, saying why.
+        ImportError: If the module is not installed, with the command that installs it, or cannot
+            be imported, with the reason.
 
     Example:
         >>> math = optional_import('math', purpose='this example')

@@ -11,27 +11,27 @@ _ON_CUDA = '_algo_on_cuda'
 
 
 def follow_devices() -> None:
-    """Let every spconv module that is built from now on follow the device of its input.
+    """Let every spconv module that is built later adapt to the device of its input.
 
-    spconv's default, implicit GEMM, exists for CUDA alone. Its modules choose an algorithm when
-    they are built; with this they choose before each forward pass, as :func:`set_sparse_algorithm`
-    does. It costs nothing elsewhere, and spconv need not be installed.
+    spconv's default algorithm, implicit GEMM, exists for CUDA only, and modules choose it when they
+    are built. After this call they choose before each forward pass, see
+    :func:`set_sparse_algorithm`. spconv need not be installed.
     """
     register_module_module_registration_hook(_watch)
 
 
 def set_sparse_algorithm(model: nn.Module, device: Union[str, torch.device]) -> int:
-    """Give every spconv module of a model an algorithm that a device can run.
+    """Set an algorithm that a device supports in every spconv module of a model.
 
-    On CUDA that is the one that it was built with, on any other device ``ConvAlgo.Native``. The
-    weights have one layout for both, so a model may change device and this may be called again.
+    On CUDA this is the algorithm of its construction, on other devices ``ConvAlgo.Native``. Weights
+    have the same layout for both, so the model may change its device.
 
     Args:
         model: Any module, wrapped or not.
-        device: Where the model will run.
+        device: Device of the model.
 
     Returns:
-        How many modules were changed.
+        Number of changed modules.
 
     Example:
         >>> set_sparse_algorithm(nn.Linear(2, 2), 'cpu')
@@ -42,7 +42,7 @@ def set_sparse_algorithm(model: nn.Module, device: Union[str, torch.device]) -> 
 
 
 def _watch(parent: nn.Module, name: str, module: Any) -> None:
-    """Make a module that becomes part of another follow its input, once."""
+    """Register the pre-hook of a module that becomes part of another, once."""
     if module is not None and _has_algorithm(module) and \
             _follow not in module._forward_pre_hooks.values():
         module.register_forward_pre_hook(_follow)
@@ -53,7 +53,7 @@ def _follow(module: nn.Module, inputs: Tuple[Any, ...]) -> None:
 
 
 def _has_algorithm(module: nn.Module) -> bool:
-    # Asked by name: spconv need not be there, and importing it takes a second.
+    # By name: spconv need not be installed, and importing it takes a second.
     return getattr(module, 'algo', None) is not None and \
         any(base.__module__.startswith('spconv.') for base in type(module).__mro__)
 

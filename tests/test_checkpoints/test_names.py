@@ -78,4 +78,4 @@ def test_what_names_look_like(minkunet, sparse_encoder, published, openpcdet_sha
     assert looks_like(minkunet().state_dict()) == 'a MinkUNet' == looks_like(published(minkunet()))
     assert looks_like(sparse_encoder().state_dict()) == 'a SparseEncoder (mmdet3d detector)'
     assert 'OpenPCDet' in looks_like(openpcdet_shapes)
-    assert looks_like(torch.nn.Linear(1, 1).state_dict()) == 'no network that is known here'
+    assert looks_like(torch.nn.Linear(1, 1).state_dict()) == 'no known network'

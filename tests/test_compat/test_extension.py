@@ -59,8 +59,8 @@ def test_names_with_underscores_are_no_operators():
 
 def test_no_other_module_is_found_and_repeat_calls_add_nothing():
     code = ('import sys, nclr_plugin\n'
-            'from nclr_plugin.compat import ExtensionFinder, make_hosts_importable\n'
-            'make_hosts_importable()\n'
+            'from nclr_plugin.compat import ExtensionFinder, make_mmdet3d_importable\n'
+            'make_mmdet3d_importable()\n'
             'print(sys.meta_path.count(ExtensionFinder),\n'
             '      [ExtensionFinder.find_spec(name) for name in ("mmcv", "mmcv.ops", "_ext")])')
     assert python(code) == '1 [None, None, None]'

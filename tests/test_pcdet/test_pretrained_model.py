@@ -26,7 +26,7 @@ def save(tmp_path):
      'found a SparseEncoder .*; write one by python tools/export_backbone.py'),
     (dict(state_dict={NAME: KERNEL}), r'found a Voxel\(Res\)BackBone8x .*; write one by'),
     (dict(model_state={'stem.0.kernel': KERNEL}), 'found a MinkUNet, .*; take a checkpoint of a'),
-    (dict(model_state={'vfe.weight': KERNEL}), 'found no network that is known here, .*vfe.weight'),
+    (dict(model_state={'vfe.weight': KERNEL}), 'found no known network, .*vfe.weight'),
     (dict(epoch=3), "found \\['epoch'\\]"),
 ])
 def test_files_without_the_encoder_are_refused(content, words, save):
