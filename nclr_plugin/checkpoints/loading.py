@@ -1,10 +1,11 @@
 """Load and verify the pretrained weights of a backbone."""
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from typing import Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 from mmengine.logging import print_log
@@ -13,7 +14,7 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
-from ..errors import PretrainedWeightsError
+from ..errors import CheckpointMismatchError, PretrainedWeightsError
 from .kernels import STEM, fit_to_shape, fold_biases, second_stem_layer, widen_input
 from .names import LAYOUTS, Rule, find_prefix_and_layout, kernel_library, looks_like, rename
 from .reading import clean_name, find_state_dict, is_counter
@@ -224,6 +225,67 @@ def _verify(module: nn.Module, weights: Dict[str, Tensor], report: LoadReport) -
             f'{report.checkpoint}: {len(wrong)} of {len(weights)} tensors of '
             f'{type(module).__name__} do not have the values of the file after loading: '
             f'{wrong[:3]}; its load_state_dict changes them')
+
+
+def check_state_dict(model: nn.Module, state_dict: Mapping[str, Any],
+                     min_match: float = 1., prefix: str = '') -> float:
+    """Check that a state dict belongs to a model.
+
+    Args:
+        model: Model.
+        state_dict: Tensors by name; a leading ``module.`` is ignored, as in mmengine.
+        min_match: Smallest share of the model's tensors that must match, 0 to 1.
+        prefix: Prefix of the required tensors.
+
+    Returns:
+        Share of the required tensors that match.
+
+    Raises:
+        CheckpointMismatchError: If the share is too small.
+    """
+    model_state = model.state_dict()
+    required = {name: value for name, value in model_state.items()
+                if name.startswith(prefix) and not is_counter(name)}
+    state = {re.sub(r'^module\.', '', name): value for name, value in state_dict.items()
+             if isinstance(value, Tensor)}
+    missing = [name for name in required if name not in state]
+    resized = [f'{name} {tuple(state[name].shape)} for {tuple(value.shape)}'
+               for name, value in required.items()
+               if name in state and _sorted_shape(state[name]) != _sorted_shape(value)]
+    if not hasattr(state_dict, '_metadata'):
+        resized += [f'{name} without the _metadata that tell its order from older ones'
+                    for name, value in required.items() if name in state
+                    and state[name].shape == value.shape and _is_sparse_kernel(model, name)]
+    unexpected = [name for name in state if name not in model_state and not is_counter(name)]
+    matched = len(required) - len(missing) - len(resized)
+    share = matched / max(len(required), 1)
+    if share < min_match:
+        raise CheckpointMismatchError(
+            f'The checkpoint holds {matched} of the {len(required)} tensors '
+            f'{prefix and prefix + "* "}of {type(model).__name__}, at least {min_match:.0%} are '
+            'expected: it is of another model or config (CheckpointGuardHook(min_match=...) '
+            'accepts a part of a model; for load_from, tools/export_backbone.py extracts a '
+            'backbone). '
+            + '; '.join(_first(*group) for group in (
+                ('missing', missing), ('other size', resized), ('unexpected', unexpected))))
+    return share
+
+
+def _is_sparse_kernel(model: nn.Module, name: str) -> bool:
+    """Return whether the module permutes this tensor if it is loaded without a version."""
+    module, _, leaf = name.rpartition('.')
+    return leaf == 'weight' and 'spconv' in type(model.get_submodule(module)).__module__ and \
+        model.get_submodule(module).weight.ndim == 5
+
+
+def _sorted_shape(tensor: Tensor) -> Tuple[int, ...]:
+    """Return the sorted shape: sparse-convolution kernels are permuted on loading."""
+    return tuple(sorted(tensor.shape))
+
+
+def _first(title: str, names: List[str], shown: int = 5) -> str:
+    rest = ', ...' if len(names) > shown else ''
+    return f"{title} {len(names)}{': ' if names else ''}{', '.join(names[:shown])}{rest}"
 
 
 @WEIGHT_INITIALIZERS.register_module()

@@ -106,3 +106,14 @@ def test_every_pixel_gets_the_cell_with_the_nearest_centre(height, width):
 def test_channels_stay():
     cells = np.random.default_rng(0).random((3, 5, 2))
     assert (enlarge_cells(cells, 12, 20, 12, 20)[::4, ::4] == cells).all()
+
+
+def test_pictures_are_written_as_rgb_and_a_failure_is_named(tmp_path):
+    picture = panel(4, 5)
+    picture[..., 0] = 10
+    canvas.write_png(tmp_path / 'new' / 'picture.png', picture)
+    written = cv2.imread(str(tmp_path / 'new' / 'picture.png'))
+    np.testing.assert_array_equal(written[..., ::-1], picture)
+    (tmp_path / 'folder.png').mkdir()
+    with pytest.raises(OSError, match='folder.png: the picture could not be written'):
+        canvas.write_png(tmp_path / 'folder.png', picture)
