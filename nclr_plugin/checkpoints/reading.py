@@ -7,17 +7,22 @@ Importing this module registers :func:`load_from_local`, :func:`load_from_http` 
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 from urllib.parse import urlparse
 
+import numpy as np
 import torch
+from mmengine.config import ConfigDict
 from mmengine.dist import barrier, is_main_process
+from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.utils import digit_version
 from torch import Tensor
 
 from ..errors import BrokenCheckpointError, PretrainedWeightsError
@@ -110,7 +115,7 @@ def load_from_hub(filename: str, map_location: Optional[Any] = None) -> Any:
 
 
 def _download(address: str, name: str, map_location: Optional[Any]) -> Any:
-    """Download a file to ``name`` in torch's cache of checkpoints, unless it exists, and load it."""
+    """Download a file to ``name`` in torch's cache, unless it exists, and load it."""
     path = os.path.join(torch.hub.get_dir(), 'checkpoints', name)
     if is_main_process() and not os.path.isfile(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -206,7 +211,44 @@ def _explain(path: Path, reason: str) -> str:
             f'corrupt or something else; {advice}')
 
 
+def allow_mmengine_checkpoints() -> None:
+    """Let plain ``torch.load`` accept the checkpoints of mmengine's Runner.
+
+    From torch 2.6 on, ``torch.load`` refuses unknown classes. Checkpoints of mmengine contain the
+    log history, :class:`mmengine.logging.HistoryBuffer` with numpy arrays, and
+    :class:`mmengine.config.ConfigDict`. This function adds them to torch's list of safe classes. It
+    does nothing for older releases of torch.
+    """
+    if digit_version(torch.__version__) >= digit_version('2.6'):
+        torch.serialization.add_safe_globals(
+            [ConfigDict, HistoryBuffer, (_statistic, 'builtins.getattr')] + _numpy_globals())
+
+
+def _statistic(owner: Any, name: str) -> Any:
+    """Replace ``getattr``, by which a pickled history refers to its statistics.
+
+    ``getattr`` itself would circumvent the check of classes.
+    """
+    if owner is not HistoryBuffer or name.startswith('_'):
+        raise pickle.UnpicklingError(f'the checkpoint asks for {name!r} of {owner!r}, which no '
+                                     'checkpoint of mmengine needs')
+    return getattr(owner, name)
+
+
+def _numpy_globals() -> List[Any]:
+    """Return the classes and functions of pickled numpy arrays, by the names of numpy 1 and 2."""
+    reconstruct = np.empty(0).__reduce__()[0]
+    scalar = np.float64(0).__reduce__()[0]
+    kinds = ('?', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8', 'U', 'S')
+    functions = [(function, f'numpy.{core}.multiarray.{function.__name__}')
+                 for function in (reconstruct, scalar) for core in ('core', '_core')]
+    # dtypes of one kind share a class, those of numpy < 1.25 all of them
+    dtypes = {type(np.dtype(kind)) for kind in kinds} - {np.dtype}
+    return [np.ndarray, np.dtype, *dtypes, *functions]
+
+
 CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
 CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), loader=load_from_http,
                                  force=True)
 CheckpointLoader.register_scheme(prefixes='hf://', loader=load_from_hub, force=True)
+allow_mmengine_checkpoints()
