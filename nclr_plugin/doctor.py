@@ -27,15 +27,15 @@ class Finding(NamedTuple):
 
 def versions() -> List[Tuple[str, str]]:
     """Return names and versions of Python and of relevant installed packages."""
-    found = {}
+    installed = {}
     for distribution in metadata.distributions():
         name = (distribution.metadata['Name'] or '').lower()
         if name in PACKAGES or name.startswith(('spconv-', 'opencv-')):
-            found[name] = distribution.version
-    order = sorted(found, key=lambda name: [name == wanted or name.startswith(f'{wanted}-')
-                                            for wanted in PACKAGES], reverse=True)
+            installed[name] = distribution.version
+    order = sorted(installed, reverse=True, key=lambda name: [
+        name == package or name.startswith(f'{package}-') for package in PACKAGES])
     return [('nclr_plugin', nclr_plugin.__version__), ('Python', platform.python_version()),
-            *((name, found[name]) for name in order)]
+            *((name, installed[name]) for name in order)]
 
 
 def imports(remedy: str, *modules: str) -> Finding:

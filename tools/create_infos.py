@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nclr_plugin.errors import DataLayoutError  # noqa: E402
-from nclr_plugin.datasets.segmentation.infos import LAYOUTS  # noqa: E402
+from nclr_plugin.datasets.segmentation.infos import SPLITS  # noqa: E402
 from nclr_plugin.datasets.segmentation.kitti_boxes import (  # noqa: E402
     KITTI_BOXES,
     create_kitti_boxes,
@@ -29,7 +29,7 @@ def main(argv=None):
         description='Write info files of labelled scans and of fractions of them. For nuScenes, '
         'only the fractions are written: the infos are those of mmdet3d. For kitti_boxes, point '
         'labels are made of the 3D boxes of KITTI object frames, too.')
-    parser.add_argument('dataset', choices=[*LAYOUTS, NUSCENES, KITTI_BOXES])
+    parser.add_argument('dataset', choices=[*SPLITS, NUSCENES, KITTI_BOXES])
     parser.add_argument('root', help='folder of the data set; the files are written there')
     parser.add_argument('--fractions', type=float, nargs='+', metavar='PERCENT',
                         help='label fractions (default: those of '

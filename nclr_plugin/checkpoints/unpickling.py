@@ -89,10 +89,10 @@ def _pickle_module(unknown: Dict[str, type]) -> Any:
 def _known(module: str, name: str) -> Any:
     """Return the class or function of a harmless name, ``None`` for any other."""
     if module == 'torch':
-        found = getattr(torch, name, None)
-        harmless = isinstance(found, (torch.dtype, torch.layout)) or found in (
+        value = getattr(torch, name, None)
+        harmless = isinstance(value, (torch.dtype, torch.layout)) or value in (
             torch.Tensor, torch.Size, torch.device, *torch._tensor_classes)
-        return found if harmless else None
+        return value if harmless else None
     if module == 'torch._utils' and name.startswith('_rebuild_'):
         return getattr(torch._utils, name, None)
     if module in ('builtins', '__builtin__'):

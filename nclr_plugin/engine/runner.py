@@ -85,15 +85,16 @@ class ResumableIterLoop(IterBasedTrainLoop):
         """Warn if the training sees more or fewer samples than its schedule is made for."""
         if self.num_samples is None:
             return
-        found = self.max_iters * self._step_size
+        num_seen = self.max_iters * self._step_size
         right = max(1, round(self.num_samples / self._step_size))
         if abs(self.max_iters - right) <= 0.01 * right:
             return
         self.runner.logger.warning(
             f'The schedule is made for {self.num_samples:,} samples; {self.max_iters:,} steps of '
             f'{self._step_size} (batch size {self.dataloader.batch_sampler.batch_size}, '
-            f'{get_world_size()} process(es)) see {found:,}, {found / self.num_samples:.1%} of '
-            f'them. For all: --cfg-options {" ".join(self._options_for(right))}; --auto-scale-lr '
+            f'{get_world_size()} process(es)) see {num_seen:,}, '
+            f'{num_seen / self.num_samples:.1%} of them. For all: --cfg-options '
+            f'{" ".join(self._options_for(right))}; --auto-scale-lr '
             'makes the learning rate proportional to the samples of a step.')
 
     def _options_for(self, max_iters: int) -> List[str]:

@@ -36,16 +36,16 @@ def read_precisions(log: Path) -> Precisions:
         FileNotFoundError: If there is no log.
         ValueError: If the evaluation of a class is not in it.
     """
-    found = {}
+    by_class = {}
     for name, _, _, values in _TABLE.findall(log.read_text(errors='replace')):
-        found[name] = [float(value) for value in values.split(',')]
-    absent = [name for name in CLASSES if len(found.get(name, ())) != len(LEVELS)]
+        by_class[name] = [float(value) for value in values.split(',')]
+    absent = [name for name in CLASSES if len(by_class.get(name, ())) != len(LEVELS)]
     if absent:
         raise ValueError(f'{log}: expected 3D APs at 40 recall positions of {list(CLASSES)}, as '
                          "OpenPCDet's train.py and test.py and mmdet3d's test.py log them, "
                          f'found none of {absent}; give the log of a whole evaluation')
     return {(name, level): value for name in CLASSES
-            for level, value in zip(LEVELS, found[name])}
+            for level, value in zip(LEVELS, by_class[name])}
 
 
 def average(precisions: Precisions) -> float:

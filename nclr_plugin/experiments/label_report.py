@@ -64,11 +64,11 @@ def choose_metrics(results: DataFrame, patterns: Sequence[str] = ()) -> List[str
     names = metrics_in(results)
     matches = {pattern: fnmatch.filter(names, pattern) for pattern in patterns or DEFAULT_METRICS}
     missing = [pattern for pattern in patterns if not matches[pattern]]
-    chosen = list(dict.fromkeys(itertools.chain(*matches.values())))
-    if missing or not chosen:
+    selected = list(dict.fromkeys(itertools.chain(*matches.values())))
+    if missing or not selected:
         raise ValueError(f'--metrics: the tests have no metric {(missing or DEFAULT_METRICS)[0]}; '
                          f"choose from: {', '.join(sorted(names))}")
-    return chosen
+    return selected
 
 
 def initialisations(results: DataFrame) -> List[str]:

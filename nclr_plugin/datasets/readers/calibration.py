@@ -31,10 +31,10 @@ def read_kitti_calibration(path: str) -> Dict[str, KittiValue]:
     values: Dict[str, KittiValue] = {}
     with open(path, encoding='utf-8') as file:
         for line in file:
-            found = KITTI_LINE.match(line)
-            if not found:
+            match = KITTI_LINE.match(line)
+            if not match:
                 continue
-            name, text = found.groups()
+            name, text = match.groups()
             try:
                 values[name] = np.array(text.split(), dtype=np.float64)
             except ValueError:
@@ -64,14 +64,15 @@ def take_matrix(values: Dict[str, KittiValue], name: str, rows: int, cols: int,
     if known is None:
         raise ValueError(f"calibration '{path}': expected a line '{' or '.join(names)}: ...' with "
                          f'{rows * cols} numbers, found only {sorted(values)}.')
-    found = values[known]
-    if isinstance(found, str):
+    numbers = values[known]
+    if isinstance(numbers, str):
         raise ValueError(f"calibration '{path}': expected numbers after '{known}:', found "
-                         f"'{found}'.")
-    if found.size != rows * cols or not np.isfinite(found).all():
+                         f"'{numbers}'.")
+    if numbers.size != rows * cols or not np.isfinite(numbers).all():
         raise ValueError(f"calibration '{path}': expected {rows * cols} finite numbers after "
-                         f"'{known}:', found {np.isfinite(found).sum()} in {found.size} values.")
-    return found.reshape(rows, cols)
+                         f"'{known}:', found {np.isfinite(numbers).sum()} in {numbers.size} "
+                         'values.')
+    return numbers.reshape(rows, cols)
 
 
 def kitti_lidar2ref(values: Dict[str, KittiValue], path: str) -> np.ndarray:

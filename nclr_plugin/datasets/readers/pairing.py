@@ -176,17 +176,17 @@ def match_files(folders: Mapping[str, Folder],
     Raises:
         FileNotFoundError: If a folder is absent or empty.
     """
-    found = {}
+    names = {}
     for name, folder in folders.items():
         require_folder(folder.path, f'Expected the files of {name} '
                        f'({", ".join(folder.suffixes)}).')
-        found[name] = list_files(folder)
-        if not found[name]:
+        names[name] = list_files(folder)
+        if not names[name]:
             raise FileNotFoundError(
                 f"folder '{folder.path}' holds no {' or '.join(folder.suffixes)} file.")
-    stems = _all_stems(found) if stems is None else stems
-    return found, {name: [stem for stem in stems if stem not in files]
-                   for name, files in found.items()}
+    stems = _all_stems(names) if stems is None else stems
+    return names, {name: [stem for stem in stems if stem not in files]
+                   for name, files in names.items()}
 
 
 def describe_missing(folders: Mapping[str, Folder], found: FileNames,

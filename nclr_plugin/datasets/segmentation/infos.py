@@ -17,22 +17,22 @@ from ..label_fractions import LabelSplit, select_evenly, select_randomly, select
 from .labels import check_labels
 
 
-class Layout(NamedTuple):
-    """A data set in SemanticKITTI's folders: name of its info files, official sequences."""
+class SequenceSplit(NamedTuple):
+    """Data set in SemanticKITTI's layout: name of its info files, official sequences."""
     name: str
     train: Sequence[str]
     val: Sequence[str]
     test: Sequence[str] = ()
 
 
-LAYOUTS = {
-    layout.name: layout
-    for layout in (
-        Layout('semantickitti',
-               train=('00', '01', '02', '03', '04', '05', '06', '07', '09', '10'),
-               val=('08', ),
-               test=tuple(str(sequence) for sequence in range(11, 22))),
-        Layout('semanticposs', train=('00', '01', '02', '04', '05'), val=('03', )),
+SPLITS = {
+    split.name: split
+    for split in (
+        SequenceSplit('semantickitti',
+                      train=('00', '01', '02', '03', '04', '05', '06', '07', '09', '10'),
+                      val=('08', ),
+                      test=tuple(str(sequence) for sequence in range(11, 22))),
+        SequenceSplit('semanticposs', train=('00', '01', '02', '04', '05'), val=('03', )),
     )
 }
 
@@ -113,8 +113,8 @@ def require_sequences(root: str, sequences: Sequence[str], infos: List[dict]) ->
     Raises:
         DataLayoutError: If a sequence has none; the message lists the folders that exist.
     """
-    found = {frame_id(info).split('/')[0] for info in infos}
-    absent = [sequence for sequence in sequences if sequence not in found]
+    present = {frame_id(info).split('/')[0] for info in infos}
+    absent = [sequence for sequence in sequences if sequence not in present]
     if absent:
         folders = sorted(os.listdir(os.path.join(root, 'sequences')))
         raise DataLayoutError(
@@ -137,7 +137,7 @@ def create_infos(dataset: str, root: str, fractions: Optional[Sequence[float]] =
     """Write info files of a data set in SemanticKITTI's layout, and of its label fractions.
 
     Args:
-        dataset: Name in :data:`LAYOUTS`.
+        dataset: Name in :data:`SPLITS`.
         root: Folder of the data set; the files are written there.
         fractions: Label fractions in percent; ``None``: those of :data:`FRACTIONS` that select
             at least one frame.
@@ -150,29 +150,29 @@ def create_infos(dataset: str, root: str, fractions: Optional[Sequence[float]] =
         FileNotFoundError: If the data set or the split is missing.
         DataLayoutError: If a sequence, a label file or a fraction is invalid.
     """
-    layout = LAYOUTS[dataset]
+    official = SPLITS[dataset]
     lists = {}
     for part, named in (('train', train), ('val', val), ('test', None)):
-        lists[part] = list_infos(root, named or getattr(layout, part), part != 'test')
+        lists[part] = list_infos(root, named or getattr(official, part), part != 'test')
         if named:
             require_sequences(root, named, lists[part])
         check_labels([(os.path.join(root, info['lidar_points']['lidar_path']),
                        os.path.join(root, info['pts_semantic_mask_path']))
                       for info in lists[part] if part != 'test'], 4, 'uint32')
-        path = os.path.join(root, f'{layout.name}_infos_{part}.pkl')
+        path = os.path.join(root, f'{official.name}_infos_{part}.pkl')
         if lists[part] or part == 'train':
-            write_infos(path, lists[part], dict(dataset=layout.name))
+            write_infos(path, lists[part], dict(dataset=official.name))
             print(f'{path}: {len(lists[part])} frames')
     ids = [frame_id(info) for info in lists['train']]
     if split_file:
         split = LabelSplit.load(split_file, dataset)
-    elif layout.name == 'semanticposs':
+    elif official.name == 'semanticposs':
         split = _draw_split(dataset, root, 'every n-th in sorted order', fractions,
                         lambda percent: select_evenly(ids, percent))
     else:
         split = _draw_split(dataset, root, f'random, seed {seed}', fractions,
                         lambda percent: select_randomly(ids, percent, seed))
-    _write_fractions(dataset, root, split, fractions, lists['train'], dict(dataset=layout.name),
+    _write_fractions(dataset, root, split, fractions, lists['train'], dict(dataset=official.name),
                      frame_id)
 
 
