@@ -44,11 +44,12 @@ def set_sparse_algorithm(model: nn.Module, device: Union[str, torch.device]) -> 
 def _watch(parent: nn.Module, name: str, module: Any) -> None:
     """Register the pre-hook of a module that becomes part of another, once."""
     if module is not None and _has_algorithm(module) and \
-            _follow not in module._forward_pre_hooks.values():
-        module.register_forward_pre_hook(_follow)
+            follow_input not in module._forward_pre_hooks.values():
+        module.register_forward_pre_hook(follow_input)
 
 
-def _follow(module: nn.Module, inputs: Tuple[Any, ...]) -> None:
+def follow_input(module: nn.Module, inputs: Tuple[Any, ...]) -> None:
+    """Choose the algorithm of a module by the device of its input, before a forward pass."""
     _choose(module, inputs[0].features.device.type == 'cuda')
 
 

@@ -57,4 +57,4 @@ def test_a_scan_with_other_columns_is_named(tmp_path):
     np.zeros(7, np.float32).tofile(tmp_path / 'short.bin')
     args = parse(tmp_path / 'short.bin')
     with pytest.raises(BrokenFrameError, match='short.bin'):
-        backbones._prepare([], args)
+        backbones.prepare([], args)

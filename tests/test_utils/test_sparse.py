@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import nclr_plugin  # noqa: F401  (lets modules follow their device)
-from nclr_plugin.utils.sparse import _follow, set_sparse_algorithm
+from nclr_plugin.utils.sparse import follow_input, set_sparse_algorithm
 
 spconv = pytest.importorskip('spconv.pytorch')
 
@@ -57,5 +57,5 @@ def test_the_device_of_the_input_decides_each_time():
     for device, algorithm in (('cpu', spconv.ConvAlgo.Native), ('cuda', built),
                               ('cpu', spconv.ConvAlgo.Native)):
         features = SimpleNamespace(device=torch.device(device))
-        _follow(model[0], (SimpleNamespace(features=features), ))
+        follow_input(model[0], (SimpleNamespace(features=features), ))
         assert model[0].algo == algorithm

@@ -92,7 +92,7 @@ def run_backbones(args: argparse.Namespace) -> List[dict]:
             memory[name] = pool.apply(_peak_memory, (name, args))
 
     nets = {name: entry.build().to(args.device) for name, entry in ENTRIES.items()}
-    feats, coors = _prepare(nets.values(), args)
+    feats, coors = prepare(nets.values(), args)
     forward: Dict[str, List[float]] = {name: [] for name in ENTRIES}
     backward: Dict[str, List[float]] = {name: [] for name in ENTRIES}
     for repeat in range(args.repeats + 1):
@@ -129,7 +129,7 @@ def _seconds(device: str) -> float:
     return time.process_time() if torch.device(device).type == 'cpu' else now(device)
 
 
-def _prepare(nets: Iterable[nn.Module], args: argparse.Namespace) -> Tuple[Tensor, Tensor]:
+def prepare(nets: Iterable[nn.Module], args: argparse.Namespace) -> Tuple[Tensor, Tensor]:
     """Prepare the networks for the device and return the features and coors of the voxels."""
     for net in nets:
         set_sparse_algorithm(net, args.device)
@@ -142,7 +142,7 @@ def _prepare(nets: Iterable[nn.Module], args: argparse.Namespace) -> Tuple[Tenso
 def _peak_memory(name: str, args: argparse.Namespace) -> int:
     """Return the peak memory of forward and backward in bytes, without weights and input."""
     net = ENTRIES[name].build().to(args.device)
-    feats, coors = _prepare([net], args)
+    feats, coors = prepare([net], args)
     on_cpu = torch.device(args.device).type == 'cpu'
     if on_cpu:
         before = int(Path('/proc/self/statm').read_text().split()[1]) * resource.getpagesize()

@@ -309,7 +309,7 @@ class NuScenesLayout(Layout):
                  visibility_token=str(level),
                  attribute_tokens=[self._token('attribute', _attribute(thing))],
                  translation=center.tolist(), size=[width, length, height],
-                 rotation=_quaternion(yaw_matrix(thing.yaw)), prev='', next='',
+                 rotation=quaternion(yaw_matrix(thing.yaw)), prev='', next='',
                  num_lidar_pts=annotation.num_points, num_radar_pts=0))
 
     def _write_infos(self, path: str, members: List[Tuple[Job, Sample]]) -> None:
@@ -365,13 +365,13 @@ def _instance(annotation: Annotation, lidar2global: np.ndarray) -> dict:
 
 
 def _pose(transform: np.ndarray) -> dict:
-    return dict(translation=transform[:3, 3].tolist(), rotation=_quaternion(transform[:3, :3]))
+    return dict(translation=transform[:3, 3].tolist(), rotation=quaternion(transform[:3, :3]))
 
 
-def _quaternion(rotation: np.ndarray) -> List[float]:
+def quaternion(rotation: np.ndarray) -> List[float]:
     """Return the unit quaternion w, x, y, z of a (3, 3) rotation."""
     (a, b, c), (d, e, f), (g, h, i) = rotation
     matrix = np.array([[a + e + i, h - f, c - g, d - b], [h - f, a - e - i, b + d, c + g],
                        [c - g, b + d, e - a - i, f + h], [d - b, c + g, f + h, i - a - e]])
-    quaternion = np.linalg.eigh(matrix)[1][:, -1]
-    return (quaternion * (1 if quaternion[0] >= 0 else -1)).tolist()
+    values = np.linalg.eigh(matrix)[1][:, -1]
+    return (values * (1 if values[0] >= 0 else -1)).tolist()

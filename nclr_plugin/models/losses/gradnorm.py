@@ -1,4 +1,4 @@
-"""GradNorm: loss weights by which all tasks train at similar rates (Chen et al., ICML 2018)."""
+"""GradNorm: loss weights for equal training rates of tasks (Chen et al., ICML 2018)."""
 from __future__ import annotations
 
 from typing import Any, Dict, List, Sequence
@@ -9,50 +9,50 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 EPSILON = 1e-12
-LOWEST_WEIGHT = 1e-3  # of a task; a weight of zero would never come back
-BETAS = (0.9, 0.999)  # of the Adam steps on the weights
-FIRST_SCALE = 2.**12  # of the losses whose gradients are measured
+LOWEST_WEIGHT = 1e-3  # of a task; a weight of zero would stay zero
+BETAS = (0.9, 0.999)  # of the Adam steps of the weights
+FIRST_SCALE = 2.**12  # of the losses before their gradients are measured
 
 
 @MODELS.register_module()
 class GradNorm(nn.Module):
-    r"""Weighs groups of losses, the tasks (CrossI2P, Eq. 17: its dynamic collaborative training).
+    r"""Weights groups of losses, the tasks (CrossI2P, Eq. 17: dynamic collaborative training).
 
-    At every step in training, with :math:`G_i = \|\nabla_W w_i L_i\|` on shared weights W, the
+    In every training step, with :math:`G_i = \|\nabla_W w_i L_i\|` on shared weights W, the
     training rate :math:`r_i = (L_i / L_i(0)) / \mathrm{mean}_j (L_j / L_j(0))` and the target
-    :math:`\bar G r_i^\alpha`, held constant, the weights take an Adam step down
-    :math:`\sum_i |G_i - \bar G r_i^\alpha|` and are scaled to their first sum. The losses of a
-    step are weighed with the weights from before that step's update.
+    :math:`\bar G r_i^\alpha`, treated as constant, the weights take an Adam step that decreases
+    :math:`\sum_i |G_i - \bar G r_i^\alpha|` and are scaled to their initial sum. The losses of a
+    step use the weights before the update of that step.
 
-    - A task that has no loss in a step, or whose loss is zero or has no gradient in W (a pose loss
-      that begins later, a view without a pose), keeps its weight; the others share what is left.
-      Its ``L_i(0)`` is taken when it first has a gradient.
-    - Mixed precision: gradients are measured of losses multiplied by a power of two, which is
-      halved when they overflow; that step updates nothing. In float32 and bfloat16 the factor
-      changes no bit of the result.
-    - Several processes: gradients and losses are averaged over them, so that all have the same
-      weights as one process with the whole batch would. With accumulated gradients
-      (``accumulative_counts``) each of the batches is a step of the weights.
-    - All state is in buffers: checkpoints carry it, and a resumed run goes on where it was.
+    - A task without a loss in a step, or whose loss is zero or has no gradient in W (a pose loss
+      that begins later, a view without a pose), keeps its weight; the others share the rest of the
+      sum. Its ``L_i(0)`` is that of its first step with a gradient.
+    - Mixed precision: losses are multiplied by a power of two before their gradients are measured.
+      If these overflow, the factor is halved and the weights are not updated. In float32 and
+      bfloat16 the factor does not change the result.
+    - Distributed training: gradients and losses are averaged over processes, so that the weights
+      are those of one process with the whole batch. With accumulated gradients
+      (``accumulative_counts``) each batch is a step of the weights.
+    - All state is in buffers, so that checkpoints contain it.
 
     The weights appear in the log as ``weight_<task>``, the ratios to the first loss as
     ``ratio_<task>``.
 
     Args:
-        tasks: Names of losses for each task; a name ending in ``*`` stands for all that begin so.
-            A loss of no task keeps its weight.
-        shared: Beginnings of the names of the shared parameters W, as in ``named_parameters()``.
-            Few of them will do: those of the last layers that all tasks use.
-        alpha: How strongly a slow task is favoured.
-        lr: Step of the weights.
-        momentum: Share of the past in the running means that stand for gradient norms and losses;
-            0: those of the step alone. The sum above is one of absolute values, so steps down it
-            follow the median: of a scan a step, whose pose loss is mostly small and now and then
-            huge, they see the small one and give the huge one nearly all weight.
+        tasks: Names of losses for each task; a name ending in ``*`` matches all with this prefix.
+            Losses without a task are not weighted.
+        shared: Prefixes of the names of the shared parameters W, as in ``named_parameters()``. A
+            few are enough: those of the last layers that all tasks share.
+        alpha: Exponent of the training rate; larger values favour slow tasks more.
+        lr: Learning rate of the weights.
+        momentum: Momentum of running means of gradient norms and losses; 0: use those of the step.
+            The sum above has absolute values, so its minimum depends on medians. With one scan per
+            step, the pose loss is mostly small and rarely huge: without momentum the weights follow
+            the small values and give the task nearly all weight.
 
     Raises:
-        ValueError: When there are fewer than two tasks, or ``momentum`` is not in [0, 1); in the
-            first step, when ``shared`` names no trainable parameter.
+        ValueError: If there are fewer than two tasks, or ``momentum`` is not in [0, 1); in the
+            first step, if ``shared`` matches no trainable parameter.
 
     Example:
         >>> model = dict(type='NCLR', loss_balancer=dict(
@@ -81,31 +81,31 @@ class GradNorm(nn.Module):
         count = len(tasks)
         self.register_buffer('weights', torch.ones(count))
         self.register_buffer('first_losses', torch.zeros(count))
-        # Of norms and losses; without momentum they are no state, and no checkpoint needs them.
+        # Means of norms and losses; without momentum they are no state.
         self.register_buffer('means', torch.zeros(2, count), persistent=momentum > 0)
         self.register_buffer('moments', torch.zeros(2, count))
         self.register_buffer('steps', torch.zeros(count))
         self.register_buffer('scale', torch.tensor(FIRST_SCALE))
 
     def forward(self, losses: Dict[str, Tensor], model: nn.Module) -> Dict[str, Tensor]:
-        """Weighed losses, and the weights for the log; in evaluation the losses as they are.
+        """Weight the losses, and add the weights for the log; in evaluation change nothing.
 
         Args:
-            losses: Losses of one step, by name, with their graphs.
-            model: Whose parameters ``shared`` names.
+            losses: Losses of a step by name, with their graphs.
+            model: Model with the parameters ``shared``.
         """
         if not self.training or not torch.is_grad_enabled():
             return losses
         totals = self._totals(losses)
-        current = self.weights.clone()  # the update below is for the next step
+        current = self.weights.clone()  # before the update for the next step
         self._update(totals, self._shared_parameters(model))
-        weighed, log = dict(losses), {}
+        weighted, log = dict(losses), {}
         for index, task in enumerate(self.tasks):
             for name in self._names(task, losses):
-                weighed[name] = current[index] * _mean(losses[name])
+                weighted[name] = current[index] * _mean(losses[name])
             log[f'weight_{task}'] = current[index]
             log[f'ratio_{task}'] = self._ratio(totals[task], index)
-        return {**weighed, **log}
+        return {**weighted, **log}
 
     def _names(self, task: str, losses: Dict[str, Any]) -> List[str]:
         return [name for name in losses if any(
@@ -113,9 +113,9 @@ class GradNorm(nn.Module):
             for pattern in self.tasks[task])]
 
     def _totals(self, losses: Dict[str, Tensor]) -> Dict[str, Tensor]:
-        """Return the loss of each task; a zero without a graph where it has none."""
-        nothing = self.weights.new_zeros(())
-        return {task: sum((_mean(losses[name]) for name in self._names(task, losses)), nothing)
+        """Return the loss of each task; a zero without a graph if it has none."""
+        zero = self.weights.new_zeros(())
+        return {task: sum((_mean(losses[name]) for name in self._names(task, losses)), zero)
                 for task in self.tasks}
 
     def _ratio(self, total: Tensor, index: int) -> Tensor:
@@ -124,14 +124,14 @@ class GradNorm(nn.Module):
 
     def _shared_parameters(self, model: nn.Module) -> List[nn.Parameter]:
         named = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
-        found = [value for name, value in named if name.startswith(self.shared)]
-        if not found:
-            raise ValueError(f'GradNorm: shared={list(self.shared)} names no trainable parameter; '
-                             f'expected beginnings of names such as {[n for n, _ in named[:5]]}.')
-        return found
+        parameters = [value for name, value in named if name.startswith(self.shared)]
+        if not parameters:
+            raise ValueError(f'GradNorm: shared={list(self.shared)} matches no parameter to train; '
+                             f'expected prefixes of names such as {[n for n, _ in named[:5]]}.')
+        return parameters
 
     def _update(self, totals: Dict[str, Tensor], shared: List[nn.Parameter]) -> None:
-        gradients = torch.stack([self._gradient(total, shared) for total in totals.values()])
+        gradients = torch.stack([self.gradient(total, shared) for total in totals.values()])
         with torch.no_grad():
             values = torch.stack([total.detach().float() for total in totals.values()])
             all_reduce(gradients, 'mean')
@@ -146,9 +146,13 @@ class GradNorm(nn.Module):
             if active.sum() > 1:
                 self._step(norms, values, active)
 
-    def _gradient(self, total: Tensor, shared: List[nn.Parameter]) -> Tensor:
-        """Gradient of a task's loss in W times the scale, as one vector; nobody's graph is freed
-        and nobody's ``grad`` is touched."""
+    def gradient(self, total: Tensor, shared: List[nn.Parameter]) -> Tensor:
+        """Return the scaled gradient of a task's loss in W as one vector, and keep the graph.
+
+        Args:
+            total: Loss of the task.
+            shared: Parameters W, whose ``grad`` does not change.
+        """
         if not total.requires_grad:
             return torch.zeros(sum(value.numel() for value in shared), device=total.device)
         parts = torch.autograd.grad(total * self.scale.clone(), shared, retain_graph=True,
@@ -157,7 +161,7 @@ class GradNorm(nn.Module):
                           for part, value in zip(parts, shared)]).float()
 
     def _step(self, norms: Tensor, values: Tensor, active: Tensor) -> None:
-        """Adam on the active weights, and their old sum."""
+        """Take an Adam step of the active weights, and keep their sum."""
         weights = self.weights[active]
         steps = self.steps[active] + 1
         means = torch.lerp(torch.stack((norms, values))[:, active], self.means[:, active],
@@ -165,11 +169,11 @@ class GradNorm(nn.Module):
         self.means[:, active] = means
         norms, values = means / (1 - self.momentum**steps)
 
-        weighed = weights * norms
+        weighted = weights * norms
         ratio = values / self.first_losses[active].clamp(min=EPSILON)
         rate = ratio / ratio.mean().clamp(min=EPSILON)
-        target = weighed.mean() * rate.clamp(min=0)**self.alpha
-        gradient = (weighed - target).sign() * norms
+        target = weighted.mean() * rate.clamp(min=0)**self.alpha
+        gradient = (weighted - target).sign() * norms
 
         first = torch.lerp(gradient, self.moments[0, active], BETAS[0])
         second = torch.lerp(gradient.square(), self.moments[1, active], BETAS[1])
@@ -182,7 +186,7 @@ class GradNorm(nn.Module):
 
 
 def _mean(loss: Any) -> Tensor:
-    """mmengine's reading of a loss: a tensor's mean, the sum of a list's."""
+    """Reduce a loss as mmengine does: the mean of a tensor, the sum of a list's means."""
     if isinstance(loss, Tensor):
         return loss.mean()
     return sum(value.mean() for value in loss)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from nclr_plugin.demo.layouts.nuscenes import CAMERAS, _quaternion
+from nclr_plugin.demo.layouts.nuscenes import CAMERAS, quaternion
 from nclr_plugin.datasets.readers import NuScenesReader
 
 
@@ -23,7 +23,7 @@ def devkit(root):
 def test_quaternions():
     for rotation in Rotation.random(20, random_state=0):
         x, y, z, w = rotation.as_quat()
-        found = np.array(_quaternion(rotation.as_matrix()))
+        found = np.array(quaternion(rotation.as_matrix()))
         np.testing.assert_allclose(np.abs(found @ [w, x, y, z]), 1, atol=1e-12)
 
 

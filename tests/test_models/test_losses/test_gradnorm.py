@@ -176,7 +176,7 @@ def test_half_precision_gradients_neither_vanish_nor_overflow():
         net = make(half)
         net.loss_balancer.scale.fill_(scale)
         total = 1e-8 * net.losses(data()[0])['loss_small']
-        gradient = net.loss_balancer._gradient(total, list(net.shared.parameters()))
+        gradient = net.loss_balancer.gradient(total, list(net.shared.parameters()))
         norms.append(float(gradient.norm()) / scale)
     assert norms[1] == pytest.approx(norms[0], rel=0.05)
     assert norms[2] != pytest.approx(norms[0], rel=0.05)  # what the scale is for
@@ -203,7 +203,7 @@ def test_wrong_names_are_told():
     with pytest.raises(ValueError, match='at least two tasks'):
         MODELS.build(dict(type='GradNorm', tasks=dict(one=['loss']), shared=['x']))
     net = make(shared=['nothing'])
-    with pytest.raises(ValueError, match=r"shared=\['nothing'\] names no trainable parameter"):
+    with pytest.raises(ValueError, match=r"shared=\['nothing'\] matches no parameter to train"):
         net.parse_losses(net.losses(data()[0]))
 
 
