@@ -26,7 +26,7 @@ def test_without_the_fields_the_figures_are_left_out(make_samples, evaluate, met
 def test_nothing_to_evaluate_is_an_error(make_samples, evaluate, metric):
     with pytest.raises(ValueError, match=f'{metric.__name__}: no frame to evaluate'):
         evaluate(metric(), [])
-    with pytest.raises(ValueError, match=r'found 2 frames, all of them with mismatched_image set'):
+    with pytest.raises(ValueError, match=r'found 2 frames, all with mismatched_image set'):
         evaluate(metric(), make_samples(3, 2, mismatched_image=True))
 
 
