@@ -1,8 +1,10 @@
-"""Errors that users can mend."""
+"""Errors that are caused by the input."""
+import pickle
+
 import pytest
 
 from nclr_plugin import errors
-from nclr_plugin.errors import UserError, one_line_errors
+from nclr_plugin.errors import BrokenFrameError, UserError, one_line_errors
 
 
 @pytest.mark.parametrize('name', [
@@ -27,3 +29,19 @@ def test_an_error_of_a_worker_keeps_its_last_line():
 def test_other_errors_keep_their_traceback():
     with pytest.raises(ZeroDivisionError), one_line_errors():
         raise ZeroDivisionError
+
+
+def test_a_broken_frame_names_frame_and_reason():
+    error = BrokenFrameError('00/000012', "scan 'a.bin': expected points, found none.")
+    assert str(error) == "frame 00/000012: scan 'a.bin': expected points, found none."
+    assert (error.frame_id, error.reason[:4]) == ('00/000012', 'scan')
+
+
+def test_a_broken_frame_survives_pickling():
+    error = pickle.loads(pickle.dumps(BrokenFrameError('7', 'cut off')))
+    assert (error.frame_id, error.reason, str(error)) == ('7', 'cut off', 'frame 7: cut off')
+
+
+def test_a_broken_frame_can_be_rebuilt_from_its_message():
+    # What torch's DataLoader does with the exception of a worker.
+    assert str(BrokenFrameError('frame 7: cut off')) == 'frame 7: cut off'
