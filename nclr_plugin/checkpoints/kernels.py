@@ -28,6 +28,10 @@ from torch import Tensor
 
 TORCHSPARSE = 'TorchSparse'
 MINKOWSKI = 'MinkowskiEngine'
+STEM = 'conv_input.0.0.weight'
+_INPUTS = {1: ('intensity', slice(3, 4)), 3: ('x, y, z', slice(0, 3))}
+_FIRST, _SECOND = 'conv_input.0.', 'conv_input.1.'
+_NORMAL = torch.distributions.Normal(0., 1.)
 
 
 def to_spconv2(kernel: Tensor, library: str) -> Tensor:
@@ -101,12 +105,6 @@ def looks_like_spconv1(kernel: Tensor) -> bool:
     channels.
     """
     return kernel.dim() == 5 and kernel.shape[0] <= 7
-
-
-STEM = 'conv_input.0.0.weight'
-_INPUTS = {1: ('intensity', slice(3, 4)), 3: ('x, y, z', slice(0, 3))}
-_FIRST, _SECOND = 'conv_input.0.', 'conv_input.1.'
-_NORMAL = torch.distributions.Normal(0., 1.)
 
 
 def widen_input(kernel: Tensor, shape: Sequence[int],

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from ..utils.dataset_wrappers import innermost_configs
 from . import reading  # noqa: F401  (says how mmengine loads files)
 
+_NO_VALUE = object()
+
 
 class Voxels(NamedTuple):
     """Voxel size (x, y, z) and range (x, y, z minima, x, y, z maxima) of a network, metres."""
@@ -149,9 +151,6 @@ def parse_config(text: str) -> Optional[Dict[str, Any]]:
             if value is not _NO_VALUE:
                 values[statement.targets[0].id] = value
     return values
-
-
-_NO_VALUE = object()
 
 
 def _value(node: ast.AST) -> Any:

@@ -21,6 +21,8 @@ from .segmentation.infos import write_infos
 INFOS = 'kitti_infos_train.pkl'
 OBJECTS = 'kitti_dbinfos_train.pkl'
 IGNORED = -1  # mmdet3d's label of ignored objects
+FRACTIONS = (10, 20, 50)
+CLASSES = ('Pedestrian', 'Cyclist', 'Car')
 
 
 class Mmdet3DKitti:
@@ -273,10 +275,6 @@ def _report_absent_images(root: str, part: str, frames: Iterable[str]) -> None:
 def _absent(root: str, folder: str, suffix: str, frames: Iterable[str]) -> List[str]:
     paths = [os.path.join(root, folder, frame + suffix) for frame in frames]
     return [path for path in paths if not os.path.isfile(path)]
-
-
-FRACTIONS = (10, 20, 50)
-CLASSES = ('Pedestrian', 'Cyclist', 'Car')
 
 
 def select_objects(dbinfos: Dict[str, List[dict]], frames: Sequence[str]) -> Dict[str, List[dict]]:

@@ -14,6 +14,7 @@ from ..visualization.canvas import new_figure
 
 Curve = Tuple[List[int], List[float]]
 NOT_PLOTTED = 'step', 'epoch', 'iter', 'time', 'data_time', 'memory'
+ROTATIONS = 'geodesic', 'euler'
 
 
 def read_curves(work_dir: str, keys: Sequence[str] = ('loss', )) -> Dict[str, Curve]:
@@ -72,30 +73,27 @@ def write_curves(curves: Dict[str, Curve], path: Path, label: str = 'loss') -> N
     figure.savefig(str(path))
 
 
-ROTATIONS = 'geodesic', 'euler'
-
-
 class ViewErrors(NamedTuple):
-    """Errors of N views with their own image.
+    """Errors of N views with matching images.
 
     Attributes:
         rre: (N,) degrees, infinite for a view without a pose.
-        rte: (N,) metres, likewise.
+        rte: (N,) metres, infinite for a view without a pose.
     """
     rre: np.ndarray
     rte: np.ndarray
 
 
 def read_errors(path: Union[str, Path], rotation: str = 'geodesic') -> ViewErrors:
-    """Read the errors of the views; those of the mismatched-image control are left out.
+    """Read the errors of the views, without those of the mismatched-image control.
 
     Args:
         path: CSV file of an evaluation.
         rotation: ``'geodesic'`` (the angle) or ``'euler'`` (the sum of the Euler angles).
 
     Raises:
-        FileNotFoundError: If there is no file.
-        ValueError: If it has other columns, something that is no number in them, or no view.
+        FileNotFoundError: If the file is absent.
+        ValueError: If it has other columns, values that are not numbers, or no view.
     """
     columns = 'mismatched_image', 'valid', f'rre_{rotation}_deg', 'rte_m'
     with open(path, encoding='utf-8', newline='') as file:
@@ -109,24 +107,26 @@ def read_errors(path: Union[str, Path], rotation: str = 'geodesic') -> ViewError
             table = np.array([[float(row[name]) for name in columns] for row in reader])
         except (TypeError, ValueError) as error:
             raise ValueError(f'{path}: expected numbers in {list(columns)}, found in line '
-                             f'{reader.line_num} what is none ({error}); write the file again'
-                             ) from None
+                             f'{reader.line_num}: {error}; write the file again') from None
     table = table.reshape(-1, len(columns))
     table = table[table[:, 0] == 0]
     if not len(table):
-        raise ValueError(f'{path}: expected views with their own image, found none')
+        raise ValueError(f'{path}: expected views with matching images, found none')
     solved = table[:, 1] == 1
     return ViewErrors(*(np.where(solved, table[:, column], np.inf) for column in (2, 3)))
 
 
 def recall_curves(errors: ViewErrors, degrees: float, metres: float,
                   steps: int = 201) -> Dict[str, np.ndarray]:
-    """Share of views below each threshold, as :func:`~nclr_plugin.visualization.plot_recall` wants.
+    """Return the share of views below each threshold.
 
     Args:
-        errors: The views' errors.
-        degrees, metres: The largest thresholds.
-        steps: Number of thresholds, from 0 on.
+        errors: Errors of the views.
+        degrees, metres: Largest thresholds.
+        steps: Number of thresholds, beginning with 0.
+
+    Returns:
+        Curves for :func:`~nclr_plugin.visualization.plot_recall`.
     """
     curves = {}
     for name, values, largest in (('rre', errors.rre, degrees), ('rte', errors.rte, metres)):
@@ -136,7 +136,7 @@ def recall_curves(errors: ViewErrors, degrees: float, metres: float,
 
 
 def describe(name: str, errors: ViewErrors) -> str:
-    """One line: how many views, how many without a pose, and the medians of the others."""
+    """Return a line with the numbers of views and failures, and the medians of the others."""
     solved = np.isfinite(errors.rre)
     text = f'{name}: {len(solved)} views, {int((~solved).sum())} without a pose'
     if solved.any():

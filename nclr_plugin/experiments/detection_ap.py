@@ -21,6 +21,7 @@ _TABLE = re.compile(r'(\w+) AP(?:_R)?40@(\d\.\d+), \2, \2:((?!AP(?:_R)?\d*@).)*?
                     r'([^\n]*)', re.DOTALL | re.MULTILINE)
 
 Precisions = Dict[Tuple[str, str], float]
+MODULE = 'nclr_plugin.pcdet.train'
 
 
 def read_precisions(log: Path) -> Precisions:
@@ -30,11 +31,11 @@ def read_precisions(log: Path) -> Precisions:
         log: Log of OpenPCDet's ``train.py`` or ``test.py``, or of mmdet3d's.
 
     Returns:
-        Percent by class and level, in the order of the paper's table.
+        Percentages by class and level, in the order of the paper's table.
 
     Raises:
-        FileNotFoundError: If there is no log.
-        ValueError: If the evaluation of a class is not in it.
+        FileNotFoundError: If the log is absent.
+        ValueError: If it lacks the evaluation of a class.
     """
     by_class = {}
     for name, _, _, values in _TABLE.findall(log.read_text(errors='replace')):
@@ -54,11 +55,11 @@ def average(precisions: Precisions) -> float:
 
 
 def precision_table(methods: Dict[str, Sequence[Precisions]]) -> str:
-    """Markdown: for each method the repeat of largest average, as the paper reports it.
+    """Format a Markdown table with the best repeat of each method, as the paper reports it.
 
     Args:
-        methods: APs of the repeats, by the name of the method. With several repeats the mean and
-            the deviation of their averages (of the population) stand in a column of their own.
+        methods: APs of the repeats by method. With several repeats, a column shows the mean and the
+            population standard deviation of their averages.
     """
     repeated = any(len(repeats) > 1 for repeats in methods.values())
     rows: List[Dict[str, str]] = []
@@ -76,28 +77,25 @@ def precision_table(methods: Dict[str, Sequence[Precisions]]) -> str:
     return markdown_table(rows)
 
 
-MODULE = 'nclr_plugin.pcdet.train'
-
-
 def run_repeats(flags: Sequence[str], repeats: int, tag: str, out: Path) -> List[Precisions]:
-    """Train and evaluate several times, independently, but for what is done already.
+    """Train and evaluate several times, and skip finished repeats.
 
-    Repeat k has the host's ``extra_tag`` ``TAG_k``, and so a folder of its own, from whose latest
-    checkpoint the host goes on if it was interrupted. Its output is ``out/repeat_k.log``; when it
-    has ended, its APs are in ``out/repeat_k.json``.
+    Repeat k has the ``extra_tag`` ``TAG_k``, and therefore its own folder, from whose last
+    checkpoint OpenPCDet resumes. Its output is ``out/repeat_k.log``; its APs are stored in
+    ``out/repeat_k.json`` when it is finished.
 
     Args:
         flags: Flags of OpenPCDet's ``train.py``.
         repeats: Number of repeats.
-        tag: Beginning of their ``extra_tag``.
+        tag: Prefix of the ``extra_tag``.
         out: Folder of logs and APs.
 
     Returns:
-        The APs of each repeat.
+        APs of each repeat.
 
     Raises:
         RunError: If a training fails; the message names the log.
-        ValueError: If a log has no evaluation on KITTI, or ``out`` holds repeats of other flags.
+        ValueError: If a log has no evaluation on KITTI, or ``out`` has repeats with other flags.
     """
     results = []
     for number in range(1, repeats + 1):

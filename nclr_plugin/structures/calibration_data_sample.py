@@ -50,12 +50,12 @@ class CalibrationDataSample(BaseDataElement):
         - ``pred_yaw_probs`` (V, 2): Probabilities of the best and the second viewing
           direction; absent without a yaw head.
 
-    Computed for metrics and pictures when one of them asks, see :func:`inspection` (on the CPU,
-    float32 unless said). M voxels of the scan; H' W' cells of the stride-4 map, whose centres are
-    those of :class:`~nclr_plugin.geometry.camera.CellGrid`. Without an overlap head there are no
+    Computed on request of metrics and pictures, see :func:`inspection` (on the CPU, float32 unless
+    stated). There are M voxels in the scan and H' W' cells in the stride-4 map, see
+    :class:`~nclr_plugin.geometry.camera.CellGrid`. Without an overlap head there are no
     ``pred_*_overlap`` and ``overlap_thresholds``:
         - ``voxel_points`` (M, 3): Centroids of the voxels, transformed LiDAR frame, metres.
-        - ``pred_point_overlap`` (V, M), ``pred_pixel_overlap`` (V, H', W'): Probabilities of lying
+        - ``pred_point_overlap`` (V, M), ``pred_pixel_overlap`` (V, H', W'): Probabilities of being
           in the overlap.
         - ``overlap_thresholds`` (2,): Probabilities above which points and pixels were matched.
         - ``gt_point_overlap`` (V, M), ``gt_pixel_overlap`` (V, H', W') bool: Training labels

@@ -1,1 +1,1 @@
-"""Helpers without a room of their own: optional imports, devices, wrappers of data sets."""
+"""Utilities: optional imports, sparse convolutions by device, wrappers of data sets."""

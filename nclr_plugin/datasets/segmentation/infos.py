@@ -16,6 +16,19 @@ from ..readers.pairing import Folder, list_files, require_file, require_folder, 
 from ..label_fractions import LabelSplit, select_evenly, select_randomly, select_scenes
 from .labels import check_labels
 
+FRACTIONS = (0.1, 1, 10, 20, 50)
+NUSCENES = 'nuscenes'
+# The published code of SLidR, ALSO and NCLR calls these scenes "verifying", the other 600
+# "parametrizing".
+ABLATION_VAL = tuple('scene-' + number for number in """
+    0008 0009 0019 0029 0032 0042 0045 0049 0052 0054 0056 0066 0067 0073 0131 0152 0166 0168 0183
+    0190 0194 0208 0210 0211 0241 0243 0248 0259 0260 0261 0287 0292 0297 0305 0306 0350 0352 0358
+    0361 0365 0368 0377 0388 0391 0395 0413 0427 0428 0438 0444 0452 0453 0459 0463 0464 0475 0513
+    0533 0544 0575 0587 0589 0642 0652 0658 0669 0678 0687 0701 0703 0706 0710 0715 0726 0735 0740
+    0758 0786 0790 0804 0806 0847 0856 0868 0882 0897 0899 0976 0996 1012 1015 1016 1018 1020 1024
+    1044 1058 1094 1098 1107
+""".split())
+
 
 class SequenceSplit(NamedTuple):
     """Data set in SemanticKITTI's layout: name of its info files, official sequences."""
@@ -124,10 +137,6 @@ def require_sequences(root: str, sequences: Sequence[str], infos: List[dict]) ->
 
 def _files(folder: str, suffix: str) -> Dict[str, str]:
     return list_files(Folder(folder, (suffix, ))) if os.path.isdir(folder) else {}
-
-
-FRACTIONS = (0.1, 1, 10, 20, 50)
-NUSCENES = 'nuscenes'
 
 
 def create_infos(dataset: str, root: str, fractions: Optional[Sequence[float]] = None,
@@ -256,18 +265,6 @@ def _write_fractions(dataset: str, root: str, split: LabelSplit,
         print(f'{path}: {len(selected)} frames, {percent:g}% of {len(infos)}')
 
 
-# The published code of SLidR, ALSO and NCLR calls these scenes "verifying", the other 600
-# "parametrizing".
-ABLATION_VAL = tuple('scene-' + number for number in """
-    0008 0009 0019 0029 0032 0042 0045 0049 0052 0054 0056 0066 0067 0073 0131 0152 0166 0168 0183
-    0190 0194 0208 0210 0211 0241 0243 0248 0259 0260 0261 0287 0292 0297 0305 0306 0350 0352 0358
-    0361 0365 0368 0377 0388 0391 0395 0413 0427 0428 0438 0444 0452 0453 0459 0463 0464 0475 0513
-    0533 0544 0575 0587 0589 0642 0652 0658 0669 0678 0687 0701 0703 0706 0710 0715 0726 0735 0740
-    0758 0786 0790 0804 0806 0847 0856 0868 0882 0897 0899 0976 0996 1012 1015 1016 1018 1020 1024
-    1044 1058 1094 1098 1107
-""".split())
-
-
 def create_nuscenes_ablation(root: str, fractions: Sequence[float] = (1, )) -> None:
     """Write info files of the published division of nuScenes' training scenes, 600 and 100.
 
@@ -289,7 +286,7 @@ def create_nuscenes_ablation(root: str, fractions: Sequence[float] = (1, )) -> N
     if absent:
         raise DataLayoutError(
             f"'{root}': expected the {len(ABLATION_VAL)} scenes of the published division in "
-            f'nuscenes_infos_train.pkl, {len(absent)} of them are not there: {shorten(absent)}; '
+            f'nuscenes_infos_train.pkl, {len(absent)} of them are absent: {shorten(absent)}; '
             'it is one of the whole training set (v1.0-trainval).')
     train = [name for name in scenes if name not in ABLATION_VAL]
     parts = dict(train=train, val=ABLATION_VAL)

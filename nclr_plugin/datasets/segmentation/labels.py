@@ -12,6 +12,7 @@ from ..transforms.loading import BaseTransform
 
 SEMANTICKITTI, NUSCENES = 'semantickitti', 'nuscenes'
 NUSCENES_FACTOR = 1000  # a label is this times the category, plus the instance
+FLOAT_BYTES = 4
 
 
 @TRANSFORMS.register_module()
@@ -100,9 +101,6 @@ def _read_nuscenes(frame_id: str, path: str) -> Tuple[np.ndarray, np.ndarray]:
     return labels // NUSCENES_FACTOR, labels % NUSCENES_FACTOR
 
 
-FLOAT_BYTES = 4
-
-
 def check_labels(files: Iterable[Tuple[str, str]],
                  lidar_dim: int,
                  dtype: str,
@@ -152,7 +150,7 @@ def check_labels(files: Iterable[Tuple[str, str]],
 def _rows(path: str, size: int, what: str) -> int:
     if not os.path.isfile(path):
         raise FileNotFoundError(f"'{path}': expected a file ({what}), found none; write the infos "
-                                'of the frames that are there by tools/create_infos.py.')
+                                'of the present frames by tools/create_infos.py.')
     rows, rest = divmod(os.path.getsize(path), size)
     if rest:
         raise DataLayoutError(f"'{path}': expected rows of {size} bytes ({what}), found {rest} "

@@ -27,26 +27,27 @@ OVERLAY = 'overlay'
 
 @HOOKS.register_module()
 class PictureHook(Hook):
-    """Draw the frames of a test; after it the curves of its metrics, and the best, the median
-    and the worst frame (of :class:`~nclr_plugin.evaluation.CalibrationMetric`).
+    """Draw frames, curves of metrics, and the best, the median and the worst frame of a test.
 
-    Of mmdet3d's segmentors and detectors it draws classes, instances or boxes, predicted beside
-    true, from above and on the images of the scan where they are: ``birds_eye/<scan>.png`` and
+    The last three are those of :class:`~nclr_plugin.evaluation.CalibrationMetric`. For mmdet3d's
+    segmentors and detectors the hook draws predicted and true classes, instances or boxes, from
+    above and on the images of the scan: ``birds_eye/<scan>.png`` and
     ``camera/<scan>_<camera>.png``.
 
-    The pictures go to the runner's visual back ends, and as ``<kind>/<frame>_<camera>.png`` to a
-    folder if one is given. A kind for which the network has nothing to show is left out, and so
-    are the frames of the mismatched-image control.
+    The pictures are sent to the visual back ends of the runner and, if a folder is given, written
+    as ``<kind>/<frame>_<camera>.png``. Kinds that the network does not predict, and frames of the
+    mismatched-image control, are skipped.
 
     Args:
-        out_dir: Folder for the PNG files; made if it does not exist.
-        max_frames: Frames to draw of each pass over the test or validation set, by each process.
-        kinds: Which pictures, of ``nclr_plugin.visualization.PICTURES``, ``'recall_curves'``,
+        out_dir: Folder for the PNG files; created if it does not exist.
+        max_frames: Number of frames to draw in each pass over the test or validation set, per
+            process.
+        kinds: Kinds of pictures: of ``nclr_plugin.visualization.PICTURES``, ``'recall_curves'``,
             ``'roc_curves'``, ``'ranked'``, ``'birds_eye'`` and ``'camera'``; None draws all.
 
     Raises:
-        ValueError: When there is no such kind.
-        OSError: When a picture cannot be written.
+        ValueError: If a kind is unknown.
+        OSError: If a picture cannot be written.
     """
 
     def __init__(self,

@@ -248,5 +248,5 @@ def test_the_command_refuses_what_the_division_is_not_for(load_tool, words, caps
 
 
 def test_a_part_of_nuscenes_has_no_such_division(nuscenes):
-    with pytest.raises(DataLayoutError, match='100 scenes .* 97 of them are not there: .*'):
+    with pytest.raises(DataLayoutError, match='100 scenes .* 97 of them are absent: .*'):
         create_nuscenes_ablation(str(nuscenes([*ABLATION_VAL[:3], *OTHERS[:5]])))
