@@ -129,8 +129,8 @@ class CalibrationDataset(BaseDataset):
             except (ScanError, ImportError):
                 continue  # reported when the frame is loaded
         if faults and not read:
-            raise DataLayoutError(f'{faults[0]} (The same holds for all {len(faults)} scans '
-                                  'that were checked.)')
+            raise DataLayoutError(f'{faults[0]} (The same in all {len(faults)} scans that '
+                                  'were checked.)')
         dropped = DroppedRows(*map(sum, zip(*read))) if read else DroppedRows(0)
         if dropped.count:
             print_log(f"data_root '{self.data_root}': in {len(read)} of {len(frames)} scans "
