@@ -1,7 +1,7 @@
 import torch
 
 from nclr_plugin.geometry.camera import CellGrid
-from nclr_plugin.models.voxelization import voxelize
+from nclr_plugin.models.layers.voxelization import voxelize
 from nclr_plugin.structures import Views
 
 
