@@ -91,9 +91,9 @@ def test_wheel_holds_the_package_and_real_files_for_openmim(source, tmp_path):
     wheel = build('build_wheel', source, tmp_path / 'out')
     assert wheel_names(wheel) == expected_in_wheel(source)
     with zipfile.ZipFile(str(wheel)) as archive:
-        config = archive.read('nclr_plugin/.mim/configs/nclr/pretrain_demo.py')
+        config = archive.read('nclr_plugin/.mim/configs/nclr/nclr_minkunet_demo.py')
         metadata = archive.read('nclr_plugin-0.1.0.dist-info/METADATA').decode()
-    assert config == (ROOT / 'configs/nclr/pretrain_demo.py').read_bytes()
+    assert config == (ROOT / 'configs/nclr/nclr_minkunet_demo.py').read_bytes()
     requires = re.findall(r'^Requires-Dist: ([\w-]+)(?![^\n]*extra)', metadata, re.MULTILINE)
     assert sorted(requires) == ['mmengine', 'numpy', 'torch']
     assert re.search(r'^Requires-Dist: torch *\(?>=2\.1\)?$', metadata, re.MULTILINE), \

@@ -2,7 +2,7 @@
 
     python tools/publish.py CHECKPOINT --out DIR --figures RESULTS.json
 
-The defaults of data and terms are those of configs/nclr/pretrain_kitti_real.py.
+The defaults of data and terms are those of configs/nclr/nclr_minkunet_kitti_real.py.
 """
 import argparse
 import sys

@@ -10,7 +10,7 @@
 # The numbers below can be given before the command: SCENES=40 SAMPLES=50 bash tools/quickstart.sh
 set -euo pipefail
 
-CONFIG=configs/nclr/pretrain_demo.py
+CONFIG=configs/nclr/nclr_minkunet_demo.py
 SCENES=${SCENES:-600}          # of the demo world, for training
 TOWNS=8                       # that they lie in: the sequences of the configuration
 VAL_SCENES=${VAL_SCENES:-60}   # held out, in another town

@@ -1,4 +1,4 @@
-"""The demo model on the frames of `configs/nclr/pretrain_kitti_real.py`."""
+"""The demo model on the frames of `configs/nclr/nclr_minkunet_kitti_real.py`."""
 _base_ = ['./crossi2p_demo.py', '../_base_/datasets/kitti_real.py']
 
 # dataset settings

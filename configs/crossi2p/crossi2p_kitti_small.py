@@ -1,6 +1,6 @@
 """The demo model on a few dozen real KITTI frames: what can be learned from them in minutes.
 
-The frames and the split are those of `configs/nclr/pretrain_kitti_small.py`;
+The frames and the split are those of `configs/nclr/nclr_minkunet_kitti_small.py`;
 `crossi2p_kitti_small_trained_on.py` evaluates the training frames.
 """
 _base_ = ['./crossi2p_demo.py', '../_base_/datasets/kitti_small.py']

@@ -1,9 +1,12 @@
 """CenterPoint on nuScenes, 0.1 m voxels: mmdet3d's config, its encoder pretrained or from scratch.
 
 NCLR_NUSCENES_ROOT: the data set with mmdet3d's infos. `tools/train.py --checkpoint FILE` loads the
-weights of `pretrain_nuscenes_centerpoint.py`.
+weights of `nclr_centerpoint_nuscenes.py`.
 """
-_base_ = ['mmdet3d::centerpoint/centerpoint_voxel01_second_secfpn_8xb4-cyclic-20e_nus-3d.py']
+_base_ = [
+    'mmdet3d::centerpoint/centerpoint_voxel01_second_secfpn_8xb4-cyclic-20e_nus-3d.py',
+    '../_base_/detection_runtime.py'
+]
 
 # model settings
 model = dict(
@@ -22,7 +25,3 @@ val_dataloader = dict(dataset=dict(data_root=data_root))
 test_dataloader = dict(dataset=dict(data_root=data_root))
 val_evaluator = dict(data_root=data_root, ann_file=f'{data_root}nuscenes_infos_val.pkl')
 test_evaluator = val_evaluator
-
-# runtime settings
-custom_imports = dict(imports=['nclr_plugin'], allow_failed_imports=False)
-custom_hooks = [dict(type='SparseAlgoHook')]

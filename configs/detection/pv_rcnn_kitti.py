@@ -5,7 +5,10 @@ pretrained VoxelNet, `--fraction PERCENT` takes a part of the labels (infos by
 `tools/split_detection_infos.py`). The epochs are mmdet3d's for every fraction. Objects are pasted
 onto road planes: make the infos with `create_data.py kitti --with-plane`.
 """
-_base_ = ['mmdet3d::pv_rcnn/pv_rcnn_8xb2-80e_kitti-3d-3class.py']
+_base_ = [
+    'mmdet3d::pv_rcnn/pv_rcnn_8xb2-80e_kitti-3d-3class.py',
+    '../_base_/datasets/kitti_detection.py', '../_base_/detection_runtime.py'
+]
 
 # model settings
 model = dict(
@@ -25,18 +28,3 @@ val_dataloader = dict(dataset=dict(data_root=data_root))
 test_dataloader = dict(dataset=dict(data_root=data_root))
 val_evaluator = dict(ann_file=f'{data_root}kitti_infos_val.pkl')
 test_evaluator = dict(ann_file=f'{data_root}kitti_infos_val.pkl')
-
-# `tools/test.py --submission DIR` predicts the test frames, in the form of KITTI's server.
-submission = dict(
-    dataset=dict(
-        ann_file='kitti_infos_test.pkl', data_prefix=dict(pts='testing/velodyne_reduced')),
-    evaluator=dict(
-        type='KittiMetric',
-        ann_file=f'{data_root}kitti_infos_test.pkl',
-        metric='bbox',
-        format_only=True,
-        submission_prefix=None))
-
-# runtime settings
-custom_imports = dict(imports=['nclr_plugin'], allow_failed_imports=False)
-custom_hooks = [dict(type='SparseAlgoHook')]

@@ -1,7 +1,7 @@
 """SECOND on the boxes of the demo world, 0.1 m voxels, 25.6 m ahead, minutes on a CPU.
 
 NCLR_KITTI_ROOT: a demo world in KITTI's layout with mmdet3d's infos. `--fraction` and
-`--checkpoint` (of `pretrain_demo_voxelnet.py`) as in second_kitti.py. Every label fraction trains
+`--checkpoint` (of `nclr_voxelnet_demo.py`) as in second_kitti.py. Every label fraction trains
 for the same number of steps: a few hundred, too few to learn boxes if objects and scans are turned
 and stretched as in mmdet3d's long schedule. Only cars are pasted: a small fraction may have no
 object of the other classes.

@@ -5,9 +5,12 @@ schedule) with the range, the voxels and the networks of its `centerpoint_voxel0
 pillars: the encoder is CenterPoint's, as in OpenPCDet's SECOND, and one pretraining serves both.
 
 NCLR_NUSCENES_ROOT: the data set with mmdet3d's infos. `tools/train.py --checkpoint FILE` loads the
-weights of `pretrain_nuscenes_centerpoint.py`.
+weights of `nclr_centerpoint_nuscenes.py`.
 """
-_base_ = ['mmdet3d::pointpillars/pointpillars_hv_secfpn_sbn-all_8xb4-2x_nus-3d.py']
+_base_ = [
+    'mmdet3d::pointpillars/pointpillars_hv_secfpn_sbn-all_8xb4-2x_nus-3d.py',
+    '../_base_/detection_runtime.py'
+]
 point_cloud_range = [-51.2, -51.2, -5, 51.2, 51.2, 3]
 
 # model settings
@@ -62,7 +65,3 @@ val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
 val_evaluator = dict(data_root=data_root, ann_file=f'{data_root}nuscenes_infos_val.pkl')
 test_evaluator = val_evaluator
-
-# runtime settings
-custom_imports = dict(imports=['nclr_plugin'], allow_failed_imports=False)
-custom_hooks = [dict(type='SparseAlgoHook')]

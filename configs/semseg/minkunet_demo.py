@@ -1,4 +1,4 @@
-"""The backbone of configs/nclr/pretrain_demo.py on the labels of the demo world, minutes on a CPU.
+"""The backbone of nclr_minkunet_demo.py on the labels of the demo world, minutes on a CPU.
 
 NCLR_DEMO_ROOT: the demo world. `tools/train.py --fraction`, `--checkpoint` as in the others. Every
 label fraction trains for the same number of steps.

@@ -1,4 +1,4 @@
-"""The backbone of configs/nclr/pretrain_kitti_real.py on KITTI frames labelled by their boxes.
+"""The backbone of configs/nclr/nclr_minkunet_kitti_real.py on KITTI frames labelled by their boxes.
 
 NCLR_REAL_ROOT: the frames. `tools/train.py --fraction`, `--checkpoint` as in the others. Every
 label fraction trains for the same number of steps.

@@ -137,7 +137,7 @@ def _parse_args(script: ModuleType, argv: List[str]) -> argparse.Namespace:
         args = script.parse_args()
     if not Path(args.config).is_file():
         raise FileNotFoundError(f'{args.config}: no such config; the configs of this project are '
-                                'in configs/, e.g. configs/nclr/pretrain_semantickitti.py')
+                                'in configs/, e.g. configs/nclr/nclr_minkunet34_semantickitti.py')
     return args
 
 

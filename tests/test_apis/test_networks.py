@@ -14,7 +14,7 @@ from nclr_plugin.datasets.transforms.loading import read_image
 pytest.importorskip('mmdet3d')
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 SMALL = {
-    'nclr/pretrain_demo.py': {
+    'nclr/nclr_minkunet_demo.py': {
         'model.point_backbone.encoder_channels': (8, 8, 8), 'model.fusion.num_layers': 1,
         'model.point_backbone.encoder_blocks': (1, 1, 1),
         'model.point_backbone.decoder_channels': (8, 8, 8),

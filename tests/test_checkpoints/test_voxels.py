@@ -50,22 +50,22 @@ def warnings():
 
 
 def test_what_a_run_was_trained_on_is_read(checkpoint):
-    voxels = voxels_of_checkpoint(checkpoint('pretrain_semantickitti_voxelnet'))
+    voxels = voxels_of_checkpoint(checkpoint('nclr_voxelnet_semantickitti'))
     assert voxels.size == (0.05, 0.05, 0.1)
     assert voxels.range == (-51.2, -51.2, -3, 51.2, 51.2, 1)
 
 
 def test_voxels_of_the_detectors_agree(checkpoint, warnings):
     warn_of_other_voxels(detector((0.05, 0.05, 0.1), KITTI),
-                         checkpoint('pretrain_semantickitti_voxelnet'))
+                         checkpoint('nclr_voxelnet_semantickitti'))
     warn_of_other_voxels(detector((0.1, 0.1, 0.2), (-51.2, -51.2, -5, 51.2, 51.2, 3)),
-                         checkpoint('pretrain_nuscenes_centerpoint'))
+                         checkpoint('nclr_centerpoint_nuscenes'))
     assert warnings == []
 
 
 def test_another_size_and_other_heights_are_told_with_both_values(checkpoint, warnings):
     warn_of_other_voxels(detector((0.1, 0.1, 0.1), (0, -40, -3, 70.4, 40, 2)),
-                         checkpoint('pretrain_semantickitti_voxelnet'))
+                         checkpoint('nclr_voxelnet_semantickitti'))
     size, heights = warnings
     assert '(0.05, 0.05, 0.1)' in size and '(0.1, 0.1, 0.1)' in size
     assert '-51.2, -3.0, 51.2, 51.2, 1.0)' in heights and '70.4, 40.0, 2.0)' in heights
@@ -84,7 +84,7 @@ def test_a_built_detector_of_mmdet3d_is_compared(checkpoint, warnings):
     pytest.importorskip('mmdet3d')
     from mmengine.registry import MODELS, DefaultScope
     config = Config.fromfile(str(CONFIGS.parent / 'detection' / 'second_kitti.py'))
-    name = checkpoint('pretrain_nuscenes_centerpoint')
+    name = checkpoint('nclr_centerpoint_nuscenes')
     with DefaultScope.overwrite_default_scope(config.default_scope):
         model = MODELS.build(config.model)
     warn_of_other_voxels(model, name)
@@ -99,7 +99,7 @@ def test_openpcdets_files_tell(sparse_encoder, tmp_path, warnings):
     path = str(tmp_path / 'checkpoint_epoch_1.pth')
     torch.save(dict(model_state=Voxels((0.05, 0.05, 0.1), wide).tensors()), path)
     assert voxels_of_checkpoint(path) == ((0.05, 0.05, 0.1), wide)
-    text = Config.fromfile(str(CONFIGS / 'pretrain_semantickitti_voxelnet.py'),
+    text = Config.fromfile(str(CONFIGS / 'nclr_voxelnet_semantickitti.py'),
                            import_custom_modules=False).pretty_text
     torch.save(dict(meta=dict(cfg=text), state_dict=sparse_encoder().state_dict()), path)
     exported = str(tmp_path / 'exported.pth')
@@ -135,7 +135,7 @@ def test_advice_never_stops_work(tmp_path, warnings, sparse_encoder, text):
 
 
 def test_a_config_that_imports_what_is_not_here_tells_its_voxels(checkpoint, tmp_path):
-    path = checkpoint('pretrain_semantickitti_voxelnet')
+    path = checkpoint('nclr_voxelnet_semantickitti')
     content = torch.load(path)
     content['meta']['cfg'] += "\ncustom_imports = dict(imports=['package_that_is_gone'])\n"
     torch.save(content, path)

@@ -155,7 +155,7 @@ def quick_pictures():
 
 @pytest.fixture(scope='session')
 def demo_config():
-    return ROOT / 'configs' / 'nclr' / 'pretrain_demo.py'
+    return ROOT / 'configs' / 'nclr' / 'nclr_minkunet_demo.py'
 
 
 @pytest.fixture(scope='session')

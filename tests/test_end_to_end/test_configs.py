@@ -50,7 +50,8 @@ def all_types(config):
 
 
 def test_there_are_configs():
-    assert {'pretrain_demo', 'pretrain_semantickitti', 'pretrain_kitti', 'pretrain_nuscenes'} <= {
+    assert {'nclr_minkunet_demo', 'nclr_minkunet34_semantickitti', 'nclr_minkunet34_kitti',
+            'nclr_minkunet34_nuscenes'} <= {
         path.stem for path in CONFIGS}
 
 
@@ -104,7 +105,7 @@ def readme_words():
 
 def test_files_that_the_readme_names_exist():
     words = readme_words()
-    assert 'configs/nclr/pretrain_semantickitti.py' in words and 'tools/train.py' in words
+    assert 'configs/nclr/nclr_minkunet34_semantickitti.py' in words and 'tools/train.py' in words
     assert not [word for word in words if not (ROOT / word).is_file()]
 
 
@@ -125,8 +126,8 @@ def test_schedules_of_a_paper_say_how_many_samples_they_are_made_for():
     assert not [name for name in found if re.search('demo|small|rig', name)]
     # 50 epochs of 19,130, 28,130 and 3,712 scans; 100 of KITTI 00-08 with two cameras.
     epochs = {name: found[name] / scans for name, scans in dict(
-        pretrain_semantickitti=19130, pretrain_semantickitti_voxelnet=19130,
-        pretrain_nuscenes=28130, pretrain_kitti=3712, pretrain_kitti_voxelnet=3712,
+        nclr_minkunet34_semantickitti=19130, nclr_voxelnet_semantickitti=19130,
+        nclr_minkunet34_nuscenes=28130, nclr_minkunet34_kitti=3712, nclr_voxelnet_kitti=3712,
         crossi2p_kitti=40818).items()}
     assert {name: round(number) for name, number in epochs.items()} == {
         **dict.fromkeys(epochs, 50), 'crossi2p_kitti': 100}

@@ -70,7 +70,7 @@ def kitti(make_world, tmp_path_factory):
 def pretrained(run, demo, tmp_path_factory):
     """Checkpoint of a step of pretraining."""
     work = tmp_path_factory.mktemp('pretrained')
-    run('train', ROOT / 'configs' / 'nclr' / 'pretrain_demo_voxelnet.py', '--work-dir', work,
+    run('train', ROOT / 'configs' / 'nclr' / 'nclr_voxelnet_demo.py', '--work-dir', work,
         tiny=False, options={**demo, **SMALL, **SHORT, 'train_cfg.max_iters': 1,
                              'train_dataloader.batch_size': 1})
     return work / 'iter_1.pth'

@@ -7,9 +7,9 @@ from nclr_plugin.demo.layouts import LAYOUTS
 
 
 @pytest.mark.parametrize('layout, config, views', [
-    ('semantickitti', 'pretrain_semantickitti', 1),
-    ('kitti', 'pretrain_kitti', 1),
-    ('nuscenes', 'pretrain_nuscenes', 6),
+    ('semantickitti', 'nclr_minkunet34_semantickitti', 1),
+    ('kitti', 'nclr_minkunet34_kitti', 1),
+    ('nuscenes', 'nclr_minkunet34_nuscenes', 6),
 ])
 def test_pretraining_and_evaluation(run, make_world, demo_config, in_process, quick_pictures,
                                     curves, log, tmp_path, layout, config, views):

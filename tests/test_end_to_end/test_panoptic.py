@@ -143,7 +143,7 @@ def test_backbone_of_a_pretraining_run(demo, tmp_path):
     from mmengine.config import Config
     from mmengine.registry import MODELS, init_default_scope
     init_default_scope('mmdet3d')
-    pretrainer = MODELS.build(Config.fromfile('configs/nclr/pretrain_demo.py').model)
+    pretrainer = MODELS.build(Config.fromfile('configs/nclr/nclr_minkunet_demo.py').model)
     torch.save(dict(meta={}, state_dict=pretrainer.state_dict()), tmp_path / 'nclr.pth')
     config = Config.fromfile(CONFIG)
     config.model.backbone.init_cfg.checkpoint = str(tmp_path / 'nclr.pth')

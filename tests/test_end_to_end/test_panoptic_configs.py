@@ -78,11 +78,11 @@ def test_fraction_picks_the_infos(name, load):
 
 
 @pytest.mark.parametrize('name, pretraining', [
-    ('minkunet34_semantickitti', 'pretrain_semantickitti'),
-    ('minkunet34_nuscenes', 'pretrain_nuscenes'),
+    ('minkunet34_semantickitti', 'nclr_minkunet34_semantickitti'),
+    ('minkunet34_nuscenes', 'nclr_minkunet34_nuscenes'),
     # Table 5: from one data set to the other.
-    ('minkunet34_nuscenes', 'pretrain_semantickitti'),
-    ('minkunet34_nuscenes_mini', 'pretrain_semantickitti')])
+    ('minkunet34_nuscenes', 'nclr_minkunet34_semantickitti'),
+    ('minkunet34_nuscenes_mini', 'nclr_minkunet34_semantickitti')])
 def test_every_tensor_of_the_pretrained_backbone_fits(name, pretraining, load):
     config = load(f'panoptic/{name}')
     config.merge_from_dict(checkpoint_options(config, 'weights.pth'))

@@ -44,24 +44,24 @@ def check(run, demo_config, in_process, quick_pictures, curves, log, tmp_path):
 
 
 def test_kitti_odometry(check, shared_data):
-    check('pretrain_semantickitti', every_part({
+    check('nclr_minkunet34_semantickitti', every_part({
         'dataset.data_root': shared_data / 'kitti_odometry', f'{READER}.sequences': '[90]',
         'dataset.indices': 2}), views=2)
 
 
 def test_the_paper_as_printed(check, shared_data):
-    check('pretrain_semantickitti_literal', every_part({
+    check('nclr_minkunet34_semantickitti_literal', every_part({
         'dataset.data_root': shared_data / 'kitti_odometry', f'{READER}.sequences': '[90]',
         'dataset.indices': 2}), views=2, added=())
 
 
 def test_kitti_object(check, shared_data):
-    check('pretrain_kitti', every_part({
+    check('nclr_minkunet34_kitti', every_part({
         'dataset.data_root': shared_data / 'kitti_object', f'{READER}.frame_list': 'None',
         'dataset.indices': 2}), views=2)
 
 
 def test_nuscenes(check, shared_data):
-    check('pretrain_nuscenes', every_part({
+    check('nclr_minkunet34_nuscenes', every_part({
         'dataset.data_root': shared_data / 'nuscenes_frame',
         f'{READER}.info_file': 'info_v2.pkl'}), views=6)

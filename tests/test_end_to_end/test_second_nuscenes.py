@@ -75,7 +75,7 @@ def test_trains_with_every_tensor_of_the_encoder(config, tmp_path):
     torch.manual_seed(0)
     init_default_scope(config.default_scope)
     pretraining = Config.fromfile(str(
-        CONFIG.parents[1] / 'nclr' / 'pretrain_nuscenes_centerpoint.py')).model.point_backbone
+        CONFIG.parents[1] / 'nclr' / 'nclr_centerpoint_nuscenes.py')).model.point_backbone
     assert pretraining.pop('type') == 'SplitSparseEncoder'
     weights = SplitSparseEncoder(**pretraining).state_dict()
     torch.save(dict(meta={}, state_dict={

@@ -39,15 +39,14 @@ def test_fits_data_and_pretraining(dataset, backbone):
     assert model.decode_head.num_classes == CLASSES[dataset] == model.decode_head.ignore_index
     assert config.train_dataloader.batch_size == (8 if dataset == 'nuscenes' else 2)
     source = 'nuscenes' if dataset == 'nuscenes' else 'semantickitti'
-    suffix = '' if backbone == 'minkunet34' else f'_{backbone}'
-    pretraining = load(f'nclr/pretrain_{source}{suffix}').model
+    pretraining = load(f'nclr/nclr_{backbone}_{source}').model
     assert shapes(model.backbone) == shapes(pretraining.point_backbone)
     assert pretraining.data_preprocessor.voxel_size == (VOXEL[dataset], ) * 3
 
 
 def test_demo_fits_its_pretraining():
     assert shapes(load('semseg/minkunet_demo').model.backbone) == shapes(
-        load('nclr/pretrain_demo').model.point_backbone)
+        load('nclr/nclr_minkunet_demo').model.point_backbone)
 
 
 @pytest.mark.parametrize('dataset', VOXEL)

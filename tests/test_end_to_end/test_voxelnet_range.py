@@ -1,4 +1,4 @@
-"""How much of what the camera sees the range leaves: the figures of pretrain_*_voxelnet."""
+"""How much of what the camera sees the range leaves: the figures of nclr_voxelnet_*."""
 import numpy as np
 import pytest
 import torch
@@ -34,7 +34,7 @@ def steps_of(name):
 
 
 def test_range_before_rigid_transform_keeps_the_cameras_view(shared_data):
-    steps, crop = steps_of('pretrain_semantickitti_voxelnet')
+    steps, crop = steps_of('nclr_voxelnet_semantickitti')
     place = RandomRigidTransform(**{key: value for key, value in next(
         s for s in steps if s['type'] == 'RandomRigidTransform').items() if key != 'type'})
     frames = CalibrationDataset(
@@ -58,7 +58,7 @@ def test_range_before_rigid_transform_keeps_the_cameras_view(shared_data):
 
 
 @pytest.mark.parametrize('name, kept, worst', [
-    ('pretrain_nuscenes_voxelnet', 0.753, 0.716), ('pretrain_nuscenes_centerpoint', 0.879, 0.802)])
+    ('nclr_voxelnet_nuscenes', 0.753, 0.716), ('nclr_centerpoint_nuscenes', 0.879, 0.802)])
 def test_heights_of_the_detectors_on_nuscenes(name, kept, worst, shared_data):
     """The heights are the detectors': they cost a lot here, and how much is told."""
     frames = CalibrationDataset(

@@ -59,7 +59,7 @@ def test_weights_fill_the_part_that_is_initialised_by_them():
 
 
 def test_configs_that_take_no_fraction_weights_or_submission_are_refused():
-    path = str(CONFIGS / 'nclr' / 'pretrain_demo.py')
+    path = str(CONFIGS / 'nclr' / 'nclr_minkunet_demo.py')
     config = Config.fromfile(path, import_custom_modules=False)
     for options, argument, needed in (
             (fraction_options, 10, 'a label fraction needs a training set with an info file'),

@@ -188,7 +188,8 @@ def test_command_line_from_a_config_without_its_data(labelled, tmp_path):
     pytest.importorskip('spconv')
     pytest.importorskip('mmdet')
     command = [sys.executable, str(REPO / 'tools/probe.py'),
-               str(REPO / 'configs/nclr/pretrain_demo_transfer.py'), '--dataset', 'kitti_boxes',
+               str(REPO / 'configs/nclr/nclr_minkunet_demo_transfer.py'),
+               '--dataset', 'kitti_boxes',
                '--data-root', labelled['data_root'], '--scans', '2', '--seeds', '0', '1',
                '--out', str(tmp_path / 'out.json')]
     env = dict(os.environ, PYTHONPATH=str(REPO))

@@ -41,7 +41,7 @@ def test_neighbours_differ_by_one_switch(first, second, switch):
 
 @pytest.mark.parametrize('name', ['table6_4_full', 'table8_learned_soft'])
 def test_last_row_is_the_demo_model(name):
-    demo = Config.fromfile(str(ROOT / 'configs' / 'nclr' / 'pretrain_demo.py'),
+    demo = Config.fromfile(str(ROOT / 'configs' / 'nclr' / 'nclr_minkunet_demo.py'),
                            import_custom_modules=False)
     assert load(name) == flatten(demo.to_dict())
 
@@ -79,7 +79,7 @@ def test_table_6_on_nuscenes_pretrains_on_600_scenes_and_tunes_on_the_others():
                  for part in ('train', 'val', 'test')]
         assert files == ['nuscenes_infos_ablation_train.pkl', 'nuscenes_infos_ablation_val.pkl',
                          'nuscenes_infos_val.pkl']
-    full = Config.fromfile(str(ROOT / 'configs' / 'nclr' / 'pretrain_nuscenes_600.py'),
+    full = Config.fromfile(str(ROOT / 'configs' / 'nclr' / 'nclr_minkunet34_nuscenes_600.py'),
                            import_custom_modules=False)
     assert load('nuscenes_table6_4_full') == flatten(full.to_dict())
 

@@ -69,7 +69,7 @@ def losses_of_mmdet3d(log):
 def test_pretrained_in_mmdet3d_fine_tuned_in_openpcdet(run_module, kitti_root, fraction_root,
                                                        tmp_path):
     (tmp_path / 'pretrain.py').write_text(PRETRAINING.format(
-        config=REPO / 'configs' / 'nclr' / 'pretrain_demo_voxelnet.py', root=kitti_root))
+        config=REPO / 'configs' / 'nclr' / 'nclr_voxelnet_demo.py', root=kitti_root))
     log = run(REPO / 'tools' / 'train.py', tmp_path / 'pretrain.py', '--work-dir',
               tmp_path / 'work', *steps(2))
     assert len(losses_of_mmdet3d(log)) == 2

@@ -10,7 +10,7 @@ import pytest
 from nclr_plugin.demo import DemoOptions, generate
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = ROOT / 'configs' / 'nclr' / 'pretrain_demo.py'
+CONFIG = ROOT / 'configs' / 'nclr' / 'nclr_minkunet_demo.py'
 OPTIONS = ['train_dataloader.dataset.reader.sequences=[00]', 'model.pose_head.max_iterations=100']
 
 

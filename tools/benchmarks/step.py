@@ -24,7 +24,7 @@ from nclr_plugin.utils.sparse import set_sparse_algorithm
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that ``step`` and ``data`` share."""
-    parser.add_argument('--config', default='configs/nclr/pretrain_semantickitti.py',
+    parser.add_argument('--config', default='configs/nclr/nclr_minkunet34_semantickitti.py',
                         help='pretraining config (default: %(default)s)')
     parser.add_argument('--batch-size', type=int, default=1, help='scans per step (default: 1)')
     parser.add_argument('--rounds', type=int, default=5,

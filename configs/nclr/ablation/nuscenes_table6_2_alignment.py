@@ -3,7 +3,7 @@
 Row 2 of the paper's Table 6, pretrained on 600 scenes; what follows is in the README of
 configs/semseg.
 """
-_base_ = ['../pretrain_nuscenes_600.py']
+_base_ = ['../nclr_minkunet34_nuscenes_600.py']
 model = dict(
     overlap_head=None,
     loss_weights=dict(pose=0.))

@@ -3,7 +3,7 @@
 Row 1 of the paper's Table 6. Without an overlap head the robust PnP matches all points to all
 pixels, in this row and the next.
 """
-_base_ = ['../pretrain_demo.py']
+_base_ = ['../nclr_minkunet_demo.py']
 model = dict(
     matching_head=dict(alignment=False),
     overlap_head=None,

@@ -2,5 +2,5 @@
 
 Row 3 of the paper's Table 6.
 """
-_base_ = ['../pretrain_demo.py']
+_base_ = ['../nclr_minkunet_demo.py']
 model = dict(loss_weights=dict(pose=0.))

@@ -2,4 +2,4 @@
 
 Row 4 of the paper's Table 6.
 """
-_base_ = ['../pretrain_demo.py']
+_base_ = ['../nclr_minkunet_demo.py']

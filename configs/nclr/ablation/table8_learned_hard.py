@@ -2,5 +2,5 @@
 
 Of the paper's Table 8.
 """
-_base_ = ['../pretrain_demo.py']
+_base_ = ['../nclr_minkunet_demo.py']
 model = dict(matching_head=dict(match='hard'))

@@ -2,4 +2,4 @@
 
 Of the paper's Table 8.
 """
-_base_ = ['../pretrain_demo.py']
+_base_ = ['../nclr_minkunet_demo.py']

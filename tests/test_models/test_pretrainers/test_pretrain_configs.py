@@ -42,7 +42,7 @@ SMALL = {
 
 
 def load(dataset, backbone):
-    return Config.fromfile(str(CONFIGS / f'pretrain_{dataset}_{backbone}.py'))
+    return Config.fromfile(str(CONFIGS / f'nclr_{backbone}_{dataset}.py'))
 
 
 @pytest.mark.parametrize('backbone', BACKBONES)
@@ -53,14 +53,15 @@ def test_configs_differ_from_the_minkunet34_ones_in_the_backbone_alone(backbone)
         assert set(config.model.data_preprocessor.voxel_size) == {edge}
         assert config.model.point_backbone.type == kind
         assert tuple(config.model.point_backbone.encoder_blocks) == blocks
-        plain = Config.fromfile(str(CONFIGS / f'pretrain_{dataset}.py'))
+        plain = Config.fromfile(str(CONFIGS / f'nclr_minkunet34_{dataset}.py'))
         config.model.point_backbone = plain.model.point_backbone
         assert config.to_dict() == plain.to_dict()
     net = MODELS.build(load('semantickitti', backbone).model.point_backbone)
     assert sum(p.numel() for p in net.parameters()) / 1e6 == pytest.approx(millions, abs=0.06)
 
 
-@pytest.mark.parametrize('name', ['nclr/pretrain_kitti_small', 'crossi2p/crossi2p_kitti_small'])
+@pytest.mark.parametrize(
+    'name', ['nclr/nclr_minkunet_kitti_small', 'crossi2p/crossi2p_kitti_small'])
 def test_few_real_frames_are_evaluated_on_those_left_out_or_on_those_trained_on(name):
     config, seen = (Config.fromfile(str(CONFIGS.parent / f'{name}{suffix}.py'))
                     for suffix in ('', '_trained_on'))
@@ -133,7 +134,7 @@ def test_the_paper_as_printed_differs_from_the_default_by_what_the_readme_says()
     from nclr_plugin.experiments.runs import differences, flatten
     default, literal = (
         flatten(Config.fromfile(str(CONFIGS / f'{name}.py'), import_custom_modules=False).to_dict())
-        for name in ('pretrain_semantickitti', 'pretrain_semantickitti_literal'))
+        for name in ('nclr_minkunet34_semantickitti', 'nclr_minkunet34_semantickitti_literal'))
     table = (CONFIGS / 'README.md').read_text().split('## Differences of the default')[1]
     table = table.split('\n## ')[0]
     switches = {key for key in differences(default, literal) if 'pipeline' not in key}
@@ -141,7 +142,7 @@ def test_the_paper_as_printed_differs_from_the_default_by_what_the_readme_says()
     # A head that is there has keys below it, one that is not is a null.
     assert [key for key in switches
             if key not in table and key.rpartition('.')[0] not in table] == []
-    steps = Config.fromfile(str(CONFIGS / 'pretrain_semantickitti_literal.py'),
+    steps = Config.fromfile(str(CONFIGS / 'nclr_minkunet34_semantickitti_literal.py'),
                             import_custom_modules=False).train_dataloader.dataset.pipeline
     assert [part.type for part in steps] == [
         'LoadPoints', 'LoadImages', 'CropPoints', 'RandomRigidTransform', 'ResizeImages',

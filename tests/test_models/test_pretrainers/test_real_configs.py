@@ -13,8 +13,8 @@ import nclr_plugin  # noqa: E402,F401
 from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
 
 CONFIGS = Path(__file__).resolve().parents[3] / 'configs'
-NAMES = ['nclr/pretrain_kitti_real', 'nclr/pretrain_kitti_real_virtual',
-         'nclr/pretrain_kitti_real_voxelnet', 'crossi2p/crossi2p_kitti_real']
+NAMES = ['nclr/nclr_minkunet_kitti_real', 'nclr/nclr_minkunet_kitti_real_virtual',
+         'nclr/nclr_voxelnet_kitti_real', 'crossi2p/crossi2p_kitti_real']
 
 
 def load(name):
@@ -33,7 +33,7 @@ def test_the_frames_are_the_same_and_those_held_back_are_not_trained_on(name):
 
 
 def test_windows_are_narrow_in_evaluation_and_get_narrow_in_training():
-    config = load('nclr/pretrain_kitti_real_virtual')
+    config = load('nclr/nclr_minkunet_kitti_real_virtual')
     train, test = (next(step for step in config[f'{part}_dataloader'].dataset.pipeline
                         if step.type == 'VirtualCamera') for part in ('train', 'test'))
     assert train.warm_up > 0 and train.fov == (45., 80.)

@@ -1,3 +1,3 @@
 """NCLR pretraining of ResUNet-18 on nuScenes, six cameras, 0.1 m voxels."""
-_base_ = ['./pretrain_nuscenes.py']
+_base_ = ['./nclr_minkunet34_nuscenes.py']
 model = dict(point_backbone=dict(type='SplitResUNet', encoder_blocks=(2, 2, 2, 2)))

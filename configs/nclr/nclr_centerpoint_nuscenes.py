@@ -5,7 +5,7 @@ The encoder, the voxels, the height of the range and the inputs are those of mmd
 frame, which is 0 here: pretraining uses key frames only. The range keeps 88% of the points that the
 cameras see in a real frame, 80% in the worst camera.
 """
-_base_ = ['./pretrain_nuscenes_voxelnet.py']
+_base_ = ['./nclr_voxelnet_nuscenes.py']
 
 # model settings
 model = dict(

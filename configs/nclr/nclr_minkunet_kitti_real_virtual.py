@@ -1,9 +1,9 @@
-"""pretrain_kitti_real.py with cameras that look elsewhere: no scan tells where its camera looks.
+"""Real KITTI frames with virtual cameras, so that no scan tells where its camera looks.
 
 Windows of 45 to 80 degrees, the smaller ones by and by; evaluated on windows of 45 degrees. The
 weights of either config may be tested by the other.
 """
-_base_ = ['./pretrain_kitti_real.py']
+_base_ = ['./nclr_minkunet_kitti_real.py']
 
 # dataset settings
 virtual = dict(type='VirtualCamera', size=(320, 96))

@@ -1,6 +1,6 @@
 """NCLR pretraining of MinkUNet-34 on SemanticKITTI, 0.05 m voxels (paper, section 4.2).
 
-8 GPUs: torchrun --nproc_per_node 8 tools/train.py configs/nclr/pretrain_semantickitti.py \
+8 GPUs: torchrun --nproc_per_node 8 tools/train.py configs/nclr/nclr_minkunet34_semantickitti.py \
     --launcher pytorch --amp
 """
 _base_ = [

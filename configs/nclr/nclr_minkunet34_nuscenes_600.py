@@ -3,7 +3,7 @@
 The infos: python tools/create_infos.py nuscenes ROOT --ablation. Validation is on the other 100
 training scenes, the test on the 150 validation scenes.
 """
-_base_ = ['./pretrain_nuscenes.py']
+_base_ = ['./nclr_minkunet34_nuscenes.py']
 
 # dataset settings
 train_dataloader = dict(dataset=dict(reader=dict(info_file='nuscenes_infos_ablation_train.pkl')))

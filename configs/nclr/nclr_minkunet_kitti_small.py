@@ -2,9 +2,9 @@
 
 It trains on object frames of NCLR_KITTI_ROOT and a sequence of NCLR_SEMANTICKITTI_ROOT together.
 Four object frames are left out for evaluation, each placed 15 times;
-`pretrain_kitti_small_trained_on.py` evaluates the training frames.
+`nclr_minkunet_kitti_small_trained_on.py` evaluates the training frames.
 """
-_base_ = ['./pretrain_demo_transfer.py', '../_base_/datasets/kitti_small.py']
+_base_ = ['./nclr_minkunet_demo_transfer.py', '../_base_/datasets/kitti_small.py']
 
 # dataset settings
 train_pipeline = [*_base_.load, _base_.crop, _base_.rigid_transform, *_base_.window, _base_.pack]

@@ -1,3 +1,3 @@
 """NCLR pretraining of SPVCNN on nuScenes, six cameras, 0.1 m voxels."""
-_base_ = ['./pretrain_nuscenes.py']
+_base_ = ['./nclr_minkunet34_nuscenes.py']
 model = dict(point_backbone=dict(type='SplitSPVCNN', encoder_blocks=(2, 2, 2, 2)))

@@ -1,6 +1,6 @@
 """NCLR pretraining of the detectors' VoxelNet on the KITTI 3D object frames that they train on.
 
-The range: see `pretrain_semantickitti_voxelnet.py`.
+The range: see `nclr_voxelnet_semantickitti.py`.
 """
 _base_ = [
     '../_base_/models/nclr_voxelnet.py', '../_base_/datasets/kitti.py',

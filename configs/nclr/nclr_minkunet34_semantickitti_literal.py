@@ -5,7 +5,7 @@ keypoints, Eq. 5 without a temperature, fixed overlap thresholds, pixel labels o
 dilation, Eq. 7 of every pose, all voxels, no flips and colours, no clipping, a cosine to 0. What
 remains of the default, because the paper does not say it, is in the README beside this file.
 """
-_base_ = ['./pretrain_semantickitti.py']
+_base_ = ['./nclr_minkunet34_semantickitti.py']
 
 # model settings
 model = dict(

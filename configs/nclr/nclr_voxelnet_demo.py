@@ -1,5 +1,5 @@
 """The detectors' VoxelNet on the generated demo world, for `configs/detection/second_demo.py`."""
-_base_ = ['./pretrain_demo_transfer.py']
+_base_ = ['./nclr_minkunet_demo_transfer.py']
 
 # model settings
 model = dict(

@@ -3,7 +3,7 @@
 It trains on the frames of NCLR_REAL_ROOT that share no drive with `ImageSets/val.txt`, whose frames
 are evaluated, each placed 15 times.
 """
-_base_ = ['./pretrain_demo_transfer.py', '../_base_/datasets/kitti_real.py']
+_base_ = ['./nclr_minkunet_demo_transfer.py', '../_base_/datasets/kitti_real.py']
 
 # model settings
 model = dict(

@@ -1,5 +1,5 @@
-"""pretrain_demo.py for weights to be fine-tuned: a second loss without positions is added."""
-_base_ = ['./pretrain_demo.py']
+"""nclr_minkunet_demo.py for weights to be fine-tuned: a second loss without positions is added."""
+_base_ = ['./nclr_minkunet_demo.py']
 
 model = dict(
     point_backbone=dict(

@@ -1,5 +1,5 @@
 """NCLR pretraining of MinkUNet-34 on your own rig: folders and a `rig.yaml` (calibration)."""
-_base_ = ['./pretrain_semantickitti.py']
+_base_ = ['./nclr_minkunet34_semantickitti.py']
 
 # dataset settings
 data_root = '{{$NCLR_RIG_ROOT:data/rig}}'

@@ -1,6 +1,6 @@
 """NCLR pretraining of MinkUNet-34 on nuScenes, six cameras, 0.1 m voxels (paper, section 4.2).
 
-4 GPUs: torchrun --nproc_per_node 4 tools/train.py configs/nclr/pretrain_nuscenes.py \
+4 GPUs: torchrun --nproc_per_node 4 tools/train.py configs/nclr/nclr_minkunet34_nuscenes.py \
     --launcher pytorch --amp
 """
 _base_ = [

@@ -1,5 +1,5 @@
-"""The detectors' VoxelNet on the frames of pretrain_kitti_real.py."""
-_base_ = ['./pretrain_kitti_real.py']
+"""The detectors' VoxelNet on the frames of nclr_minkunet_kitti_real.py."""
+_base_ = ['./nclr_minkunet_kitti_real.py']
 
 # model settings
 model = dict(

@@ -1,7 +1,7 @@
 """NCLR pretraining of SECOND's VoxelNet on nuScenes, six cameras, 0.05 x 0.05 x 0.1 m voxels.
 
-For detectors with voxels of this size and four channels; `pretrain_nuscenes_centerpoint.py` is for
-CenterPoint. For the range see `pretrain_semantickitti_voxelnet.py`. Its heights, -3..1 m, are those
+For detectors with voxels of this size and four channels; `nclr_centerpoint_nuscenes.py` is for
+CenterPoint. For the range see `nclr_voxelnet_semantickitti.py`. Its heights, -3..1 m, are those
 of such detectors, whose encoder merges exactly these 40 layers of voxels. Much above them is lost:
 on a real frame 75% of the points in view of a camera are kept (72% to 78% in each of the six);
 CenterPoint's -5..3 m keep 88% (80% to 96%).

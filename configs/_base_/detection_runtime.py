@@ -1,0 +1,3 @@
+# runtime settings
+custom_imports = dict(imports=['nclr_plugin'], allow_failed_imports=False)
+custom_hooks = [dict(type='SparseAlgoHook')]
