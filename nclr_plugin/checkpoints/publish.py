@@ -1,4 +1,4 @@
-"""Weights for others: a small file, and a model card that says what they are."""
+"""Publish weights: a small file with a model card."""
 from __future__ import annotations
 
 import json
@@ -22,20 +22,20 @@ def publish(checkpoint: str, out: str, name: str, data: str, license_id: str, te
 
     Args:
         checkpoint: Checkpoint of a training.
-        out: Folder for ``weights.pth`` and ``README.md``; made if it is not there.
+        out: Folder for ``weights.pth`` and ``README.md``; created if it does not exist.
         name: Title of the card.
-        data: What it was trained on, in words.
-        license_id: The licence's id in the card's header, such as ``'cc-by-nc-sa-3.0'``.
-        terms: What users have to heed, in words.
-        figures: JSON file of names and numbers, as ``tools/test.py`` writes it; ``None``: none.
+        data: Description of the training data.
+        license_id: Id of the licence in the header of the card, such as ``'cc-by-nc-sa-3.0'``.
+        terms: Terms of use.
+        figures: JSON file of metrics that ``tools/test.py`` has written; ``None``: no figures.
         max_megabytes: Largest size of the file.
 
     Returns:
-        The file of the weights.
+        Path of the weights.
 
     Raises:
         FileNotFoundError: If a file is absent.
-        PretrainedWeightsError: If the checkpoint does not hold its config, or is too large.
+        PretrainedWeightsError: If the checkpoint lacks its config, or the file is too large.
     """
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
     meta = content.get('meta', {})

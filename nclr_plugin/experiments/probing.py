@@ -1,4 +1,4 @@
-"""A pretraining network without its data, as probes need it."""
+"""Build pretraining networks without their data, for probes."""
 from __future__ import annotations
 
 from typing import Any, Optional
@@ -9,7 +9,7 @@ from mmengine.runner import set_random_seed
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import import_modules_from_strings
 
-from ..engine.hooks.checkpoint_guard_hook import check_state_dict
+from ..checkpoints.loading import check_state_dict
 
 
 def build_pretrainer(config: str, checkpoint: Optional[str] = None, seed: int = 0,
@@ -17,17 +17,17 @@ def build_pretrainer(config: str, checkpoint: Optional[str] = None, seed: int = 
     """Build the network of a pretraining config.
 
     Args:
-        config: The config's file.
-        checkpoint: A checkpoint of it; ``None``: the initialisation of the config. The image
-            branch is left as it was built either way, for its weights may need a download.
+        config: Config file.
+        checkpoint: Checkpoint of this network; ``None``: random initialisation, without that of the
+            image branch, whose weights might be downloaded.
         seed: Seed of the initialisation.
         options: Overrides of the config, by dotted key.
 
     Returns:
-        The network, in evaluation mode.
+        Network in evaluation mode.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If a file is absent.
         CheckpointMismatchError: If the checkpoint is of another network.
     """
     cfg = Config.fromfile(config)

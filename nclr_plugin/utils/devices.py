@@ -1,4 +1,4 @@
-"""What depends on the device of a tensor."""
+"""Functions that depend on the device of a tensor."""
 from __future__ import annotations
 
 from functools import lru_cache
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @lru_cache(None)
 def constant(values: Tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return a tensor of numbers that is copied to a device once; nobody may change it."""
+    """Return a constant tensor that is copied to a device once; do not change it in place."""
     return torch.tensor(values, dtype=dtype, device=device)
 
 
@@ -20,9 +20,8 @@ def on_host(tensor: Tensor) -> bool:
 
 
 def surely_all(mask: Tensor) -> bool:
-    """Return whether all entries of a mask are known to be set.
+    """Return whether all entries of a mask are known to be set, to skip needless work.
 
-    Work that such a mask makes needless is skipped on a CPU. On a GPU it is done: that costs less
-    than to wait for the answer.
+    On a GPU the result is ``False``: waiting for the answer would cost more than the work.
     """
     return on_host(mask) and bool(mask.all())

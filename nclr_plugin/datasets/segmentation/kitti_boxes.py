@@ -1,4 +1,4 @@
-"""Point labels of KITTI object frames, by their 3D boxes."""
+"""Point labels of KITTI object frames from 3D boxes."""
 from __future__ import annotations
 
 import os
@@ -17,7 +17,7 @@ from .infos import write_infos
 
 KITTI_BOXES = 'kitti_boxes'
 UNLABELLED = 0
-# Raw label of each kind of box. What has no box of these kinds is `other`.
+# Raw label of each kind of box. Points outside all boxes are `other`.
 LABELS = {'Car': 1, 'Van': 2, 'Truck': 2, 'Pedestrian': 3, 'Person_sitting': 3, 'Cyclist': 4,
           'Misc': 5, 'Tram': 5}
 OTHER, DONT_CARE = 5, 'DontCare'
@@ -28,11 +28,11 @@ class Box(NamedTuple):
     """A line of KITTI's labels.
 
     Attributes:
-        kind: Its class.
+        kind: Class of the object.
         image: (4,) left, top, right, bottom, pixels.
         size: (3,) height, width, length, metres.
-        bottom: (3,) middle of its bottom in the rectified reference camera, metres.
-        yaw: Turn about the camera's y axis, radians.
+        bottom: (3,) centre of the bottom in the rectified reference camera, metres.
+        yaw: Rotation about the y axis of the camera, radians.
     """
     kind: str
     image: np.ndarray
@@ -45,8 +45,8 @@ def read_boxes(path: str) -> List[Box]:
     """Read a label file of KITTI's object data.
 
     Raises:
-        FileNotFoundError: If there is none.
-        DataLayoutError: If a line is not of this form.
+        FileNotFoundError: If the file is absent.
+        DataLayoutError: If a line has another format.
     """
     require_file(path, 'Expected the boxes of the frame.')
     boxes = []
@@ -71,21 +71,21 @@ def read_boxes(path: str) -> List[Box]:
 
 def label_points(points: np.ndarray, boxes: Sequence[Box], lidar2ref: np.ndarray,
                  camera: Dict[str, np.ndarray], image_size: Tuple[int, int]) -> np.ndarray:
-    """Label the points of a scan by the boxes they lie in.
+    """Label the points of a scan by the boxes that contain them.
 
-    Boxes are annotated where the camera looks. Points that it does not see are unlabelled, and so
-    are those whose pixels lie in a ``DontCare`` area and that are in no box. In view and without a
-    box, a point is ``other``. Of boxes that intersect, the smallest counts.
+    Boxes are annotated in the view of the camera only, so points outside it are unlabelled, and so
+    are points outside all boxes whose pixels are in a ``DontCare`` area. Other points outside all
+    boxes are ``other``. Where boxes intersect, the smallest counts.
 
     Args:
         points: (N, 3+), LiDAR frame, metres.
         boxes: Boxes of the frame.
-        lidar2ref: (4, 4), to the rectified reference camera.
+        lidar2ref: (4, 4) transform from the LiDAR to the rectified reference camera.
         camera: ``cam2img`` (3, 3) and ``lidar2cam`` (4, 4) of the camera of the labels.
         image_size: Width and height, pixels.
 
     Returns:
-        (N,) uint32, raw labels: see :data:`LABELS`.
+        (N,) uint32 raw labels, see :data:`LABELS`.
     """
     xyz = np.concatenate([points[:, :3].astype(np.float64), np.ones((len(points), 1))], 1)
     in_camera = xyz @ camera['lidar2cam'].T[:, :3]
@@ -93,7 +93,7 @@ def label_points(points: np.ndarray, boxes: Sequence[Box], lidar2ref: np.ndarray
     pixels = in_camera @ camera['cam2img'].T
     pixels = pixels[:, :2] / np.where(ahead, pixels[:, 2], 1.)[:, None]
     width, height = image_size
-    seen = ahead & (pixels >= -0.5).all(1) & (pixels < (width - 0.5, height - 0.5)).all(1)
+    in_image = ahead & (pixels >= -0.5).all(1) & (pixels < (width - 0.5, height - 0.5)).all(1)
 
     labels = np.full(len(points), OTHER, np.uint32)
     for box in boxes:
@@ -110,26 +110,26 @@ def label_points(points: np.ndarray, boxes: Sequence[Box], lidar2ref: np.ndarray
         inside = ((np.abs(along) <= length / 2) & (np.abs(across) <= box_width / 2)
                   & (y <= 0) & (y >= -box_height))
         labels[inside] = LABELS[box.kind]
-    labels[~seen] = UNLABELLED
+    labels[~in_image] = UNLABELLED
     return labels
 
 
 def create_kitti_boxes(root: str, fractions: Optional[Sequence[float]] = None, seed: int = 0,
                        split_file: Optional[str] = None) -> None:
-    """Write point labels, and infos of the frames of ``ImageSets`` and of their fractions.
+    """Write point labels, and infos of the frames of ``ImageSets`` and of label fractions.
 
-    Labels go to ``training/labels/NNNNNN.label``, uint32 as in SemanticKITTI.
+    Labels are written to ``training/labels/NNNNNN.label``, uint32 as in SemanticKITTI.
 
     Args:
         root: KITTI object root: ``training/{velodyne,image_2,calib,label_2}`` and
             ``ImageSets/{train,val}.txt``.
-        fractions: Percent of the training frames; ``None``: 10.
-        seed: Seed of their random choice.
-        split_file: Label split to read the frames from, instead of choosing them.
+        fractions: Percentages of the training frames; ``None``: 10.
+        seed: Random seed of the fractions.
+        split_file: Label split to use instead of a new selection.
 
     Raises:
         FileNotFoundError: If a folder, a list or a file of a frame is absent.
-        DataLayoutError: If a label file, a calibration or a fraction is not as expected.
+        DataLayoutError: If a label file, a calibration or a fraction is invalid.
     """
     os.makedirs(os.path.join(root, 'training', 'labels'), exist_ok=True)
     infos = {}
@@ -162,10 +162,10 @@ def create_kitti_boxes(root: str, fractions: Optional[Sequence[float]] = None, s
             percent: select_randomly(ids, percent, seed) for percent in fractions})
         split.save(os.path.join(root, f'{KITTI_BOXES}_label_split.json'))
     for percent in fractions:
-        chosen = split.select(infos['train'], percent, lambda info: info['sample_idx'])
+        selected = split.select(infos['train'], percent, lambda info: info['sample_idx'])
         path = os.path.join(root, f'{KITTI_BOXES}_infos_train_{percent:g}.pkl')
-        write_infos(path, chosen, dict(dataset=KITTI_BOXES))
-        print(f'{path}: {len(chosen)} frames, {percent:g}% of {len(ids)}')
+        write_infos(path, selected, dict(dataset=KITTI_BOXES))
+        print(f'{path}: {len(selected)} frames, {percent:g}% of {len(ids)}')
 
 
 def _label_path(frame_id: str) -> str:

@@ -116,7 +116,7 @@ class ResizeImages(BaseTransform):
     """
 
     def __init__(self, size: Tuple[int, int]) -> None:
-        self.width, self.height = _check_size('ResizeImages', size)
+        self.width, self.height = check_size('ResizeImages', size)
 
     def transform(self, results: dict) -> dict:
         """Resize ``imgs``, adapt ``cam2img``; see the class."""
@@ -136,7 +136,7 @@ class CropImages(BaseTransform):
     """
 
     def __init__(self, size: Tuple[int, int], random: bool = False) -> None:
-        self.width, self.height = _check_size('CropImages', size)
+        self.width, self.height = check_size('CropImages', size)
         self.random = random
 
     def transform(self, results: dict) -> dict:
@@ -204,7 +204,8 @@ def resize_images(results: dict, size_of: Callable[[np.ndarray], Tuple[int, int]
     return results
 
 
-def _check_size(name: str, size: Sequence[int]) -> Tuple[int, int]:
+def check_size(name: str, size: Sequence[int]) -> Tuple[int, int]:
+    """Check a (width, height) of the transform ``name``, and return it."""
     if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
         raise ValueError(f'{name}: expected size (width, height) in whole pixels, found {size}.')
     return size[0], size[1]

@@ -12,7 +12,7 @@ from ...geometry.se3 import make_transform, so3_exp
 
 from ...utils.optional import optional_import
 from .loading import BaseTransform
-from .geometric import _check_size
+from .geometric import check_size
 
 AXIS_X, AXIS_Y = torch.eye(3, dtype=torch.float64)[:2]
 
@@ -37,7 +37,7 @@ class VirtualCamera(BaseTransform):
 
     def __init__(self, size: Tuple[int, int], fov: Tuple[float, float] = (40., 80.),
                  pitch: float = 2., warm_up: int = 0) -> None:
-        self.width, self.height = _check_size('VirtualCamera', size)
+        self.width, self.height = check_size('VirtualCamera', size)
         if len(fov) != 2 or not 0 < fov[0] <= fov[1] < 180:
             raise ValueError('VirtualCamera: expected fov (smallest, largest) between 0 and 180 '
                              f'degrees, found {fov}.')

@@ -1,4 +1,4 @@
-"""Does the representation improve? A probe while pretraining."""
+"""Probe of the representation during pretraining."""
 from __future__ import annotations
 
 import time
@@ -14,14 +14,14 @@ from ..runner import unwrapped_model
 
 @HOOKS.register_module()
 class ProbeHook(Hook):
-    """Classify a few labelled scans by the frozen point features, every so many steps.
+    """Classify a few labelled scans by the frozen point features, before and during training.
 
-    The figures go to the log and the visual back ends as ``probe/NAME``, before the first step,
-    too, so that there is something to compare with. Training is as it would be without.
+    The results are sent to the log and the visual back ends as ``probe/NAME``. Training does not
+    change.
 
     Args:
-        interval: Steps between two probes.
-        name: What the figures are called, after ``probe/``; by default the data set's name.
+        interval: Number of steps between two probes.
+        name: Name of the results after ``probe/``; default: the name of the data set.
         kwargs: Arguments of :class:`~nclr_plugin.evaluation.probe.Probe`.
     """
 
@@ -31,7 +31,7 @@ class ProbeHook(Hook):
         self.name = name or self.probe.dataset
 
     def before_train(self, runner: Any) -> None:
-        """Probe what training starts from; of a run that is resumed, it is known."""
+        """Probe the initialisation, unless training is resumed."""
         if runner.iter == 0:
             self._run(runner, 0)
 
