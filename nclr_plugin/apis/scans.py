@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from mmengine.logging import print_log
 
-from nclr_plugin.geometry.camera import in_view, project_points
-
-from ..errors import CalibrationInputError, ScanError
 from ..datasets.scan_files import read_columns
 from ..datasets.scans import (PERCENTILE, SCALE_OPTION, check_columns, drop_invalid_rows,
                               fits_intensity_scale, guess_intensity_scale, intensity_level,
                               scale_intensity)
+from ..errors import CalibrationInputError, ScanError
+from ..geometry.camera import in_view, project_points
 
 MIN_POINTS = 500
 RANGES = 0.5, 200.  # metres, of the median point of a scan

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from ..errors import PretrainedWeightsError
-from .names import (LAYOUTS, TO_OPENPCDET, TO_OPENPCDET_RESIDUAL, bev_name, blocks_per_stage,
-                    find_prefix_and_layout, is_point_backbone, is_sparse_encoder, kernel_library,
-                    looks_like, names_of_complete, rename)
 from .kernels import (STEM, fold_biases, looks_like_spconv1, second_stem_layer, to_spconv2,
                       widen_input)
 from .loading import LoadReport, read_state_dict
+from .names import (LAYOUTS, TO_OPENPCDET, TO_OPENPCDET_RESIDUAL, bev_name, blocks_per_stage,
+                    find_prefix_and_layout, is_point_backbone, is_sparse_encoder, kernel_library,
+                    looks_like, names_of_complete, rename)
 from .reading import is_counter
 from .voxels import config_of_checkpoint, voxels_of_checkpoint
 

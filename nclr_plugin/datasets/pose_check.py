@@ -6,8 +6,7 @@ from typing import List, Tuple
 import numpy as np
 import torch
 
-from nclr_plugin.geometry.camera import in_view, project_points
-
+from ..geometry.camera import in_view, project_points
 from .images import warn_once
 
 MAX_DISTANCE = 5.  # metres, between camera and LiDAR

@@ -8,8 +8,8 @@ from mmengine.dist import get_dist_info
 from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
-from ..utils.dataset_wrappers import innermost_datasets
 from ..errors import DataLayoutError
+from ..utils.dataset_wrappers import innermost_datasets
 
 
 @DATA_SAMPLERS.register_module()

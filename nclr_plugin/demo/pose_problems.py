@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nclr_plugin.geometry.camera import project_points, resize_intrinsics
-from nclr_plugin.geometry.se3 import (apply_rigid_transform, invert_transform, make_transform,
-                                      transform_points, yaw_rotation)
+from ..geometry.camera import project_points, resize_intrinsics
+from ..geometry.se3 import (apply_rigid_transform, invert_transform, make_transform,
+                            transform_points, yaw_rotation)
 
 WIDTH, HEIGHT = 512, 160
 MIN_DEPTH, MAX_DEPTH = 4., 49.

@@ -5,7 +5,7 @@ from typing import Dict, Sequence
 
 import numpy as np
 
-from nclr_plugin.utils.optional import optional_import
+from ..utils.optional import optional_import
 
 
 def markdown_table(rows: Sequence[Dict[str, object]]) -> str:

@@ -10,7 +10,7 @@ from mmengine.registry import METRICS
 from pcdet.datasets import DatasetTemplate
 from torch.utils.data import get_worker_info
 
-from nclr_plugin.datasets import CalibrationDataset
+from ..datasets import CalibrationDataset
 from . import nuscenes_reader  # noqa: F401, registers the reader
 from .host import plain
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Callable, List, Optional, Sequence
 
-from nclr_plugin.errors import DataLayoutError, one_line_errors
+from ..errors import DataLayoutError, one_line_errors
 from .host import find_openpcdet, register
 from .pretrained_model import check_pretrained_model
 

@@ -7,9 +7,9 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from nclr_plugin.models.backbones import ResNetFPN
-from nclr_plugin.models.backbones.split_encoder import SplitEncoder
-from nclr_plugin.utils.optional import optional_import
+from ..models.backbones import ResNetFPN
+from ..models.backbones.split_encoder import SplitEncoder
+from ..utils.optional import optional_import
 
 DOWN_PADDINGS = (1, 1, (0, 1, 1))  # of conv2, conv3, conv4
 

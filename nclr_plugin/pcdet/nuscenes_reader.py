@@ -8,8 +8,8 @@ import numpy as np
 from mmengine import fileio
 from mmengine.registry import TASK_UTILS
 
-from nclr_plugin.datasets.readers.nuscenes import NuScenesReader
-from nclr_plugin.datasets.readers.pairing import require_file, require_folder
+from ..datasets.readers.nuscenes import NuScenesReader
+from ..datasets.readers.pairing import require_file, require_folder
 
 LIDAR_DIM = 5  # x, y, z, intensity, ring
 

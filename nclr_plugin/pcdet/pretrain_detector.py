@@ -9,8 +9,8 @@ from mmengine.registry import MODELS
 from pcdet.models.detectors import Detector3DTemplate
 from torch import Tensor
 
-from nclr_plugin.checkpoints.voxels import Voxels
-from nclr_plugin.utils.sparse import set_sparse_algorithm
+from ..checkpoints.voxels import Voxels
+from ..utils.sparse import set_sparse_algorithm
 from .host import plain
 from .networks import LooseParameters  # the module also registers what YAML names
 

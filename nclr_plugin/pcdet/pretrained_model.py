@@ -8,10 +8,10 @@ import numpy as np
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
-from nclr_plugin.checkpoints import PretrainedWeightsError, read_state_dict
-from nclr_plugin.checkpoints.names import TORCHSPARSE, looks_like
-from nclr_plugin.checkpoints.kernels import fit_to_shape
-from nclr_plugin.checkpoints.voxels import Voxels, warn_of_difference
+from ..checkpoints import PretrainedWeightsError, read_state_dict
+from ..checkpoints.kernels import fit_to_shape
+from ..checkpoints.names import TORCHSPARSE, looks_like
+from ..checkpoints.voxels import Voxels, warn_of_difference
 
 PREFIX = 'backbone_3d.'
 ENCODERS = ('VoxelBackBone8x', 'VoxelResBackBone8x')

@@ -12,8 +12,8 @@ from pathlib import PurePath
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ...errors import DataLayoutError
-from ..readers.pairing import Folder, list_files, require_file, require_folder, shorten
 from ..label_fractions import LabelSplit, select_evenly, select_randomly, select_scenes
+from ..readers.pairing import Folder, list_files, require_file, require_folder, shorten
 from .labels import check_labels
 
 FRACTIONS = (0.1, 1, 10, 20, 50)

@@ -5,10 +5,9 @@ import numpy as np
 import torch
 from mmengine.registry import TRANSFORMS
 
-from nclr_plugin.geometry.camera import in_view, project_points
-from nclr_plugin.structures import CalibrationDataSample
-
 from ...errors import BrokenFrameError
+from ...geometry.camera import in_view, project_points
+from ...structures import CalibrationDataSample
 from .loading import BaseTransform
 
 

@@ -9,10 +9,9 @@ import torch
 
 from ...geometry.camera import resize_intrinsics
 from ...geometry.se3 import make_transform, so3_exp
-
 from ...utils.optional import optional_import
-from .loading import BaseTransform
 from .geometric import check_size
+from .loading import BaseTransform
 
 AXIS_X, AXIS_Y = torch.eye(3, dtype=torch.float64)[:2]
 

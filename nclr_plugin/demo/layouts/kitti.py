@@ -9,9 +9,9 @@ import numpy as np
 
 from .. import labels
 from ..frame import CameraMount, Frame, Split, town_rng, visibility
-from .base import DemoOptions, Job, Layout, write_image
 from ..primitives import yaw_matrix
 from ..scene import Object
+from .base import DemoOptions, Job, Layout, write_image
 
 LIDAR_TO_CAMERA_AXES = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
 BASELINES = {  # from the reference camera to each camera in its own axes, metres

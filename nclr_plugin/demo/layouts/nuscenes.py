@@ -11,9 +11,9 @@ import numpy as np
 
 from .. import labels
 from ..frame import CameraMount, Frame, Split, town_rng, visibility
-from .base import DemoOptions, Job, Layout, write_image
 from ..primitives import yaw_matrix
 from ..scene import Object
+from .base import DemoOptions, Job, Layout, write_image
 from .kitti import LIDAR_TO_CAMERA_AXES, homogeneous, small_rotation
 
 VERSION = 'v1.0-mini'

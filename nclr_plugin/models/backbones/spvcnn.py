@@ -7,9 +7,9 @@ import torch
 from spconv.pytorch import SparseConvTensor
 from torch import Tensor, nn
 
+from ..layers.sparse_interpolation import interpolate
 from ..layers.voxelization import containing_rows
 from .minkunet import SplitMinkUNet, sparse_precision
-from ..layers.sparse_interpolation import interpolate
 
 
 class SplitSPVCNN(SplitMinkUNet):
