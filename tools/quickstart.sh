@@ -4,65 +4,91 @@
 #   bash tools/quickstart.sh
 #
 # Sets up the environment, generates the demo data, evaluates the untrained network, pretrains,
-# evaluates again and draws pictures. A stage that is done is skipped in the next call; an
-# interrupted training goes on where it stopped. tools/setup_env.sh --help says how to choose the
-# Python and the place of the environment.
-# The numbers below can be given before the command: SCENES=40 SAMPLES=50 bash tools/quickstart.sh
+# evaluates again and draws pictures. The next call skips finished stages and resumes an interrupted
+# training. tools/setup_env.sh --help says how to choose the Python and the environment's folder.
+# Set the numbers below in front of the command: SCENES=40 SAMPLES=50 bash tools/quickstart.sh
 set -euo pipefail
 
 CONFIG=configs/nclr/nclr_minkunet_demo.py
-SCENES=${SCENES:-600}          # of the demo world, for training
-TOWNS=8                       # that they lie in: the sequences of the configuration
-VAL_SCENES=${VAL_SCENES:-60}   # held out, in another town
-SEED=${SEED:-0}                # of the demo world
-SAMPLES=${SAMPLES:-4000}       # seen in training; the configuration says 8000
-PICTURES=4                     # frames drawn
+SCENES=${SCENES:-600}         # training scenes of the demo world
+TOWNS=8                       # towns of these scenes: the sequences in the config
+VAL_SCENES=${VAL_SCENES:-60}  # held-out scenes, in another town
+SEED=${SEED:-0}               # seed of the demo world
+SAMPLES=${SAMPLES:-4000}      # training samples; the config has 8000
+PICTURES=4                    # frames to draw
 DATA=data/demo
 OUT=work_dirs/quickstart
 WORKERS=$(env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)
-PROCESSES=$((WORKERS < 2 ? 1 : 2)) # of the training, with one sample each a step
+PROCESSES=$((WORKERS < 2 ? 1 : 2)) # training processes, one sample each per step
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PYTHON=${NCLR_VENV:-.venv}/bin/python
-# One OpenMP thread a process: several of them on the same cores collapse.
+# One OpenMP thread per process: with more, busy processes slow each other down many times over.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} NCLR_DEMO_ROOT=$DATA
 START=$SECONDS
 
 clock() { printf '%d:%02d' $(((SECONDS - START) / 60)) $(((SECONDS - START) % 60)); }
 
-# stage NAME "title" "what it depends on" command...: once, unless what it depends on changes.
+# stage NAME TITLE KEY command...: runs once, and again when KEY changes.
 stage() {
     local name=$1 title=$2 key begin=$SECONDS
     key=$(printf '%s\n' "$3" | cksum)
     shift 3
     if [ "$(cat "$OUT/$name.done" 2>/dev/null)" = "$key" ]; then
-        printf '\n=== [%s] %s: done before, skipped (rm %s to repeat it)\n' \
+        printf '\n=== [%s] %s: skipped, done before (to repeat: rm %s)\n' \
             "$(clock)" "$title" "$OUT/$name.done"
         return
     fi
     printf '\n=== [%s] %s\n' "$(clock)" "$title"
     rm -f "$OUT/$name.done"
     "$@" </dev/null || {
-        printf '\nquickstart stopped in the stage "%s". Put right what the message above names and
-run the same command again: finished stages are skipped.\n' "$title" >&2
+        printf '\nquickstart stopped in the stage "%s". Fix what the message above names and run
+the command again: finished stages are skipped.\n' "$title" >&2
         exit 1
     }
     printf '%s\n' "$key" >"$OUT/$name.done"
     printf '=== [%s] %s: finished in %d s\n' "$(clock)" "$title" $((SECONDS - begin))
 }
 
-# concise LOG command...: shows the output but for the listings of configuration, environment and
-# hooks, which stay in LOG with the rest.
-concise() {
-    local log=$1 status=0
-    shift
-    "$@" 2>&1 | tee "$log" | awk '
-        /^[0-9\/]+ [0-9:]+ - mmengine - / {
-            hide = / - Config:/ || / - Hooks will be executed/ || /INFO - *$/
-        }
-        !hide { print; fflush() }' || status=$?
-    [ "$status" -eq 0 ] || tail -n 30 "$log" >&2
-    return "$status"
+# quiet LOG NAME command...: all output goes to LOG; one line shows how far NAME is.
+quiet() {
+    local log=$1 name=$2
+    shift 2
+    printf '    log: %s\n' "$log"
+    "$@" >"$log" 2>&1 &
+    follow "$log" "$name" $! && return
+    printf '\nThe end of %s:\n' "$log" >&2
+    tail -n 30 "$log" >&2
+    return 1
+}
+
+# follow LOG NAME PROCESS: on a terminal the line moves; elsewhere there is one every half minute.
+follow() {
+    local log=$1 name=$2 process=$3 last='' shown=$SECONDS now
+    trap "kill $process 2>/dev/null" EXIT # Ctrl-C does not reach a process in the background
+    while kill -0 "$process" 2>/dev/null; do
+        sleep 1
+        now=$(progress "$log" "$name")
+        if [ -t 1 ]; then
+            printf '\r    %s\033[K' "$now"
+        elif [ "$now" != "$last" ] && [ $((SECONDS - shown)) -ge 30 ]; then
+            printf '    %s\n' "$now"
+            last=$now shown=$SECONDS
+        fi
+    done
+    [ -t 1 ] && printf '\r    %s\033[K\n' "$(progress "$log" "$name")"
+    trap - EXIT
+    wait "$process"
+}
+
+# progress LOG NAME: the step, the loss and the time left that the framework logged last.
+progress() {
+    local line text=$2
+    line=$(grep -aE 'Iter\((train|val|test)\) *\[' "$1" | tail -n 1) || true
+    [[ $line =~ \[\ *([0-9]+)/([0-9]+)\] ]] && text+=" ${BASH_REMATCH[1]} of ${BASH_REMATCH[2]}"
+    [[ $line =~ \ loss:\ ([0-9.]+) ]] && text+=", loss ${BASH_REMATCH[1]}"
+    [[ $line =~ eta:\ ([0-9:]+) ]] && text+=", ${BASH_REMATCH[1]} left"
+    printf '%s' "$text"
 }
 
 create_data() {
@@ -76,11 +102,11 @@ evaluate() { # checkpoint, folder of the log, further options
     local checkpoint=$1 folder=$2
     shift 2
     rm -rf "$folder"
-    concise "$folder.log" \
+    quiet "$folder.log" scene \
         "$PYTHON" tools/test.py "$CONFIG" "$checkpoint" --work-dir "$folder" "$@"
 }
 
-# Weights of other settings or data must not be taken for a start of this training.
+# A checkpoint of other settings or data must not be resumed.
 train() {
     if [ "$(cat "$OUT/train.key" 2>/dev/null)" != "$TRAIN_KEY" ]; then
         rm -rf "$OUT/train"
@@ -94,7 +120,7 @@ train() {
         launcher=pytorch
         options+=(optim_wrapper.optimizer.lr=1e-3) # 7e-4 for one sample a step, times sqrt(2)
     fi
-    concise "$OUT/train.log" "${start[@]}" tools/train.py "$CONFIG" --launcher "$launcher" \
+    quiet "$OUT/train.log" step "${start[@]}" tools/train.py "$CONFIG" --launcher "$launcher" \
         --work-dir "$OUT/train" --resume --cfg-options "${options[@]}"
 }
 
@@ -134,14 +160,14 @@ out = Path(sys.argv[1])
 before, after = (json.loads(max((out / name).glob('*/*.json')).read_text())
                  for name in ('before', 'after'))
 prefix, columns = 'calibration/', ('identity_', 'mismatched_image_')
-print(f'{"held-out scenes":<26}{"before":>12}{"after":>12}{"identity":>12}{"mismatched image":>14}')
+print(f'{"held-out scenes":<26}{"before":>12}{"after":>12}{"identity":>12}{"mismatched":>14}')
 for key, value in after.items():
     name = key[len(prefix):]
     others = [after.get(f'{prefix}{column}{name}') for column in columns]
     if key.startswith(prefix) and None not in others:
         print(f'{name:<26}{before[key]:>12.3f}{value:>12.3f}{others[0]:>12.3f}{others[1]:>14.3f}')
-print('identity: the answer that nothing was moved; mismatched image: the trained network, shown the')
-print('image of another scene: what is found there is guessed from the scan alone')
+print('identity: the answer "nothing has moved"; mismatched: the trained network with the image of')
+print('another scene: what it gets right there is a guess from the scan alone')
 PY
 LOG=$(ls -t "$OUT"/train/*/*.log | head -n 1)
 cat <<TEXT
@@ -151,5 +177,5 @@ pictures     $OUT/pictures   (overlay/: the scan on the image before, after, in 
 metrics      $OUT/before, $OUT/after
 log          $LOG
 curves       $PYTHON -m tensorboard.main --logdir $OUT/train
-whole time   $(clock)
+total time   $(clock)
 TEXT

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 from mmengine.config import Config
@@ -40,9 +40,10 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
         argv: Arguments of the command line; default ``sys.argv[1:]``.
     """
     with one_line_errors():
-        ours, argv = _train_parser().parse_known_args(argv)
+        parser = _train_parser()
+        ours, argv = parser.parse_known_args(argv)
         script = load_script('train')
-        args = _parse_args(script, argv)
+        args = _parse_args(script, argv, parser)
         options = {}
         if ours.fraction is not None:
             options.update(fraction_options(_load_config(args), ours.fraction))
@@ -73,9 +74,10 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
         argv: Arguments of the command line; default ``sys.argv[1:]``.
     """
     with one_line_errors(), tempfile.TemporaryDirectory() as folder:
-        ours, argv = _test_parser().parse_known_args(argv)
+        parser = _test_parser()
+        ours, argv = parser.parse_known_args(argv)
         script = load_script('test')
-        args = _parse_args(script, argv)
+        args = _parse_args(script, argv, parser)
         options = {**distributed_on_cpu(args), **_without_workers(_load_config(args))}
         options['default_hooks.checkpoint_guard.type'] = 'CheckpointGuardHook'
         if ours.show_dir:
@@ -97,19 +99,32 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
 
 def _train_parser() -> argparse.ArgumentParser:
     """Return a parser of the additional flags of training."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument('--fraction', type=float)
-    parser.add_argument('--checkpoint')
+    parser, flags = _own_parser()
+    flags.add_argument('--fraction', type=float, metavar='PERCENT',
+                       help='fine-tune on this percentage of the labels')
+    flags.add_argument('--checkpoint', metavar='FILE',
+                       help='start from the pretrained weights in FILE')
     return parser
 
 
 def _test_parser() -> argparse.ArgumentParser:
     """Return a parser of the additional flags of testing."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument('--show-dir')
-    parser.add_argument('--mismatched-image-control', action='store_true')
-    parser.add_argument('--submission')
+    parser, flags = _own_parser()
+    flags.add_argument('--show-dir', metavar='DIR',
+                       help='write pictures to DIR, in a folder per kind')
+    flags.add_argument('--mismatched-image-control', action='store_true',
+                       help='also test every scan with the images of another scene')
+    flags.add_argument('--submission', metavar='DIR',
+                       help='write predictions for the hidden test set to DIR, in the format of '
+                       'its benchmark')
     return parser
+
+
+def _own_parser() -> Tuple[argparse.ArgumentParser, argparse._ArgumentGroup]:
+    """Return a parser whose help has no usage and no ``--help``: that of mmdet3d comes first."""
+    parser = argparse.ArgumentParser(
+        add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS)
+    return parser, parser.add_argument_group('flags added by nclr_plugin')
 
 
 def load_script(name: str) -> ModuleType:
@@ -131,10 +146,16 @@ def load_script(name: str) -> ModuleType:
     return module
 
 
-def _parse_args(script: ModuleType, argv: List[str]) -> argparse.Namespace:
-    """Parse the arguments of mmdet3d's script."""
-    with command_line(argv):
-        args = script.parse_args()
+def _parse_args(script: ModuleType, argv: List[str],
+                own: argparse.ArgumentParser) -> argparse.Namespace:
+    """Parse the arguments of mmdet3d's script; after its help, print that of our own flags."""
+    try:
+        with command_line(argv):
+            args = script.parse_args()
+    except SystemExit as exit_:
+        if not exit_.code:  # --help
+            print('\n' + own.format_help(), end='')
+        raise
     if not Path(args.config).is_file():
         raise FileNotFoundError(f'{args.config}: no such config; the configs of this project are '
                                 'in configs/, e.g. configs/nclr/nclr_minkunet34_semantickitti.py')

@@ -42,3 +42,17 @@ def test_two_processes_on_cpu(tmp_path):
         cwd=str(HELPERS), capture_output=True, text=True, timeout=180)
     assert result.returncode == 0, result.stderr[-3000:]
     assert (tmp_path / 'iter_2.pth').is_file()
+
+
+@pytest.mark.parametrize('name, flags', [
+    ('train', ['--fraction PERCENT', '--checkpoint FILE', '--amp']),
+    ('test', ['--show-dir DIR', '--mismatched-image-control', '--submission DIR', '--tta'])])
+def test_help_lists_flags_of_mmdet3d_and_ours(name, flags, monkeypatch, capsys):
+    if importlib.util.find_spec('mmdet3d') is None:
+        pytest.skip('runs on mmdet3d, which is not installed')
+    from nclr_plugin.engine import launcher
+    with pytest.raises(SystemExit) as exit_info:
+        getattr(launcher, name)(['--help'])
+    assert exit_info.value.code == 0
+    printed = capsys.readouterr().out
+    assert all(flag in printed for flag in flags) and printed.count('usage:') == 1
