@@ -93,7 +93,7 @@ run() {
     wait "$job" || status=$?
     if [ "$status" -ne 0 ]; then
         printf '\n--- last lines of %s ---\n' "$LOG" >&2
-        tail -n 25 "$LOG" >&2
+        grep -v '^Ignoring ' "$LOG" | tail -n 25 >&2
         die "'$title' failed (exit status $status). The whole output is in $LOG. Usual reasons: no
 network or package index (pip config list shows what pip uses), no space on the disk (df -h); for
 --ops, no headers of Python (Debian, Ubuntu: apt install python3-dev). Put it right and run the
