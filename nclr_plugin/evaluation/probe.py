@@ -49,8 +49,8 @@ class Probe:
 
     Features are those that a downstream network gets: encoded and decoded without fusion. They are
     standardised by the training scans. The linear classifier is a logistic regression, solved to
-    convergence; the other one votes among the nearest training voxels by cosine. Both see the same
-    voxels, of which a class has at most ``voxels_per_class`` in a training scan.
+    convergence; the other classifier is a vote of the nearest training voxels by cosine. Both use
+    the same voxels.
 
     Args:
         data_root: Folder of the info files.
@@ -59,12 +59,12 @@ class Probe:
         val: Info file of the scans that are classified.
         num_scans: Largest number of scans of each, spread evenly; ``None``: all.
         point_cloud_range: Box of the points, as in pretraining.
-        voxels_per_class: See above.
+        voxels_per_class: Largest number of voxels of a class in a training scan.
         voxels_per_scan: Largest number of voxels of a scan that are classified, drawn evenly over
             it.
-        neighbours: Voters.
-        weight_decay: Of the logistic regression.
-        seed: Of the choice of voxels.
+        neighbours: Number of voting neighbours.
+        weight_decay: Weight decay of the logistic regression.
+        seed: Seed of the sampling of voxels.
         voxel_value: ``'mean'`` of the points of a voxel, as in pretraining; ``'first'``: that of
             one of them, as mmdet3d's segmentors see it.
 

@@ -1,4 +1,4 @@
-"""Plain-torch references of the host's point operations that exist for CUDA alone."""
+"""Plain-torch references of mmdet3d's point operations that exist for CUDA alone."""
 import torch
 
 CHUNK = 2048  # centres at a time

@@ -23,7 +23,7 @@ def host(**parts):
     return model
 
 
-def test_a_segmentor_loads_the_file_with_the_hosts_loader(minkunet, save, equal, out):
+def test_a_segmentor_loads_the_file_with_mmdet3ds_loader(minkunet, save, equal, out):
     source, model = minkunet(), host(backbone=minkunet(seed=1), head=nn.Linear(2, 2))
     state = {**{f'point_backbone.{k}': v for k, v in source.state_dict().items()},
              'point_backbone.other.weight': torch.zeros(1),
@@ -37,7 +37,7 @@ def test_a_segmentor_loads_the_file_with_the_hosts_loader(minkunet, save, equal,
     assert set(torch.load(out)['state_dict']) == {f'backbone.{k}' for k in source.state_dict()}
 
 
-def test_a_detector_loads_the_file_with_the_hosts_loader(sparse_encoder, save, equal, out):
+def test_a_detector_loads_the_file_with_mmdet3ds_loader(sparse_encoder, save, equal, out):
     source, model = sparse_encoder(), host(middle_encoder=sparse_encoder(1))
     export_backbone(save(source.state_dict(), prefix='point_backbone.'), 'mmdet3d', out)
     load_checkpoint(model, out, map_location='cpu')
@@ -52,7 +52,7 @@ def test_the_voxels_of_pretraining_are_still_known(sparse_encoder, tmp_path, out
     assert voxels_of_checkpoint(out).size == (0.05, 0.05, 0.1)
 
 
-def test_without_the_version_the_host_would_permute(minkunet, save, equal, out):
+def test_without_the_version_mmdet3d_would_permute(minkunet, save, equal, out):
     """The metadata is what makes the difference."""
     source, model = minkunet(), host(backbone=minkunet(seed=1))
     export_backbone(save(source.state_dict()), 'mmdet3d', out)

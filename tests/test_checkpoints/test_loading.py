@@ -45,7 +45,7 @@ def test_published_minkunets(minkunet, published, save, equal, minkowski, prefix
 
 
 def test_published_spvcnn(published, save, equal, spvcnn):
-    """Its point branch has the host's names."""
+    """Its point branch has mmdet3d's names."""
     source, target = spvcnn(0), spvcnn(1)
     load_pretrained(target, save(published(source), prefix='encoder.'))
     assert equal(source, target)
@@ -159,7 +159,7 @@ def loaded_kernels(source, target):
 
 
 @pytest.mark.parametrize('prefix', ['point_backbone', None])
-def test_the_hosts_initialiser_loads_no_kernel_and_ours_each(minkunet, save, equal, prefix):
+def test_mmdet3ds_initialiser_loads_no_kernel_and_ours_each(minkunet, save, equal, prefix):
     source = minkunet()
     path = save(source.state_dict(), prefix=PREFIX)
     theirs = minkunet(seed=1, init_cfg=dict(type='Pretrained', checkpoint=path,

@@ -50,7 +50,7 @@ def test_mmdet3ds_other_sparse_libraries(theirs, ours, minkunet):
 
 
 @pytest.mark.parametrize('minkowski', [False, True])
-def test_published_names_are_the_hosts(minkunet, published, minkowski):
+def test_published_names_are_mmdet3ds(minkunet, published, minkowski):
     net = minkunet()
     assert [rename(name, POINT_UNET) for name in published(net, minkowski)] == list(
         net.state_dict())

@@ -71,7 +71,7 @@ def test_another_size_and_other_heights_are_told_with_both_values(checkpoint, wa
     assert '-51.2, -3.0, 51.2, 51.2, 1.0)' in heights and '70.4, 40.0, 2.0)' in heights
 
 
-def test_a_detector_of_the_host_tells_its_voxels_too(tmp_path):
+def test_a_detector_of_mmdet3d_tells_its_voxels_too(tmp_path):
     pytest.importorskip('mmdet3d')
     config = Config.fromfile(str(CONFIGS.parent / 'detection' / 'second_kitti.py'))
     path = tmp_path / 'second.pth'
@@ -142,7 +142,7 @@ def test_a_config_that_imports_what_is_not_here_tells_its_voxels(checkpoint, tmp
     assert voxels_of_checkpoint(path).size == (0.05, 0.05, 0.1)
 
 
-def test_the_range_is_found_inside_the_hosts_wrappers(tmp_path):
+def test_the_range_is_found_inside_mmdet3ds_wrappers(tmp_path):
     crop = dict(pipeline=[dict(type='CropPoints', point_cloud_range=[0, -1, -2, 3, 4, 5])])
     wrapped = dict(dataset=dict(type='RepeatDataset', dataset=dict(datasets=[crop, crop])))
     config = Config(dict(model=dict(data_preprocessor=dict(voxel_size=[1, 1, 1])),

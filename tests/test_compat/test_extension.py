@@ -42,7 +42,7 @@ def test_a_compiled_module_comes_first(mmcv_lite, tmp_path):
     assert python('import nclr_plugin, mmcv._ext; print(mmcv._ext.real)', tmp_path) == 'True'
 
 
-def test_the_hosts_import_and_a_missing_operator_says_what_to_install(mmcv_lite):
+def test_mmdet3ds_import_and_a_missing_operator_says_what_to_install(mmcv_lite):
     pytest.importorskip('mmdet3d')
     code = ('import nclr_plugin, torch, mmdet3d.models, mmdet.models, mmcv.ops\n'
             'mmcv.ops.nms(torch.zeros(1, 4), torch.ones(1), 0.5)')

@@ -207,13 +207,13 @@ def test_openpcdet_gets_a_data_path_for_each_fraction(openpcdet_root):
         chosen[percent] = [info['point_cloud']['lidar_idx'] for info in infos]
         assert [entry['image_idx'] for entry in objects['Cyclist']] == chosen[percent]
         assert set(objects) == set(CLASSES)
-        # All else that the host opens below its data path is there, and labels of all frames not.
+        # All else that OpenPCDet opens below its data path is there, and labels of all frames not.
         assert (folder / 'training' / 'velodyne' / '000003.bin').is_file()
         assert (folder / 'gt_database').is_dir() and (folder / 'ImageSets').is_dir()
         assert load(folder / 'kitti_infos_val.pkl') == []
         assert not (folder / 'kitti_infos_trainval.pkl').exists()
     assert set(chosen[10]) < set(chosen[50]) and chosen[10] == sorted(chosen[10])
-    assert len(load(openpcdet_root / 'kitti_infos_train.pkl')) == 40  # the host's stay as they are
+    assert len(load(openpcdet_root / 'kitti_infos_train.pkl')) == 40  # the original ones stay
     split_kitti(str(openpcdet_root), (10, 50))  # again, over what is there
 
 

@@ -11,7 +11,7 @@ def test_every_component_is_in_a_root_registry():
     assert set(datasets.__all__) - registered == {'BrokenFrameError'}
 
 
-def test_no_name_is_taken_by_the_host():
+def test_no_name_is_taken_by_mmdet3d():
     pytest.importorskip('mmdet3d', reason='mmdet3d is not installed')
     import mmdet3d.registry as host
     from mmdet3d.utils import register_all_modules

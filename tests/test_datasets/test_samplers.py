@@ -72,7 +72,7 @@ def test_refuses_an_empty_data_set_and_a_negative_start():
 
 
 class Frames:
-    """What the host's wrappers ask of a data set."""
+    """What mmdet3d's wrappers ask of a data set."""
     metainfo = {}
 
     def full_init(self):

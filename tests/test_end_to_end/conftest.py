@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope='session', autouse=True)
 def _format_once():
-    """The host's scripts, run as they are, have yapf format the same text again and again."""
+    """mmdet3d's scripts, run as they are, have yapf format the same text again and again."""
     from mmengine.config import config
     format_code, formatted = config.FormatCode, {}
 
@@ -70,7 +70,7 @@ def _format_once():
 class CommandLine:
     """``python tools/NAME.py ARGUMENTS --cfg-options OPTIONS``.
 
-    Called, it runs the script in this process, which saves the seconds of importing the host.
+    Called, it runs the script in this process, which saves the seconds of importing mmdet3d.
     """
 
     def __init__(self):
@@ -105,7 +105,7 @@ class CommandLine:
         pytest.fail(f'{name} ended without an error')
 
     def words(self, name, *argv, tiny=True, options=None):
-        """Words of the command line; each run needs a name of its own for the host's registry."""
+        """Words of the command line; each run needs a name of its own for mmdet3d's registry."""
         chosen = {**(TINY if tiny else {}), **(options or {})}
         if name != 'create_demo_data' and name != 'benchmark':
             chosen = {**EVERY_ITERATION, 'experiment_name': f'run{next(self._numbers)}', **chosen}

@@ -1,4 +1,4 @@
-"""From pretraining a VoxelNet to KITTI's files, with the host's own scripts and infos."""
+"""From pretraining a VoxelNet to KITTI's files, with mmdet3d's own scripts and infos."""
 import json
 import pickle
 import runpy
@@ -52,7 +52,7 @@ def run_host(script, *argv):
 
 @pytest.fixture(scope='module')
 def kitti(make_world, tmp_path_factory):
-    """A demo world in KITTI's layout with the infos of the host's create_data.py."""
+    """A demo world in KITTI's layout with the infos of mmdet3d's create_data.py."""
     world = make_world('kitti')
     root = tmp_path_factory.mktemp('kitti')
     for part in ('training', 'testing'):
@@ -96,7 +96,7 @@ def differences(ours, theirs, name=''):
 
 
 @pytest.mark.parametrize('name', HOST_CONFIGS)
-def test_configs_are_the_hosts_but_for_data_and_weights(name, monkeypatch):
+def test_configs_are_mmdet3ds_but_for_data_and_weights(name, monkeypatch):
     for variable in ('NCLR_KITTI_ROOT', 'NCLR_NUSCENES_ROOT'):
         monkeypatch.delenv(variable, raising=False)
     host = Config.fromfile(str(host_folder() / 'configs' / HOST_CONFIGS[name])).to_dict()

@@ -58,7 +58,7 @@ def test_augmented_test_with_pictures(run, tmp_path):
     assert [path.name for path in (pictures / 'camera').iterdir()] == ['08_000000_image_2.png']
 
 
-def test_augmented_test_by_the_hosts_script(tmp_path, checkpoint, monkeypatch, run):
+def test_augmented_test_by_mmdet3ds_script(tmp_path, checkpoint, monkeypatch, run):
     import mmdet3d
     script = Path(mmdet3d.__file__).parent / '.mim' / 'tools' / 'test.py'
     words = run.words('test', SEMSEG, checkpoint, '--tta', '--work-dir', tmp_path / 'work',

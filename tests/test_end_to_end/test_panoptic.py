@@ -66,7 +66,7 @@ def test_train_resume_and_test(run, demo, tmp_path, log):
     run('train', CONFIG, '--work-dir', part, '--resume', tiny=False, options=options)
     resumed = losses_of(log(part))
     assert sorted(resumed) == [3, 4]
-    # Weights, optimizer and schedule go on; the host draws other augmentations.
+    # Weights, optimizer and schedule go on; mmdet3d draws other augmentations.
     for step, losses in resumed.items():
         assert losses == pytest.approx(whole[step], rel=0.2), step
     states = [torch.load(work_dir / 'iter_4.pth') for work_dir in (trained.parent, part)]

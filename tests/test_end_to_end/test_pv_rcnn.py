@@ -56,7 +56,7 @@ def test_groups():
 
 
 def test_points_in_boxes(cloud):
-    """Against mmcv's operation for the CPU, which the host does not call."""
+    """Against mmcv's operation for the CPU, which mmdet3d does not call."""
     mmcv_ops = pytest.importorskip('mmcv.ops')
     boxes = torch.tensor([[1., 2, 0.5, 2, 1, 1, 0.4], [3, 3, 1, 1, 2, 2, -1.2],
                           [1.2, 2, 0.6, 1, 1, 1, 0]])
@@ -113,7 +113,7 @@ def _shrink(model, limits, grid):
 @pytest.mark.parametrize('device', ['cpu', pytest.param('cuda', marks=pytest.mark.skipif(
     not torch.cuda.is_available(), reason='no GPU'))])
 def test_builds_with_the_encoder_trains_and_predicts(device, scene, monkeypatch, tmp_path):
-    """On a GPU the host's own operations, elsewhere the references."""
+    """On a GPU mmdet3d's own operations, elsewhere the references."""
     from mmdet3d.structures import Det3DDataSample, LiDARInstance3DBoxes
     from mmengine.config import Config
     from mmengine.registry import MODELS, init_default_scope

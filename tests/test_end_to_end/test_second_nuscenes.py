@@ -1,4 +1,4 @@
-"""SECOND on nuScenes: what of it is the host's, the pretrained encoder inside, a training step."""
+"""SECOND on nuScenes: what of it is mmdet3d's, the pretrained encoder inside, a training step."""
 from pathlib import Path
 
 import pytest
@@ -36,7 +36,7 @@ def in_range(node):
     return [in_range(value) for value in node] if isinstance(node, (list, tuple)) else node
 
 
-def test_data_anchors_and_schedule_are_the_hosts(config, hosts):
+def test_data_anchors_and_schedule_are_mmdet3ds(config, hosts):
     host = hosts['pillars']
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator',
                  'test_evaluator', 'optim_wrapper', 'param_scheduler', 'train_cfg'):

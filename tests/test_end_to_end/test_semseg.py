@@ -65,7 +65,7 @@ def train(run, tmp_path):
 
     def start(config='minkunet_demo', options=SHORT, flags=()):
         work_dir = tmp_path / 'train'
-        # In one process, the host's visualizer writes where that of its name wrote before.
+        # In one process, mmdet3d's visualizer writes where that of its name wrote before.
         run('train', CONFIGS / f'{config}.py', '--work-dir', work_dir, *flags, tiny=False,
             options={**options, 'visualizer.name': str(tmp_path)})
         name = (work_dir / 'last_checkpoint').read_text()
@@ -157,7 +157,7 @@ def test_submission_of_a_config_that_has_none(run, demo_config, tmp_path):
     assert line.startswith('UserError') and "expected a config with a 'submission'" in line
 
 
-def test_the_host_trains_on_a_fraction_from_scratch_and_tests(world, run, log, tmp_path,
+def test_mmdet3d_trains_on_a_fraction_from_scratch_and_tests(world, run, log, tmp_path,
                                                               monkeypatch):
     import mmdet3d
     tools = Path(mmdet3d.__file__).parent / '.mim' / 'tools'

@@ -1,4 +1,4 @@
-"""What the host can do to a training, on this project's models and data."""
+"""What mmdet3d can do to a training, on this project's models and data."""
 import json
 import math
 import shutil

@@ -137,7 +137,7 @@ def test_truncated_checkpoint_is_one_sentence(config, tmp_path, toy):
 
 @pytest.fixture
 def seen(monkeypatch):
-    """Configs that the host's script gets, which then does not run."""
+    """Configs that mmdet3d's script gets, which then does not run."""
     configs, load = [], launcher.load_script
 
     def load_watched(name):

@@ -55,7 +55,7 @@ def test_resuming_reads_no_batch_twice(toy, tmp_path):
     assert len(read) == 2  # one iteration of two samples is left after checkpoint 9
 
 
-def test_validates_like_the_host_loop(toy, tmp_path):
+def test_validates_like_mmengines_loop(toy, tmp_path):
     class Count(toy.Hook):
         calls = []
 

@@ -1,4 +1,4 @@
-"""The host's panoptic quality, mended, against a brute-force computation."""
+"""mmdet3d's panoptic quality, mended, against a brute-force computation."""
 import multiprocessing
 
 import numpy as np
@@ -140,7 +140,7 @@ def test_ids_over_16_bits(evaluate, scale):
     assert evaluate(scans) == pytest.approx(evaluate([random_scan(seed) for seed in range(3)]))
 
 
-def test_as_the_host_where_the_host_is_right(evaluate):
+def test_as_mmdet3d_where_mmdet3d_is_right(evaluate):
     """All classes occur, none is ignored, stuff has one id, ids are small."""
     from mmdet3d.evaluation import panoptic_seg_eval
     scans = []
@@ -156,7 +156,7 @@ def test_as_the_host_where_the_host_is_right(evaluate):
     assert evaluate(scans) == pytest.approx(host)
 
 
-def test_what_the_host_gets_wrong(evaluate):
+def test_what_mmdet3d_gets_wrong(evaluate):
     """The reasons for the adapter: if these hold no more, it can go."""
     from mmdet3d.evaluation import panoptic_seg_eval
 

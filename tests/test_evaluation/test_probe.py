@@ -68,7 +68,7 @@ def test_label_maps_are_those_of_the_data_sets():
     cfg = Config.fromfile(os.path.join(
         get_installed_path('mmdet3d'), '.mim/configs/_base_/datasets/semantickitti.py'))
     expected = {raw: index for raw, index in cfg.metainfo.seg_label_mapping.items() if index < 19}
-    # The host misspells two names and calls other vehicles buses.
+    # mmdet3d misspells two names and calls other vehicles buses.
     assert SEMANTICKITTI.raw == expected and len(SEMANTICKITTI.classes) == len(cfg.class_names)
     own = KittiBoxesSegDataset.METAINFO
     assert KITTI_BOXES.classes == own['classes']
@@ -146,7 +146,7 @@ def test_the_same_seed_gives_the_same_figures_and_another_one_others(labelled):
     assert figures(0) != figures(1)
 
 
-def test_a_voxel_may_have_its_first_points_value_as_the_host_takes_it(labelled, tmp_path):
+def test_a_voxel_may_have_its_first_points_value_as_mmdet3d_takes_it(labelled, tmp_path):
     points = np.fromfile(tmp_path / '4.bin', np.float32).reshape(-1, 4)
     points[1] = points[0] + np.float32([0.01, 0, 0, 0.2])  # in the voxel of the first point
     points.tofile(tmp_path / '4.bin')

@@ -22,7 +22,7 @@ def block(header, lines, kinds, suffix):
 
 
 def log_of(host, precisions, classes=CLASSES):
-    """An evaluation as the host prints it, with other figures at 11 points and looser overlaps."""
+    """A printed evaluation, with other figures at 11 points and looser overlaps."""
     text = '2026-01-01 00:00:00,000   INFO  Car_3d/easy_R40: 12.3456\n'
     other = (99., 98., 97.)
     for name in classes:

@@ -62,7 +62,7 @@ def test_mistakes_are_found_before_anything_runs(configs, tmp_path):
         plan_runs([first], [0], 'out', ['model.width.a=1'])
 
 
-def test_options_are_read_like_the_host_does():
+def test_options_are_read_like_mmdet3d_does():
     assert parse_options(['a.b=1', 'c=[00,x]', "d='e'", 'f=(1,2)', 'g=None']) == {
         'a.b': 1, 'c': [0, 'x'], 'd': 'e', 'f': (1, 2), 'g': None}
     assert parse_options([]) == {}

@@ -162,7 +162,7 @@ def exported(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def pretrained_in_openpcdet(run_module, kitti_root, tmp_path_factory):
-    """One epoch by the host's tools/train.py: its log, its results' folder, where it was run."""
+    """One epoch by OpenPCDet's tools/train.py: its log, its results' folder, where it was run."""
     folder = tmp_path_factory.mktemp('openpcdet')
     config = REPO / 'configs' / 'pcdet' / 'nclr_pretrain_kitti.yaml'
     (folder / 'mine.yaml').write_text(

@@ -22,6 +22,6 @@ def test_plain_copies_all_levels():
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_bases_exist_here_or_in_the_host(path):
+def test_bases_exist_here_or_in_openpcdet(path):
     base = yaml.safe_load(path.read_text()).get('_BASE_CONFIG_')
     assert base is None or base.startswith('cfgs/') or (path.parent / base).is_file()

@@ -93,7 +93,7 @@ def _run(tmp_path, *argv, **variables):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def test_runs_the_hosts_tool_from_anywhere(tmp_path, write_files):
+def test_runs_openpcdets_tool_from_anywhere(tmp_path, write_files):
     pytest.importorskip('spconv')
     host = write_files(tmp_path / 'host', CHECKOUT)
     write_files(tmp_path, {'my/a.yaml': '_BASE_CONFIG_: cfgs/base.yaml\nB: 2'})

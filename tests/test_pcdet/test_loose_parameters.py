@@ -16,7 +16,7 @@ class Model(nn.Module):
 
 
 def _in_leaves(module):
-    """What the host's optimizer collects."""
+    """What OpenPCDet's optimizer collects."""
     children = list(module.children())
     return [p for child in children for p in _in_leaves(child)] if children else \
         list(module.parameters())

@@ -20,7 +20,7 @@ def test_parts_are_registered(report):
     assert report['registered'] == [True, True]
 
 
-def test_batches_follow_the_hosts_conventions(report):
+def test_batches_follow_openpcdets_conventions(report):
     assert report['batch'] == dict(points=[5], scans=[0., 1.], camera_imgs=[2, 3, 160, 512],
                                    dtype='torch.uint8', frames=2, size=2)
     assert report['passes_differ']
@@ -70,7 +70,7 @@ def test_a_checkpoint_tells_the_voxels_of_its_own_run(report):
 
 
 def test_command_line_trains_and_evaluates(pretrained_in_openpcdet, run_module, kitti_root):
-    """The host's tools/train.py to its end, evaluation included, from another directory."""
+    """OpenPCDet's tools/train.py to its end, evaluation included, from another directory."""
     log, output, folder = pretrained_in_openpcdet
     assert re.search(r'Train:.*Loss: \d', log)
     assert re.search(r'calibration/rre_geodesic_deg_median +\d', log)

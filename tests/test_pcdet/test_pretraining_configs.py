@@ -23,7 +23,7 @@ WORLDS = dict(
 
 
 class DatasetTemplate(torch.utils.data.Dataset):
-    """What the data set reads of the host's."""
+    """What the data set reads of OpenPCDet's."""
 
     def __init__(self, dataset_cfg, class_names, training, root_path, logger):
         encoding = dataset_cfg.POINT_FEATURE_ENCODING

@@ -21,7 +21,7 @@ def reference():
 
 @pytest.fixture
 def encoder(reference):
-    """The reference's encoder with the names and attributes of the host's."""
+    """The reference's encoder with the names and attributes of OpenPCDet's."""
     encoder = nn.Module()
     encoder.conv_input, encoder.conv_out = reference.conv_input, reference.conv_out
     for number, layer in enumerate(reference.encoder_layers, 1):

@@ -34,7 +34,7 @@ def test_same_birds_eye_network(report):
 
 
 @pytest.mark.parametrize('case', ['second', 'pv_rcnn', 'nclr', 'also', 'also_converted'])
-def test_the_hosts_log_says_that_the_backbone_was_updated(report, case):
+def test_openpcdets_log_says_that_the_backbone_was_updated(report, case):
     log, tensors = report[case]['log'], report[case]['tensors']
     assert tensors == 72
     assert not [line for line in log if 'Not updated weight backbone_3d' in line]
@@ -51,5 +51,5 @@ def test_the_launcher_refuses_an_encoder_of_other_shapes(report):
         in residual
 
 
-def test_configs_for_fine_tuning_are_the_hosts(report):
+def test_configs_for_fine_tuning_are_openpcdets(report):
     assert report['configs'] == dict(second=True, pv_rcnn=True)

@@ -26,7 +26,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Function: script, arguments, variables -> output; in this process, which has the host."""
+    """Function: script, arguments, variables -> output; in this process, which has mmdet3d."""
 
     def call(name, *argv, **variables):
         for variable, value in variables.items():

@@ -26,7 +26,7 @@ def scan(tmp_path):
     return tmp_path / 'scan.bin'
 
 
-def test_a_row_for_each_network_with_the_hosts_as_the_measure(scan, monkeypatch):
+def test_a_row_for_each_network_with_mmdet3ds_as_the_measure(scan, monkeypatch):
     monkeypatch.setattr(backbones, 'ENTRIES',
                         {name: backbones.ENTRIES[name] for name in (HOST, SPVCNN)})
     rows = backbones.run_backbones(parse(scan, '--voxel-size', 0.2, '--repeats', 2))

@@ -28,7 +28,7 @@ def boxes(*places, labels):
     return Boxes(np.array([box(*place) for place in places]).reshape(-1, 8, 3), np.array(labels))
 
 
-def test_corners_are_in_the_order_of_the_host():
+def test_corners_are_in_the_order_of_mmdet3d():
     structures = pytest.importorskip('mmdet3d.structures')
     host = structures.LiDARInstance3DBoxes(torch.tensor([[7., 3, -1, 2, 2, 2, 0]]))
     np.testing.assert_allclose(host.corners[0].numpy(), box(7, 3), atol=1e-6)

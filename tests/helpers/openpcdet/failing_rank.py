@@ -29,7 +29,7 @@ class Pretrainer(nn.Module):
 
 
 class Detector(NCLRPretrain):
-    """Without the host's networks, which take no part in this."""
+    """Without OpenPCDet's networks, which take no part in this."""
 
     def __init__(self, value):
         nn.Module.__init__(self)

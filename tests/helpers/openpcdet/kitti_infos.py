@@ -14,7 +14,7 @@ from pcdet.datasets.kitti import kitti_dataset  # noqa: E402
 
 ROOT = Path(sys.argv[1])
 YAML = find_openpcdet() / 'tools' / 'cfgs' / 'dataset_configs' / 'kitti_dataset.yaml'
-kitti_dataset.Path = Path  # which the host imports only where it is the program
+kitti_dataset.Path = Path  # which OpenPCDet imports only where it is the program
 kitti_dataset.create_kitti_infos(
     EasyDict(yaml.safe_load(YAML.read_text())), ['Car', 'Pedestrian', 'Cyclist'], ROOT, ROOT,
     workers=1)

@@ -44,13 +44,13 @@ def randomise(net):
 
 
 def config_of(name):
-    """The host's own."""
+    """OpenPCDet's own."""
     return config_loader(merge_new_config, [TOOLS])(
         str(TOOLS / 'cfgs' / 'kitti_models' / f'{name}.yaml'), EasyDict())
 
 
 def detector(name):
-    """The host's detector of the host's YAML, on a smaller range."""
+    """OpenPCDet's detector of OpenPCDet's YAML, on a smaller range."""
     config = config_of(name)
     size, low = np.array([0.05, 0.05, 0.1]), np.array([0., -4., -3.])
     grid = np.array([GRID[2], GRID[1], GRID[0] - 1])
@@ -207,7 +207,7 @@ for name, prefix in CASES.items():
         torch.equal(tensor, second.state_dict()[key]) for key, tensor in model.state_dict().items()
         if key.startswith('backbone_3d.'))
 
-# The YAML for fine-tuning is the host's.
+# The YAML for fine-tuning is OpenPCDet's.
 os.chdir(TOOLS)
 report['configs'] = {}
 for name in ('second', 'pv_rcnn'):

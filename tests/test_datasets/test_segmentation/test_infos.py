@@ -44,7 +44,7 @@ def test_hidden_files_are_no_frames(partial):
     assert [frame_id(info) for info in list_infos(str(partial), ('05', ))] == ['05/000000']
 
 
-def test_the_host_reads_them(partial):
+def test_mmdet3d_reads_them(partial):
     pytest.importorskip('mmdet3d')
     from mmdet3d.datasets import SemanticKittiDataset
     write_infos(str(partial / 'infos.pkl'), list_infos(str(partial), ('00', )))

@@ -129,7 +129,7 @@ def test_a_wrong_line_is_told(tmp_path, line):
         read_boxes(str(tmp_path / 'label.txt'))
 
 
-def test_classes_for_the_host(root):
+def test_classes_for_mmdet3d(root):
     pytest.importorskip('mmdet3d')
     from mmdet3d.utils import register_all_modules
     from mmengine.registry import DATASETS

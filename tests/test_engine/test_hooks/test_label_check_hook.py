@@ -17,7 +17,7 @@ class LoadAnnotations3D:
 
 
 class Dataset:
-    """What the hook knows of the host's data sets."""
+    """What the hook knows of mmdet3d's data sets."""
     ann_file = 'infos_train_1.pkl'
 
     def __init__(self, folder, frames, transforms=(LoadPointsFromFile(), LoadAnnotations3D())):

@@ -25,7 +25,7 @@ def _build(**kwargs):
 
 
 @pytest.mark.parametrize('blocks', [(2, 2, 2, 2), (2, 3, 4, 6)], ids=['18', '34'])
-def test_encode_and_decode_are_the_hosts_forward(voxels, blocks):
+def test_encode_and_decode_are_mmdet3ds_forward(voxels, blocks):
     kwargs = dict(encoder_blocks=blocks, decoder_blocks=(2, 2, 2, 2))
     net = _build(**kwargs).eval()
     host = MinkUNetBackbone(
@@ -36,7 +36,7 @@ def test_encode_and_decode_are_the_hosts_forward(voxels, blocks):
     assert list(host.state_dict()) == list(net.state_dict())
     state = net.state_dict()
     host.load_state_dict(state)
-    # The host drops voxels at the far edge of grids that are not whole bottleneck voxels: this one
+    # mmdet3d drops voxels at the far edge of grids that are not whole bottleneck voxels: this one
     # is made whole by a voxel in its corner.
     corner = voxels.coors.amax(0) // 16 * 16 + 15
     corner[0] = 1

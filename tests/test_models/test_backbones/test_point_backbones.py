@@ -1,4 +1,4 @@
-"""What all sparse U-Nets have in common: the pretrainer's and the host's interface."""
+"""What all sparse U-Nets have in common: the pretrainer's and mmdet3d's interface."""
 import pytest
 import torch
 from mmengine.registry import MODELS
@@ -65,7 +65,7 @@ def test_runs_under_bfloat16_autocast_on_the_cpu(kind, voxels):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_the_hosts_segmentor_learns_with_it(kind, voxels):
+def test_mmdet3ds_segmentor_learns_with_it(kind, voxels):
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmdet3d'):
         model = MODELS.build(dict(

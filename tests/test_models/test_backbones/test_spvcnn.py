@@ -1,4 +1,4 @@
-"""SPVCNN: the host's keys, what points and voxels exchange. Its values: test_dense.py."""
+"""SPVCNN: mmdet3d's keys, what points and voxels exchange. Its values: test_dense.py."""
 import pytest
 import torch
 
@@ -24,7 +24,7 @@ def _build(**kwargs):
     return net
 
 
-def test_keys_and_shapes_are_the_hosts(monkeypatch):
+def test_keys_and_shapes_are_mmdet3ds(monkeypatch):
     init = MinkUNetBackbone.__init__
 
     def on_spconv(self, *args, **kwargs):

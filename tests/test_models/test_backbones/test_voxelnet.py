@@ -1,4 +1,4 @@
-"""The detectors' encoder against the host's own."""
+"""The detectors' encoder against mmdet3d's own."""
 import pytest
 import torch
 from torch import nn
@@ -40,7 +40,7 @@ def voxels():
 
 
 @ENCODERS
-def test_is_the_hosts_encoder_under_its_names(config, voxels):
+def test_is_mmdet3ds_encoder_under_its_names(config, voxels):
     net = _build(config).eval()
     host = SparseEncoder(sparse_shape=SHAPE, return_middle_feats=True, **config).eval()
     set_sparse_algorithm(host, 'cpu')
@@ -120,7 +120,7 @@ def test_levels_lie_where_their_kernels_look():
         assert off.max() <= stride / 2
         if stride >= 8:  # those whose positions the pretrainer uses
             assert off[:2].max() <= 0.5
-            assert off[2] <= (0.5 if stride == 8 else 4.5)  # conv_out's kernel is the host's
+            assert off[2] <= (0.5 if stride == 8 else 4.5)  # conv_out's kernel is mmdet3d's
 
 
 def test_points_get_what_lies_around_them_from_each_stride():

@@ -14,7 +14,7 @@ def _scan(num_points, seed):
 
 
 @pytest.mark.parametrize('size', [(0.5, 0.5, 0.5), (0.5, 0.25, 1.0)])
-def test_voxels_are_the_hosts(size):
+def test_voxels_are_mmdet3ds(size):
     scans = [_scan(400, 0), _scan(300, 1)]
     voxels = voxelize([torch.from_numpy(s) for s in scans], size)
     row = 0

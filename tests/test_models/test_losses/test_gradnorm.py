@@ -312,7 +312,7 @@ def test_running_means_are_in_a_checkpoint_if_they_are_used():
 
 
 def test_accumulated_gradients_are_the_mean_of_the_weighed_ones():
-    """By the host's wrapper; each of the batches moves the weights."""
+    """By mmdet3d's wrapper; each of the batches moves the weights."""
     stepped, expected = make(), make()
     wrapper = OptimWrapper(torch.optim.SGD(stepped.parameters(), lr=1.), accumulative_counts=2)
     wrapper.initialize_count_status(stepped, 0, 4)

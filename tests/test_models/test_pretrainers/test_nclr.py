@@ -247,7 +247,7 @@ def test_a_batch_is_the_mean_of_its_scans(config, batch):
 
 
 def test_a_frozen_image_branch_stays_frozen_where_batch_norm_is_synchronised(config, batch):
-    """``sync_bn='torch'`` of the host replaces every BatchNorm; in one process nothing changes."""
+    """``sync_bn='torch'`` of mmdet3d replaces every BatchNorm; in one process nothing changes."""
     config['image_branch']['frozen'] = True
     losses = []
     for convert in (lambda model: model, lambda model: convert_sync_batchnorm(model, 'torch')):

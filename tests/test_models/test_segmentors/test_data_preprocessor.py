@@ -17,7 +17,7 @@ def build():
 
 
 @pytest.mark.parametrize('training', [True, False])
-def test_equals_the_host(build, batch, monkeypatch, training):
+def test_equals_mmdet3d(build, batch, monkeypatch, training):
     ours, host = build('SegDataPreprocessor'), build('mmdet3d.Det3DDataPreprocessor')
     ours.train(training), host.train(training)
     monkeypatch.setattr(torch.Tensor, 'cuda', lambda tensor: tensor)

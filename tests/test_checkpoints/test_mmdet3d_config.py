@@ -1,4 +1,4 @@
-"""An exported checkpoint in the host's own config and train script, on a real scan."""
+"""An exported checkpoint in mmdet3d's own config and train script, on a real scan."""
 import copy
 import gc
 import pickle
@@ -46,7 +46,7 @@ def pretrained(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def root(shared_data, tmp_path_factory):
-    """A part of the one labelled scan, in the host's layout and with its index."""
+    """A part of the one labelled scan, in mmdet3d's layout and with its index."""
     scan = shared_data / 'semantickitti_scan' / 'sequences' / '92'
     if not scan.is_dir():
         pytest.skip(f'no labelled scan: {scan} does not exist')
@@ -66,8 +66,8 @@ def root(shared_data, tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def host_run(pretrained, root, tmp_path_factory, patch):
-    """What the host's script leaves, and its model as it was after loading."""
+def mmdet3d_run(pretrained, root, tmp_path_factory, patch):
+    """What mmdet3d's script leaves, and its model as it was after loading."""
     import mmdet3d
     from mmengine.runner import Runner
     host = Path(mmdet3d.__file__).parent / '.mim'
@@ -75,7 +75,7 @@ def host_run(pretrained, root, tmp_path_factory, patch):
     report = export_backbone(pretrained, 'mmdet3d', str(work / 'backbone.pth'))
     assert not report.missing + report.unexpected
 
-    # What the host needs on a CPU: its preprocessor puts its two index tensors on a GPU, and its
+    # What mmdet3d needs on a CPU: its preprocessor puts its two index tensors on a GPU, and its
     # sparse convolutions take an algorithm for GPUs.
     patch.setattr(torch.Tensor, 'cuda', lambda tensor: tensor)
     patch.setattr('mmengine.device.utils.DEVICE', 'cpu')
@@ -104,16 +104,16 @@ def host_run(pretrained, root, tmp_path_factory, patch):
 
 
 @pytest.fixture(scope='module')
-def sample(host_run):
-    """The scan through the host's pipeline for tests, collated."""
+def sample(mmdet3d_run):
+    """The scan through mmdet3d's pipeline for tests, collated."""
     init_default_scope('mmdet3d')
-    sample = DATASETS.build(host_run[0].cfg.val_dataloader.dataset)[0]
+    sample = DATASETS.build(mmdet3d_run[0].cfg.val_dataloader.dataset)[0]
     return dict(inputs={key: [value] for key, value in sample['inputs'].items()},
                 data_samples=[sample['data_samples']])
 
 
-def test_all_tensors_arrive_and_are_trained(host_run, pretrained):
-    end, model = host_run
+def test_all_tensors_arrive_and_are_trained(mmdet3d_run, pretrained):
+    end, model = mmdet3d_run
     source = torch.load(pretrained)['state_dict']
     loaded = model.backbone.state_dict()
     assert {f'point_backbone.{name}' for name in loaded} | {'overlap_head.weight'} == set(source)
@@ -124,9 +124,9 @@ def test_all_tensors_arrive_and_are_trained(host_run, pretrained):
         assert not torch.equal(parameter, loaded[name]), name
 
 
-def test_logits_are_those_of_the_fine_tuning_config(host_run, sample, pretrained):
+def test_logits_are_those_of_the_fine_tuning_config(mmdet3d_run, sample, pretrained):
     """Both from the points, on the voxels as they come; all but the preprocessor is shared."""
-    theirs = host_run[1]
+    theirs = mmdet3d_run[1]
     config = Config.fromfile(str(CONFIGS / 'semseg' / 'minkunet34_semantickitti.py'))
     config.model.backbone.init_cfg.checkpoint = pretrained
     init_default_scope('mmdet3d')
@@ -144,15 +144,15 @@ def test_logits_are_those_of_the_fine_tuning_config(host_run, sample, pretrained
 
 
 def whole_bottleneck_voxels(voxels):
-    """Shift the scan's end to the end of a bottleneck voxel: the host drops what is in a part."""
+    """Shift the scan's end to the end of a bottleneck voxel: mmdet3d drops what is in a part."""
     coors = voxels['coors'].clone()
     coors[:, 1:] += (-(coors[:, 1:].amax(0) + 1)) % 16
     return dict(voxels=voxels['voxels'], coors=coors)
 
 
-def test_logits_are_those_of_the_pretraining_network(host_run, sample, pretrained):
+def test_logits_are_those_of_the_pretraining_network(mmdet3d_run, sample, pretrained):
     """In two parts, between which pretraining fuses."""
-    theirs = host_run[1]
+    theirs = mmdet3d_run[1]
     ours = MODELS.build(dict(type='SplitMinkUNet', encoder_blocks=BLOCKS)).eval()
     set_sparse_algorithm(ours, 'cpu')
     load_pretrained(ours, pretrained)
