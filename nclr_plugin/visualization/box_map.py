@@ -15,7 +15,7 @@ from .points import draw_depth, project_visible
 
 BIRDS_EYE = 640  # pixels
 IMAGE_WIDTH = 960
-NEAR = 0.1  # metres before the camera, where edges of a box are cut off
+NEAR = 0.1  # distance at which edges of boxes are clipped, metres before the camera
 GREY: Colour = (130, 130, 130)
 # Corners of mmdet3d's boxes: 0 to 3 are one side (bottom, top, top, bottom), 4 to 7 the other.
 EDGES = ((0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6),
@@ -28,7 +28,7 @@ class Boxes(NamedTuple):
 
     Attributes:
         corners: (M, 8, 3), LiDAR frame, metres, in the order of mmdet3d's boxes.
-        labels: (M,) classes; any other number is no class.
+        labels: (M,) classes; other numbers mean no class.
     """
     corners: np.ndarray
     labels: np.ndarray
@@ -41,7 +41,7 @@ def draw_boxes_birds_eye(points: Tensor, predicted: Boxes, true: Optional[Boxes]
     Args:
         points: (N, 3+), LiDAR frame, metres.
         predicted: Boxes.
-        true: Boxes, or None where they are not known.
+        true: True boxes, or ``None`` if unknown.
         names: Names of the classes.
         palette: (C, 3) uint8 RGB.
 
@@ -65,7 +65,7 @@ def draw_boxes_birds_eye(points: Tensor, predicted: Boxes, true: Optional[Boxes]
 def draw_boxes_image(image: np.ndarray, lidar2cam: Tensor, cam2img: Tensor, points: Tensor,
                      predicted: Boxes, true: Optional[Boxes], names: Sequence[str],
                      palette: np.ndarray) -> np.ndarray:
-    """Draw the same on the image of a camera, over the points coloured by depth.
+    """Draw the boxes into the image of a camera, over the points coloured by depth.
 
     Args:
         image: RGB, (H, W, 3) uint8.
@@ -94,7 +94,7 @@ def draw_boxes_image(image: np.ndarray, lidar2cam: Tensor, cam2img: Tensor, poin
 
 
 def _edges_in_view(corners: np.ndarray, lidar2cam: Tensor, cam2img: Tensor) -> np.ndarray:
-    """Pixels (E, 2, 2) of a box's edges, cut off before they pass the camera."""
+    """Return the pixels (E, 2, 2) of the edges of a box, clipped in front of the camera."""
     lidar2cam, cam2img = (t.detach().cpu().double() for t in (lidar2cam, cam2img))
     inside = corners @ lidar2cam[:3, :3].numpy().T + lidar2cam[:3, 3].numpy()
     ends = inside[np.array(EDGES)]  # (12, 2, 3)

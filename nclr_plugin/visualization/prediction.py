@@ -1,4 +1,4 @@
-"""Pictures of what a host's segmentor or detector predicts, beside the truth."""
+"""Predictions of mmdet3d's segmentors and detectors, beside the truth."""
 from __future__ import annotations
 
 from typing import Any, Iterator, List, Optional, Sequence, Tuple
@@ -15,7 +15,7 @@ from .panoptic_map import (
     instance_colours,
 )
 
-MIN_SCORE = 0.3  # of boxes that are drawn
+MIN_SCORE = 0.3  # minimum score of a drawn box
 
 
 def draw_prediction(points: Tensor, sample: Any, views: Sequence[dict], metainfo: dict,
@@ -29,7 +29,7 @@ def draw_prediction(points: Tensor, sample: Any, views: Sequence[dict], metainfo
             in ``eval_ann_info`` where it is known.
         views: Result of :func:`~nclr_plugin.datasets.views.load_views`.
         metainfo: Metainfo of the data set: ``classes``, and ``palette`` where it has one.
-        thing_classes: Classes that have instances; all where None.
+        thing_classes: Classes that have instances; ``None``: all.
 
     Yields:
         Kind of the picture (``birds_eye``, ``camera``), name of the camera or an empty text, and

@@ -147,9 +147,9 @@ def nearest_neighbours(feats: Tensor, batch_index: Tensor, batch_size: int,
     padded = padding.to_dense(feats.float())
     result = rows.new_zeros(len(feats), len(ranks))
     for scan in range(batch_size):
-        own = rows[scan, :int(padding.mask[scan].sum())]
-        points = padded[scan, :len(own)]
-        result[own] = own[_nearest(points, [rank % len(own) for rank in ranks])]
+        idx = rows[scan, :int(padding.mask[scan].sum())]
+        points = padded[scan, :len(idx)]
+        result[idx] = idx[_nearest(points, [rank % len(idx) for rank in ranks])]
     return result
 
 

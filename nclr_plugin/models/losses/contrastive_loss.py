@@ -133,11 +133,12 @@ def printed_cross_modal_loss(first: Tensor, second: Tensor, temperature: float,
     first, second, valid, ignored = _prepare(first, second, valid, ignored)
     loss = 0.
     for a, b in ((first, second), (second, first)):
-        own = (matmul_exact(a, a.transpose(1, 2)) / temperature).masked_fill(ignored, float('-inf'))
-        other = matmul_exact(b, a.transpose(1, 2)).transpose(1, 2) / temperature
-        positive = other.diagonal(dim1=1, dim2=2)
-        other = other.masked_fill(ignored | _diagonal(ignored), float('-inf'))
-        loss = loss + torch.logsumexp(torch.cat((own, other), -1), -1) - positive
+        within = matmul_exact(a, a.transpose(1, 2)) / temperature
+        within = within.masked_fill(ignored, float('-inf'))
+        across = matmul_exact(b, a.transpose(1, 2)).transpose(1, 2) / temperature
+        positive = across.diagonal(dim1=1, dim2=2)
+        across = across.masked_fill(ignored | _diagonal(ignored), float('-inf'))
+        loss = loss + torch.logsumexp(torch.cat((within, across), -1), -1) - positive
     return _mean(loss, valid)
 
 
@@ -155,13 +156,13 @@ def _prepare(first: Tensor, second: Tensor, valid: Optional[Tensor], ignored: Op
 def _one_way(a: Tensor, b: Tensor, temperature: float, ignored: Tensor,
              queue: Optional[Tensor]) -> Tensor:
     """Return Eq. 1 for each instance, (V, N)."""
-    own = matmul_exact(a, a.transpose(1, 2)) / temperature
-    other = matmul_exact(a, b.transpose(1, 2)) / temperature
-    logits = [own.masked_fill(ignored | _diagonal(ignored), float('-inf')),
-              other.masked_fill(ignored, float('-inf'))]
+    within = matmul_exact(a, a.transpose(1, 2)) / temperature
+    across = matmul_exact(a, b.transpose(1, 2)) / temperature
+    logits = [within.masked_fill(ignored | _diagonal(ignored), float('-inf')),
+              across.masked_fill(ignored, float('-inf'))]
     if queue is not None:
         logits.append(matmul_exact(a, queue.T) / temperature)
-    positive = other.diagonal(dim1=1, dim2=2)
+    positive = across.diagonal(dim1=1, dim2=2)
     return torch.logsumexp(torch.cat(logits, -1), -1) - positive
 
 

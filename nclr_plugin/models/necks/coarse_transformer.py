@@ -101,9 +101,9 @@ class CoarseTransformer(BaseModule):
 def _views_of_scans(view_batch_index: Tensor, batch_size: int) -> Tuple[Tensor, Tensor]:
     """Return the views (B, W) of each scan, any where it has fewer than W, and their mask."""
     scans = torch.arange(batch_size, device=view_batch_index.device)
-    own = view_batch_index[None] == scans[:, None]
-    count = max(int(own.sum(1).max()), 1)
-    mask, idx = own.int().topk(count, 1)
+    same_scan = view_batch_index[None] == scans[:, None]
+    count = max(int(same_scan.sum(1).max()), 1)
+    mask, idx = same_scan.int().topk(count, 1)
     return idx, mask > 0
 
 

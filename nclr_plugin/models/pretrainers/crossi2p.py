@@ -296,17 +296,17 @@ class CrossI2P(CalibrationModel):
         """Eq. 13-16: refined matches within the true patches, EPnP, pose and reprojection."""
         columns, valid, patch = self.true_patches(
             views, features, truth, self.pose_head.num_points)
-        matches, found = self._refine(views, features, columns, patch)
+        matches, matched = self._refine(views, features, columns, patch)
         points = views.voxels.points[features.view_voxels.take(columns)]
         cam2img = views.cam2img
-        solution = self.pose_head.solve(points, matches.pixels, valid & found, cam2img)
+        solution = self.pose_head.solve(points, matches.pixels, valid & matched, cam2img)
         target = matches.pixels
         if self.reprojection_target == 'true':
             target = truth.take_pixels(columns)
         return dict(
             loss_pose=squared_pose_loss(solution, views.lidar2cam, self.translation_weight),
             loss_reprojection=reprojection_loss(
-                solution, points, target, valid & found, cam2img, self.image_branch.stride))
+                solution, points, target, valid & matched, cam2img, self.image_branch.stride))
 
     def match_points(self, views: Views, features: CrossI2PFeatures, columns: Tensor,
                      pixel_mask: Tensor) -> Tuple[Matches, Tensor]:

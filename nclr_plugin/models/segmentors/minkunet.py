@@ -60,12 +60,12 @@ class PanopticMinkUNet(MinkUNet):
                 '(--cfg-options optim_wrapper.optimizer.lr=0.02).')
         data_samples = self.postprocess_result([x.transpose(0, 1) for x in logits], data_samples)
         for sample, centre in zip(data_samples, centres):
-            found = sample.pred_pts_seg
+            prediction = sample.pred_pts_seg
             semantic, instance = group_instances(
-                centre.cpu().numpy(), found.pts_semantic_mask.cpu().numpy(),
+                centre.cpu().numpy(), prediction.pts_semantic_mask.cpu().numpy(),
                 self.offset_head.thing_classes, **self.test_cfg)
-            found.pts_semantic_mask = torch.from_numpy(semantic).to(centre.device)
-            found.pts_instance_mask = torch.from_numpy(instance).to(centre.device)
+            prediction.pts_semantic_mask = torch.from_numpy(semantic).to(centre.device)
+            prediction.pts_instance_mask = torch.from_numpy(instance).to(centre.device)
         return data_samples
 
     def _centres(self, feats: Tensor, inputs: dict, data_samples: SampleList) -> List[Tensor]:
