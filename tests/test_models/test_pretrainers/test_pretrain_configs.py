@@ -116,7 +116,7 @@ def test_a_frozen_image_encoder_is_left_alone_and_nothing_else(backbone, batch):
 
 
 def test_a_step_of_the_paper_as_printed_has_its_three_losses_and_trains_every_parameter(batch):
-    config = load('semantickitti', 'literal')
+    config = load('semantickitti_literal', 'minkunet34')
     config.merge_from_dict(SMALL)
     model, _ = step(config, batch, added=())
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
