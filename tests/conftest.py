@@ -49,6 +49,16 @@ def shared_data() -> Path:
 
 
 @pytest.fixture
+def warned(monkeypatch) -> list:
+    """Warnings of images and poses that are logged once, as if none had been logged before."""
+    from nclr_plugin.datasets import images
+    images.warn_once.cache_clear()
+    logged = []
+    monkeypatch.setattr(images, 'print_log', lambda text, **kwargs: logged.append(text))
+    return logged
+
+
+@pytest.fixture
 def load_tool(monkeypatch):
     """Function: load a script of ``tools/`` as a module, whose ``main`` takes the arguments."""
     monkeypatch.setenv('OMP_NUM_THREADS', os.environ.get('OMP_NUM_THREADS', '1'))

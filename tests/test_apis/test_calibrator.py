@@ -256,18 +256,14 @@ def test_portrait_and_backward_looking_cameras(scene, save_network, yaw):
                                project(found.matches.points, truth, cam2img), atol=1e-2)
 
 
-def test_a_guess_that_looks_inverted_is_warned_of(scene, save_network, monkeypatch):
-    from nclr_plugin.datasets import images
-    images.warn_once.cache_clear()
-    logged = []
-    monkeypatch.setattr(images, 'print_log', lambda text, **kwargs: logged.append(text))
+def test_a_guess_that_looks_inverted_is_warned_of(scene, save_network, warned):
     calibrator = Calibrator(save_network(), search=False)
     camera = Intrinsics(scene.cam2img, None, (scene.width, scene.height))
     calibrator(scene.image, scene.points, camera, scene.lidar2cam)
-    assert not logged
+    assert not warned
     calibrator(scene.image, scene.points, camera, np.linalg.inv(scene.lidar2cam))
-    assert len(logged) == 1 and logged[0].startswith('initial guess: lidar2cam looks wrong')
-    assert 'is it cam2lidar?' in logged[0]
+    assert len(warned) == 1 and warned[0].startswith('initial guess: lidar2cam looks wrong')
+    assert 'is it cam2lidar?' in warned[0]
 
 
 def test_cameras_of_one_scan_together(scene, save_network):

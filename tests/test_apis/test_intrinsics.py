@@ -192,31 +192,22 @@ def image_of(width, height):
     return np.zeros((height, width, 3), np.uint8)
 
 
-@pytest.fixture
-def warnings(monkeypatch):
-    from nclr_plugin.datasets import images
-    images.warn_once.cache_clear()
-    logged = []
-    monkeypatch.setattr(images, 'print_log', lambda text, **kwargs: logged.append(text))
-    return logged
-
-
 @pytest.mark.parametrize('factor', [0.889, 0.8, 1.2])
-def test_a_resized_image_is_doubted_by_the_principal_point(warnings, factor):
+def test_a_resized_image_is_doubted_by_the_principal_point(warned, factor):
     matrix = np.array([[721.5, 0, 609.6], [0, 721.5, 172.9], [0, 0, 1]])  # of KITTI
     image = image_of(round(1242 * factor), round(375 * factor))
     check_image(image, Intrinsics(matrix))
     check_image(image, Intrinsics(matrix))
-    assert len(warnings) == 1 and 'off the centre' in warnings[0]
-    assert 'state image_size' in warnings[0]
+    assert len(warned) == 1 and 'off the centre' in warned[0]
+    assert 'state image_size' in warned[0]
     with pytest.raises(CalibrationInputError, match='expected 1242 x 375 pixels'):
         check_image(image, Intrinsics(matrix, image_size=(1242, 375)))
 
 
-def test_where_nothing_tells_it_is_said_once(warnings):
+def test_where_nothing_tells_it_is_said_once(warned):
     matrix = np.array([[721.5, 0, 609.6], [0, 721.5, 172.9], [0, 0, 1]])
     for _ in range(2):
         check_image(image_of(1242, 375), Intrinsics(matrix))
-    assert len(warnings) == 1 and warnings[0].startswith('Cannot check whether the intrinsics')
+    assert len(warned) == 1 and warned[0].startswith('Cannot check whether the intrinsics')
     check_image(image_of(1242, 375), Intrinsics(matrix, image_size=(1242, 375)))
-    assert len(warnings) == 1
+    assert len(warned) == 1

@@ -4,20 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from nclr_plugin.datasets import images as images_module
 from nclr_plugin.errors import BrokenFrameError
 from nclr_plugin.datasets.images import read_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 KITTI = np.array([[721.5, 0, 609.6], [0, 721.5, 172.9], [0, 0, 1]])
-
-
-@pytest.fixture
-def warnings(monkeypatch):
-    images_module.warn_once.cache_clear()
-    logged = []
-    monkeypatch.setattr(images_module, 'print_log', lambda text, **kwargs: logged.append(text))
-    return logged
 
 
 def read(path, **image):
@@ -72,7 +63,7 @@ def test_transparent_parts_are_named(tmp_path):
 
 @pytest.mark.parametrize('suffix', ['png', 'jpg'])
 @pytest.mark.parametrize('orientation', range(1, 9))
-def test_exif_orientation_is_applied_and_named_once(tmp_path, warnings, suffix, orientation):
+def test_exif_orientation_is_applied_and_named_once(tmp_path, warned, suffix, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / f'a.{suffix}'
@@ -84,12 +75,12 @@ def test_exif_orientation_is_applied_and_named_once(tmp_path, warnings, suffix, 
         np.testing.assert_allclose(found.astype(int), expected, atol=4)
     np.testing.assert_allclose(found.astype(int), cv2.imread(str(path))[..., ::-1], atol=4)
     assert found.flags.c_contiguous
-    assert len(warnings) == (orientation > 1)
+    assert len(warned) == (orientation > 1)
     if orientation > 1:
-        assert f'EXIF orientation {orientation} is applied' in warnings[0]
+        assert f'EXIF orientation {orientation} is applied' in warned[0]
 
 
-def test_intrinsics_belong_to_the_upright_image(tmp_path, warnings):
+def test_intrinsics_belong_to_the_upright_image(tmp_path, warned):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(RGB).save(tmp_path / 'a.jpg', exif=exif)
@@ -104,19 +95,19 @@ def test_broken_metadata_turns_nothing(tmp_path):
 
 
 @pytest.mark.parametrize('factor', [0.889, 0.5, 1.1])
-def test_a_resized_image_is_doubted_once_a_folder(tmp_path, warnings, factor):
+def test_a_resized_image_is_doubted_once_a_folder(tmp_path, warned, factor):
     size = round(1242 * factor), round(375 * factor)
     for name in ('a.png', 'b.png'):
         cv2.imwrite(str(tmp_path / name), np.zeros((size[1], size[0]), np.uint8))
         read(tmp_path / name, cam2img=KITTI)
-    assert len(warnings) == 1 and 'off the centre' in warnings[0]
-    assert str(tmp_path) in warnings[0]
+    assert len(warned) == 1 and 'off the centre' in warned[0]
+    assert str(tmp_path) in warned[0]
     refused(tmp_path / 'a.png', 'expected 1242 x 375', cam2img=KITTI, image_size=(1242, 375))
 
 
-def test_that_nothing_tells_is_said_once(tmp_path, warnings):
+def test_that_nothing_tells_is_said_once(tmp_path, warned):
     for camera in ('image_2', 'image_3'):
         (tmp_path / camera).mkdir()
         cv2.imwrite(str(tmp_path / camera / 'a.png'), np.zeros((375, 1242), np.uint8))
         read(tmp_path / camera / 'a.png', cam2img=KITTI)
-    assert len(warnings) == 1 and warnings[0].startswith('Cannot check whether the intrinsics')
+    assert len(warned) == 1 and warned[0].startswith('Cannot check whether the intrinsics')

@@ -1,5 +1,4 @@
 """CrossI2P assembled: losses, switches, stages, gradients, predictions, and that it learns."""
-import copy
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from mmengine.registry import DATASETS, MODELS
 
 pytest.importorskip('mmdet3d')
 import nclr_plugin  # noqa: E402,F401
+from networks import build, run  # noqa: E402
 from nclr_plugin.demo import DemoOptions, generate  # noqa: E402
 from nclr_plugin.geometry.se3 import rotation_error_geodesic_deg, translation_error  # noqa: E402
 from nclr_plugin.models.heads.contrastive_head import Augmentation  # noqa: E402
@@ -40,19 +40,6 @@ def small():
         pose_head=dict(
             type='PoseHead', num_points=32, max_reprojection_error=1e9, max_iterations=100),
         embed_dims=24, superpoints=dict(num_groups=48, radius=4., group_size=16), num_samples=64)
-
-
-def build(config):
-    torch.manual_seed(0)
-    model = MODELS.build(copy.deepcopy(config))
-    model.init_weights()
-    return model
-
-
-def run(model, batch, mode, training=True):
-    model.train(training)
-    data = model.data_preprocessor(copy.deepcopy(batch), training)
-    return model(**data, mode=mode), data
 
 
 def test_losses_are_finite_and_train_every_parameter(small, batch):
@@ -92,13 +79,11 @@ def test_balancer_weighs_the_three_tasks(small, batch):
 
 
 def test_nclr_has_the_same_switch(config, batch):
-    from nclr_plugin.utils.sparse import set_sparse_algorithm
     balancer = dict(
         type='GradNorm', shared=['image_branch.decoder'],
         tasks=dict(matching=['loss_point', 'loss_pixel'], overlap=['loss_overlap'],
                    pose=['loss_pose']))
     model = build({**config, 'loss_balancer': balancer})
-    set_sparse_algorithm(model, 'cpu')
     for _ in range(2):
         total, log = model.parse_losses(run(model, batch, 'loss')[0])
     total.backward()
@@ -166,14 +151,12 @@ def test_second_transformation_turns_and_scales_each_scan():
 
 
 def test_prediction_has_the_fields_of_nclr(small, config, batch):
-    from nclr_plugin.utils.sparse import set_sparse_algorithm
     fields = []
     config['overlap_head']['thresholds'] = (0., 0.)
     config['matching_head']['alignment'] = False
     config['pose_head']['max_iterations'] = 100
     config['num_test_points'] = small['num_test_points'] = 100
     for model in (build(small), build(config)):
-        set_sparse_algorithm(model, 'cpu')
         samples, _ = run(model, batch, 'predict', training=False)
         fields.append([set(sample.keys()) for sample in samples])
         assert all(sample.pred_valid.dtype == torch.bool for sample in samples)

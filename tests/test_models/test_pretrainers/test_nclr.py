@@ -5,30 +5,15 @@ import numpy as np
 import pytest
 import torch
 from mmengine.model import convert_sync_batchnorm
-from mmengine.registry import MODELS
 
 pytest.importorskip('mmdet3d')
 pytest.importorskip('spconv')
 import nclr_plugin  # noqa: E402,F401
+from networks import build, run  # noqa: E402
 from nclr_plugin.geometry.camera import sector_columns  # noqa: E402
 from nclr_plugin.models.heads.yaw_head import YawPrediction, column_codes  # noqa: E402
 from nclr_plugin.models.layers.position_encoding import circular_harmonics  # noqa: E402
 from nclr_plugin.models.layers.batching import group_voxels_by_view  # noqa: E402
-from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
-
-
-def build(config):
-    torch.manual_seed(0)
-    model = MODELS.build(copy.deepcopy(config))
-    model.init_weights()
-    set_sparse_algorithm(model, 'cpu')
-    return model
-
-
-def run(model, batch, mode, training=True):
-    model.train(training)
-    data = model.data_preprocessor(copy.deepcopy(batch), training)
-    return model(**data, mode=mode), data
 
 
 def test_losses_are_finite_and_train_every_parameter(config, batch):
