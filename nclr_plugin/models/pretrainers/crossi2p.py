@@ -18,7 +18,8 @@ from ..layers.position_encoding import pixel_pos_encoding, point_pos_encoding
 from ..losses.contrastive_loss import pixel_targets, pixel_to_point_loss, point_to_pixel_loss
 from ..losses.pose_loss import reprojection_loss, squared_pose_loss
 from ..necks.superpoints import Superpoints
-from .base import CalibrationModel, Features, GroundTruth
+from .base import CalibrationModel
+from .features import Features, GroundTruth
 
 YAW_LEVEL = -2  # of the image encoder: a step finer than its last map
 POINT_WAVELENGTH = (2., 200.)  # metres
@@ -229,7 +230,7 @@ class CrossI2P(CalibrationModel):
             losses.update(_times(weight['matching'], self.coarse_loss(views, features, truth)))
         losses.update(_times(weight['matching'], self.fine_loss(views, features, truth)))
         losses.update(self.overlap_and_yaw_losses(views, features, truth))
-        if self.solves_pose:
+        if weight['pose'] * self.pose_loss_scale > 0:
             losses.update(_times(weight['pose'], self.pose_loss(views, features, truth)))
         return losses
 

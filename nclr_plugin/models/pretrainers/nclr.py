@@ -14,7 +14,8 @@ from ..heads.yaw_head import YawPrediction, column_codes
 from ..layers.batching import random_subset
 from ..layers.voxelization import containing_rows
 from ..losses.contrastive_loss import pixel_targets, pixel_to_point_loss, point_to_pixel_loss
-from .base import CalibrationModel, Features, GroundTruth
+from .base import CalibrationModel
+from .features import Features, GroundTruth
 
 YAW_LEVEL = -2  # of both encoders: one step finer than the bottleneck
 
@@ -129,8 +130,9 @@ class NCLR(CalibrationModel):
         """Section 3.6: lambda_f L_f + lambda_o L_o + lambda_p L_p, as a dict of weighted terms."""
         losses = self.feature_losses(views, features, truth)
         losses.update(self.overlap_and_yaw_losses(views, features, truth))
-        if self.solves_pose:
-            losses['loss_pose'] = self.loss_weights['pose'] * self.pose_loss(views, features)
+        weight = self.loss_weights['pose']
+        if weight * self.pose_loss_scale > 0:
+            losses['loss_pose'] = weight * self.pose_loss(views, features)
         return losses
 
     def feature_losses(self, views: Views, features: NCLRFeatures,
