@@ -32,7 +32,7 @@ model = dict(
     loss_balancer=dict(momentum=0.99))
 
 # dataset settings
-# Nearly all points: from a quarter of them the camera's direction is not found.
+# Nearly all points: with a quarter of them the yaw is not found.
 sample = dict(type='VoxelSample', num_points=8192, voxel_size=voxel_size)
 train_pipeline = [
     *_base_.load, _base_.crop, _base_.rigid_transform, sample, _base_.resize, *_base_.augment,

@@ -1,6 +1,8 @@
-"""CrossI2P with the losses as printed: whole pairs are the instances, Eq. 5 has its denominator,
-Eq. 15 the matched pixels, the pose losses begin at once and count whatever pose was solved, and no
-part is added to the paper's (direction, overlap)."""
+"""CrossI2P with the losses as printed, and no part added to the paper's.
+
+Instances are whole pairs, Eq. 5 has the printed denominator, Eq. 15 the matched pixels. The pose
+losses begin at once and count every solved pose. There is no yaw head and no overlap head.
+"""
 _base_ = ['./crossi2p_kitti.py']
 
 # model settings

@@ -1,4 +1,4 @@
-"""crossi2p_kitti_small.py, tested on the frames it was trained on, each placed twice."""
+"""crossi2p_kitti_small.py, tested on its training frames, with two random transforms each."""
 _base_ = ['./crossi2p_kitti_small.py']
 
 test_dataloader = dict(

@@ -1,4 +1,4 @@
-"""nclr_minkunet_kitti_small.py, tested on the frames it was trained on, each placed twice."""
+"""nclr_minkunet_kitti_small.py, tested on its training frames, with two random transforms each."""
 _base_ = ['./nclr_minkunet_kitti_small.py']
 
 test_dataloader = dict(

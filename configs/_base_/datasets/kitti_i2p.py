@@ -16,7 +16,7 @@ augment = [
     dict(type='CropImages', size=(512, 160), random=True),
     dict(type='ColorJitter'),
 ]
-# Off by default; the paper's Table 2 switches them on.
+# Off by default; Table 2 of the paper turns them on.
 noise = dict(type='PointNoise', deviation=0.)
 occlusion = dict(type='ImageOcclusion', size=0)
 train_pipeline = [*_base_.load, crop, rigid_transform, sample, *resize, *augment, _base_.pack]

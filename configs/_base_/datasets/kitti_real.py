@@ -1,3 +1,4 @@
+# dataset settings
 # Parts of a data set of some hundred real frames below one root: KITTI object frames (split by
 # drives), further KITTI scenes without labels, and odometry sequences.
 real_root = '{{$NCLR_REAL_ROOT:data/real}}'
@@ -19,7 +20,7 @@ training_frames = dict(
 held_back_frames = dict(type='KittiObjectReader', frame_list='ImageSets/val.txt')
 
 appearance = [dict(type='RandomSceneFlip', prob=0.5), dict(type='ColorJitter')]
-# A window of a larger image: the scene moves in it as if the camera was mounted elsewhere.
+# A crop of a larger image moves the scene as if the camera were mounted elsewhere.
 window = [
     dict(type='ResizeImages', size=(368, 110)),
     dict(type='CropImages', size=(320, 96), random=True),

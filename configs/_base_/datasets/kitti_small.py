@@ -1,3 +1,4 @@
+# dataset settings
 # Parts of a data set of a few dozen real frames: KITTI object frames and an odometry sequence, with
 # four object frames left out for evaluation.
 kitti_root = '{{$NCLR_KITTI_ROOT:data/kitti}}'
@@ -18,7 +19,7 @@ training_frames = dict(
             reader=dict(type='KittiOdometryReader', sequences=['90'])),
     ])
 
-# A window of a larger image: the scene moves in it as if the camera was mounted elsewhere.
+# A crop of a larger image moves the scene as if the camera were mounted elsewhere.
 window = [
     dict(type='ResizeImages', size=(368, 110)),
     dict(type='CropImages', size=(320, 96), random=True),

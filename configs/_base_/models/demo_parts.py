@@ -1,4 +1,5 @@
-# The point backbone and the image branch of the demo models.
+# model settings
+# Point backbone and image branch of the demo models.
 # Three stages: with voxels of 0.5 m, a fourth would leave tokens of 8 m to fuse.
 demo_backbone = dict(
     type='SplitMinkUNet',

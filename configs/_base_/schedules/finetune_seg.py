@@ -6,12 +6,12 @@ _base_ = 'mmdet3d::_base_/default_runtime.py'
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=30, val_interval=3)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-# Percent of the labels, and the epochs up to there: `tools/train.py --fraction PERCENT`.
+# Epochs up to a percentage of the labels: `tools/train.py --fraction PERCENT`.
 fraction_epochs = [(0.1, 1000), (1, 500), (10, 100), (50, 50), (100, 30)]
 
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01))
-# It ends with train_cfg.max_epochs.
+# The cosine ends at train_cfg.max_epochs.
 param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min=0, by_epoch=True, convert_to_iter_based=True)
 ]
@@ -20,7 +20,7 @@ auto_scale_lr = dict(enable=False, base_batch_size=2)
 # runtime settings
 custom_imports = dict(imports=['nclr_plugin'], allow_failed_imports=False)
 randomness = dict(seed=0)
-# Tables show the last epoch; the best one on the validation set is kept as well.
+# Tables report the last epoch; the best one on the validation set is saved as well.
 default_hooks = dict(
     checkpoint=dict(interval=10, max_keep_ckpts=1, save_best='miou', rule='greater'))
 custom_hooks = [

@@ -1,7 +1,7 @@
 """+ learnable transformation alignment, nuScenes
 
-Row 2 of the paper's Table 6, pretrained on 600 scenes; what follows is in the README of
-configs/semseg.
+Row 2 of the paper's Table 6, pretrained on 600 scenes. For the fine-tuning see the README of
+configs/nclr.
 """
 _base_ = ['../nclr_minkunet34_nuscenes_600.py']
 model = dict(

@@ -1,7 +1,7 @@
 """Cosine + hard match
 
-Of the paper's Table 8. The match is one of test time: hard and soft rows of one seed are the same
-training.
+Row of the paper's Table 8. The kind of match matters only at test time: the hard and the soft row
+of a seed are the same training.
 """
 _base_ = ['../nclr_minkunet_demo.py']
 model = dict(matching_head=dict(alignment=False, match='hard'))

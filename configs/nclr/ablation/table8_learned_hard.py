@@ -1,6 +1,6 @@
 """Learnable + hard match
 
-Of the paper's Table 8.
+Row of the paper's Table 8.
 """
 _base_ = ['../nclr_minkunet_demo.py']
 model = dict(matching_head=dict(match='hard'))

@@ -1,5 +1,5 @@
 """Learnable + soft match
 
-Of the paper's Table 8.
+Row of the paper's Table 8.
 """
 _base_ = ['../nclr_minkunet_demo.py']
