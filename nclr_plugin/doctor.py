@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib
 import platform
 from importlib import metadata
-from typing import Callable, List, NamedTuple, Tuple
+from typing import Callable, NamedTuple
 
 import torch
 
@@ -25,7 +25,7 @@ class Finding(NamedTuple):
     remark: str
 
 
-def versions() -> List[Tuple[str, str]]:
+def versions() -> list[tuple[str, str]]:
     """Return names and versions of Python and of relevant installed packages."""
     installed = {}
     for distribution in metadata.distributions():
@@ -79,7 +79,7 @@ def operators() -> Finding:
     return Finding(True, 'in plain torch, for SECOND; others: bash tools/setup_env.sh --ops')
 
 
-CHECKS: Tuple[Tuple[str, Callable[[], Finding]], ...] = (
+CHECKS: tuple[tuple[str, Callable[[], Finding]], ...] = (
     ('computing on', device),
     ('sparse backbones, pretraining', sparse_convolution),
     ('calibration of a pair', lambda: imports(

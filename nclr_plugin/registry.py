@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Optional, Tuple
+from typing import Any
 
 from mmengine.registry import Registry
 
@@ -35,7 +35,7 @@ class _LazyClass(type):
 
 
 def register_lazily(registry: Registry, name: str, module: str,
-                    *needs: Tuple[str, Optional[str]]) -> type:
+                    *needs: tuple[str, str | None]) -> type:
     """Register a class by name; import its module when the class is first built or compared.
 
     Args:

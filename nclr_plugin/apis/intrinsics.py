@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,9 +47,9 @@ class Intrinsics(NamedTuple):
             told by the number of coefficients.
     """
     cam2img: np.ndarray
-    dist_coeffs: Optional[np.ndarray] = None
-    image_size: Optional[Tuple[int, int]] = None
-    model: Optional[str] = None
+    dist_coeffs: np.ndarray | None = None
+    image_size: tuple[int, int] | None = None
+    model: str | None = None
 
     def undistort(self, image: np.ndarray) -> np.ndarray:
         """Return the image of a pinhole camera with the same ``cam2img``, (H, W, 3) uint8."""
@@ -80,7 +80,7 @@ def read_intrinsics(path: str) -> Intrinsics:
     """
     where = f"intrinsics '{path}'"
     content = _read_content(path, where)
-    found: Dict[str, Any] = {}
+    found: dict[str, Any] = {}
     unknown = []
     for key, value in content.items():
         plain = re.sub('[_ -]', '', str(key).lower())
@@ -110,7 +110,7 @@ def read_intrinsics(path: str) -> Intrinsics:
 
 
 def make_intrinsics(cam2img: Any, dist_coeffs: Any = None, image_size: Any = None,
-                    model: Optional[str] = None, where: str = 'cam2img') -> Intrinsics:
+                    model: str | None = None, where: str = 'cam2img') -> Intrinsics:
     """Return checked intrinsics from arrays or lists.
 
     Args:
@@ -173,7 +173,7 @@ def check_image(image: np.ndarray, intrinsics: Intrinsics, name: str = 'image') 
 
 
 def _check_distortion(model: Any, dist_coeffs: Any,
-                      where: str) -> Tuple[Optional[str], Optional[np.ndarray]]:
+                      where: str) -> tuple[str | None, np.ndarray | None]:
     """Return OpenCV's model and the coefficients, (K,) float64, or ``None`` without any."""
     if model is not None and str(model).lower() not in MODELS:
         raise CalibrationInputError(
@@ -202,7 +202,7 @@ def _check_distortion(model: Any, dist_coeffs: Any,
     return model, coefficients
 
 
-def _read_content(path: str, where: str) -> Dict[str, Any]:
+def _read_content(path: str, where: str) -> dict[str, Any]:
     """Return the entries of the file by name."""
     import yaml  # comes with mmengine
 
@@ -220,7 +220,7 @@ def _read_content(path: str, where: str) -> Dict[str, Any]:
     return content
 
 
-def _read_file_storage(text: str) -> Dict[str, Any]:
+def _read_file_storage(text: str) -> dict[str, Any]:
     """Return the entries of a file that OpenCV's ``FileStorage`` wrote.
 
     Raises:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -20,8 +20,8 @@ from .scans import load_scan
 EXTRINSICS = 'extrinsics.yaml'
 
 
-def calibrate_pairs(calibrator: Calibrator, pairs: Dict[str, Tuple[str, str]],
-                    unusable: Dict[str, str], intrinsics: Intrinsics, out: str,
+def calibrate_pairs(calibrator: Calibrator, pairs: dict[str, tuple[str, str]],
+                    unusable: dict[str, str], intrinsics: Intrinsics, out: str,
                     initial: Any = None, lidar_dim: int = 4) -> bool:
     """Calibrate all pairs and fuse their poses; print the results and write them to ``out``.
 
@@ -46,7 +46,7 @@ def calibrate_pairs(calibrator: Calibrator, pairs: Dict[str, Tuple[str, str]],
     unusable = dict(unusable)
     for name, reason in unusable.items():
         print(f'{name}: NOT USABLE: {reason}')
-    results: Dict[str, Calibration] = {}
+    results: dict[str, Calibration] = {}
     for name, (image, scan) in pairs.items():
         try:
             result = calibrator(_read_image(image), load_scan(scan, lidar_dim), intrinsics, initial)
@@ -76,7 +76,7 @@ def calibrate_pairs(calibrator: Calibrator, pairs: Dict[str, Tuple[str, str]],
     return reliable
 
 
-def pair_files(image: str, scan: str) -> Tuple[Dict[str, Tuple[str, str]], Dict[str, str]]:
+def pair_files(image: str, scan: str) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
     """Pair images with scans.
 
     Args:
@@ -179,8 +179,8 @@ def _record(result: Calibration) -> dict:
         translation_deviation_m=deviation[3:].tolist())
 
 
-def _rig_record(estimate: RigEstimate, results: Dict[str, Calibration],
-                unusable: Dict[str, str]) -> dict:
+def _rig_record(estimate: RigEstimate, results: dict[str, Calibration],
+                unusable: dict[str, str]) -> dict:
     names = list(results)
     return dict(
         lidar2cam=estimate.lidar2cam.tolist(),

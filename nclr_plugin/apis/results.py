@@ -1,7 +1,7 @@
 """Results of calibrations: the pose of one camera from one pair, and of a rig from several."""
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple, Sequence
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ class Calibration(NamedTuple):
     cam2img: np.ndarray
     image: np.ndarray
     scan: np.ndarray
-    initial: Optional[np.ndarray] = None
+    initial: np.ndarray | None = None
     searched: bool = False
 
     @property
@@ -81,7 +81,7 @@ class Calibration(NamedTuple):
         """Whether the pose is rotated by more than 30 deg relative to the initial guess."""
         return self.valid and contradicts(self.lidar2cam, self.initial)
 
-    def overlay(self, truth: Optional[np.ndarray] = None) -> np.ndarray:
+    def overlay(self, truth: np.ndarray | None = None) -> np.ndarray:
         """Draw the scan into the image by the pose.
 
         Args:
@@ -91,7 +91,7 @@ class Calibration(NamedTuple):
             RGB picture, uint8, with further panels for the initial guess and the ground truth
             where they are known.
         """
-        poses: Dict[str, Optional[np.ndarray]] = {}
+        poses: dict[str, np.ndarray | None] = {}
         if self.initial is not None:
             poses['initial guess'] = self.initial
         if self.valid:
@@ -131,7 +131,7 @@ class RigEstimate(NamedTuple):
     reliable: bool
     rotation_spread_deg: np.ndarray
     translation_spread_m: np.ndarray
-    used: List[int]
+    used: list[int]
     num_reliable: int
     num_pairs: int
 
@@ -168,12 +168,12 @@ def fuse(calibrations: Sequence[Calibration]) -> RigEstimate:
         used=used, num_reliable=len(reliable), num_pairs=len(calibrations))
 
 
-def contradicts(lidar2cam: np.ndarray, initial: Optional[np.ndarray]) -> bool:
+def contradicts(lidar2cam: np.ndarray, initial: np.ndarray | None) -> bool:
     """Return whether a pose (4, 4) is rotated by more than 30 deg relative to a guess, if any."""
     return initial is not None and pose_difference(lidar2cam, initial)[0] > MAX_FROM_INITIAL_DEG
 
 
-def pose_difference(first: np.ndarray, second: np.ndarray) -> Tuple[float, float]:
+def pose_difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
     """Return the angle (degrees) and distance (metres) between two poses (4, 4)."""
     first, second = (torch.from_numpy(np.asarray(pose, np.float64)) for pose in (first, second))
     return (float(rotation_error_geodesic_deg(first[:3, :3], second[:3, :3])),
@@ -222,7 +222,7 @@ def unknown_covariance() -> np.ndarray:
     return np.diag(np.full(6, np.inf))
 
 
-def _agreeing(poses: List[np.ndarray]) -> List[int]:
+def _agreeing(poses: list[np.ndarray]) -> list[int]:
     distances = np.array([[pose_difference(a, b) for b in poses] for a in poses])  # (K, K, 2)
     others = ~np.eye(len(poses), dtype=bool)
     scale = np.array(TOLERANCE)
@@ -233,7 +233,7 @@ def _agreeing(poses: List[np.ndarray]) -> List[int]:
     return np.flatnonzero(relative[centre] <= OUTLIER_SCALE).tolist()
 
 
-def _mean(poses: List[np.ndarray]) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _mean(poses: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the mean pose (4, 4), and the rotations and translations (K, 3) from it to each."""
     stacked = torch.from_numpy(np.stack(poses))
     R = stacked[0, :3, :3]

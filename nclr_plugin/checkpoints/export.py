@@ -4,7 +4,6 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from pathlib import Path
-from typing import Dict
 
 import torch
 from torch import Tensor
@@ -73,7 +72,7 @@ def export_backbone(checkpoint: str, to: str, out: str, min_match: float = 1.0) 
     return report
 
 
-def _extract(source: Dict[str, Tensor], report: LoadReport) -> 'OrderedDict[str, Tensor]':
+def _extract(source: dict[str, Tensor], report: LoadReport) -> 'OrderedDict[str, Tensor]':
     """Return the point backbone with mmdet3d's names and spconv 2's kernel layout."""
     report.prefix, report.layout, _ = find_prefix_and_layout(source, is_point_backbone)
     inside = {name[len(report.prefix):]: tensor for name, tensor in source.items()
@@ -107,7 +106,7 @@ def _extract(source: Dict[str, Tensor], report: LoadReport) -> 'OrderedDict[str,
     return backbone
 
 
-def _extract_bev(source: Dict[str, Tensor]) -> 'OrderedDict[str, Tensor]':
+def _extract_bev(source: dict[str, Tensor]) -> 'OrderedDict[str, Tensor]':
     """Return SECOND's 2D network with mmdet3d's names: blocks.*, deblocks.*."""
     network = OrderedDict((bev_name(name), tensor) for name, tensor in source.items()
                           if bev_name(name))
@@ -117,7 +116,7 @@ def _extract_bev(source: Dict[str, Tensor]) -> 'OrderedDict[str, Tensor]':
                        for name, tensor in network.items())
 
 
-def _for_mmdet3d(points: Dict[str, Tensor], bev: Dict[str, Tensor]) -> dict:
+def _for_mmdet3d(points: dict[str, Tensor], bev: dict[str, Tensor]) -> dict:
     head = 'middle_encoder' if is_sparse_encoder(points) else 'backbone'
     state = OrderedDict((f'{head}.{name}', tensor) for name, tensor in points.items())
     for name, tensor in bev.items():
@@ -127,7 +126,7 @@ def _for_mmdet3d(points: Dict[str, Tensor], bev: Dict[str, Tensor]) -> dict:
     return dict(meta=dict(), state_dict=state)
 
 
-def _for_openpcdet(points: Dict[str, Tensor], bev: Dict[str, Tensor], checkpoint: str) -> dict:
+def _for_openpcdet(points: dict[str, Tensor], bev: dict[str, Tensor], checkpoint: str) -> dict:
     residual = any('.conv1.' in name for name in points)
     encoder, rules = (('VoxelResBackBone8x', TO_OPENPCDET_RESIDUAL) if residual else
                       ('VoxelBackBone8x', TO_OPENPCDET))

@@ -21,7 +21,7 @@ kernel as ``(C_in, C_out)``, regardless of its shape.
 from __future__ import annotations
 
 import re
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Sequence
 
 import torch
 from torch import Tensor
@@ -62,7 +62,7 @@ def to_spconv2(kernel: Tensor, library: str) -> Tensor:
     return cube.permute(4, 2, 1, 0, 3) if x_fastest else cube.permute(4, 0, 1, 2, 3)
 
 
-def fit_to_shape(tensor: Tensor, shape: Sequence[int], library: str) -> Optional[Tensor]:
+def fit_to_shape(tensor: Tensor, shape: Sequence[int], library: str) -> Tensor | None:
     """Convert a tensor to the shape of the model's, if a kernel layout explains the difference.
 
     Args:
@@ -84,7 +84,7 @@ def fit_to_shape(tensor: Tensor, shape: Sequence[int], library: str) -> Optional
     return None
 
 
-def fold_biases(state: Dict[str, Tensor]) -> None:
+def fold_biases(state: dict[str, Tensor]) -> None:
     """Subtract biases from the running means of the following norms, in place.
 
     The residual blocks of OpenPCDet have biases before their norms, those of mmdet3d have none.
@@ -108,7 +108,7 @@ def looks_like_spconv1(kernel: Tensor) -> bool:
 
 
 def widen_input(kernel: Tensor, shape: Sequence[int],
-                library: str) -> Tuple[Optional[Tensor], str]:
+                library: str) -> tuple[Tensor | None, str]:
     """Extend the first kernel to the inputs x, y, z and intensity, if it has fewer.
 
     The input of the published networks of NCLR, BEVContrast and ALSO is the intensity in 0..1, that
@@ -133,7 +133,7 @@ def widen_input(kernel: Tensor, shape: Sequence[int],
     return None, ''
 
 
-def second_stem_layer(state: Dict[str, Tensor], eps: float = 1e-5) -> Dict[str, Tensor]:
+def second_stem_layer(state: dict[str, Tensor], eps: float = 1e-5) -> dict[str, Tensor]:
     """Return an identity as the second layer of the stem.
 
     The stem of the published MinkUNet34 of NCLR, BEVContrast and ALSO has one convolution, that of

@@ -5,7 +5,7 @@ import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Mapping, Sequence
 
 import torch
 from mmengine.logging import print_log
@@ -42,12 +42,12 @@ class LoadReport:
     checkpoint: str
     prefix: str = ''
     layout: str = 'mmdet3d'
-    matched: List[str] = field(default_factory=list)
-    missing: List[str] = field(default_factory=list)
-    unexpected: List[str] = field(default_factory=list)
-    reshaped: List[str] = field(default_factory=list)
-    mismatched: List[str] = field(default_factory=list)
-    completed: List[str] = field(default_factory=list)
+    matched: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    reshaped: list[str] = field(default_factory=list)
+    mismatched: list[str] = field(default_factory=list)
+    completed: list[str] = field(default_factory=list)
 
     @property
     def total(self) -> int:
@@ -71,7 +71,7 @@ class LoadReport:
         return '\n'.join(lines)
 
 
-def read_state_dict(checkpoint: str) -> Dict[str, Tensor]:
+def read_state_dict(checkpoint: str) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint of any framework.
 
     Args:
@@ -110,9 +110,9 @@ def read_state_dict(checkpoint: str) -> Dict[str, Tensor]:
 
 def load_pretrained(module: nn.Module,
                     checkpoint: str,
-                    prefix: Optional[str] = None,
+                    prefix: str | None = None,
                     min_match: float = 1.0,
-                    key_map: Optional[Sequence[Rule]] = None) -> LoadReport:
+                    key_map: Sequence[Rule] | None = None) -> LoadReport:
     """Load a backbone's weights and verify them.
 
     The file may come from an NCLR pretraining run, ``tools/export_backbone.py``, mmdet3d (with any
@@ -167,7 +167,7 @@ def load_pretrained(module: nn.Module,
     return report
 
 
-def _match(state: Dict[str, Tensor], model_state: Dict[str, Tensor], library: str,
+def _match(state: dict[str, Tensor], model_state: dict[str, Tensor], library: str,
            report: LoadReport) -> 'OrderedDict[str, Tensor]':
     """Return the tensors that fit the model, and report the others."""
     weights = OrderedDict()
@@ -198,7 +198,7 @@ def _match(state: Dict[str, Tensor], model_state: Dict[str, Tensor], library: st
     return weights
 
 
-def _explain(module: nn.Module, source: Dict[str, Tensor], report: LoadReport,
+def _explain(module: nn.Module, source: dict[str, Tensor], report: LoadReport,
              min_match: float) -> str:
     if report.mismatched and (not report.missing or len(report.mismatched) > len(report.matched)):
         advice = ("build the model with the checkpoint's widths and numbers of blocks, or take "
@@ -216,7 +216,7 @@ def _explain(module: nn.Module, source: Dict[str, Tensor], report: LoadReport,
             f'{list(source)[:3]}; {advice}')
 
 
-def _verify(module: nn.Module, weights: Dict[str, Tensor], report: LoadReport) -> None:
+def _verify(module: nn.Module, weights: dict[str, Tensor], report: LoadReport) -> None:
     state = module.state_dict()
     wrong = [name for name, tensor in weights.items()
              if not torch.equal(state[name].cpu(), tensor.to(state[name].dtype))]
@@ -278,12 +278,12 @@ def _is_sparse_kernel(model: nn.Module, name: str) -> bool:
         model.get_submodule(module).weight.ndim == 5
 
 
-def _sorted_shape(tensor: Tensor) -> Tuple[int, ...]:
+def _sorted_shape(tensor: Tensor) -> tuple[int, ...]:
     """Return the sorted shape: sparse-convolution kernels are permuted on loading."""
     return tuple(sorted(tensor.shape))
 
 
-def _first(title: str, names: List[str], shown: int = 5) -> str:
+def _first(title: str, names: list[str], shown: int = 5) -> str:
     rest = ', ...' if len(names) > shown else ''
     return f"{title} {len(names)}{': ' if names else ''}{', '.join(names[:shown])}{rest}"
 
@@ -309,10 +309,10 @@ class NCLRPretrained:
     """
 
     def __init__(self,
-                 checkpoint: Optional[str] = None,
-                 prefix: Optional[str] = None,
+                 checkpoint: str | None = None,
+                 prefix: str | None = None,
                  min_match: float = 1.0,
-                 submodule: Optional[str] = None) -> None:
+                 submodule: str | None = None) -> None:
         self.checkpoint = checkpoint
         self.prefix = prefix
         self.min_match = min_match

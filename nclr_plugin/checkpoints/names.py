@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from typing import Callable, Dict, Iterable, List, Match, Optional, Tuple, Union
+from typing import Callable, Iterable, Match, Tuple, Union
 
 from torch import Tensor
 
@@ -29,12 +29,12 @@ def _name_in_block(match: Match) -> str:
 
 
 # mmdet3d's own names: NCLR runs, exported files, segmentors and detectors of mmdet3d.
-MMDET3D: List[Rule] = []
+MMDET3D: list[Rule] = []
 
 # MinkUNet and SPVCNN of the SPVNAS code and its descendants (NCLR, BEVContrast and ALSO with
 # TorchSparse, SegContrast with MinkowskiEngine): stem, stage1..4, up1..4; and mmdet3d's
 # MinkUNetBackbone and SPVCNNBackbone with these two libraries.
-POINT_UNET: List[Rule] = [
+POINT_UNET: list[Rule] = [
     (r'^stem\.([01])\.', r'conv_input.0.net.\1.'),
     (r'^stem\.3\.', 'conv_input.1.net.0.'),
     (r'^stem\.4\.', 'conv_input.1.net.1.'),
@@ -49,39 +49,39 @@ POINT_UNET: List[Rule] = [
 ]
 
 # OpenPCDet's VoxelBackBone8x; and its BaseBEVBackbone, where padding is a layer, unlike SECOND.
-OPENPCDET: List[Rule] = [
+OPENPCDET: list[Rule] = [
     (r'^conv(\d)\.(?=\d\.[01]\.)', r'encoder_layers.encoder_layer\1.'),
     (r'^blocks\.(\d)\.(\d+)\.', lambda match: f'blocks.{match[1]}.{int(match[2]) - 1}.'),
 ]
-TO_OPENPCDET: List[Rule] = [
+TO_OPENPCDET: list[Rule] = [
     (r'^encoder_layers\.encoder_layer(\d)\.', r'conv\1.'),
     (r'^blocks\.(\d)\.(\d+)\.', lambda match: f'blocks.{match[1]}.{int(match[2]) + 1}.'),
 ]
 
 # OpenPCDet's VoxelResBackBone8x: a stage begins with the last convolution of mmdet3d's stage
 # before.
-OPENPCDET_RESIDUAL: List[Rule] = [
+OPENPCDET_RESIDUAL: list[Rule] = [
     (r'^conv1\.(?=[01]\.(conv|bn))', 'encoder_layers.encoder_layer1.'),
     (r'^conv([2-4])\.0\.(?=[01]\.)',
      lambda match: f'encoder_layers.encoder_layer{int(match[1]) - 1}.2.'),
     (r'^conv([2-4])\.([12])\.(?=conv|bn)',
      lambda match: f'encoder_layers.encoder_layer{match[1]}.{int(match[2]) - 1}.'),
 ]
-TO_OPENPCDET_RESIDUAL: List[Rule] = [
+TO_OPENPCDET_RESIDUAL: list[Rule] = [
     (r'^encoder_layers\.encoder_layer1\.(?=[01]\.)', 'conv1.'),
     (r'^encoder_layers\.encoder_layer(\d)\.2\.', lambda match: f'conv{int(match[1]) + 1}.0.'),
     (r'^encoder_layers\.encoder_layer(\d)\.([01])\.',
      lambda match: f'conv{match[1]}.{int(match[2]) + 1}.'),
 ]
 
-LAYOUTS: Dict[str, List[Rule]] = {
+LAYOUTS: dict[str, list[Rule]] = {
     'mmdet3d': MMDET3D,
     'MinkUNet/SPVCNN of SPVNAS, NCLR, BEVContrast, ALSO, SegContrast': POINT_UNET,
     'OpenPCDet': OPENPCDET,
     'OpenPCDet, residual': OPENPCDET_RESIDUAL,
 }
 
-_LOOKS: List[Tuple[str, str]] = [
+_LOOKS: list[tuple[str, str]] = [
     (r'(^|\.)encoder_layers\.encoder_layer\d\.', 'a SparseEncoder (mmdet3d detector)'),
     (r'(^|\.)conv2\.0\.0\.weight$', 'a Voxel(Res)BackBone8x (OpenPCDet detector)'),
     (r'(^|\.)point_transforms\.0\.', 'an SPVCNN'),
@@ -101,7 +101,7 @@ def looks_like(names: Iterable[str]) -> str:
 
 
 def find_prefix_and_layout(names: Iterable[str], is_known: Callable[[str], bool],
-                           prefix: Optional[str] = None) -> Tuple[str, str, int]:
+                           prefix: str | None = None) -> tuple[str, str, int]:
     """Find the prefix of a network in a checkpoint, and its naming scheme.
 
     Each pair of a prefix and a naming scheme gets a vote for every tensor whose translated name,
@@ -116,7 +116,7 @@ def find_prefix_and_layout(names: Iterable[str], is_known: Callable[[str], bool]
         Prefix (empty or ending with a dot), key of :data:`LAYOUTS`, number of votes. Of pairs with
         equal votes, e.g. a network and its moving average, the shortest prefix wins.
     """
-    votes: Dict[Tuple[str, str], int] = {}
+    votes: dict[tuple[str, str], int] = {}
     for name in names:
         cuts = [0] + [m.end() for m in re.finditer(r'\.', name)] if prefix is None else \
             [len(prefix)] * name.startswith(prefix)
@@ -154,7 +154,7 @@ def is_point_backbone(name: str) -> bool:
     return bool(_MINKUNET.match(name) or _SPARSE_ENCODER.match(name))
 
 
-def bev_name(name: str) -> Optional[str]:
+def bev_name(name: str) -> str | None:
     """Return the name within SECOND's 2D network, ``blocks.*`` or ``deblocks.*``, or ``None``.
     """
     match = _BEV.search(name)
@@ -166,7 +166,7 @@ def is_sparse_encoder(names: Iterable[str]) -> bool:
     return any(name.startswith('encoder_layers.') for name in names)
 
 
-def blocks_per_stage(names: Iterable[str]) -> List[int]:
+def blocks_per_stage(names: Iterable[str]) -> list[int]:
     """Count the blocks (residual blocks or convolutions) of each stage of a SparseEncoder."""
     names = list(names)
     stages = _count(names, r'encoder_layers\.encoder_layer(\d)')
@@ -174,7 +174,7 @@ def blocks_per_stage(names: Iterable[str]) -> List[int]:
             for stage in range(1, stages + 1)]
 
 
-def names_of_complete(tensors: Dict[str, Tensor]) -> List[str]:
+def names_of_complete(tensors: dict[str, Tensor]) -> list[str]:
     """List the tensors of a complete point backbone, to find missing ones.
 
     Args:
@@ -209,21 +209,21 @@ def names_of_complete(tensors: Dict[str, Tensor]) -> List[str]:
         f'point_transforms.{i}.0.bias' for i in points]
 
 
-def _changes_width(tensors: Dict[str, Tensor], block: str, depth: int) -> bool:
+def _changes_width(tensors: dict[str, Tensor], block: str, depth: int) -> bool:
     first, last = (tensors.get(f'{block}.conv{i}.weight') for i in (1, depth))
     return first is not None and last is not None and first.shape[-1] != last.shape[0]
 
 
-def _count(names: List[str], pattern: str, start: int = 1) -> int:
+def _count(names: list[str], pattern: str, start: int = 1) -> int:
     indices = [int(match[1]) for match in (re.match(pattern + r'\.', n) for n in names) if match]
     return max(indices, default=start - 1) + 1 - start
 
 
-def _residual(head: str, depth: int) -> List[str]:
+def _residual(head: str, depth: int) -> list[str]:
     return [f'{head}.:{i + 1}' for i in range(depth)]
 
 
-def _conv_and_norm(layer: str) -> List[str]:
+def _conv_and_norm(layer: str) -> list[str]:
     conv, norm = ((layer.replace(':', 'conv'), layer.replace(':', 'bn')) if ':' in layer else
                   (layer.format(0), layer.format(1)))
     return [f'{conv}.weight'] + [f'{norm}.{tensor}' for tensor in _NORM]

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any
 
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -17,7 +17,7 @@ MEGABYTE = 1e6
 
 
 def publish(checkpoint: str, out: str, name: str, data: str, license_id: str, terms: str,
-            figures: Optional[str] = None, max_megabytes: float = 30.) -> Path:
+            figures: str | None = None, max_megabytes: float = 30.) -> Path:
     """Write the weights of a training without its optimizer, and their model card.
 
     Args:
@@ -63,8 +63,8 @@ def publish(checkpoint: str, out: str, name: str, data: str, license_id: str, te
     return path
 
 
-def _card(name: str, data: str, license_id: str, terms: str, figures: Dict[str, Any],
-          meta: Dict[str, Any], size: float) -> str:
+def _card(name: str, data: str, license_id: str, terms: str, figures: dict[str, Any],
+          meta: dict[str, Any], size: float) -> str:
     steps = f" {meta['iter']} steps" if 'iter' in meta else ''
     seed = f", seed {meta['seed']}" if meta.get('seed') is not None else ''
     numbers = {key: value for key, value in figures.items() if isinstance(value, (int, float))}

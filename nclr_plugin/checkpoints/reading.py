@@ -13,7 +13,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any
 from urllib.parse import urlparse
 
 import numpy as np
@@ -39,7 +39,7 @@ _WRAPPERS = (re.compile(r'(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|'
                         r'_checkpoint_wrapped_module)\.'), re.compile(r'^(?:module\.)+'))
 
 
-def load_from_local(filename: str, map_location: Optional[Any] = None) -> Any:
+def load_from_local(filename: str, map_location: Any | None = None) -> Any:
     """Load a checkpoint file without running code from it.
 
     Args:
@@ -77,7 +77,7 @@ def load_from_local(filename: str, map_location: Optional[Any] = None) -> Any:
     return _for_mmengine(content)
 
 
-def load_from_http(filename: str, map_location: Optional[Any] = None) -> Any:
+def load_from_http(filename: str, map_location: Any | None = None) -> Any:
     """Download a checkpoint to torch's cache and load it.
 
     Args:
@@ -90,7 +90,7 @@ def load_from_http(filename: str, map_location: Optional[Any] = None) -> Any:
     return _download(filename, os.path.basename(urlparse(filename).path), map_location)
 
 
-def load_from_hub(filename: str, map_location: Optional[Any] = None) -> Any:
+def load_from_hub(filename: str, map_location: Any | None = None) -> Any:
     """Load a file of a repository on the Hugging Face hub, or on the one of ``HF_ENDPOINT``.
 
     Args:
@@ -114,7 +114,7 @@ def load_from_hub(filename: str, map_location: Optional[Any] = None) -> Any:
                      os.path.join(owner, name, revision, file), map_location)
 
 
-def _download(address: str, name: str, map_location: Optional[Any]) -> Any:
+def _download(address: str, name: str, map_location: Any | None) -> Any:
     """Download a file to ``name`` in torch's cache, unless it exists, and load it."""
     path = os.path.join(torch.hub.get_dir(), 'checkpoints', name)
     if is_main_process() and not os.path.isfile(path):
@@ -189,7 +189,7 @@ def _is_safetensors(path: Path) -> bool:
     return head[8:] == b'{' and int.from_bytes(head[:8], 'little') < path.stat().st_size
 
 
-def _load_safetensors(path: Path, map_location: Any) -> Dict[str, Tensor]:
+def _load_safetensors(path: Path, map_location: Any) -> dict[str, Tensor]:
     library = optional_import('safetensors.torch', 'safetensors', f"checkpoint '{path}'")
     device = 'cpu' if map_location is None or callable(map_location) else str(map_location)
     state = OrderedDict(library.load_file(str(path), device=device))
@@ -235,7 +235,7 @@ def _statistic(owner: Any, name: str) -> Any:
     return getattr(owner, name)
 
 
-def _numpy_globals() -> List[Any]:
+def _numpy_globals() -> list[Any]:
     """Return the classes and functions of pickled numpy arrays, by the names of numpy 1 and 2."""
     reconstruct = np.empty(0).__reduce__()[0]
     scalar = np.float64(0).__reduce__()[0]

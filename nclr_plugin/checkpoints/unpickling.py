@@ -12,7 +12,7 @@ import collections
 import io
 import pickle
 from types import SimpleNamespace
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +48,7 @@ class Unknown(dict):
     append = extend = add = _drop
 
 
-def load_inert(path: str, map_location: Any = None) -> Tuple[Any, List[str]]:
+def load_inert(path: str, map_location: Any = None) -> tuple[Any, list[str]]:
     """Load a file of ``torch.save`` without running code that it names.
 
     Args:
@@ -61,12 +61,12 @@ def load_inert(path: str, map_location: Any = None) -> Tuple[Any, List[str]]:
     Raises:
         Exception: Of any type, if the file is broken or has another format.
     """
-    unknown: Dict[str, type] = {}
+    unknown: dict[str, type] = {}
     return torch.load(path, map_location=map_location, pickle_module=_pickle_module(unknown),
                       weights_only=False), list(unknown)
 
 
-def _pickle_module(unknown: Dict[str, type]) -> Any:
+def _pickle_module(unknown: dict[str, type]) -> Any:
     """Return a replacement of the module ``pickle`` for ``torch.load``."""
 
     class Unpickler(pickle.Unpickler):

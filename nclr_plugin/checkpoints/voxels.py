@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import ast
 import logging
-from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, NamedTuple, Sequence
 
 import torch
 from mmengine.logging import print_log
@@ -18,10 +18,10 @@ _NO_VALUE = object()
 
 class Voxels(NamedTuple):
     """Voxel size (x, y, z) and range (x, y, z minima, x, y, z maxima) of a network, metres."""
-    size: Tuple[float, ...]
-    range: Optional[Tuple[float, ...]]
+    size: tuple[float, ...]
+    range: tuple[float, ...] | None
 
-    def tensors(self) -> Dict[str, Tensor]:
+    def tensors(self) -> dict[str, Tensor]:
         """Return the tensors that a ``model_state`` of OpenPCDet has besides the weights."""
         values = dict(voxel_size=self.size, point_cloud_range=self.range)
         return {name: torch.tensor(_numbers(value)) for name, value in values.items()
@@ -67,7 +67,7 @@ def warn_of_difference(checkpoint: str, voxels: Voxels) -> None:
                   logging.WARNING)
 
 
-def voxels_of_checkpoint(checkpoint: str) -> Optional[Voxels]:
+def voxels_of_checkpoint(checkpoint: str) -> Voxels | None:
     """Return the voxels that a checkpoint was trained with; ``None`` if unknown.
 
     Args:
@@ -85,7 +85,7 @@ def voxels_of_checkpoint(checkpoint: str) -> Optional[Voxels]:
         return None
 
 
-def _voxels_of_config(config: dict) -> Optional[Voxels]:
+def _voxels_of_config(config: dict) -> Voxels | None:
     preprocessor = config.get('model', {}).get('data_preprocessor') or {}
     layer = preprocessor.get('voxel_layer', preprocessor)
     if 'voxel_size' not in layer:
@@ -98,7 +98,7 @@ def _voxels_of_config(config: dict) -> Optional[Voxels]:
     return Voxels(_numbers(layer['voxel_size']), limits and _numbers(limits))
 
 
-def config_of_checkpoint(checkpoint: str) -> Optional[str]:
+def config_of_checkpoint(checkpoint: str) -> str | None:
     """Return the text of the config in a checkpoint of mmengine; ``None`` without one.
 
     Args:
@@ -115,7 +115,7 @@ def _entry(checkpoint: str, name: str) -> dict:
     return entry if isinstance(entry, dict) else {}
 
 
-def _numbers(values: Sequence[float]) -> Tuple[float, ...]:
+def _numbers(values: Sequence[float]) -> tuple[float, ...]:
     return tuple(round(float(value), 4) for value in values)  # single precision in OpenPCDet
 
 
@@ -123,7 +123,7 @@ def _close(first: Sequence[float], second: Sequence[float]) -> bool:
     return len(first) == len(second) and all(abs(a - b) < 1e-4 for a, b in zip(first, second))
 
 
-def parse_config(text: str) -> Optional[Dict[str, Any]]:
+def parse_config(text: str) -> dict[str, Any] | None:
     """Parse the text of a config that mmengine has written.
 
     The text assigns plain values, ``dict(...)`` and lists to names. It is parsed and not run, so
@@ -172,6 +172,6 @@ def _value(node: ast.AST) -> Any:
         return _NO_VALUE
 
 
-def _known(nodes: Dict[Any, ast.AST]) -> Dict[Any, Any]:
+def _known(nodes: dict[Any, ast.AST]) -> dict[Any, Any]:
     values = {key: _value(node) for key, node in nodes.items()}
     return {key: value for key, value in values.items() if value is not _NO_VALUE}

@@ -11,7 +11,7 @@ import sys
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class ExtensionFinder:
     """Find ``mmcv._ext`` if no other finder does."""
 
     @staticmethod
-    def find_spec(name: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
+    def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """Return the spec of the replacement of ``mmcv._ext``, ``None`` for other modules."""
         if name != EXTENSION:
             return None

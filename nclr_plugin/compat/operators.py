@@ -1,7 +1,6 @@
 """Operators of mmcv in plain torch: overlap of rotated boxes, voxelisation."""
 from __future__ import annotations
 
-from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -80,7 +79,7 @@ def _may_meet(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def keep_best(boxes: Tensor, threshold: float, labels: Optional[Tensor] = None) -> Tensor:
+def keep_best(boxes: Tensor, threshold: float, labels: Tensor | None = None) -> Tensor:
     """Apply non-maximum suppression to rotated boxes.
 
     Args:
@@ -128,7 +127,7 @@ def voxel_of_points(points: Tensor, voxel_size: Tensor, coors_range: Tensor) -> 
     return torch.where(inside, coors, torch.full_like(coors, -1)).flip(1).int()
 
 
-def first_points(coors: Tensor, max_points: int, max_voxels: int) -> Tuple[Tensor, Tensor, Tensor]:
+def first_points(coors: Tensor, max_points: int, max_voxels: int) -> tuple[Tensor, Tensor, Tensor]:
     """Assign points to voxels.
 
     Voxels are numbered in the order of their first points. Each takes its first ``max_points``

@@ -5,7 +5,7 @@ import io
 import logging
 import os
 from functools import lru_cache
-from typing import Optional, Sequence, Tuple
+from typing import Sequence
 
 import numpy as np
 from mmengine.logging import print_log
@@ -18,8 +18,8 @@ from ..utils.optional import optional_import
 MAX_OFFSET = 0.05
 
 
-def check_image_size(cam2img: np.ndarray, image_size: Optional[Sequence[int]],
-                     found: Tuple[int, int], where: str, note: str = '') -> None:
+def check_image_size(cam2img: np.ndarray, image_size: Sequence[int] | None,
+                     found: tuple[int, int], where: str, note: str = '') -> None:
     """Check that intrinsics belong to the size of an image.
 
     If their ``image_size`` is unknown, warn once: either that the principal point is off the
@@ -136,7 +136,7 @@ def _to_rgb(pixels: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(pixels, code)
 
 
-def _apply_exif_orientation(pixels: np.ndarray, data: bytes) -> Tuple[np.ndarray, int]:
+def _apply_exif_orientation(pixels: np.ndarray, data: bytes) -> tuple[np.ndarray, int]:
     """Return the upright image and its EXIF orientation, 1 ... 8 (1: as it is stored)."""
     orientation = _exif_orientation(data)
     if orientation >= 5:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import pickle
 from glob import glob
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
+from typing import Any, Iterable, Mapping, Sequence
 
 from mmengine.config import Config
 
@@ -51,7 +51,7 @@ class Mmdet3DKitti:
             raise DataLayoutError(
                 f"info file '{self.path}': expected a dict with 'data_list' (mmdet3d, version 2; "
                 f"a list is OpenPCDet's), found a {type(content).__name__}; write it again.")
-        self.infos: List[dict] = content['data_list']
+        self.infos: list[dict] = content['data_list']
         self.metainfo = content['metainfo']
 
     @staticmethod
@@ -104,7 +104,7 @@ class Mmdet3DKitti:
                 print(f'{path}: added the category DontCare, which mmdet3d lists only if the last '
                       'frame has one')
 
-    def write(self, percent: float, infos: List[dict], objects: Dict[str, List[dict]]) -> None:
+    def write(self, percent: float, infos: list[dict], objects: dict[str, list[dict]]) -> None:
         """Write the files of a label fraction."""
         write_infos(_numbered(self.path, percent), infos, self.metainfo)
         _dump(_numbered(os.path.join(self.root, OBJECTS), percent), objects)
@@ -129,7 +129,7 @@ class OpenPCDetKitti:
                      'DATA_CONFIG.DATA_AUGMENTOR.DISABLE_AUG_LIST "[\'gt_sampling\']"), or without '
                      '{} in SAMPLE_GROUPS')
 
-    def __init__(self, root: str, content: List[dict]) -> None:
+    def __init__(self, root: str, content: list[dict]) -> None:
         self.root = root
         self.path = os.path.join(root, INFOS)
         self.infos = content
@@ -152,7 +152,7 @@ class OpenPCDetKitti:
                            "add them from KITTI's archives")
         _report_absent_images(self.root, 'training', calibrations)
 
-    def write(self, percent: float, infos: List[dict], objects: Dict[str, List[dict]]) -> None:
+    def write(self, percent: float, infos: list[dict], objects: dict[str, list[dict]]) -> None:
         """Write the folder of a label fraction."""
         folder = os.path.join(self.root, f'labels_{percent:g}')
         os.makedirs(folder, exist_ok=True)
@@ -164,7 +164,7 @@ class OpenPCDetKitti:
         _dump(os.path.join(folder, OBJECTS), objects)
 
 
-def open_kitti(root: str) -> Union[Mmdet3DKitti, OpenPCDetKitti]:
+def open_kitti(root: str) -> Mmdet3DKitti | OpenPCDetKitti:
     """Open the training infos of a folder that mmdet3d or OpenPCDet has prepared.
 
     Raises:
@@ -246,7 +246,7 @@ def _dump(path: str, content: Any) -> None:
         pickle.dump(content, file)
 
 
-def _require_keys(calibrations: Dict[str, dict], keys: Sequence[str], where: str, path: str,
+def _require_keys(calibrations: dict[str, dict], keys: Sequence[str], where: str, path: str,
                   writer: str) -> None:
     absent = {frame: [key for key in keys if entry.get(key) is None]
               for frame, entry in calibrations.items()}
@@ -272,12 +272,12 @@ def _report_absent_images(root: str, part: str, frames: Iterable[str]) -> None:
         print(f'warning: absent images, which LiDAR detection does not need: {shorten(absent)}')
 
 
-def _absent(root: str, folder: str, suffix: str, frames: Iterable[str]) -> List[str]:
+def _absent(root: str, folder: str, suffix: str, frames: Iterable[str]) -> list[str]:
     paths = [os.path.join(root, folder, frame + suffix) for frame in frames]
     return [path for path in paths if not os.path.isfile(path)]
 
 
-def select_objects(dbinfos: Dict[str, List[dict]], frames: Sequence[str]) -> Dict[str, List[dict]]:
+def select_objects(dbinfos: dict[str, list[dict]], frames: Sequence[str]) -> dict[str, list[dict]]:
     """Select the objects of an object database that are in given frames.
 
     Args:
@@ -290,7 +290,7 @@ def select_objects(dbinfos: Dict[str, List[dict]], frames: Sequence[str]) -> Dic
 
 
 def split_kitti(root: str, fractions: Sequence[float] = FRACTIONS, seed: int = 0,
-                split_file: Optional[str] = None) -> Dict[float, int]:
+                split_file: str | None = None) -> dict[float, int]:
     """Write infos and object databases of label fractions, and the split as JSON.
 
     Percentage P is written as ``kitti_infos_train_P.pkl`` and ``kitti_dbinfos_train_P.pkl`` for
@@ -340,7 +340,7 @@ def split_kitti(root: str, fractions: Sequence[float] = FRACTIONS, seed: int = 0
     return written
 
 
-def _nothing_to_paste(objects: List[dict], min_points: int) -> bool:
+def _nothing_to_paste(objects: list[dict], min_points: int) -> bool:
     """Return whether the configs drop all objects of a class, which makes the sampler fail."""
     return not any(entry['difficulty'] >= 0 and entry['num_points_in_gt'] >= min_points
                    for entry in objects)

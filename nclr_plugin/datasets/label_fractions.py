@@ -8,7 +8,7 @@ import json
 import random
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Callable, Dict, List, Sequence
+from typing import Callable, Sequence
 
 from ..errors import DataLayoutError
 from .readers.pairing import require_file, shorten
@@ -17,7 +17,7 @@ from .readers.pairing import require_file, shorten
 SMALLEST_NUSCENES_SCENE = 'scene-0392'
 
 
-def select_randomly(ids: Sequence[str], percent: float, seed: int) -> List[str]:
+def select_randomly(ids: Sequence[str], percent: float, seed: int) -> list[str]:
     """Select a random fraction of the frames; smaller fractions are subsets of larger ones.
 
     Args:
@@ -37,7 +37,7 @@ def select_randomly(ids: Sequence[str], percent: float, seed: int) -> List[str]:
     return _require_any(selected, ids, percent, 'frames')
 
 
-def select_evenly(ids: Sequence[str], percent: float) -> List[str]:
+def select_evenly(ids: Sequence[str], percent: float) -> list[str]:
     """Select every (100 / percent)-th frame in sorted order, beginning with the first.
 
     The protocol of SemanticPOSS, except that its published code uses a folder's unsorted order.
@@ -48,7 +48,7 @@ def select_evenly(ids: Sequence[str], percent: float) -> List[str]:
     return _require_any(sorted(ids)[::_step(percent)], ids, percent, 'frames')
 
 
-def select_scenes(scenes: Sequence[str], percent: float) -> List[str]:
+def select_scenes(scenes: Sequence[str], percent: float) -> list[str]:
     """Select every (100 / percent)-th scene in the order of nuScenes' scene table.
 
     If that selects none (0.1% of 700 scenes), select scene-0392, as published work does.
@@ -74,10 +74,10 @@ class LabelSplit:
     """
     dataset: str
     rule: str
-    fractions: Dict[float, List[str]] = field(default_factory=dict)
+    fractions: dict[float, list[str]] = field(default_factory=dict)
 
     def select(self, infos: Sequence[dict], percent: float,
-               identify: Callable[[dict], str]) -> List[dict]:
+               identify: Callable[[dict], str]) -> list[dict]:
         """Return the infos of a fraction.
 
         Args:
@@ -149,7 +149,7 @@ class LabelSplit:
         return split
 
 
-def _frames_of(sequences: Dict[str, dict]) -> List[str]:
+def _frames_of(sequences: dict[str, dict]) -> list[str]:
     """Return the frame ids ``XX/NNNNNN`` of a percentile list."""
     return sorted(f'{sequence}/{PurePath(path).stem}' for sequence, files in sequences.items()
                   for path in files['points'])

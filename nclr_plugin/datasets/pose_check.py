@@ -1,7 +1,6 @@
 """Plausibility checks of camera poses, before training or calibration starts."""
 from __future__ import annotations
 
-from typing import List, Tuple
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ AXES = 'LiDAR x forward, y left, z up; camera x right, y down, z forward; metres
 
 
 def check_pose(points: np.ndarray, lidar2cam: np.ndarray, cam2img: np.ndarray,
-               size: Tuple[int, int], where: str) -> None:
+               size: tuple[int, int], where: str) -> None:
     """Warn, once, if a pose looks wrong: inverted, in other units, or with nothing in view.
 
     Args:
@@ -36,7 +35,7 @@ def check_pose(points: np.ndarray, lidar2cam: np.ndarray, cam2img: np.ndarray,
 
 
 def find_faults(points: np.ndarray, lidar2cam: np.ndarray, cam2img: np.ndarray,
-                size: Tuple[int, int]) -> List[str]:
+                size: tuple[int, int]) -> list[str]:
     """Return the faults of a pose as clauses; see :func:`check_pose`."""
     findings = []
     inverse = np.linalg.inv(lidar2cam)
@@ -70,7 +69,7 @@ def _direction(lidar2cam: np.ndarray) -> str:
 
 
 def _share_in_view(points: np.ndarray, lidar2cam: np.ndarray, cam2img: np.ndarray,
-                   size: Tuple[int, int]) -> float:
+                   size: tuple[int, int]) -> float:
     pixels, depth = project_points(
         torch.as_tensor(points[:, :3]).double(),
         *(torch.as_tensor(np.asarray(matrix, np.float64)) for matrix in (lidar2cam, cam2img)))

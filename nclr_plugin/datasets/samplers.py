@@ -1,7 +1,7 @@
 """Infinite sampler that can resume at any sample."""
 from __future__ import annotations
 
-from typing import Iterator, Optional, Sized
+from typing import Iterator, Sized
 
 import numpy as np
 from mmengine.dist import get_dist_info
@@ -35,7 +35,7 @@ class SeededInfiniteSampler(Sampler):
     def __init__(self,
                  dataset: Sized,
                  shuffle: bool = True,
-                 seed: Optional[int] = 0,
+                 seed: int | None = 0,
                  start: int = 0) -> None:
         self.rank, self.world_size = get_dist_info()
         self.size = len(dataset)

@@ -5,7 +5,7 @@ Training, testing and calibration pass all scans through :func:`drop_invalid_row
 """
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple, Sequence
 
 import numpy as np
 
@@ -76,7 +76,7 @@ def read_scan(results: dict, use_dim: int) -> np.ndarray:
         raise BrokenFrameError(results['frame_id'], str(error)) from error
 
 
-def load_points(results: dict, use_dim: int) -> Tuple[np.ndarray, DroppedRows]:
+def load_points(results: dict, use_dim: int) -> tuple[np.ndarray, DroppedRows]:
     """Read the valid points of a scan and count the invalid rows; see :func:`read_scan`.
 
     Raises:
@@ -99,7 +99,7 @@ def load_points(results: dict, use_dim: int) -> Tuple[np.ndarray, DroppedRows]:
 
 
 def drop_invalid_rows(points: np.ndarray, name: str = 'scan',
-                      min_points: int = MIN_POINTS) -> Tuple[np.ndarray, DroppedRows]:
+                      min_points: int = MIN_POINTS) -> tuple[np.ndarray, DroppedRows]:
     """Drop the invalid rows of a scan.
 
     Drivers write a beam without a return as NaN or (0, 0, 0), or repeat a point. Points within
@@ -188,7 +188,7 @@ def intensity_level(intensity: np.ndarray) -> float:
     return float(np.percentile(_sample(intensity), PERCENTILE))
 
 
-def guess_intensity_scale(levels: Sequence[float]) -> Optional[float]:
+def guess_intensity_scale(levels: Sequence[float]) -> float | None:
     """Guess whether intensities are fractions, 8-bit or 16-bit numbers.
 
     Args:

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePath
-from typing import List
 
 import torch
 
@@ -17,7 +16,7 @@ def scan_name(lidar_path: str) -> str:
     return f'{path.parts[-3]}_{stem}' if _is_odometry(path) else stem
 
 
-def load_views(metainfo: dict) -> List[dict]:
+def load_views(metainfo: dict) -> list[dict]:
     """Load the images and the calibration of a scan's cameras, if there are any.
 
     Args:
@@ -54,7 +53,7 @@ def _is_odometry(path: PurePath) -> bool:
     return path.parent.name == 'velodyne' and path.parents[2].name == 'sequences'
 
 
-def _nuscenes_images(path: PurePath, metainfo: dict) -> List[dict]:
+def _nuscenes_images(path: PurePath, metainfo: dict) -> list[dict]:
     images = []
     for name, lidar2cam, cam2img in zip(metainfo.get('img_path', ()),
                                         metainfo.get('lidar2cam', ()),

@@ -1,7 +1,7 @@
 """Colour, infrared reflectance and label of surfaces: one source for camera and LiDAR."""
 from __future__ import annotations
 
-from typing import Callable, Dict, NamedTuple
+from typing import Callable, NamedTuple
 
 import numpy as np
 
@@ -213,7 +213,7 @@ def _sign(patch: _Patch) -> tuple:
     return np.where(accent[:, None], patch.accent, patch.color), 0.0, False
 
 
-_PAINTERS: Dict[Pattern, Callable[[_Patch], tuple]] = {
+_PAINTERS: dict[Pattern, Callable[[_Patch], tuple]] = {
     Pattern.PLAIN: _plain,
     Pattern.ROAD: _road,
     Pattern.PAVING: _paving,

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, NamedTuple
+from typing import Mapping, NamedTuple
 
 import numpy as np
 
@@ -65,14 +65,14 @@ class Frame:
     """
     scene: Scene
     scan: Scan
-    photographs: Dict[str, Photograph]
+    photographs: dict[str, Photograph]
     cameras: Mapping[str, CameraMount]
     lidar: LidarMount
     boxes: np.ndarray
     num_points: np.ndarray
 
     @property
-    def objects(self) -> List[Object]:
+    def objects(self) -> list[Object]:
         """Return the road users in the order of ``boxes``."""
         return self.scene.objects
 

@@ -5,7 +5,7 @@ import contextlib
 import functools
 import multiprocessing
 import os
-from typing import Any, Callable, Iterator, List, Tuple
+from typing import Any, Callable, Iterator
 
 from .frame import render_frame
 from .layouts import LAYOUTS, Job, Layout
@@ -13,7 +13,7 @@ from .layouts.base import DemoOptions
 
 
 def generate(root: str, layout: str, options: DemoOptions, workers: int = 1,
-             report: Callable[[int, int], None] = lambda done, total: None) -> List[str]:
+             report: Callable[[int, int], None] = lambda done, total: None) -> list[str]:
     """Generate a data set.
 
     The files depend on the layout and the options only, not on the number of workers.
@@ -51,7 +51,7 @@ def generate(root: str, layout: str, options: DemoOptions, workers: int = 1,
     return writer.finish(records)
 
 
-def _make(writer: Layout, job: Job) -> Tuple[Job, Any]:
+def _make(writer: Layout, job: Job) -> tuple[Job, Any]:
     cameras, lidar = writer.mounts(job)
     options = writer.options
     frame = render_frame(cameras, lidar, options.seed, job.split, job.town, job.index,

@@ -5,7 +5,7 @@ Every builder returns parts in the object's own frame: x forward, y left, ground
 from __future__ import annotations
 
 import colorsys
-from typing import Dict, List, NamedTuple, Tuple
+from typing import NamedTuple, Tuple
 
 import numpy as np
 
@@ -31,15 +31,15 @@ def hsv(hue: float, saturation: float, value: float) -> Color:
     return colorsys.hsv_to_rgb(hue % 1.0, min(max(saturation, 0), 1), min(max(value, 0), 1))
 
 
-def bounding_box(parts: List[Part]) -> Box:
+def bounding_box(parts: list[Part]) -> Box:
     """Return the bounding box of parts in their own frame."""
     corners = np.concatenate([part.corners() for part in parts])
     low, high = corners.min(0), corners.max(0)
     return Box((low + high) / 2, high - low)
 
 
-def span(shape: Shape, x: Tuple[float, float], y: Tuple[float, float], z: Tuple[float, float],
-          material: Material, inset: Tuple[float, float, float] = (0, 0, 0)) -> Part:
+def span(shape: Shape, x: tuple[float, float], y: tuple[float, float], z: tuple[float, float],
+          material: Material, inset: tuple[float, float, float] = (0, 0, 0)) -> Part:
     """Build a solid that fills a range along each axis."""
     low, high = np.array([x, y, z], np.float64).T
     return Part(shape, tuple((low + high) / 2), tuple((high - low) / 2), material, inset=inset)
@@ -51,7 +51,7 @@ def upright(radius: float, low: float, high: float, material: Material) -> Part:
                 material)
 
 
-def car(rng: np.random.Generator) -> List[Part]:
+def car(rng: np.random.Generator) -> list[Part]:
     """Build a hatchback, saloon, estate or van of random size and colour."""
     label, paint = labels.CAR, _paint(rng)
     style = rng.choice(['hatchback', 'saloon', 'estate', 'van'], p=[0.35, 0.3, 0.2, 0.15])
@@ -77,7 +77,7 @@ def car(rng: np.random.Generator) -> List[Part]:
     return parts
 
 
-def truck(rng: np.random.Generator) -> List[Part]:
+def truck(rng: np.random.Generator) -> list[Part]:
     """Build a lorry with a cab and a load box of another colour."""
     label, length = labels.TRUCK, rng.uniform(6.0, 9.5)
     width, height = rng.uniform(2.2, 2.5), rng.uniform(2.8, 3.6)
@@ -95,7 +95,7 @@ def truck(rng: np.random.Generator) -> List[Part]:
     return parts + _lights(label, length, width, 0.9)
 
 
-def bus(rng: np.random.Generator) -> List[Part]:
+def bus(rng: np.random.Generator) -> list[Part]:
     """Build a city bus with a band of windows."""
     label, length, width = labels.BUS, rng.uniform(9.5, 12.0), 2.5
     paint = hsv(rng.random(), rng.uniform(0.5, 0.9), rng.uniform(0.5, 0.95))
@@ -110,19 +110,19 @@ def bus(rng: np.random.Generator) -> List[Part]:
     return parts + _lights(label, length, width, 0.8)
 
 
-def person(rng: np.random.Generator) -> List[Part]:
+def person(rng: np.random.Generator) -> list[Part]:
     """Build a walking or standing person."""
     height = rng.uniform(1.5, 1.95)
     return _rider_or_walker(rng, labels.PERSON, height, 0.0, rng.uniform(0.0, 0.22))
 
 
-def cyclist(rng: np.random.Generator) -> List[Part]:
+def cyclist(rng: np.random.Generator) -> list[Part]:
     """Build a bicycle with its rider; one object, as in SemanticKITTI."""
     rider = _rider_or_walker(rng, labels.BICYCLIST, rng.uniform(1.55, 1.8), 0.35, 0.12)
     return rider + _bicycle(rng, labels.BICYCLIST)
 
 
-def bicycle(rng: np.random.Generator) -> List[Part]:
+def bicycle(rng: np.random.Generator) -> list[Part]:
     """Build a parked bicycle."""
     return _bicycle(rng, labels.BICYCLE)
 
@@ -133,7 +133,7 @@ def _paint(rng: np.random.Generator) -> Color:
     return hsv(rng.random(), rng.uniform(0.6, 0.95), rng.uniform(0.3, 0.85))
 
 
-def _wheels(label: int, x: float, y: float, radius: float) -> List[Part]:
+def _wheels(label: int, x: float, y: float, radius: float) -> list[Part]:
     tyre, rim = Material(RUBBER, label, infrared=0.6), Material(METAL, label)
     parts = []
     for sx in (-x, x):
@@ -147,7 +147,7 @@ def _wheels(label: int, x: float, y: float, radius: float) -> List[Part]:
     return parts
 
 
-def _lights(label: int, length: float, width: float, height: float) -> List[Part]:
+def _lights(label: int, length: float, width: float, height: float) -> list[Part]:
     white = Material((0.95, 0.95, 0.9), label, infrared=1.5)
     red = Material((0.75, 0.05, 0.05), label, infrared=2.5)
     parts = []
@@ -164,7 +164,7 @@ def _lights(label: int, length: float, width: float, height: float) -> List[Part
 
 
 def _rider_or_walker(rng: np.random.Generator, label: int, height: float, seat: float,
-                     stride: float) -> List[Part]:
+                     stride: float) -> list[Part]:
     skin = Material(hsv(0.07, rng.uniform(0.3, 0.6), rng.uniform(0.3, 0.9)), label)
     top = Material(hsv(rng.random(), rng.uniform(0.1, 0.95), rng.uniform(0.15, 0.95)), label)
     legs = Material(hsv(rng.choice([0.6, 0.08]), rng.uniform(0.1, 0.6), rng.uniform(0.1, 0.5)),
@@ -188,7 +188,7 @@ def _rider_or_walker(rng: np.random.Generator, label: int, height: float, seat: 
     return parts
 
 
-def _bicycle(rng: np.random.Generator, label: int) -> List[Part]:
+def _bicycle(rng: np.random.Generator, label: int) -> list[Part]:
     tyre = Material(RUBBER, label)
     frame = Material(hsv(rng.random(), 0.8, 0.7), label)
     parts = [
@@ -201,7 +201,7 @@ def _bicycle(rng: np.random.Generator, label: int) -> List[Part]:
     return parts
 
 
-BUILDERS: Dict[int, object] = {
+BUILDERS: dict[int, object] = {
     labels.CAR: car,
     labels.TRUCK: truck,
     labels.BUS: bus,

@@ -4,7 +4,7 @@ from __future__ import annotations
 import copy
 import enum
 from dataclasses import dataclass, field, replace
-from typing import List, NamedTuple, Sequence, Tuple
+from typing import NamedTuple, Sequence
 
 import numpy as np
 
@@ -50,12 +50,12 @@ class Material(NamedTuple):
         params: Parameters of the pattern, metres. Facades: storey height, window spacing, window
             width, window height; fences: spacing of the slats.
     """
-    color: Tuple[float, float, float]
+    color: tuple[float, float, float]
     semantic: int
     pattern: Pattern = Pattern.PLAIN
-    accent: Tuple[float, float, float] = (0.1, 0.1, 0.1)
+    accent: tuple[float, float, float] = (0.1, 0.1, 0.1)
     infrared: float = 1.0
-    params: Tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    params: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ class Part:
         instance: Number of the object that the solid belongs to; 0 for none.
     """
     shape: Shape
-    center: Tuple[float, float, float]
-    half: Tuple[float, float, float]
+    center: tuple[float, float, float]
+    half: tuple[float, float, float]
     material: Material
     rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
-    inset: Tuple[float, float, float] = (0.0, 0.0, 0.0)
+    inset: tuple[float, float, float] = (0.0, 0.0, 0.0)
     instance: int = 0
 
     def corners(self) -> np.ndarray:
@@ -92,7 +92,7 @@ def yaw_matrix(yaw: float) -> np.ndarray:
 
 
 def place(parts: Sequence[Part], position: Sequence[float], yaw: float,
-          instance: int = 0) -> List[Part]:
+          instance: int = 0) -> list[Part]:
     """Move parts from an object's own frame into the world.
 
     Args:
@@ -223,7 +223,7 @@ class Primitives:
         return gradient
 
 
-def frustum_planes(inset: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def frustum_planes(inset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the six faces of frustums in their unit frames.
 
     Args:

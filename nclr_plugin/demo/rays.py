@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import abc
 from itertools import combinations
-from typing import Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Iterator, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -34,15 +34,15 @@ class RayGrid(abc.ABC):
     Attributes:
         shape: (H, W).
     """
-    shape: Tuple[int, int]
+    shape: tuple[int, int]
 
     @abc.abstractmethod
-    def _bounds(self, corners: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    def _bounds(self, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return half-open row and column ranges (P, 4) and the least t (P,) of boxes (P, 8, 3)."""
 
     @abc.abstractmethod
     def local(self, world2unit: np.ndarray, center: np.ndarray,
-              window: Window) -> Tuple[List[np.ndarray], List[np.ndarray]]:
+              window: Window) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return rays in a primitive's unit frame.
 
         Args:
@@ -75,7 +75,7 @@ class RayGrid(abc.ABC):
             for columns in self._columns(left, right):
                 yield Visit(p, near[p], (slice(top, bottom), columns))
 
-    def _columns(self, left: int, right: int) -> List[slice]:
+    def _columns(self, left: int, right: int) -> list[slice]:
         return [slice(left, right)]
 
 
@@ -95,7 +95,7 @@ class CameraRays(RayGrid):
         self.x = ((np.arange(width) - cam2img[0, 2]) / cam2img[0, 0]).astype(np.float32)
         self.y = ((np.arange(height) - cam2img[1, 2]) / cam2img[1, 1]).astype(np.float32)
 
-    def _bounds(self, corners: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    def _bounds(self, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         points = (corners - self.position) @ self.rotation
         start, end = points[:, _EDGES[:, 0]], points[:, _EDGES[:, 1]]
         with np.errstate(divide='ignore', invalid='ignore'):
@@ -152,7 +152,7 @@ class LidarRays(RayGrid):
         self.cos, self.sin = np.cos(azimuth), np.sin(azimuth)
         self.level, self.rise = np.cos(elevations), np.sin(elevations)
 
-    def _bounds(self, corners: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    def _bounds(self, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         points = (corners - self.position) @ self.rotation
         flat = points[..., :2]
         middle = np.arctan2(*flat.mean(1).T[::-1])
@@ -177,7 +177,7 @@ class LidarRays(RayGrid):
         vertical = np.maximum(np.maximum(bottom, -top), 0.0)
         return ranges.astype(int), np.hypot(nearest, vertical)
 
-    def _columns(self, left: int, right: int) -> List[slice]:
+    def _columns(self, left: int, right: int) -> list[slice]:
         width = self.shape[1]
         left, right = left % width, left % width + right - left
         if right <= width:
@@ -225,13 +225,13 @@ class SunRays(RayGrid):
         self.offsets = ((np.arange(cells) + 0.5) / cells * 2 - 1) * extent
         self.extent, self.cell = extent, 2 * extent / cells
 
-    def coordinates(self, points: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    def coordinates(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return fractional (row, column) (..., 2) and t (...) of world points (..., 3)."""
         offset = points - self.position
         plane = np.stack([offset @ self.up, offset @ self.right], -1)
         return (plane + self.extent) / self.cell - 0.5, offset @ self.direction
 
-    def _bounds(self, corners: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    def _bounds(self, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         cells, depth = self.coordinates(corners)
         low = np.clip(np.ceil(cells.min(1)), 0, self.shape[0])
         high = np.clip(np.floor(cells.max(1)) + 1, 0, self.shape[0])
@@ -253,7 +253,7 @@ class SunRays(RayGrid):
                 self.offsets[cols, None] * self.right + distance[:, None] * self.direction)
 
 
-def cast(primitives: Primitives, rays: RayGrid) -> Tuple[np.ndarray, np.ndarray]:
+def cast(primitives: Primitives, rays: RayGrid) -> tuple[np.ndarray, np.ndarray]:
     """Find the first primitive on every ray.
 
     Primitives are visited from near to far. Each is tested only on the rays within the bounds of
@@ -290,7 +290,7 @@ def _segment_distance(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     return np.linalg.norm(start + share[..., None] * along, axis=-1)
 
 
-def _slab(origin: np.ndarray, direction: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def _slab(origin: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where rays enter and leave the slab between -1 and 1."""
     inverse = 1.0 / (direction + TINY)
     middle = -origin * inverse
@@ -299,7 +299,7 @@ def _slab(origin: np.ndarray, direction: np.ndarray) -> Tuple[np.ndarray, np.nda
 
 
 def _box(origin: Components, direction: Components,
-         inset: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+         inset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     enter, leave = _slab(origin[0], direction[0])
     for axis in (1, 2):
         t0, t1 = _slab(origin[axis], direction[axis])
@@ -308,7 +308,7 @@ def _box(origin: Components, direction: Components,
 
 
 def _frustum(origin: Components, direction: Components,
-             inset: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+             inset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     enter, leave = _slab(origin[2], direction[2])
     normals, offsets = frustum_planes(inset[None])
     for (x, y, z), offset in zip(normals[0, :4], offsets[0, :4]):
@@ -322,7 +322,7 @@ def _frustum(origin: Components, direction: Components,
 
 
 def _cylinder(origin: Components, direction: Components,
-              inset: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+              inset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     (ox, oy, oz), (dx, dy, dz) = origin, direction
     squared = dx * dx + dy * dy + TINY
     cross = ox * dy - oy * dx  # stays accurate far away, where b^2 - a c cancels
@@ -335,7 +335,7 @@ def _cylinder(origin: Components, direction: Components,
 
 
 def _ellipsoid(origin: Components, direction: Components,
-               inset: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+               inset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     (ox, oy, oz), (dx, dy, dz) = origin, direction
     squared = dx * dx + dy * dy + dz * dz
     cross = ((oy * dz - oz * dy)**2 + (oz * dx - ox * dz)**2 + (ox * dy - oy * dx)**2)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import numpy as np
 
@@ -105,7 +105,7 @@ class Scene:
         seed: Seed of the textures.
     """
     primitives: Primitives
-    objects: List[Object]
+    objects: list[Object]
     road: Road
     ego2world: np.ndarray
     to_sun: np.ndarray

@@ -5,7 +5,6 @@ Every builder returns parts in the object's own frame: x forward, y left, ground
 from __future__ import annotations
 
 import colorsys
-from typing import List
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from .objects import LAY_ALONG, METAL, Color, hsv, span, upright
 from .primitives import Material, Part, Pattern, Shape, yaw_matrix
 
 
-def tree(rng: np.random.Generator, leaf: Color) -> List[Part]:
+def tree(rng: np.random.Generator, leaf: Color) -> list[Part]:
     """Build a broad-leaved tree or a conifer: trunk and crown."""
     height, radius = rng.uniform(4.0, 10.0), rng.uniform(0.1, 0.28)
     bark = Material(hsv(0.08, rng.uniform(0.2, 0.5), rng.uniform(0.25, 0.5)), labels.TRUNK,
@@ -43,7 +42,7 @@ def tree(rng: np.random.Generator, leaf: Color) -> List[Part]:
     return parts
 
 
-def bush(rng: np.random.Generator, leaf: Color) -> List[Part]:
+def bush(rng: np.random.Generator, leaf: Color) -> list[Part]:
     """Build a bush of one to three low ellipsoids."""
     crown = Material(leaf, labels.VEGETATION, Pattern.FOLIAGE, accent=(0.05, 0.1, 0.03),
                      infrared=1.6)
@@ -54,7 +53,7 @@ def bush(rng: np.random.Generator, leaf: Color) -> List[Part]:
     ]
 
 
-def lamp(rng: np.random.Generator) -> List[Part]:
+def lamp(rng: np.random.Generator) -> list[Part]:
     """Build a street lamp; its arm points to +x."""
     height = rng.uniform(5.0, 8.0)
     paint = Material(hsv(0.4, rng.uniform(0, 0.3), rng.uniform(0.2, 0.6)), labels.POLE)
@@ -66,7 +65,7 @@ def lamp(rng: np.random.Generator) -> List[Part]:
     ]
 
 
-def traffic_sign(rng: np.random.Generator) -> List[Part]:
+def traffic_sign(rng: np.random.Generator) -> list[Part]:
     """Build a round or square sign on a pole; it faces +x."""
     pole = Material(METAL, labels.POLE)
     height, size = rng.uniform(2.0, 2.8), rng.uniform(0.28, 0.42)
@@ -84,7 +83,7 @@ def traffic_sign(rng: np.random.Generator) -> List[Part]:
     return parts
 
 
-def traffic_light(rng: np.random.Generator) -> List[Part]:
+def traffic_light(rng: np.random.Generator) -> list[Part]:
     """Build a traffic light with three lamps; it faces +x."""
     pole = Material((0.35, 0.36, 0.36), labels.POLE)
     case = Material((0.08, 0.09, 0.08), labels.OTHER_OBJECT)
@@ -98,7 +97,7 @@ def traffic_light(rng: np.random.Generator) -> List[Part]:
     return parts
 
 
-def furniture(rng: np.random.Generator) -> List[Part]:
+def furniture(rng: np.random.Generator) -> list[Part]:
     """Build a bin, bench, cabinet, row of bollards, bus shelter or billboard."""
     kind = rng.choice(['bin', 'bench', 'cabinet', 'bollards', 'shelter', 'billboard'])
     paint = Material(hsv(rng.random(), rng.uniform(0.1, 0.9), rng.uniform(0.25, 0.8)),
@@ -139,7 +138,7 @@ def furniture(rng: np.random.Generator) -> List[Part]:
 
 
 def building(rng: np.random.Generator, width: float, depth: float, storeys: int, wall: Color,
-             roof: Color) -> List[Part]:
+             roof: Color) -> list[Part]:
     """Build a house whose front faces -y at y = 0 and which extends to y = depth.
 
     Args:

@@ -1,7 +1,7 @@
 """Layout of a driving scene: a street of a town, its lots, road users and the ego vehicle."""
 from __future__ import annotations
 
-from typing import Callable, List
+from typing import Callable
 
 import numpy as np
 
@@ -38,8 +38,8 @@ class _Builder:
     """Builder of a scene, from the ground up."""
     def __init__(self, town: Town, rng: np.random.Generator, heading: str) -> None:
         self.town, self.rng = town, rng
-        self.parts: List[Part] = []
-        self.objects: List[Object] = []
+        self.parts: list[Part] = []
+        self.objects: list[Object] = []
         self.circles = np.empty((0, 3))  # x, y, radius of occupied places
         self.road = self._draw_road()
         self.ego2world = self._draw_ego(heading)
@@ -73,7 +73,7 @@ class _Builder:
         parking = float(rng.choice([0.0, 2.2]))
         half = count * lane + parking
         lanes = [k * lane for k in range(-count + 1, count)]
-        crossings: List[Range] = []
+        crossings: list[Range] = []
         for low, high in ((-60, -18), (15, 60)):
             if rng.random() < 0.6:
                 middle, width = rng.uniform(low, high), rng.uniform(6, 10)
@@ -94,7 +94,7 @@ class _Builder:
         pose[:3, 3] = rng.uniform(-6, 6), y, 0.0
         return pose
 
-    def _blocks(self) -> List[Range]:
+    def _blocks(self) -> list[Range]:
         edges = [-REACH, *[edge for crossing in self.road.crossings for edge in crossing], REACH]
         return list(zip(edges[::2], edges[1::2]))
 
@@ -109,7 +109,7 @@ class _Builder:
         circles = np.column_stack([spots, np.full(len(spots), radius)])
         self.circles = np.concatenate([self.circles, circles])
 
-    def _stand(self, parts: List[Part], x: float, y: float, z: float, yaw: float,
+    def _stand(self, parts: list[Part], x: float, y: float, z: float, yaw: float,
                radius: float) -> None:
         """Add a piece of scenery if its place is free."""
         spot = np.array([[x, y]])
@@ -136,7 +136,7 @@ class _Builder:
         center = np.array([x, y, z]) + yaw_matrix(yaw) @ box.center
         self.objects.append(Object(instance, label, center, box.size, yaw, speed * along))
 
-    def _along(self, low: float, high: float, gap: float) -> List[float]:
+    def _along(self, low: float, high: float, gap: float) -> list[float]:
         """Return positions along a line at random distances around ``gap``."""
         positions, x = [], low + self.rng.uniform(0.2, 1.0) * gap
         while x < high:
@@ -228,7 +228,7 @@ class _Builder:
         rng = self.rng
         edge = self.road.half + walk
         x, end = block[0] + rng.uniform(0.5, 3.0), block[1] - 0.5
-        makers: List[Callable] = [
+        makers: list[Callable] = [
             self._row_house, self._detached_house, self._park, self._parking_lot, self._bare_lot
         ]
         while x < end - 5.0:

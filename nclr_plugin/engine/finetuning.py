@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Dict, Iterator, Tuple
+from typing import Any, Iterator
 
 from mmengine.config import Config
 
@@ -17,7 +17,7 @@ INFO_FILES = ('ann_file', 'info_path')  # of a data set, and of the objects to p
 OUT_KEYS = ('out_dir', 'submission_prefix')
 
 
-def fraction_options(config: Config, percent: float) -> Dict[str, Any]:
+def fraction_options(config: Config, percent: float) -> dict[str, Any]:
     """Return the overrides that train on a fraction of the labels.
 
     The fraction is appended to the names of the info files of the training set and of the objects
@@ -51,7 +51,7 @@ def fraction_options(config: Config, percent: float) -> Dict[str, Any]:
     return options
 
 
-def checkpoint_options(config: Config, checkpoint: str) -> Dict[str, Any]:
+def checkpoint_options(config: Config, checkpoint: str) -> dict[str, Any]:
     """Return the overrides that start from pretrained weights.
 
     Args:
@@ -71,7 +71,7 @@ def checkpoint_options(config: Config, checkpoint: str) -> Dict[str, Any]:
     return options
 
 
-def submission_options(config: Config, folder: str) -> Dict[str, Any]:
+def submission_options(config: Config, folder: str) -> dict[str, Any]:
     """Return the overrides that predict the hidden test set of a benchmark.
 
     Args:
@@ -96,7 +96,7 @@ def submission_options(config: Config, folder: str) -> Dict[str, Any]:
     return {**options, 'test_evaluator': evaluator}
 
 
-def _dicts(node: Any, path: str) -> Iterator[Tuple[str, dict]]:
+def _dicts(node: Any, path: str) -> Iterator[tuple[str, dict]]:
     """Yield every dict below a node of a config, with its dotted key."""
     if isinstance(node, dict):
         yield path, node

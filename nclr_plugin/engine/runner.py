@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Iterator, List, Optional
+from typing import Any, Iterator
 
 import torch
 from mmengine.dist import get_world_size
@@ -40,7 +40,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
     """
 
     def __init__(self, runner: Any, dataloader: Any, max_iters: int,
-                 num_samples: Optional[int] = None, **kwargs: Any) -> None:
+                 num_samples: int | None = None, **kwargs: Any) -> None:
         super().__init__(runner, dataloader, max_iters, **kwargs)
         self.num_samples = num_samples
         sampler = self.dataloader.batch_sampler.sampler
@@ -97,7 +97,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
             f'{" ".join(self._options_for(right))}; --auto-scale-lr '
             'makes the learning rate proportional to the samples of a step.')
 
-    def _options_for(self, max_iters: int) -> List[str]:
+    def _options_for(self, max_iters: int) -> list[str]:
         """Return the options that scale the schedule to a number of steps."""
         def scaled(steps: int) -> int:
             return max(1, round(steps * max_iters / self.max_iters))

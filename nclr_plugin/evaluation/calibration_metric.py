@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -70,8 +70,8 @@ class CalibrationMetric(BaseMetric):
     default_prefix = 'calibration'
 
     def __init__(self,
-                 thresholds: Sequence[Tuple[float, float]] = ((10, 5), (5, 2), (2, 1)),
-                 out_file: Optional[str] = None,
+                 thresholds: Sequence[tuple[float, float]] = ((10, 5), (5, 2), (2, 1)),
+                 out_file: str | None = None,
                  **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.thresholds = [(float(degrees), float(metres)) for degrees, metres in thresholds]
@@ -79,8 +79,8 @@ class CalibrationMetric(BaseMetric):
             raise ValueError('CalibrationMetric: expected at least one pair (degrees, metres) in '
                              'thresholds, found none.')
         self.out_file = None if out_file is None else check_view_file(out_file)
-        self.curves: Dict[str, Dict[str, np.ndarray]] = {}
-        self.ranked: Dict[str, int] = {}
+        self.curves: dict[str, dict[str, np.ndarray]] = {}
+        self.ranked: dict[str, int] = {}
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the errors of each view of a batch.
@@ -103,7 +103,7 @@ class CalibrationMetric(BaseMetric):
                      identity=_named_errors(poses.identity, poses.target),
                      **{name: sample[name].tolist() for name in CONFIDENCES if name in sample}))
 
-    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Compute the figures over all views, and log a table of them.
 
         Args:
@@ -135,7 +135,7 @@ class CalibrationMetric(BaseMetric):
             write_views(self.out_file, results)
         return metrics
 
-    def _summarise(self, views: _Views) -> Dict[str, float]:
+    def _summarise(self, views: _Views) -> dict[str, float]:
         summary = {}
         for name in ERRORS:
             for statistic in ('mean', 'std', 'median'):
@@ -151,7 +151,7 @@ class CalibrationMetric(BaseMetric):
                     views.confidence, views.within(*CONFIDENT_OF))
         return summary
 
-    def _rank(self, results: List[dict]) -> Dict[str, int]:
+    def _rank(self, results: list[dict]) -> dict[str, int]:
         degrees, metres = self.thresholds[0]
         errors = {
             index: max(max(frame['predicted']['rre_geodesic_deg']) / degrees,
@@ -161,7 +161,7 @@ class CalibrationMetric(BaseMetric):
         order = sorted(errors, key=errors.get)
         return dict(best=order[0], median=order[len(order) // 2], worst=order[-1])
 
-    def _curves(self, views: _Views) -> Dict[str, np.ndarray]:
+    def _curves(self, views: _Views) -> dict[str, np.ndarray]:
         rre_thresholds, rte_thresholds = (
             np.linspace(0, max(limits), CURVE_STEPS + 1) for limits in zip(*self.thresholds))
         return dict(
@@ -179,9 +179,9 @@ class _Views(NamedTuple):
         confidence: (N,) inlier ratios; ``None`` when the samples have none.
         method: Whether these are answers of a method, which can fail.
     """
-    errors: Dict[str, np.ndarray]
+    errors: dict[str, np.ndarray]
     valid: np.ndarray
-    confidence: Optional[np.ndarray] = None
+    confidence: np.ndarray | None = None
     method: bool = True
 
     def within(self, degrees: float, metres: float) -> np.ndarray:
@@ -190,7 +190,7 @@ class _Views(NamedTuple):
                 & self.valid)
 
 
-def _columns(results: List[dict]) -> Dict[str, _Views]:
+def _columns(results: list[dict]) -> dict[str, _Views]:
     """Return the views of each column of the table; a column without views is left out."""
     columns = {}
     for column, control in (('predicted', False), ('mismatched image', True)):
@@ -208,12 +208,12 @@ def _columns(results: List[dict]) -> Dict[str, _Views]:
     return columns
 
 
-def _named_errors(predicted: Any, target: Any) -> Dict[str, List[float]]:
+def _named_errors(predicted: Any, target: Any) -> dict[str, list[float]]:
     errors = pose_errors(predicted, target)
     return {name: errors[kind] for name, kind in ERRORS.items()}
 
 
-def _concatenate(results: List[dict], key: str) -> Dict[str, np.ndarray]:
+def _concatenate(results: list[dict], key: str) -> dict[str, np.ndarray]:
     return {name: np.concatenate([result[key][name] for result in results]) for name in ERRORS}
 
 
@@ -247,8 +247,8 @@ def recall_name(degrees: float, metres: float) -> str:
     return f'recall_{degrees:g}deg_{metres:g}m'
 
 
-def calibration_table(metrics: Dict[str, float], thresholds: List[Tuple[float, float]],
-                      prefixes: Dict[str, str]) -> str:
+def calibration_table(metrics: dict[str, float], thresholds: list[tuple[float, float]],
+                      prefixes: dict[str, str]) -> str:
     """Format the figures as text: a line for each figure, a column for each kind of answer.
 
     Args:
@@ -274,11 +274,11 @@ def calibration_table(metrics: Dict[str, float], thresholds: List[Tuple[float, f
     return '\n'.join(lines)
 
 
-def _line(title: str, values: List[str]) -> str:
+def _line(title: str, values: list[str]) -> str:
     return f'{title:<28}' + ''.join(f'{value:>18}' for value in values)
 
 
-def check_view_file(path: Union[str, Path]) -> Path:
+def check_view_file(path: str | Path) -> Path:
     """Return the path of a table of views.
 
     Raises:
@@ -290,7 +290,7 @@ def check_view_file(path: Union[str, Path]) -> Path:
     return path
 
 
-def write_views(path: Union[str, Path], results: List[dict]) -> None:
+def write_views(path: str | Path, results: list[dict]) -> None:
     """Write a CSV file with a row for each view; create its folder if it does not exist.
 
     Columns: ``frame_id``, ``view`` (name of the camera), ``mismatched_image`` and ``valid`` (0 or
@@ -319,7 +319,7 @@ def write_views(path: Union[str, Path], results: List[dict]) -> None:
                       'folder writable?') from error
 
 
-def _rows(result: dict) -> List[dict]:
+def _rows(result: dict) -> list[dict]:
     rows = []
     for index, (view, valid) in enumerate(zip(result['view'], result['valid'])):
         rows.append(

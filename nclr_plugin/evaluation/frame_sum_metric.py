@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, Sequence
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -25,7 +25,7 @@ class FrameSumMetric(BaseMetric):
         needs: Requirements of the quantities, for the log.
     """
 
-    quantities: Tuple[str, ...] = ()
+    quantities: tuple[str, ...] = ()
     needs = ''
 
     @abstractmethod
@@ -33,11 +33,11 @@ class FrameSumMetric(BaseMetric):
         """Return numbers or arrays by name for each quantity that a frame has."""
 
     @abstractmethod
-    def figures(self, totals: Sums) -> Dict[str, float]:
+    def figures(self, totals: Sums) -> dict[str, float]:
         """Return the figures by name, from the sums over all frames."""
 
     @abstractmethod
-    def table(self, metrics: Dict[str, float]) -> str:
+    def table(self, metrics: dict[str, float]) -> str:
         """Format the figures as text."""
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -54,7 +54,7 @@ class FrameSumMetric(BaseMetric):
             sums = {} if control else self.sums(inspection(sample))
             self.results.append(dict(mismatched_image=control, sums=sums))
 
-    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Compute the figures over all frames with their own images, and log a table of them.
 
         Args:
@@ -86,19 +86,19 @@ class FrameSumMetric(BaseMetric):
         return metrics
 
 
-def _total(parts: List[Dict[str, Any]]) -> Dict[str, Any]:
+def _total(parts: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: np.sum([part[name] for part in parts], axis=0, dtype=np.float64)
             for name in parts[0]}
 
 
-def moments(values: np.ndarray) -> Dict[str, float]:
+def moments(values: np.ndarray) -> dict[str, float]:
     """Return number, sum and sum of squares of (N,) values; these add up over parts of a set."""
     values = np.asarray(values, np.float64)
     return dict(count=float(len(values)), sum=float(values.sum()),
                 squares=float((values**2).sum()))
 
 
-def mean_std(total: Dict[str, float]) -> Tuple[float, float]:
+def mean_std(total: dict[str, float]) -> tuple[float, float]:
     """Return mean and standard deviation (population) from :func:`moments`; NaN without values."""
     if not total['count']:
         return float('nan'), float('nan')

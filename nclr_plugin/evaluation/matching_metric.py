@@ -1,7 +1,7 @@
 """Quality of point-to-pixel features: matching errors (paper, Table 8), similarity (Table 7)."""
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,7 +63,7 @@ class MatchingMetric(FrameSumMetric):
                     histogram=histogram(errors, ERROR_EDGES[1:-1]))
         return sums
 
-    def figures(self, totals: Sums) -> Dict[str, float]:
+    def figures(self, totals: Sums) -> dict[str, float]:
         """Return the rows of Table 8 by name."""
         metrics = {}
         for method, total in totals.items():
@@ -75,7 +75,7 @@ class MatchingMetric(FrameSumMetric):
         metrics['num_points'] = float(max(total['count'] for total in totals.values()))
         return metrics
 
-    def table(self, metrics: Dict[str, float]) -> str:
+    def table(self, metrics: dict[str, float]) -> str:
         """Format the figures like Table 8."""
         lines = [f'Matching of {metrics["num_points"]:.0f} points in the true overlap',
                  f'{"":<24}{"error [px]":>20}{"median [px]":>14}'
@@ -118,7 +118,7 @@ class AlignmentMetric(FrameSumMetric):
                 sums[name] = moments(torch.cat(values).cpu().numpy())
         return sums
 
-    def figures(self, totals: Sums) -> Dict[str, float]:
+    def figures(self, totals: Sums) -> dict[str, float]:
         """Return the rows of Table 7 by name."""
         metrics = {}
         for name, total in totals.items():
@@ -126,7 +126,7 @@ class AlignmentMetric(FrameSumMetric):
         metrics['num_points'] = float(max(total['count'] for total in totals.values()))
         return metrics
 
-    def table(self, metrics: Dict[str, float]) -> str:
+    def table(self, metrics: dict[str, float]) -> str:
         """Format the figures like Table 7."""
         lines = [f'Similarity of {metrics["num_points"]:.0f} points and their pixels']
         for name, title in SIMILARITIES.items():

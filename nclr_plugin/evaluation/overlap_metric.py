@@ -1,7 +1,7 @@
 """Accuracy of the predicted overlap (paper, section 3.4 and Fig. 10)."""
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 from mmengine.registry import METRICS
@@ -47,7 +47,7 @@ class OverlapMetric(FrameSumMetric):
                 sums[name] = _counts(predicted, truth, thresholds[index])
         return sums
 
-    def figures(self, totals: Sums) -> Dict[str, float]:
+    def figures(self, totals: Sums) -> dict[str, float]:
         """Return the figures of both sides by name."""
         metrics = {}
         for side in SIDES:
@@ -56,7 +56,7 @@ class OverlapMetric(FrameSumMetric):
                 metrics.update({f'{side}_{name}': value for name, value in figures.items()})
         return metrics
 
-    def table(self, metrics: Dict[str, float]) -> str:
+    def table(self, metrics: dict[str, float]) -> str:
         """Format the figures as text, one line each: name, points, pixels."""
         sides = [side for side in SIDES if f'{side}_iou' in metrics]
         lines = [f'{"Overlap of":<16}' + ''.join(f'{side + "s":>12}' for side in sides)]
@@ -66,7 +66,7 @@ class OverlapMetric(FrameSumMetric):
         return '\n'.join(lines)
 
 
-def _counts(predicted: Tensor, truth: Tensor, threshold: Tensor) -> Dict[str, Any]:
+def _counts(predicted: Tensor, truth: Tensor, threshold: Tensor) -> dict[str, Any]:
     if predicted.shape != truth.shape:
         raise ValueError(
             f'OverlapMetric: expected labels of the shape of the predictions, '
@@ -81,7 +81,7 @@ def _counts(predicted: Tensor, truth: Tensor, threshold: Tensor) -> Dict[str, An
 
 
 def _detection(hits: float, predicted: float, inside: np.ndarray,
-               outside: np.ndarray) -> Dict[str, float]:
+               outside: np.ndarray) -> dict[str, float]:
     """Compute the figures from the counts.
 
     Args:

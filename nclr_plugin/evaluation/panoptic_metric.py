@@ -1,7 +1,7 @@
 """Panoptic quality by mmdet3d's ``PanopticSegMetric``, with fixes."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence
+from typing import Any, Sequence
 
 import numpy as np
 from mmdet3d.evaluation.functional.panoptic_seg_eval import EvalPanoptic
@@ -57,7 +57,7 @@ class PanopticMetric(PanopticSegMetric):
                           for key, value in sample['pred_pts_seg'].items()}
             self.results.append(self._count(sample['eval_ann_info'], prediction))
 
-    def compute_metrics(self, results: List[Dict[str, np.ndarray]]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[dict[str, np.ndarray]]) -> dict[str, float]:
         """Compute the figures over all scans, and log a table of the classes."""
         total = {name: np.sum([result[name] for result in results], axis=0) for name in COUNTS}
         classes = self.dataset_meta['classes']
@@ -75,7 +75,7 @@ class PanopticMetric(PanopticSegMetric):
             figures[f'{name}_stuff'] = rates[name][~thing]
         return {name: _mean(values) for name, values in figures.items()}
 
-    def _count(self, truth: dict, prediction: dict) -> Dict[str, np.ndarray]:
+    def _count(self, truth: dict, prediction: dict) -> dict[str, np.ndarray]:
         for name, mask in (('pred_pts_seg', prediction), ('eval_ann_info', truth)):
             if not {'pts_semantic_mask', 'pts_instance_mask'} <= set(mask):
                 raise ValueError(
@@ -102,8 +102,8 @@ class PanopticMetric(PanopticSegMetric):
         return np.where(thing, instance, 0)
 
 
-def class_rates(counts: Dict[str, np.ndarray], ignored: int,
-                num_classes: int) -> Dict[str, np.ndarray]:
+def class_rates(counts: dict[str, np.ndarray], ignored: int,
+                num_classes: int) -> dict[str, np.ndarray]:
     """Return ``pq``, ``sq``, ``rq`` and ``iou`` (C,) of the classes; NaN where there is nothing.
 
     Args:
@@ -131,7 +131,7 @@ def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else float('nan')
 
 
-def _table(classes: Sequence[str], thing: np.ndarray, rates: Dict[str, np.ndarray]) -> str:
+def _table(classes: Sequence[str], thing: np.ndarray, rates: dict[str, np.ndarray]) -> str:
     lines = [f'{"class":<22}{"PQ":>8}{"SQ":>8}{"RQ":>8}{"IoU":>8}']
     for index, name in enumerate(classes):
         values = ''.join(f'{rates[rate][index]:>8.3f}' for rate in ('pq', 'sq', 'rq', 'iou'))

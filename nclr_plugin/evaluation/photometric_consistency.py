@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import List, NamedTuple, Tuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -159,7 +159,7 @@ class PhotometricConsistency:
         return result
 
     def _project(self, lidar2cam: np.ndarray,
-                 margin: float = 0.) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+                 margin: float = 0.) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the pixels (N, 2), depths (N,) and in-view mask (N,) of all points."""
         pixels, depth = project_points(
             *map(torch.from_numpy, (self.points[:, :3], np.asarray(lidar2cam, np.float64),
@@ -229,7 +229,7 @@ class BatchedReflectance:
         enough = mask.sum(1) >= BATCH_MIN_SHARE * len(self.rank)
         return correlation.where(enough, torch.zeros_like(correlation))
 
-    def _contrast(self, lidar2cam: Tensor) -> Tuple[Tensor, Tensor]:
+    def _contrast(self, lidar2cam: Tensor) -> tuple[Tensor, Tensor]:
         """Return colour differences (P, M) of the pairs, and 1 for close pairs in view, else 0."""
         pixels, depth = project_points(self.points, lidar2cam, self.cam2img)
         visible = in_view(pixels, depth, self.height, self.width, MIN_DEPTH)
@@ -258,7 +258,7 @@ def _pairs(neighbour: np.ndarray) -> np.ndarray:
     return np.stack((np.repeat(np.arange(num_points), num_neighbours), neighbour[:, 1:].ravel()))
 
 
-def _reduce(cv2, image: np.ndarray, cam2img: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def _reduce(cv2, image: np.ndarray, cam2img: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the image, at most ``MAX_WIDTH`` wide, and its intrinsics."""
     height, width = image.shape[:2]
     if width <= MAX_WIDTH:
@@ -274,7 +274,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return stats.rankdata(values) / max(1, len(values))
 
 
-def _residuals(regressors: np.ndarray, *values: np.ndarray) -> List[np.ndarray]:
+def _residuals(regressors: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
     """Return the residuals of linear fits of each (M,) by the columns of (M, K)."""
     basis = np.linalg.qr(regressors)[0]
     return [value - basis @ (basis.T @ value) for value in values]

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Dict, List, Mapping, NamedTuple
+from typing import Any, Mapping, NamedTuple
 
 import numpy as np
 import torch
@@ -46,7 +46,7 @@ def view_poses(sample: Mapping[str, Any]) -> ViewPoses:
                      valid)
 
 
-def pose_errors(predicted: Tensor, target: Tensor) -> Dict[str, List[float]]:
+def pose_errors(predicted: Tensor, target: Tensor) -> dict[str, list[float]]:
     """Return the errors of V poses.
 
     Args:

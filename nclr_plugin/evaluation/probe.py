@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 import pickle
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Iterator, NamedTuple, Sequence
 
 import numpy as np
 import torch
@@ -28,8 +28,8 @@ class LabelMap(NamedTuple):
         classes: Their names.
         raw: Index of the class by raw label; other raw labels are no class.
     """
-    classes: Tuple[str, ...]
-    raw: Dict[int, int]
+    classes: tuple[str, ...]
+    raw: dict[int, int]
 
 
 SEMANTICKITTI = LabelMap(
@@ -80,7 +80,7 @@ class Probe:
                  dataset: str,
                  train: str,
                  val: str,
-                 num_scans: Optional[int] = 10,
+                 num_scans: int | None = 10,
                  point_cloud_range: Sequence[float] = (-51.2, -51.2, -3, 51.2, 51.2, 5),
                  voxels_per_class: int = 200,
                  voxels_per_scan: int = 4000,
@@ -106,7 +106,7 @@ class Probe:
             check_labels(files, LIDAR_DIM, 'uint32')
 
     @torch.no_grad()
-    def __call__(self, model: Any) -> Dict[str, float]:
+    def __call__(self, model: Any) -> dict[str, float]:
         """Probe the point backbone of a calibration network.
 
         Args:
@@ -137,7 +137,7 @@ class Probe:
             results[f'{name}_miou'], results[f'{name}_macc'] = iou, recall
         return results
 
-    def _collect(self, model: Any, part: str) -> Tuple[Tensor, Tensor]:
+    def _collect(self, model: Any, part: str) -> tuple[Tensor, Tensor]:
         """Return the features (M, C) and classes (M,) of the voxels of all scans."""
         rng = np.random.default_rng(self.seed)
         feats, labels = [], []
@@ -154,7 +154,7 @@ class Probe:
             labels.append(torch.from_numpy(classes[chosen]).to(own.device))
         return torch.cat(feats), torch.cat(labels)
 
-    def _voxels(self, model: Any, scan: str, label: str) -> Tuple[Tensor, np.ndarray]:
+    def _voxels(self, model: Any, scan: str, label: str) -> tuple[Tensor, np.ndarray]:
         """Return the features (M, C) of the voxels of a scan, and their classes, -1 for none."""
         points = read_columns(scan, LIDAR_DIM)
         raw = np.fromfile(label, np.uint32) % OFFSET
@@ -233,7 +233,7 @@ def nearest_neighbours(train: Tensor, labels: Tensor, val: Tensor, num_classes: 
     return torch.cat(predicted)
 
 
-def scores(predicted: Tensor, labels: Tensor, num_classes: int) -> Tuple[float, float]:
+def scores(predicted: Tensor, labels: Tensor, num_classes: int) -> tuple[float, float]:
     """Return mean IoU and mean recall, percent, over the classes that ``labels`` has."""
     confusion = torch.bincount(labels * num_classes + predicted,
                                minlength=num_classes**2).view(num_classes, num_classes).double()
@@ -259,7 +259,7 @@ def _some(idx: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     return np.sort(rng.choice(idx, count, replace=False)) if len(idx) > count else idx
 
 
-def _files(root: str, infos: str, num_scans: Optional[int]) -> List[Tuple[str, str]]:
+def _files(root: str, infos: str, num_scans: int | None) -> list[tuple[str, str]]:
     """Return scan and label file of the frames of an info file, some spread evenly over it."""
     path = os.path.join(root, infos)
     require_file(path, 'Expected infos of labelled scans; write them by tools/create_infos.py.')

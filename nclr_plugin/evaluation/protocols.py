@@ -5,7 +5,7 @@ frame without a pose; a figure means nothing without the name of its protocol.
 """
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class Protocol(NamedTuple):
     """
     rotation: str
     mean_over: str
-    thresholds: Tuple[Tuple[float, float], ...]
+    thresholds: tuple[tuple[float, float], ...]
     failures: str
     zero_translation: bool = False
     origin: str = ''
@@ -37,7 +37,7 @@ _AS_IDENTITY = ('has the errors of the identity baseline in mean and deviation, 
                 'recall')
 _LEFT_OUT = 'is left out of mean and deviation, and misses every recall'
 
-PROTOCOLS: Dict[str, Protocol] = {
+PROTOCOLS: dict[str, Protocol] = {
     'all_frames': Protocol(
         'geodesic', 'all', ((10., 5.), (5., 2.), (2., 1.)), _AS_IDENTITY,
         origin='no view is left out and the error is an angle: the one to compare methods by'),
@@ -73,8 +73,8 @@ def get_protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-def protocol_figures(protocol: Protocol, rotation_errors: Dict[str, np.ndarray],
-                     translation_errors: np.ndarray, solved: np.ndarray) -> Dict[str, float]:
+def protocol_figures(protocol: Protocol, rotation_errors: dict[str, np.ndarray],
+                     translation_errors: np.ndarray, solved: np.ndarray) -> dict[str, float]:
     """Compute the figures of a protocol.
 
     Args:
@@ -101,7 +101,7 @@ def protocol_figures(protocol: Protocol, rotation_errors: Dict[str, np.ndarray],
     return figures
 
 
-def is_translation_free(rigid_transform: np.ndarray, lidar2cam: Optional[np.ndarray] = None,
+def is_translation_free(rigid_transform: np.ndarray, lidar2cam: np.ndarray | None = None,
                         tolerance: float = 1e-3) -> bool:
     """Return whether a random transform only turns the scan, about the LiDAR or a camera.
 

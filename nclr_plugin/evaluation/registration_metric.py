@@ -1,7 +1,7 @@
 """Image-to-point-cloud registration by named protocols (CrossI2P, Eq. 18-22)."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Sequence
 
 import numpy as np
 import torch
@@ -96,7 +96,7 @@ class RegistrationMetric(BaseMetric):
                 'RandomRigidTransform in the test pipeline, or choose another protocol.')
 
     def _match_figures(self, matches: Any, pose: torch.Tensor,
-                       cam2img: torch.Tensor) -> Optional[Dict[str, Any]]:
+                       cam2img: torch.Tensor) -> dict[str, Any] | None:
         """Return the errors of a view's matches; ``None`` without any match."""
         if matches is None or not len(matches.get('points')):
             return None
@@ -110,7 +110,7 @@ class RegistrationMetric(BaseMetric):
         return dict(inliers=inliers, rmse=float(distance.square().mean().sqrt()),
                     printed_rmse=float(distance.mean().sqrt()))
 
-    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Compute the figures over all views, and log a table of them.
 
         Raises:
@@ -136,7 +136,7 @@ class RegistrationMetric(BaseMetric):
         print_log(self.table(metrics), logger='current')
         return metrics
 
-    def _matching(self, views: List[Optional[dict]]) -> Dict[str, float]:
+    def _matching(self, views: list[dict | None]) -> dict[str, float]:
         matched = [view for view in views if view is not None]
         if not matched:
             return {}
@@ -155,7 +155,7 @@ class RegistrationMetric(BaseMetric):
         metrics['matching_recall'] = float((rmse < self.rmse_px).sum() / len(views))
         return metrics
 
-    def table(self, metrics: Dict[str, float]) -> str:
+    def table(self, metrics: dict[str, float]) -> str:
         """Format the figures as text: a block for each protocol, with its rule for failures."""
         lines = [f'Registration of {metrics["num_views"]:.0f} views, '
                  f'{100 * metrics["failure_rate"]:.1f}% without a pose']

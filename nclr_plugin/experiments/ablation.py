@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Sequence
 
 import numpy as np
 
@@ -40,7 +40,7 @@ BAR_HEIGHT = 0.26  # rows are 1 apart
 
 def run_ablation(configs: Sequence[str], seeds: Sequence[int], out: str, tools: Path,
                  options: Sequence[str] = (), test_sets: Sequence[Sequence[str]] = (),
-                 checkpoint: Optional[str] = None, jobs: int = 1,
+                 checkpoint: str | None = None, jobs: int = 1,
                  argv: Sequence[str] = ()) -> None:
     """Train and evaluate configs with several seeds, and write ``results.csv, .md, .png``.
 
@@ -75,7 +75,7 @@ def run_ablation(configs: Sequence[str], seeds: Sequence[int], out: str, tools: 
 
 
 def plan_runs(configs: Sequence[str], seeds: Sequence[int], out: str,
-              options: Sequence[str] = (), checkpoint: Optional[str] = None) -> List[Run]:
+              options: Sequence[str] = (), checkpoint: str | None = None) -> list[Run]:
     """Return the runs of an ablation, all rows of a seed before the next seed.
 
     Each is evaluated with the mismatched-image control. See :func:`run_ablation` for the arguments.
@@ -111,7 +111,7 @@ def summary(run: Run, test_sets: Sequence[TestSet]) -> str:
 
 
 def write_results(runs: Sequence[Run], test_sets: Sequence[TestSet], out: Path,
-                  command: str) -> List[Path]:
+                  command: str) -> list[Path]:
     """Write ``results.csv``, ``results.md`` and ``results.png`` of the finished runs."""
     results = collect(runs, test_sets)
     if results.empty:
@@ -168,7 +168,7 @@ def csv_text(results: DataFrame) -> str:
     return results.to_csv(columns=columns + metrics, index=False)
 
 
-def table(results: DataFrame, test_set: str) -> List[dict]:
+def table(results: DataFrame, test_set: str) -> list[dict]:
     """Return the rows of the table of a test set: mean and deviation over the seeds."""
     groups = results[results['test_set'] == test_set].groupby('row', sort=False)
     return [{
@@ -223,7 +223,7 @@ def write_figure(results: DataFrame, path: Path) -> None:
     figure.savefig(str(path), dpi=120)
 
 
-def _draw(panel: Any, groups: List[DataFrame]) -> None:
+def _draw(panel: Any, groups: list[DataFrame]) -> None:
     """Draw bars of the means over each row's results, and dots of the seeds."""
     positions = np.arange(len(groups))
     for offset, (metric, label, colour) in zip((-BAR_HEIGHT, 0, BAR_HEIGHT), BARS):

@@ -5,7 +5,7 @@ import csv
 import json
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Sequence, Tuple, Union
+from typing import List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ NOT_PLOTTED = 'step', 'epoch', 'iter', 'time', 'data_time', 'memory'
 ROTATIONS = 'geodesic', 'euler'
 
 
-def read_curves(work_dir: str, keys: Sequence[str] = ('loss', )) -> Dict[str, Curve]:
+def read_curves(work_dir: str, keys: Sequence[str] = ('loss', )) -> dict[str, Curve]:
     """Read scalars logged by mmengine, smoothed by its log_processor.
 
     Args:
@@ -36,13 +36,13 @@ def read_curves(work_dir: str, keys: Sequence[str] = ('loss', )) -> Dict[str, Cu
     if not logs:
         raise FileNotFoundError(f'{work_dir}: expected TIME/vis_data/scalars.json of a training, '
                                 'found none; give the --work-dir of tools/train.py')
-    values: Dict[str, Dict[int, float]] = {}
+    values: dict[str, dict[int, float]] = {}
     for log in logs:
         for scalars in map(json.loads, log.read_text().splitlines()):
             if 'loss' in scalars:  # other lines are evaluations
                 for name in set(scalars) - set(NOT_PLOTTED):
                     values.setdefault(name, {})[int(scalars['step'])] = float(scalars[name])
-    chosen: Dict[str, Curve] = {}
+    chosen: dict[str, Curve] = {}
     for key in keys:
         names = [name for name in sorted(values) if fnmatchcase(name, key)]
         if not names:
@@ -54,7 +54,7 @@ def read_curves(work_dir: str, keys: Sequence[str] = ('loss', )) -> Dict[str, Cu
     return chosen
 
 
-def write_curves(curves: Dict[str, Curve], path: Path, label: str = 'loss') -> None:
+def write_curves(curves: dict[str, Curve], path: Path, label: str = 'loss') -> None:
     """Draw a line for each curve.
 
     Args:
@@ -84,7 +84,7 @@ class ViewErrors(NamedTuple):
     rte: np.ndarray
 
 
-def read_errors(path: Union[str, Path], rotation: str = 'geodesic') -> ViewErrors:
+def read_errors(path: str | Path, rotation: str = 'geodesic') -> ViewErrors:
     """Read the errors of the views, without those of the mismatched-image control.
 
     Args:
@@ -117,7 +117,7 @@ def read_errors(path: Union[str, Path], rotation: str = 'geodesic') -> ViewError
 
 
 def recall_curves(errors: ViewErrors, degrees: float, metres: float,
-                  steps: int = 201) -> Dict[str, np.ndarray]:
+                  steps: int = 201) -> dict[str, np.ndarray]:
     """Return the share of views below each threshold.
 
     Args:

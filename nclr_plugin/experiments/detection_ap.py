@@ -5,7 +5,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, Sequence, Tuple
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def average(precisions: Precisions) -> float:
     return float(np.mean(list(precisions.values())))
 
 
-def precision_table(methods: Dict[str, Sequence[Precisions]]) -> str:
+def precision_table(methods: dict[str, Sequence[Precisions]]) -> str:
     """Format a Markdown table with the best repeat of each method, as the paper reports it.
 
     Args:
@@ -62,7 +62,7 @@ def precision_table(methods: Dict[str, Sequence[Precisions]]) -> str:
             population standard deviation of their averages.
     """
     repeated = any(len(repeats) > 1 for repeats in methods.values())
-    rows: List[Dict[str, str]] = []
+    rows: list[dict[str, str]] = []
     for name, repeats in methods.items():
         averages = [average(repeat) for repeat in repeats]
         best = repeats[int(np.argmax(averages))]
@@ -77,7 +77,7 @@ def precision_table(methods: Dict[str, Sequence[Precisions]]) -> str:
     return markdown_table(rows)
 
 
-def run_repeats(flags: Sequence[str], repeats: int, tag: str, out: Path) -> List[Precisions]:
+def run_repeats(flags: Sequence[str], repeats: int, tag: str, out: Path) -> list[Precisions]:
     """Train and evaluate several times, and skip finished repeats.
 
     Repeat k has the ``extra_tag`` ``TAG_k``, and therefore its own folder, from whose last

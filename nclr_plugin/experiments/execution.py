@@ -12,7 +12,7 @@ import time
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Sequence
 
 from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -31,7 +31,7 @@ class Processes:
     """Child processes that can be stopped from another thread."""
 
     def __init__(self) -> None:
-        self._children: List[subprocess.Popen] = []
+        self._children: list[subprocess.Popen] = []
         self._lock = threading.Lock()
         self._stopped = False
 
@@ -134,7 +134,7 @@ def _store_metrics(run: Run, test_set: TestSet, checkpoint: str) -> None:
         metrics=json.loads(metrics_file(work).read_text())))
 
 
-def metrics_file(work: Path) -> Optional[Path]:
+def metrics_file(work: Path) -> Path | None:
     """Return the file of metrics that the last ``tools/test.py`` wrote into a work directory."""
     return max(work.glob('*/*.json'), default=None)
 
@@ -159,7 +159,7 @@ def adopt(run: Run, test_set: TestSet) -> None:
         _store_metrics(run, test_set, checkpoint)
 
 
-def read_test(run: Run, test_set: TestSet) -> Optional[Dict[str, Any]]:
+def read_test(run: Run, test_set: TestSet) -> dict[str, Any] | None:
     """Return the record of a finished evaluation, or ``None``.
 
     Returns:
@@ -198,7 +198,7 @@ def is_finished(run: Run, test_sets: Sequence[TestSet]) -> bool:
     return trained and all(is_tested(run, test_set) for test_set in test_sets)
 
 
-def trained_checkpoint(run: Run) -> Optional[str]:
+def trained_checkpoint(run: Run) -> str | None:
     """Return the last checkpoint in the run's folder."""
     pointer = run.folder / 'last_checkpoint'
     if not pointer.is_file():
@@ -206,7 +206,7 @@ def trained_checkpoint(run: Run) -> Optional[str]:
     return str(run.folder / Path(pointer.read_text().strip()).name)
 
 
-def test_settings(run: Run, test_set: TestSet) -> Dict[str, str]:
+def test_settings(run: Run, test_set: TestSet) -> dict[str, str]:
     """Return what an evaluation depends on: the flat config and the checkpoint."""
     checkpoint = run.checkpoint or trained_checkpoint(run) or ''
     written = Path(checkpoint).stat().st_mtime if Path(checkpoint).is_file() else 0
@@ -221,7 +221,7 @@ def samples_seen(checkpoint: str, batch_size: int) -> int:
     return batch_size * content.get('meta', {}).get('iter', 0)
 
 
-def _check_settings(run: Run, record: Dict[str, Any]) -> None:
+def _check_settings(run: Run, record: dict[str, Any]) -> None:
     changed = differences(record['settings'], training_settings(run))
     if changed:
         key = changed[0]
@@ -231,11 +231,11 @@ def _check_settings(run: Run, record: Dict[str, Any]) -> None:
             'choose another --out, or delete the folder')
 
 
-def _read(path: Path) -> Optional[Dict[str, Any]]:
+def _read(path: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.is_file() else None
 
 
-def _write(path: Path, record: Dict[str, Any]) -> None:
+def _write(path: Path, record: dict[str, Any]) -> None:
     """Write a record atomically, so that an interruption leaves no partial file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix('.tmp')
@@ -271,7 +271,7 @@ def carry_out_all(runs: Sequence[Run], test_sets: Sequence[TestSet], tools: Path
     print(f'{len(runs)} runs, {len(runs) - len(left)} of them already finished', flush=True)
     if len(left) < len(runs):
         write()
-    failed: Dict[str, str] = {}
+    failed: dict[str, str] = {}
     processes, start = Processes(), time.monotonic()
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ThreadPoolExecutor(jobs) as pool:
@@ -354,8 +354,8 @@ def _launched(command: Sequence[str], run: Run, form: str, gpus: int, raw: str =
         gpus: See :func:`job_line`.
         raw: Word that is not quoted.
     """
-    before: List[str] = ['python']
-    after: List[str] = []
+    before: list[str] = ['python']
+    after: list[str] = []
     if form == 'torchrun':
         before = ['torchrun', '--standalone', '--nproc_per_node', str(gpus)]
         after = ['--launcher', 'pytorch']

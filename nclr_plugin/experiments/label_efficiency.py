@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Mapping, NamedTuple, Sequence
 
 from .execution import adopt, announce, carry_out_all, is_finished, job_line, quieten_configs
 from .label_report import (SCRATCH, choose_metrics, collect, csv_of_cells, csv_of_runs, markdown,
@@ -83,14 +83,14 @@ def print_jobs(runs: Sequence[LabelRun], tools: Path, form: str, gpus: int = 1) 
         print(line)
 
 
-def parse_checkpoints(words: Sequence[str]) -> Dict[str, str]:
+def parse_checkpoints(words: Sequence[str]) -> dict[str, str]:
     """Parse ``FILE`` or ``NAME=FILE`` words to a mapping of names to files.
 
     Raises:
         FileNotFoundError: If a file is missing.
         ValueError: If a name is used twice, reserved, or no valid folder name.
     """
-    checkpoints: Dict[str, str] = {}
+    checkpoints: dict[str, str] = {}
     for word in words:
         name, file = (PRETRAINED, word) if Path(word).is_file() or '=' not in word \
             else word.split('=', 1)
@@ -106,7 +106,7 @@ def parse_checkpoints(words: Sequence[str]) -> Dict[str, str]:
 
 def plan_label_runs(config: str, checkpoints: Mapping[str, str], fractions: Sequence[float],
                     seeds: Sequence[int], out: str,
-                    options: Sequence[str] = ()) -> List[LabelRun]:
+                    options: Sequence[str] = ()) -> list[LabelRun]:
     """Return the runs: all of a seed before the next seed, small fractions first.
 
     Args:
@@ -128,7 +128,7 @@ def plan_label_runs(config: str, checkpoints: Mapping[str, str], fractions: Sequ
     for fraction in fractions:
         if not 0 < fraction <= 100:
             raise ValueError(f'--fractions {fraction:g}: expected percent, above 0 and at most 100')
-    inits: Dict[str, Optional[str]] = {SCRATCH: None, **checkpoints}
+    inits: dict[str, str | None] = {SCRATCH: None, **checkpoints}
     runs = [
         LabelRun(init, fraction, Run(
             f'{init}/fraction_{fraction:g}', Path(config), seed, Path(out),
@@ -162,7 +162,7 @@ def summary(label_run: LabelRun, patterns: Sequence[str]) -> str:
 
 
 def write_results(runs: Sequence[LabelRun], out: Path, patterns: Sequence[str], best: bool,
-                  command: str) -> List[Path]:
+                  command: str) -> list[Path]:
     """Write the results of the finished runs.
 
     ``runs.csv`` has all metrics. ``results.csv``, ``.md`` and ``.png`` have the chosen ones, and

@@ -4,7 +4,7 @@ from __future__ import annotations
 import fnmatch
 import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Sequence
+from typing import TYPE_CHECKING, Any, Sequence
 
 import numpy as np
 
@@ -46,12 +46,12 @@ def collect(runs: Sequence[LabelRun]) -> DataFrame:
     return pandas.DataFrame(lines, columns=None if lines else COLUMNS)
 
 
-def metrics_in(results: DataFrame) -> List[str]:
+def metrics_in(results: DataFrame) -> list[str]:
     """Return the names of all metrics."""
     return [name for name in results.columns if name not in COLUMNS]
 
 
-def choose_metrics(results: DataFrame, patterns: Sequence[str] = ()) -> List[str]:
+def choose_metrics(results: DataFrame, patterns: Sequence[str] = ()) -> list[str]:
     """Return the names of the metrics that the tables show.
 
     Args:
@@ -71,7 +71,7 @@ def choose_metrics(results: DataFrame, patterns: Sequence[str] = ()) -> List[str
     return selected
 
 
-def initialisations(results: DataFrame) -> List[str]:
+def initialisations(results: DataFrame) -> list[str]:
     """Return the initialisations: from scratch first, the others in order of appearance."""
     return sorted(results['init'].unique(), key=lambda init: init != SCRATCH)
 
@@ -104,7 +104,7 @@ def _with_percent(results: DataFrame) -> DataFrame:
     return results.assign(fraction=results['fraction'].map('{:g}'.format))
 
 
-def table(results: DataFrame, metric: str, best: bool = False) -> List[dict]:
+def table(results: DataFrame, metric: str, best: bool = False) -> list[dict]:
     """Return the rows of the table of a metric: mean and deviation over seeds by fraction.
 
     The gain over training from scratch is the mean of the differences, seed by seed, with their
@@ -136,7 +136,7 @@ def table(results: DataFrame, metric: str, best: bool = False) -> List[dict]:
     return rows
 
 
-def _seeds(seeds: Dict[str, Sequence[int]]) -> str:
+def _seeds(seeds: dict[str, Sequence[int]]) -> str:
     """Format the seeds, only once if they are the same for all initialisations."""
     texts = {init: ' '.join(map(str, members)) or '-' for init, members in seeds.items()}
     if len(set(texts.values())) == 1:

@@ -1,7 +1,7 @@
 """Build pretraining networks without their data, for probes."""
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
@@ -12,8 +12,8 @@ from mmengine.utils import import_modules_from_strings
 from ..checkpoints.loading import check_state_dict
 
 
-def build_pretrainer(config: str, checkpoint: Optional[str] = None, seed: int = 0,
-                     options: Optional[dict] = None) -> Any:
+def build_pretrainer(config: str, checkpoint: str | None = None, seed: int = 0,
+                     options: dict | None = None) -> Any:
     """Build the network of a pretraining config.
 
     Args:

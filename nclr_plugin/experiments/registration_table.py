@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict
+from typing import TYPE_CHECKING
 
 from ..evaluation.protocols import get_protocol
 from ..utils.optional import optional_import
@@ -33,7 +33,7 @@ def read_results(path: Path, protocol: str) -> DataFrame:
     return results
 
 
-def registration_table(data_sets: Dict[str, DataFrame], protocol: str,
+def registration_table(data_sets: dict[str, DataFrame], protocol: str,
                        inlier_px: float = 5.) -> str:
     """Format results in Markdown: a line per method, seed and test set, columns per data set.
 
@@ -61,7 +61,7 @@ def registration_table(data_sets: Dict[str, DataFrame], protocol: str,
     return f'{markdown_table(rows)}\n\n{note}'
 
 
-def _cells(name: str, line: Series, protocol: str, inlier_px: float) -> Dict[str, str]:
+def _cells(name: str, line: Series, protocol: str, inlier_px: float) -> dict[str, str]:
     """Return the cells of one data set; metrics that a line does not have are ``-``."""
     prefix = f'registration/{protocol}'
     degrees, metres = get_protocol(protocol).thresholds[0]

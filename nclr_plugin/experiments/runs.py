@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 import torch
 from mmengine.config import Config, DictAction
@@ -33,7 +33,7 @@ class TestSet(NamedTuple):
     """
     __test__ = False  # tell pytest that this class is not a test
     name: str
-    options: Tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
 
 CONFIG_TEST_SET = TestSet(TEST)
@@ -57,11 +57,11 @@ class Run(NamedTuple):
     config: Path
     seed: int
     out: Path
-    options: Tuple[str, ...] = ()
-    checkpoint: Optional[str] = None
-    fraction: Optional[float] = None
-    weights: Optional[str] = None
-    test_flags: Tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    checkpoint: str | None = None
+    fraction: float | None = None
+    weights: str | None = None
+    test_flags: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -96,31 +96,31 @@ class Run(NamedTuple):
                              f'{error}') from error
         return config
 
-    def train_command(self, tools: Path) -> List[str]:
+    def train_command(self, tools: Path) -> list[str]:
         """Return the command that trains, or resumes an interrupted training."""
         flags = [] if self.fraction is None else ['--fraction', f'{self.fraction:g}']
         flags += [] if self.weights is None else ['--checkpoint', self.weights]
         return [sys.executable, str(tools / 'train.py'), str(self.config), '--work-dir',
                 str(self.folder), '--resume', *flags, '--cfg-options', *self.options]
 
-    def test_command(self, tools: Path, test_set: TestSet, checkpoint: str) -> List[str]:
+    def test_command(self, tools: Path, test_set: TestSet, checkpoint: str) -> list[str]:
         """Return the command of an evaluation."""
         return [sys.executable, str(tools / 'test.py'), str(self.config), checkpoint, '--work-dir',
                 str(self.test_folder(test_set)), *self.test_flags, '--cfg-options', *self.options,
                 *test_set.options]
 
 
-def variables_read(runs: Iterable[Run]) -> Dict[str, str]:
+def variables_read(runs: Iterable[Run]) -> dict[str, str]:
     """Return the environment variables that configs read, the roots of the data sets."""
     return {name: value for run in runs for name, value in run.load().env_variables.items()}
 
 
-def seed_options(keys: Sequence[str], seed: int) -> Tuple[str, ...]:
+def seed_options(keys: Sequence[str], seed: int) -> tuple[str, ...]:
     """Return ``key=value`` words that set a seed."""
     return tuple(f'{key}={seed}' for key in keys)
 
 
-def plan_tests(test_sets: Sequence[Sequence[str]]) -> List[TestSet]:
+def plan_tests(test_sets: Sequence[Sequence[str]]) -> list[TestSet]:
     """Return the test set of the configs, then further ones.
 
     Args:
@@ -138,7 +138,7 @@ def plan_tests(test_sets: Sequence[Sequence[str]]) -> List[TestSet]:
     return planned
 
 
-def parse_options(words: Sequence[str]) -> Dict[str, Any]:
+def parse_options(words: Sequence[str]) -> dict[str, Any]:
     """Parse ``key=value`` words as mmengine's command lines do.
 
     Raises:
@@ -158,7 +158,7 @@ def title_of(config: Path) -> str:
     return docstring.splitlines()[0].rstrip('.') if docstring else config.stem
 
 
-def flatten(node: Any, prefix: str = '') -> Dict[str, str]:
+def flatten(node: Any, prefix: str = '') -> dict[str, str]:
     """Flatten a config to dotted keys with values as JSON.
 
     Example:
@@ -177,12 +177,12 @@ def flatten(node: Any, prefix: str = '') -> Dict[str, str]:
     return flat
 
 
-def differences(first: Dict[str, str], second: Dict[str, str]) -> List[str]:
+def differences(first: dict[str, str], second: dict[str, str]) -> list[str]:
     """Return the keys whose values differ, or that only one of two flat configs has."""
     return sorted(key for key in {*first, *second} if first.get(key) != second.get(key))
 
 
-def settings(run: Run, test_set: TestSet = CONFIG_TEST_SET) -> Dict[str, str]:
+def settings(run: Run, test_set: TestSet = CONFIG_TEST_SET) -> dict[str, str]:
     """Return the flat config, with the file of pretrained weights replaced by its digest."""
     flat = flatten(run.load(test_set).to_dict())
     if run.weights is None:
@@ -192,7 +192,7 @@ def settings(run: Run, test_set: TestSet = CONFIG_TEST_SET) -> Dict[str, str]:
             for key, value in flat.items()}
 
 
-def training_settings(run: Run) -> Dict[str, str]:
+def training_settings(run: Run) -> dict[str, str]:
     """Return the settings that a training depends on: all but those of the test."""
     return {key: value for key, value in settings(run).items() if not key.startswith('test_')}
 
@@ -226,7 +226,7 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def assignments(variables: Mapping[str, str]) -> List[str]:
+def assignments(variables: Mapping[str, str]) -> list[str]:
     """Return ``NAME=value`` words, quoted for a shell."""
     return [f'{name}={shlex.quote(value)}' for name, value in sorted(variables.items())]
 

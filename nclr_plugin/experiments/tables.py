@@ -1,14 +1,14 @@
 """Markdown tables of results."""
 from __future__ import annotations
 
-from typing import Dict, Sequence
+from typing import Sequence
 
 import numpy as np
 
 from ..utils.optional import optional_import
 
 
-def markdown_table(rows: Sequence[Dict[str, object]]) -> str:
+def markdown_table(rows: Sequence[dict[str, object]]) -> str:
     """Format rows as a Markdown table whose columns line up in a terminal.
 
     Args:

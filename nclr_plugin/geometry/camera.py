@@ -5,7 +5,7 @@ covers -0.5 <= u < W - 0.5.
 """
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Tuple, Union
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -100,7 +100,7 @@ def flip_extrinsics(lidar2cam: Tensor) -> Tensor:
 
 
 def project_points(points: Tensor, lidar2cam: Tensor,
-                   cam2img: Tensor) -> Tuple[Tensor, Tensor]:
+                   cam2img: Tensor) -> tuple[Tensor, Tensor]:
     """Project LiDAR points into the image.
 
     Points nearer than 1 mm, or behind the camera, get the pixel (-1, -1), outside every image,
@@ -190,12 +190,12 @@ class CellGrid(NamedTuple):
     stride: int
 
     @property
-    def shape(self) -> Tuple[int, int]:
+    def shape(self) -> tuple[int, int]:
         """Rows and columns of the map, as padded convolutions give them."""
         return -(-self.height // self.stride), -(-self.width // self.stride)
 
-    def centres(self, dtype: Optional[torch.dtype] = None,
-                device: Union[torch.device, str, None] = None) -> Tensor:
+    def centres(self, dtype: torch.dtype | None = None,
+                device: torch.device | str | None = None) -> Tensor:
         """Return the centres of the cells.
 
         Args:
@@ -211,7 +211,7 @@ class CellGrid(NamedTuple):
             * self.stride - 0.5 for size in (rows, columns))
         return torch.stack([u.expand(rows, -1), v[:, None].expand(-1, columns)], dim=-1)
 
-    def nearest(self, pixels: Tensor) -> Tuple[Tensor, Tensor]:
+    def nearest(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Find the cell whose centre is nearest to each pixel.
 
         Args:

@@ -9,7 +9,6 @@ and combines the vectors; before a refinement to the maximum-likelihood pose tha
 """
 from __future__ import annotations
 
-from typing import Tuple
 
 import torch
 from torch import Tensor
@@ -26,7 +25,7 @@ _EIGENVECTOR_STEPS = 4
 
 
 def closed_form_pose(problem: PnPProblem, axes: Tensor,
-                     deviations: Tensor) -> Tuple[Tensor, Tensor]:
+                     deviations: Tensor) -> tuple[Tensor, Tensor]:
     """Return the EPnP pose.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 from functools import lru_cache
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -115,7 +115,7 @@ def solve_robust(points: Tensor,
 
 
 def _inliers(R: Tensor, t: Tensor, points: Tensor, pixels: Tensor, cam2img: Tensor,
-             threshold: float) -> Tuple[Tensor, Tensor]:
+             threshold: float) -> tuple[Tensor, Tensor]:
     """Return which matches agree with a pose (N,), and their reprojection errors (N,)."""
     projected, depth = project_points(points, make_transform(R, t), cam2img)
     distance = (projected - pixels).norm(dim=1)
@@ -133,7 +133,7 @@ def _has_poselib() -> bool:
 
 
 def _poselib(points: np.ndarray, pixels: np.ndarray, cam2img: np.ndarray, method: str,
-             threshold: float, iterations: int, seed: int) -> Optional[Tuple]:
+             threshold: float, iterations: int, seed: int) -> tuple | None:
     """Sample by PoseLib: R (3, 3) and t (3,), or ``None``."""
     import poselib
     (fx, skew, cx), (_, fy, cy), _ = cam2img.tolist()
@@ -150,7 +150,7 @@ def _poselib(points: np.ndarray, pixels: np.ndarray, cam2img: np.ndarray, method
 
 
 def _opencv(points: np.ndarray, pixels: np.ndarray, cam2img: np.ndarray, method: str,
-            threshold: float, iterations: int, seed: int) -> Optional[Tuple]:
+            threshold: float, iterations: int, seed: int) -> tuple | None:
     """Sample by OpenCV: R (3, 3) and t (3,), or ``None``."""
     cv2 = optional_import('cv2', 'opencv-python-headless', 'solve_robust')
     # OpenCV draws from a fixed stream, so the seed acts through the order of the matches.

@@ -10,7 +10,7 @@ parameters move ``x`` before ``F R`` is applied, so that all else is linear with
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -149,7 +149,7 @@ def _sums(problem: PnPProblem, pixel: Tensor, error: Tensor, inverse_depth: Tens
     return (scalars @ problem.products.transpose(1, 2)).double()
 
 
-def _assemble(FR: Tensor, sums: Tensor) -> Tuple[Tensor, Tensor]:
+def _assemble(FR: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
     """Return the gradient (B, 6) and the Hessian (B, 6, 6) of (B, 7, 10) sums."""
     tables = _tables(sums.device)
     force = (FR.transpose(1, 2) @ sums[:, :3, :4]).flatten(1)  # against x~, where x moves
@@ -211,7 +211,7 @@ def _newton_step(at: Derivatives, factor: Tensor) -> Tensor:
 
 def minimise(problem: PnPProblem, R: Tensor, t: Tensor, iterations: int,
              tolerance: float = STEP_TOLERANCE,
-             needed: Optional[Tensor] = None) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+             needed: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Find the nearest minimum by Levenberg-Marquardt with the whole Hessian.
 
     The number of steps is fixed, so that a GPU need not be waited for; on a CPU it ends early once
@@ -264,7 +264,7 @@ def minimise(problem: PnPProblem, R: Tensor, t: Tensor, iterations: int,
     return R, t, cost, at.factor, converged
 
 
-def move(R: Tensor, t: Tensor, step: Tensor) -> Tuple[Tensor, Tensor]:
+def move(R: Tensor, t: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
     """Move the pose (R, t) by a step (B, 6) in its local parameters.
 
     The rotation is Cayley's, which differs from the exponential map only in third order.

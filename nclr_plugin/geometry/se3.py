@@ -1,7 +1,7 @@
 """Rigid transforms, the random rigid transform of Eq. 8, and pose errors."""
 from __future__ import annotations
 
-from typing import Any, Tuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -110,7 +110,7 @@ def so3_log(R: Tensor) -> Tensor:
     return factor[..., None] * v
 
 
-def _quaternion(R: Tensor) -> Tuple[Tensor, Tensor]:
+def _quaternion(R: Tensor) -> tuple[Tensor, Tensor]:
     """Return unit quaternions (w (...,), v (..., 3)) with w >= 0.
 
     Each row of ``4 q q^T`` is the quaternion up to scale; its longest row is never near zero, so
@@ -149,7 +149,7 @@ def yaw_rotation(yaw: Tensor) -> Tensor:
 
 
 def apply_rigid_transform(points: Tensor, lidar2cam: Tensor, R_r: Tensor,
-                    t_r: Tensor) -> Tuple[Tensor, Tensor]:
+                    t_r: Tensor) -> tuple[Tensor, Tensor]:
     """Move a scan, and its calibration with it (paper, Eq. 8).
 
     ``p' = R_r (p + t_r)``, hence ``R_gt = R_raw R_r^-1`` and ``t_gt = t_raw - R_raw t_r``:

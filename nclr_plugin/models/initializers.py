@@ -1,7 +1,7 @@
 """Weight initialisation of first layers: ``init_cfg=dict(type='InputScaleInit', ...)``."""
 from __future__ import annotations
 
-from typing import Optional, Sequence
+from typing import Sequence
 
 import torch
 from mmengine.model import update_init_info
@@ -28,7 +28,7 @@ class InputScaleInit:
         ValueError: The layer has another number of inputs.
     """
 
-    def __init__(self, layer: str, std: Sequence[Optional[float]]) -> None:
+    def __init__(self, layer: str, std: Sequence[float | None]) -> None:
         self.layer = layer
         self.std = tuple(std)
 

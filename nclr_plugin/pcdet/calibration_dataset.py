@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Sequence
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ class NCLRCalibrationDataset(DatasetTemplate):
                  dataset_cfg: Any,
                  class_names: Sequence[str],
                  training: bool = True,
-                 root_path: Optional[Path] = None,
+                 root_path: Path | None = None,
                  logger: Any = None) -> None:
         super().__init__(dataset_cfg, class_names, training, root_path, logger)
         encoding = self.point_feature_encoder
@@ -72,7 +72,7 @@ class NCLRCalibrationDataset(DatasetTemplate):
         return self.samples[index]
 
     @staticmethod
-    def collate_batch(batch_list: List[dict], _unused: bool = False) -> Dict[str, Any]:
+    def collate_batch(batch_list: list[dict], _unused: bool = False) -> dict[str, Any]:
         """Collate samples to a batch; see the class."""
         inputs = [sample['inputs'] for sample in batch_list]
         data_samples = [sample['data_samples'] for sample in batch_list]
@@ -87,9 +87,9 @@ class NCLRCalibrationDataset(DatasetTemplate):
 
     def generate_prediction_dicts(self,
                                   batch_dict: dict,
-                                  pred_dicts: List[dict],
+                                  pred_dicts: list[dict],
                                   class_names: Sequence[str],
-                                  output_path: Optional[Path] = None) -> List[dict]:
+                                  output_path: Path | None = None) -> list[dict]:
         """Return the records of each scan, which OpenPCDet's test tool merges over processes.
 
         Args:
@@ -113,8 +113,8 @@ class NCLRCalibrationDataset(DatasetTemplate):
             annos.append(dict(frame_id=sample.frame_id, name=np.zeros(0), records=records))
         return annos
 
-    def evaluation(self, det_annos: List[dict], class_names: Sequence[str],
-                   **kwargs: Any) -> Tuple[str, Dict[str, float]]:
+    def evaluation(self, det_annos: list[dict], class_names: Sequence[str],
+                   **kwargs: Any) -> tuple[str, dict[str, float]]:
         """Return the figures of the metrics over all scans, as text for the log and by name."""
         figures = {}
         for index, metric in enumerate(self.metrics):

@@ -9,7 +9,7 @@ import runpy
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Callable, List, Optional, Sequence
+from typing import Any, Callable, Sequence
 
 from ..errors import DataLayoutError, one_line_errors
 from .host import find_openpcdet, register
@@ -20,7 +20,7 @@ PATH_KEYS = ('DATA_CONFIG.DATA_PATH', )  # among those of --set
 BASE = '_BASE_CONFIG_'
 
 
-def run_tool(name: str, argv: Optional[Sequence[str]] = None) -> None:
+def run_tool(name: str, argv: Sequence[str] | None = None) -> None:
     """Run ``tools/<name>.py`` of OpenPCDet, with its own flags, from any working directory.
 
     The tool runs in OpenPCDet's ``tools`` folder, from which its YAML names data and other YAML.
@@ -62,7 +62,7 @@ def _check_pretrained_model(argv: Sequence[str], host_config: ModuleType) -> Non
         check_pretrained_model(args.pretrained_model, config)
 
 
-def absolute_paths(argv: Sequence[str], start: Path) -> List[str]:
+def absolute_paths(argv: Sequence[str], start: Path) -> list[str]:
     """Make the paths of arguments absolute where the files exist in ``start``.
 
     Other paths are left to OpenPCDet, which looks in its ``tools`` folder.
@@ -103,7 +103,7 @@ def _read(path: Path) -> dict:
     return content
 
 
-def _split_flag(word: str) -> List[str]:
+def _split_flag(word: str) -> list[str]:
     """Split ``--flag=value`` into two words where the value is a path."""
     flag, equals, value = word.partition('=')
     return [flag, value] if equals and flag in PATH_FLAGS else [word]

@@ -1,7 +1,7 @@
 """Networks around OpenPCDet's sparse encoder: its decoder and the image branch."""
 from __future__ import annotations
 
-from typing import Any, List, Optional, Sequence
+from typing import Any, Sequence
 
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
@@ -42,7 +42,7 @@ class SplitVoxelBackBone8x(SplitEncoder, BaseModule):
             intensity_scale=intensity_scale,
             out_channels=out_channels)
 
-    def encoder_steps(self) -> List[nn.Module]:
+    def encoder_steps(self) -> list[nn.Module]:
         """Return conv_input and conv1, conv2, conv3, conv4, conv_out."""
         encoder, = self._encoder
         names = ('conv_input', 'conv1', 'conv2', 'conv3', 'conv4', 'conv_out')
@@ -70,10 +70,10 @@ class TorchvisionResNetFPN(ResNetFPN):
                  depth: int = 50,
                  out_indices: Sequence[int] = (0, 1, 2, 3),
                  out_channels: int = 128,
-                 weights: Optional[str] = None,
+                 weights: str | None = None,
                  frozen: bool = False,
-                 num_groups: Optional[int] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+                 num_groups: int | None = None,
+                 init_cfg: dict | None = None) -> None:
         BaseModule.__init__(self, init_cfg)  # ResNetFPN's would build mmdet's networks
         models = optional_import('torchvision.models', 'torchvision', 'TorchvisionResNetFPN')
         norm = None if num_groups is None else lambda channels: nn.GroupNorm(num_groups, channels)
@@ -101,7 +101,7 @@ class _Stages(nn.Sequential):
             if name == self.outputs[-1]:
                 break
 
-    def forward(self, imgs: Tensor) -> List[Tensor]:
+    def forward(self, imgs: Tensor) -> list[Tensor]:
         """Map (V, 3, H, W) images to the feature maps of the requested stages."""
         maps = []
         for name, module in self.named_children():
@@ -121,7 +121,7 @@ class _Pyramid(nn.Module):
         for level in range(1, len(in_channels)):
             self.fpn.layer_blocks[level] = nn.Identity()
 
-    def forward(self, maps: List[Tensor]) -> List[Tensor]:
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """Map feature maps to levels of ``out_channels``, both from fine to coarse."""
         return list(self.fpn({str(level): x for level, x in enumerate(maps)}).values())
 

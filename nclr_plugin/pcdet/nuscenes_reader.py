@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-from typing import List
 
 import numpy as np
 from mmengine import fileio
@@ -22,7 +21,7 @@ class OpenPCDetNuScenesReader(NuScenesReader):
     writes the file. See also :class:`~nclr_plugin.datasets.NuScenesReader`.
     """
 
-    def read(self, data_root: str, keep_unpaired: bool = False) -> List[dict]:
+    def read(self, data_root: str, keep_unpaired: bool = False) -> list[dict]:
         """List the frames, with their calibration; see the base class."""
         require_folder(os.path.join(data_root, 'samples'), 'Expected OpenPCDet\'s nuScenes root, '
                        'which ends in the version (v1.0-trainval) and holds samples; set DATA_PATH '

@@ -1,7 +1,7 @@
 """NCLR pretraining as a detector of OpenPCDet."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence, Set, Tuple
+from typing import Any, Sequence
 
 import torch
 from mmengine.dist import all_gather_object, all_reduce
@@ -52,9 +52,9 @@ class NCLRPretrain(Detector3DTemplate):
         self._voxels = Voxels(dataset.voxel_size, dataset.point_cloud_range).tensors()
         for name, tensor in self._voxels.items():
             self.register_buffer(name, tensor)
-        self._reported: Set[Tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
 
-    def forward(self, batch_dict: Dict[str, Any]) -> Tuple[Any, ...]:
+    def forward(self, batch_dict: dict[str, Any]) -> tuple[Any, ...]:
         """Compute losses in training, predictions otherwise.
 
         Args:
@@ -80,7 +80,7 @@ class NCLRPretrain(Detector3DTemplate):
         return dict(loss=loss), {name: value.item() for name, value in losses.items()}, {}
 
     @staticmethod
-    def _refuse_non_finite(loss: Tensor, losses: Dict[str, Tensor],
+    def _refuse_non_finite(loss: Tensor, losses: dict[str, Tensor],
                            frames: Sequence[str]) -> None:
         """Raise in every process if a loss of one is not finite: the others would wait for it."""
         finite = torch.isfinite(loss.detach()).float()
@@ -97,7 +97,7 @@ class NCLRPretrain(Detector3DTemplate):
             'these, lower OPTIMIZATION.LR, and start again; OpenPCDet resumes its last '
             'checkpoint.')
 
-    def _preprocess(self, batch_dict: Dict[str, Any]) -> Dict[str, Any]:
+    def _preprocess(self, batch_dict: dict[str, Any]) -> dict[str, Any]:
         """Convert OpenPCDet's batch to the pretrainer's."""
         points, samples = batch_dict['points'], batch_dict['data_samples']
         scan = points[:, 0].long()
@@ -108,15 +108,15 @@ class NCLRPretrain(Detector3DTemplate):
         preprocessor.to(points.device)  # OpenPCDet's .cuda() does not tell it its device
         return preprocessor(dict(inputs=inputs, data_samples=samples), self.training)
 
-    def _report_skipped(self, samples: List[Any]) -> None:
+    def _report_skipped(self, samples: list[Any]) -> None:
         """Name each broken frame once."""
         for frame in (frame for sample in samples for frame in sample.skipped_frames):
             if frame not in self._reported:
                 self._reported.add(frame)
                 self.dataset.logger.warning('Skipped frame %s: %s', *frame)
 
-    def _load_state_dict(self, model_state_disk: Dict[str, Tensor], *,
-                         strict: bool = True) -> Tuple[dict, dict]:
+    def _load_state_dict(self, model_state_disk: dict[str, Tensor], *,
+                         strict: bool = True) -> tuple[dict, dict]:
         """Load as OpenPCDet does, but refuse a file without any match; keep this run's voxels."""
         state_dict, updated = super()._load_state_dict(
             {**model_state_disk, **self._voxels}, strict=strict)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -42,7 +42,7 @@ def check_pretrained_model(checkpoint: str, config: Any) -> None:
     warn_of_difference(checkpoint, voxels)
 
 
-def read_encoder(checkpoint: str) -> Dict[str, Tensor]:
+def read_encoder(checkpoint: str) -> dict[str, Tensor]:
     """Read the tensors that OpenPCDet would load into the encoder, ``backbone_3d.*``.
 
     Raises:
@@ -63,7 +63,7 @@ def read_encoder(checkpoint: str) -> Dict[str, Tensor]:
     return found
 
 
-def require_shapes(checkpoint: str, found: Dict[str, Tensor], own: Dict[str, Tensor]) -> None:
+def require_shapes(checkpoint: str, found: dict[str, Tensor], own: dict[str, Tensor]) -> None:
     """Refuse an encoder that is not the detector's.
 
     Args:
@@ -86,7 +86,7 @@ def require_shapes(checkpoint: str, found: Dict[str, Tensor], own: Dict[str, Ten
             "detector's BACKBONE_3D and used_feature_list")
 
 
-def _build_encoder(config: Any, voxels: Voxels) -> Dict[str, Tensor]:
+def _build_encoder(config: Any, voxels: Voxels) -> dict[str, Tensor]:
     """Return the tensors of the encoder that OpenPCDet builds from a config."""
     from pcdet.models.detectors import Detector3DTemplate
     data = config['DATA_CONFIG']

@@ -1,7 +1,7 @@
 """Data sample of 2D-3D calibration."""
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping
 
 from mmengine.structures import BaseDataElement
 
@@ -81,7 +81,7 @@ class CalibrationDataSample(BaseDataElement):
     def set_field(self,
                   value: Any,
                   name: str,
-                  dtype: Optional[Any] = None,
+                  dtype: Any | None = None,
                   field_type: str = 'data') -> None:
         """Set a field and check its shape; see mmengine's ``BaseDataElement``."""
         if name in VIEW_SHAPES:

@@ -1,7 +1,7 @@
 """Batch of a calibration network."""
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -22,7 +22,7 @@ class Views(NamedTuple):
     view_batch_index: Tensor
     voxels: Any
     cam2img: Tensor
-    lidar2cam: Optional[Tensor] = None
+    lidar2cam: Tensor | None = None
 
     @property
     def batch_size(self) -> int:

@@ -5,10 +5,10 @@
 """
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any
 
 
-def innermost_datasets(dataset: Any) -> List[Any]:
+def innermost_datasets(dataset: Any) -> list[Any]:
     """Return the data sets inside wrappers, in their order.
 
     Args:
@@ -20,7 +20,7 @@ def innermost_datasets(dataset: Any) -> List[Any]:
     return [inner for each in inside for inner in innermost_datasets(each)] or [dataset]
 
 
-def innermost_configs(config: Dict[str, Any]) -> List[Dict[str, Any]]:
+def innermost_configs(config: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the configs of the data sets inside wrappers, in their order.
 
     Args:

@@ -2,14 +2,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Tuple
 
 import torch
 from torch import Tensor
 
 
 @lru_cache(None)
-def constant(values: Tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return a constant tensor that is copied to a device once; do not change it in place."""
     return torch.tensor(values, dtype=dtype, device=device)
 

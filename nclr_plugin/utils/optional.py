@@ -3,12 +3,11 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
-from typing import Optional
 
 
 def optional_import(module: str,
-                    package: Optional[str] = None,
-                    purpose: Optional[str] = None) -> ModuleType:
+                    package: str | None = None,
+                    purpose: str | None = None) -> ModuleType:
     """Import an optional dependency.
 
     Args:
@@ -34,7 +33,7 @@ def optional_import(module: str,
         raise ImportError(_explain(module, package, purpose, error)) from error
 
 
-def _explain(module: str, package: Optional[str], purpose: Optional[str],
+def _explain(module: str, package: str | None, purpose: str | None,
              error: ImportError) -> str:
     """Return the sentence for a failed import of ``module``."""
     top_level = module.split('.')[0]

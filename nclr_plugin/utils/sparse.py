@@ -1,7 +1,7 @@
 """The algorithm of sparse convolutions, by device."""
 from __future__ import annotations
 
-from typing import Any, Tuple, Union
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,7 +20,7 @@ def follow_devices() -> None:
     register_module_module_registration_hook(_watch)
 
 
-def set_sparse_algorithm(model: nn.Module, device: Union[str, torch.device]) -> int:
+def set_sparse_algorithm(model: nn.Module, device: str | torch.device) -> int:
     """Set an algorithm that a device supports in every spconv module of a model.
 
     On CUDA this is the algorithm of its construction, on other devices ``ConvAlgo.Native``. Weights
@@ -48,7 +48,7 @@ def _watch(parent: nn.Module, name: str, module: Any) -> None:
         module.register_forward_pre_hook(follow_input)
 
 
-def follow_input(module: nn.Module, inputs: Tuple[Any, ...]) -> None:
+def follow_input(module: nn.Module, inputs: tuple[Any, ...]) -> None:
     """Choose the algorithm of a module by the device of its input, before a forward pass."""
     _choose(module, inputs[0].features.device.type == 'cuda')
 

@@ -1,7 +1,6 @@
 """Bird's-eye view of a scan, with or without the field of view of a camera."""
 from __future__ import annotations
 
-from typing import Optional, Tuple
 
 import numpy as np
 from torch import Tensor
@@ -14,8 +13,8 @@ LINE = (90, 90, 90)
 PANEL_HEIGHT = 400  # maximum height of the panels beside it, of which there are three
 
 
-def draw_birds_eye(points: Tensor, colours: np.ndarray, lidar2cam: Optional[Tensor],
-                   cam2img: Optional[Tensor], width: int, size: int) -> np.ndarray:
+def draw_birds_eye(points: Tensor, colours: np.ndarray, lidar2cam: Tensor | None,
+                   cam2img: Tensor | None, width: int, size: int) -> np.ndarray:
     """Draw points from above, with the camera in the centre and its viewing direction upwards.
 
     Without a camera, the LiDAR is in the centre and its x axis points upwards. The panel shows
@@ -84,7 +83,7 @@ def _to_panel(metres: np.ndarray, ahead: np.ndarray, scale: float, size: int) ->
 
 
 def _camera_from_above(lidar2cam: Tensor, cam2img: Tensor,
-                       width: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+                       width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the directions of the optical axis (2,) and of the image's edges (2, 2), and the
     position of the camera (2,), seen from above."""
     lidar2cam, cam2img = (t.detach().cpu().double().numpy() for t in (lidar2cam, cam2img))

@@ -1,7 +1,7 @@
 """Boxes of objects, predicted beside true, from above and in the image."""
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple, Sequence
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ class Boxes(NamedTuple):
     labels: np.ndarray
 
 
-def draw_boxes_birds_eye(points: Tensor, predicted: Boxes, true: Optional[Boxes],
+def draw_boxes_birds_eye(points: Tensor, predicted: Boxes, true: Boxes | None,
                          names: Sequence[str], palette: np.ndarray) -> np.ndarray:
     """Draw a scan from above with its boxes, predicted beside true.
 
@@ -63,7 +63,7 @@ def draw_boxes_birds_eye(points: Tensor, predicted: Boxes, true: Optional[Boxes]
 
 
 def draw_boxes_image(image: np.ndarray, lidar2cam: Tensor, cam2img: Tensor, points: Tensor,
-                     predicted: Boxes, true: Optional[Boxes], names: Sequence[str],
+                     predicted: Boxes, true: Boxes | None, names: Sequence[str],
                      palette: np.ndarray) -> np.ndarray:
     """Draw the boxes into the image of a camera, over the points coloured by depth.
 
@@ -108,7 +108,7 @@ def _edges_in_view(corners: np.ndarray, lidar2cam: Tensor, cam2img: Tensor) -> n
     return pixels.numpy().reshape(-1, 2, 2)
 
 
-def _compare(draw, predicted: Boxes, true: Optional[Boxes], names: Sequence[str],
+def _compare(draw, predicted: Boxes, true: Boxes | None, names: Sequence[str],
              palette: np.ndarray) -> np.ndarray:
     both = [('predicted', predicted)] + ([] if true is None else [('true', true)])
     panels = beside([titled(draw(boxes), f'{name}: {len(boxes.labels)}')
@@ -117,6 +117,6 @@ def _compare(draw, predicted: Boxes, true: Optional[Boxes], names: Sequence[str]
     return stack([panels, legend(entries, panels.shape[1])])
 
 
-def _colour(palette: np.ndarray, label: int) -> Tuple[int, int, int]:
+def _colour(palette: np.ndarray, label: int) -> tuple[int, int, int]:
     known = 0 <= label < len(palette)
     return tuple(int(part) for part in palette[label]) if known else GREY

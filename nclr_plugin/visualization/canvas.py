@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, Optional, Sequence, Tuple
+from typing import Any, Callable, Sequence, Tuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ MARGIN = 8
 DPI = 100
 
 
-def enlarge(image: np.ndarray, width: int = PANEL_WIDTH) -> Tuple[np.ndarray, float]:
+def enlarge(image: np.ndarray, width: int = PANEL_WIDTH) -> tuple[np.ndarray, float]:
     """Enlarge an image to a width; a wider image stays as it is.
 
     Args:
@@ -35,7 +35,7 @@ def enlarge(image: np.ndarray, width: int = PANEL_WIDTH) -> Tuple[np.ndarray, fl
 
 
 def fit(image: np.ndarray, width: int = PANEL_WIDTH,
-        height: Optional[int] = None) -> Tuple[np.ndarray, float]:
+        height: int | None = None) -> tuple[np.ndarray, float]:
     """Resize an image to a width, or to a smaller one if it would be too high.
 
     Args:
@@ -86,7 +86,7 @@ def colour_scale(level: Any) -> np.ndarray:
     return scale[entry.astype(np.uint8), 0, ::-1]
 
 
-def write(image: np.ndarray, text: str, corner: Tuple[int, int],
+def write(image: np.ndarray, text: str, corner: tuple[int, int],
           size: float = TEXT_SIZE) -> np.ndarray:
     """Write white text into a copy of an image, in a smaller size if it does not fit.
 
@@ -139,7 +139,7 @@ def beside(panels: Sequence[np.ndarray], space: int = 0) -> np.ndarray:
 
 
 def colour_bar(height: int, colours: Callable[[np.ndarray], np.ndarray],
-               ticks: Sequence[Tuple[float, str]], margin: int = TITLE_HEIGHT) -> np.ndarray:
+               ticks: Sequence[tuple[float, str]], margin: int = TITLE_HEIGHT) -> np.ndarray:
     """Draw a colour bar with labels to its right.
 
     Args:
@@ -160,7 +160,7 @@ def colour_bar(height: int, colours: Callable[[np.ndarray], np.ndarray],
     return bar
 
 
-def legend(entries: Sequence[Tuple[Colour, str]], width: int) -> np.ndarray:
+def legend(entries: Sequence[tuple[Colour, str]], width: int) -> np.ndarray:
     """Draw a legend, in as many lines as it needs.
 
     Args:
@@ -204,12 +204,12 @@ def enlarge_cells(cells: np.ndarray, height: int, width: int, rows: int,
     return cells[row[:, None], column]
 
 
-def map_stride(shape: Tuple[int, int], height: int, width: int) -> int:
+def map_stride(shape: tuple[int, int], height: int, width: int) -> int:
     """Return the pixels per cell of a map of ``ceil(size / stride)`` cells."""
     return max(-(-height // shape[0]), -(-width // shape[1]))
 
 
-def new_figure(width: int, height: int, columns: int) -> Tuple[Any, Any]:
+def new_figure(width: int, height: int, columns: int) -> tuple[Any, Any]:
     """Create a matplotlib figure with axes side by side.
 
     Pyplot's global state, which other code may be using, is not touched.

@@ -1,7 +1,7 @@
 """Curves of registration recall (paper, Fig. 9) and of rejected mismatched pairs."""
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ STYLES = dict(
     **{'mismatched image': dict(color='#e07b00', linestyle='-.', linewidth=2)})
 
 
-def plot_recall(curves: Dict[str, Dict[str, Any]]) -> np.ndarray:
+def plot_recall(curves: dict[str, dict[str, Any]]) -> np.ndarray:
     """Plot the share of views whose rotation or translation error is below a threshold.
 
     Args:
@@ -41,7 +41,7 @@ def plot_recall(curves: Dict[str, Dict[str, Any]]) -> np.ndarray:
     return render(figure)
 
 
-def plot_error_histograms(errors: Dict[str, Any], degrees: float, metres: float,
+def plot_error_histograms(errors: dict[str, Any], degrees: float, metres: float,
                           bins: int = 20) -> np.ndarray:
     """Plot histograms of the rotation and translation errors of views (CrossI2P, Fig. 4).
 
@@ -78,7 +78,7 @@ def plot_error_histograms(errors: Dict[str, Any], degrees: float, metres: float,
     return render(figure)
 
 
-def plot_roc(roc: Dict[str, Any]) -> np.ndarray:
+def plot_roc(roc: dict[str, Any]) -> np.ndarray:
     """Plot the share of true pairs accepted over that of mismatched ones, for each score.
 
     Args:

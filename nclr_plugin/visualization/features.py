@@ -1,7 +1,7 @@
 """Features of points and pixels, as colours (like colours, like features) and in the plane."""
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ POINT_COLOUR, PIXEL_COLOUR = '#d1495b', '#2e86ab'
 
 
 def draw_features(image: np.ndarray, points: Tensor, sample: Any,
-                  view: int) -> Optional[np.ndarray]:
+                  view: int) -> np.ndarray | None:
     """Draw the first three principal components of the aligned features as red, green and blue.
 
     Args:
@@ -58,7 +58,7 @@ def draw_features(image: np.ndarray, points: Tensor, sample: Any,
 
 
 def feature_colours(points: np.ndarray, pixels: np.ndarray, point_overlap: np.ndarray,
-                    pixel_overlap: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+                    pixel_overlap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Colour features by the principal components of those in the overlapping area.
 
     The mean of each modality is subtracted first, since a constant difference between them would
@@ -88,7 +88,7 @@ def feature_colours(points: np.ndarray, pixels: np.ndarray, point_overlap: np.nd
 
 
 def plot_features(image: np.ndarray, points: Tensor, sample: Any,
-                  view: int) -> Optional[np.ndarray]:
+                  view: int) -> np.ndarray | None:
     """Plot the features of the overlapping area in the plane (paper, Fig. 4).
 
     Args:
@@ -133,7 +133,7 @@ def evenly_spaced(mask: Tensor) -> np.ndarray:
     return index[np.linspace(0, len(index) - 1, min(MAX_DOTS, len(index))).astype(int)]
 
 
-def similarity_spaces(features: Any) -> Dict[str, Tuple[Tensor, Tensor]]:
+def similarity_spaces(features: Any) -> dict[str, tuple[Tensor, Tensor]]:
     """Return the features of points and pixels by the name of their dot product."""
     spaces = {'cosine': (features.points, features.pixels)}
     if not (torch.equal(features.points, features.aligned_points)
@@ -142,7 +142,7 @@ def similarity_spaces(features: Any) -> Dict[str, Tuple[Tensor, Tensor]]:
     return spaces
 
 
-def principal_axes(features: np.ndarray, count: int) -> Tuple[np.ndarray, np.ndarray]:
+def principal_axes(features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the principal axes of features, by decreasing variance.
 
     Args:
@@ -161,7 +161,7 @@ def principal_axes(features: np.ndarray, count: int) -> Tuple[np.ndarray, np.nda
     return mean, axes * np.sign(axes[largest, np.arange(axes.shape[1])])
 
 
-def _to_plane(features: np.ndarray) -> Tuple[np.ndarray, str]:
+def _to_plane(features: np.ndarray) -> tuple[np.ndarray, str]:
     """Embed features (N, D) in the plane, (N, 2); return the name of the method, too."""
     try:
         from sklearn.manifold import TSNE

@@ -1,7 +1,7 @@
 """Matches between points and pixels: their errors and the similarities behind them."""
 from __future__ import annotations
 
-from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -26,7 +26,7 @@ CELL = 1 / 96  # cells in which depths are compared, share of the image's width
 
 
 def draw_matches(image: np.ndarray, points: Tensor, sample: Any,
-                 view: int) -> Optional[np.ndarray]:
+                 view: int) -> np.ndarray | None:
     """Draw points at their true pixels, coloured by the error of their match (paper, Fig. 8).
 
     Args:
@@ -55,7 +55,7 @@ def draw_matches(image: np.ndarray, points: Tensor, sample: Any,
     return stack(panels + [legend(list(zip(COLOURS.tolist(), band_labels())), background.shape[1])])
 
 
-def band_labels() -> List[str]:
+def band_labels() -> list[str]:
     """Return the labels of the error bands."""
     between = [f'{low:g} to {high:g} px' for low, high in zip(LIMITS, LIMITS[1:])]
     return [f'below {LIMITS[0]:g} px', *between, f'{LIMITS[-1]:g} px and more']
@@ -88,15 +88,15 @@ class View(NamedTuple):
     """
     background: np.ndarray
     factor: float
-    size: Tuple[int, int]
-    shape: Tuple[int, int]
+    size: tuple[int, int]
+    shape: tuple[int, int]
     points: np.ndarray
     visible: np.ndarray
     pixels: np.ndarray
 
 
 def draw_pixel_similarity(image: np.ndarray, points: Tensor, sample: Any,
-                          view: int) -> Optional[np.ndarray]:
+                          view: int) -> np.ndarray | None:
     """Draw the similarity of all pixels to a point, for a few points (paper, Fig. 6).
 
     Args:
@@ -116,7 +116,7 @@ def draw_pixel_similarity(image: np.ndarray, points: Tensor, sample: Any,
 
 
 def draw_point_similarity(image: np.ndarray, points: Tensor, sample: Any,
-                          view: int) -> Optional[np.ndarray]:
+                          view: int) -> np.ndarray | None:
     """Draw the similarity of all points to a pixel, for a few pixels (paper, Fig. 7).
 
     Arguments and return value are those of :func:`draw_pixel_similarity`.
@@ -160,7 +160,7 @@ def choose_queries(pixels: np.ndarray, depth: np.ndarray, width: int, height: in
 
 
 def _draw(image: np.ndarray, sample: Any, view: int, panel: Callable[..., np.ndarray],
-          title: str) -> Optional[np.ndarray]:
+          title: str) -> np.ndarray | None:
     if 'features' not in sample:
         return None
     size = image.shape[:2]
@@ -171,7 +171,7 @@ def _draw(image: np.ndarray, sample: Any, view: int, panel: Callable[..., np.nda
     background, factor = fit(image, WIDTH)
     scene = View(grey(background), factor, size, tuple(sample.gt_pixel_overlap.shape[-2:]),
                  sample.voxel_points.cpu().numpy(), visible, pixels)
-    rows: List[np.ndarray] = []
+    rows: list[np.ndarray] = []
     for chosen in choose_queries(pixels, depth, size[1], size[0], NUM_QUERIES):
         stride = map_stride(scene.shape, *size)
         column, row = ((pixels[chosen] + 0.5) / stride).astype(int)
@@ -210,12 +210,12 @@ def _point_panel(view: View, query: Query, name: str, point_features: Tensor,
                    f'{name}: most similar point {away:.1f} m away{where}')
 
 
-def _finish(heat: np.ndarray, view: View, query: Query, best: Optional[np.ndarray],
+def _finish(heat: np.ndarray, view: View, query: Query, best: np.ndarray | None,
             similarity: np.ndarray, title: str) -> np.ndarray:
     """Add the marks, the colour bar and the title."""
     cv2 = optional_import('cv2', 'opencv-python-headless', 'Pictures')
 
-    def circle(pixel: np.ndarray, radius: int, colour: Tuple[int, ...], thickness: int) -> None:
+    def circle(pixel: np.ndarray, radius: int, colour: tuple[int, ...], thickness: int) -> None:
         centre = tuple(int(x) for x in np.rint(scale_pixels(pixel, view.factor)))
         cv2.circle(heat, centre, radius, colour, thickness, cv2.LINE_AA)
 

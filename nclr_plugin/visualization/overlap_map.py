@@ -1,7 +1,7 @@
 """Predicted overlap, compared with the ground truth (paper, Fig. 10)."""
 from __future__ import annotations
 
-from typing import Any, Optional, Tuple
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -19,7 +19,7 @@ OPACITY = 0.6
 
 
 def draw_overlap(image: np.ndarray, points: Tensor, sample: Any,
-                 view: int) -> Optional[np.ndarray]:
+                 view: int) -> np.ndarray | None:
     """Draw the scan on the image, and the predicted overlap of pixels and points.
 
     Args:
@@ -62,7 +62,7 @@ def draw_overlap(image: np.ndarray, points: Tensor, sample: Any,
     return beside([column, stack([above, legend(CLASSES[::-1], above.shape[1])])])
 
 
-def classify_overlap(sample: Any, kind: str, view: int) -> Tuple[np.ndarray, str]:
+def classify_overlap(sample: Any, kind: str, view: int) -> tuple[np.ndarray, str]:
     """Return indices into ``CLASSES`` and a title with the IoU.
 
     Args:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import colorsys
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple, Sequence
 
 import numpy as np
 from torch import Tensor
@@ -27,7 +27,7 @@ class Panoptic(NamedTuple):
             alone.
     """
     semantic: np.ndarray
-    instance: Optional[np.ndarray] = None
+    instance: np.ndarray | None = None
 
 
 class Vocabulary(NamedTuple):
@@ -43,7 +43,7 @@ class Vocabulary(NamedTuple):
     thing_classes: Sequence[int]
 
 
-def draw_panoptic_birds_eye(points: Tensor, predicted: Panoptic, true: Optional[Panoptic],
+def draw_panoptic_birds_eye(points: Tensor, predicted: Panoptic, true: Panoptic | None,
                             vocabulary: Vocabulary) -> np.ndarray:
     """Draw classes and instances of a scan from above, predicted and true.
 
@@ -66,7 +66,7 @@ def draw_panoptic_birds_eye(points: Tensor, predicted: Panoptic, true: Optional[
 
 
 def draw_panoptic_image(image: np.ndarray, lidar2cam: Tensor, cam2img: Tensor, points: Tensor,
-                        predicted: Panoptic, true: Optional[Panoptic],
+                        predicted: Panoptic, true: Panoptic | None,
                         vocabulary: Vocabulary) -> np.ndarray:
     """Draw classes and instances of a scan into the image of a camera, predicted and true.
 
@@ -95,7 +95,7 @@ def draw_panoptic_image(image: np.ndarray, lidar2cam: Tensor, cam2img: Tensor, p
 
 
 def match_instances(predicted: Panoptic, true: Panoptic,
-                    thing_classes: Sequence[int]) -> Tuple[np.ndarray, np.ndarray]:
+                    thing_classes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Assign numbers to instances, the same one to matching predicted and true instances.
 
     Args:
@@ -132,7 +132,7 @@ def _number(labels: Panoptic, thing_classes: Sequence[int]) -> np.ndarray:
     return number
 
 
-def _compare(draw, predicted: Panoptic, true: Optional[Panoptic],
+def _compare(draw, predicted: Panoptic, true: Panoptic | None,
              vocabulary: Vocabulary) -> np.ndarray:
     """Arrange classes and instances in rows, predicted and true in columns; add a legend."""
     both = [('predicted', predicted)] + ([] if true is None else [('true', true)])

@@ -1,7 +1,7 @@
 """A scan drawn into an image, for one pose or several (paper, Fig. 11)."""
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -83,7 +83,7 @@ def level_depth(level: np.ndarray) -> np.ndarray:
 
 
 def project_visible(points: Tensor, lidar2cam: Tensor, cam2img: Tensor, height: int,
-                    width: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+                    width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Project the points in view into the image.
 
     Args:
@@ -103,7 +103,7 @@ def project_visible(points: Tensor, lidar2cam: Tensor, cam2img: Tensor, height: 
 
 
 def compare_poses(image: np.ndarray, points: Tensor, cam2img: Tensor,
-                  poses: Dict[str, Optional[Tensor]]) -> np.ndarray:
+                  poses: dict[str, Tensor | None]) -> np.ndarray:
     """Draw the scan into an image with several poses, one panel for each.
 
     Args:
@@ -148,7 +148,7 @@ def compare_sample(image: np.ndarray, points: Tensor, sample: Any, view: int) ->
         angle = float(rotation_error_geodesic_deg(pose[:3, :3], target[:3, :3]))
         return f'{title}: RRE {angle:.2f} deg, RTE {float(translation_error(pose, target)):.2f} m'
 
-    poses: Dict[str, Optional[Tensor]] = {described('before (identity baseline)', before): before}
+    poses: dict[str, Tensor | None] = {described('before (identity baseline)', before): before}
     if 'pred_lidar2cam' in sample:
         predicted = sample.pred_lidar2cam[view].cpu().double()
         if sample.pred_valid[view] and predicted.isfinite().all():

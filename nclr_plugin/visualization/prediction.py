@@ -1,7 +1,7 @@
 """Predictions of mmdet3d's segmentors and detectors, beside the truth."""
 from __future__ import annotations
 
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, Sequence
 
 import numpy as np
 from torch import Tensor
@@ -19,8 +19,8 @@ MIN_SCORE = 0.3  # minimum score of a drawn box
 
 
 def draw_prediction(points: Tensor, sample: Any, views: Sequence[dict], metainfo: dict,
-                    thing_classes: Optional[Sequence[int]] = None
-                    ) -> Iterator[Tuple[str, str, np.ndarray]]:
+                    thing_classes: Sequence[int] | None = None
+                    ) -> Iterator[tuple[str, str, np.ndarray]]:
     """Draw the classes, instances or boxes of a scan, from above and on its images.
 
     Args:
@@ -56,7 +56,7 @@ def draw_prediction(points: Tensor, sample: Any, views: Sequence[dict], metainfo
                 view['image'], view['lidar2cam'], view['cam2img'], points, *boxes, names, palette)
 
 
-def _labels(labels: Any) -> Optional[Panoptic]:
+def _labels(labels: Any) -> Panoptic | None:
     if 'pts_semantic_mask' not in labels:
         return None
     instance = labels['pts_instance_mask'] if 'pts_instance_mask' in labels else None
@@ -70,7 +70,7 @@ def _boxes(found: Any) -> Boxes:
                  _array(found.labels_3d)[certain.numpy()])
 
 
-def _true_boxes(truth: dict) -> Optional[Boxes]:
+def _true_boxes(truth: dict) -> Boxes | None:
     if 'gt_bboxes_3d' not in truth:
         return None
     return Boxes(_array(truth['gt_bboxes_3d'].corners).reshape(-1, 8, 3),
@@ -81,5 +81,5 @@ def _array(values: Any) -> np.ndarray:
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
-def _palette(count: int) -> List[Tuple[int, int, int]]:
+def _palette(count: int) -> list[tuple[int, int, int]]:
     return [tuple(colour) for colour in instance_colours(np.arange(1, count + 1))]

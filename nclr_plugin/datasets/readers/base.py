@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 from abc import ABCMeta, abstractmethod
-from typing import List, Sequence
+from typing import Sequence
 
 from mmengine.registry import TASK_UTILS
 
@@ -12,7 +12,7 @@ class Reader(metaclass=ABCMeta):
     """Lists the frames of one on-disk layout, with checked calibration."""
 
     @abstractmethod
-    def read(self, data_root: str, keep_unpaired: bool = False) -> List[dict]:
+    def read(self, data_root: str, keep_unpaired: bool = False) -> list[dict]:
         """List the frames.
 
         Args:
@@ -44,7 +44,7 @@ class ConcatReader(Reader):
     def __init__(self, parts: Sequence[dict]) -> None:
         self.parts = [(part['data_root'], TASK_UTILS.build(part['reader'])) for part in parts]
 
-    def read(self, data_root: str, keep_unpaired: bool = False) -> List[dict]:
+    def read(self, data_root: str, keep_unpaired: bool = False) -> list[dict]:
         """List the frames of all parts; see :class:`Reader`."""
         return [frame for root, reader in self.parts
                 for frame in reader.read(os.path.join(data_root, root), keep_unpaired)]

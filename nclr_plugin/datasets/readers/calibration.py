@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Union
+from typing import Any, Union
 
 import numpy as np
 
@@ -17,7 +17,7 @@ KITTI_ALIASES = dict(
 KittiValue = Union[np.ndarray, str]
 
 
-def read_kitti_calibration(path: str) -> Dict[str, KittiValue]:
+def read_kitti_calibration(path: str) -> dict[str, KittiValue]:
     """Read a calibration of KITTI: lines of ``NAME: number number ...``.
 
     Tracking leaves the colon out of some lines; raw recordings have a ``calib_time`` in words.
@@ -28,7 +28,7 @@ def read_kitti_calibration(path: str) -> Dict[str, KittiValue]:
     Returns:
         Numbers of each name, float64; the text if it is not numeric.
     """
-    values: Dict[str, KittiValue] = {}
+    values: dict[str, KittiValue] = {}
     with open(path, encoding='utf-8') as file:
         for line in file:
             match = KITTI_LINE.match(line)
@@ -42,7 +42,7 @@ def read_kitti_calibration(path: str) -> Dict[str, KittiValue]:
     return values
 
 
-def take_matrix(values: Dict[str, KittiValue], name: str, rows: int, cols: int,
+def take_matrix(values: dict[str, KittiValue], name: str, rows: int, cols: int,
                 path: str) -> np.ndarray:
     """Return one matrix of a KITTI calibration.
 
@@ -75,7 +75,7 @@ def take_matrix(values: Dict[str, KittiValue], name: str, rows: int, cols: int,
     return numbers.reshape(rows, cols)
 
 
-def kitti_lidar2ref(values: Dict[str, KittiValue], path: str) -> np.ndarray:
+def kitti_lidar2ref(values: dict[str, KittiValue], path: str) -> np.ndarray:
     """Return the (4, 4) transform from the LiDAR to the rectified reference camera.
 
     This is ``Tr`` for odometry and ``R0_rect @ Tr_velo_to_cam`` for the object data; tracking and
@@ -102,7 +102,7 @@ def homogeneous(matrix: np.ndarray) -> np.ndarray:
 
 
 def kitti_camera(projection: np.ndarray, lidar2ref: np.ndarray,
-                 where: str) -> Dict[str, np.ndarray]:
+                 where: str) -> dict[str, np.ndarray]:
     """Return intrinsics and extrinsics of a rectified KITTI camera.
 
     The projection matrix is P = K [I | s], where s = K^-1 P[:, 3] is the shift from the frame of

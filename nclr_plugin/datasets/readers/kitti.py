@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Sequence
 
 import numpy as np
 from mmengine.registry import TASK_UTILS
@@ -41,7 +41,7 @@ class KittiOdometryReader(Reader):
     def __init__(self,
                  sequences: Sequence[str],
                  cameras: Sequence[str] = ('image_2', ),
-                 frame_list: Union[str, Sequence[str], None] = None) -> None:
+                 frame_list: str | Sequence[str] | None = None) -> None:
         if isinstance(sequences, (str, int)):
             sequences = [sequences]
         # Command lines parse 00 as a number.
@@ -50,7 +50,7 @@ class KittiOdometryReader(Reader):
         self.cameras = _check_cameras(cameras)
         self.frame_list = frame_list
 
-    def read(self, data_root: str, keep_unpaired: bool = False) -> List[dict]:
+    def read(self, data_root: str, keep_unpaired: bool = False) -> list[dict]:
         """List the frames below ``data_root/sequences``; see :class:`Reader`."""
         root = os.path.join(data_root, 'sequences')
         require_folder(root, 'Expected a KITTI odometry or SemanticKITTI root with '
@@ -63,11 +63,11 @@ class KittiOdometryReader(Reader):
                 frames += self._read_sequence(root, sequence, stems, keep_unpaired)
         return frames
 
-    def _listed_stems(self, data_root: str) -> Optional[Dict[str, List[str]]]:
+    def _listed_stems(self, data_root: str) -> dict[str, list[str]] | None:
         """Return the stems of the list file by sequence; ``None`` without a list."""
         if self.frame_list is None:
             return None
-        listed: Dict[str, List[str]] = {}
+        listed: dict[str, list[str]] = {}
         for entry in read_frame_list(self.frame_list, data_root):
             sequence, _, stem = entry.partition('/')
             if not stem or sequence not in self.sequences:
@@ -77,8 +77,8 @@ class KittiOdometryReader(Reader):
             listed.setdefault(sequence, []).append(stem)
         return listed
 
-    def _read_sequence(self, root: str, sequence: str, stems: Optional[List[str]],
-                       keep_unpaired: bool) -> List[dict]:
+    def _read_sequence(self, root: str, sequence: str, stems: list[str] | None,
+                       keep_unpaired: bool) -> list[dict]:
         folder = os.path.join(root, sequence)
         if not os.path.isdir(folder):
             raise FileNotFoundError(
@@ -100,11 +100,11 @@ class KittiOdometryReader(Reader):
                 ]) for stem, files in pairs.items()
         ]
 
-    def _read_calibration(self, folder: str) -> Dict[str, Dict[str, np.ndarray]]:
+    def _read_calibration(self, folder: str) -> dict[str, dict[str, np.ndarray]]:
         path = os.path.join(folder, 'calib.txt')
         raw = [os.path.join(folder, file) for file in RAW_FILES]
         paths = raw if not os.path.isfile(path) and os.path.isfile(raw[0]) else [path]
-        values: Dict[str, KittiValue] = {}
+        values: dict[str, KittiValue] = {}
         for path in paths:
             require_file(path, 'Expected the calibration of the sequence: calib.txt with P2 and '
                          f'Tr, or {" and ".join(RAW_FILES)}.')
@@ -129,12 +129,12 @@ class KittiObjectReader(Reader):
     def __init__(self,
                  split: str = 'training',
                  cameras: Sequence[str] = ('image_2', ),
-                 frame_list: Union[str, Sequence[str], None] = None) -> None:
+                 frame_list: str | Sequence[str] | None = None) -> None:
         self.split = split
         self.cameras = _check_cameras(cameras)
         self.frame_list = frame_list
 
-    def read(self, data_root: str, keep_unpaired: bool = False) -> List[dict]:
+    def read(self, data_root: str, keep_unpaired: bool = False) -> list[dict]:
         """List the frames below ``data_root/training`` or ``testing``; see :class:`Reader`."""
         root = os.path.join(data_root, self.split)
         require_folder(root, 'Expected a KITTI object root with '
@@ -148,7 +148,7 @@ class KittiObjectReader(Reader):
             for stem, files in pair_files(folders, stems, keep_unpaired).items()
         ]
 
-    def _frame(self, root: str, stem: str, files: Dict[str, str]) -> dict:
+    def _frame(self, root: str, stem: str, files: dict[str, str]) -> dict:
         calibration = self._read_calibration(os.path.join(root, 'calib', f'{stem}.txt'))
         return dict(
             frame_id=stem,
@@ -159,21 +159,21 @@ class KittiObjectReader(Reader):
                 for camera in self.cameras
             ])
 
-    def _read_calibration(self, path: str) -> Dict[str, Dict[str, np.ndarray]]:
+    def _read_calibration(self, path: str) -> dict[str, dict[str, np.ndarray]]:
         require_file(path, 'Expected the calibration of the frame with P2, R0_rect, '
                      'Tr_velo_to_cam.')
         return _calibrate(read_kitti_calibration(path), self.cameras, path)
 
 
-def _check_cameras(cameras: Sequence[str]) -> List[str]:
+def _check_cameras(cameras: Sequence[str]) -> list[str]:
     for camera in cameras:
         if camera not in CAMERAS:
             raise ValueError(f"camera '{camera}' is unknown: expected some of {list(CAMERAS)}.")
     return list(cameras)
 
 
-def _calibrate(values: Dict[str, KittiValue], cameras: Sequence[str],
-               path: str) -> Dict[str, Dict[str, np.ndarray]]:
+def _calibrate(values: dict[str, KittiValue], cameras: Sequence[str],
+               path: str) -> dict[str, dict[str, np.ndarray]]:
     """Return ``cam2img``, ``lidar2cam`` and, if stated, ``image_size`` of each camera."""
     lidar2ref = kitti_lidar2ref(values, path)
     calibration = {}

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from typing import Dict, List, Optional, Sequence, Set
+from typing import Sequence
 
 import numpy as np
 from mmengine import fileio
@@ -45,7 +45,7 @@ class NuScenesReader(Reader):
     def __init__(self,
                  info_file: str,
                  cameras: Sequence[str] = CAMERAS,
-                 frame_list: Optional[str] = None,
+                 frame_list: str | None = None,
                  num_sweeps: int = 0,
                  sweep_step: int = 1) -> None:
         if num_sweeps < 0 or sweep_step < 1:
@@ -57,7 +57,7 @@ class NuScenesReader(Reader):
         self.num_sweeps = num_sweeps
         self.sweep_step = sweep_step
 
-    def read(self, data_root: str, keep_unpaired: bool = False) -> List[dict]:
+    def read(self, data_root: str, keep_unpaired: bool = False) -> list[dict]:
         """List the frames of the info file, with files in ``data_root/samples``; see the base."""
         require_folder(os.path.join(data_root, 'samples'), 'Expected a nuScenes root with '
                        'samples/{CAM_FRONT,...,LIDAR_TOP}; set data_root to it.')
@@ -76,7 +76,7 @@ class NuScenesReader(Reader):
         return self._read_infos(data_root, path, infos['data_list'], keep_unpaired)
 
     def _read_infos(self, data_root: str, path: str, infos: Sequence[dict],
-                    keep_unpaired: bool) -> List[dict]:
+                    keep_unpaired: bool) -> list[dict]:
         """Return the frames of the list file, their files checked."""
         frames = [frame_or_broken(str(info.get('token', f'number {number}')), keep_unpaired,
                                   self._frame, data_root, path, info)
@@ -118,7 +118,7 @@ class NuScenesReader(Reader):
             view['image_size'] = int(image['width']), int(image['height'])
         return view
 
-    def _sweeps(self, data_root: str, info: dict, where: str) -> List[dict]:
+    def _sweeps(self, data_root: str, info: dict, where: str) -> list[dict]:
         """Return file and pose of the requested sweeps, latest first."""
         sweeps = info.get('lidar_sweeps', [])[self.sweep_step - 1::self.sweep_step]
         return [
@@ -150,9 +150,9 @@ def _sample_path(data_root: str, channel: str, path: str) -> str:
     return os.path.join(data_root, 'samples', channel, os.path.basename(path))
 
 
-def check_files(frames: List[dict], info_file: str, keep: bool) -> None:
+def check_files(frames: list[dict], info_file: str, keep: bool) -> None:
     """Report missing files; list each folder once, which is faster than a look at each file."""
-    listings: Dict[str, Set[str]] = {}
+    listings: dict[str, set[str]] = {}
     missing = []
     for frame in frames:
         if 'broken' in frame:

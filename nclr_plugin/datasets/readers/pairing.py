@@ -4,7 +4,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Mapping, NamedTuple, Sequence
 
 from mmengine.logging import print_log
 
@@ -22,7 +22,7 @@ class Folder(NamedTuple):
         suffixes: Suffixes of the files, the preferred one first.
     """
     path: str
-    suffixes: Tuple[str, ...]
+    suffixes: tuple[str, ...]
 
 
 FileNames = Dict[str, Dict[str, str]]  # of each folder, by stem
@@ -96,7 +96,7 @@ def require_file(path: str, expectation: str) -> None:
             f"file '{path}' does not exist (absolute: '{os.path.abspath(path)}'). {expectation}")
 
 
-def read_frame_list(frame_list: Union[str, Sequence[str]], data_root: str) -> List[str]:
+def read_frame_list(frame_list: str | Sequence[str], data_root: str) -> list[str]:
     """Read a list file: one frame per line; blank lines and ``#`` comments are skipped.
 
     Args:
@@ -128,8 +128,8 @@ def read_frame_list(frame_list: Union[str, Sequence[str]], data_root: str) -> Li
 
 
 def pair_files(folders: Mapping[str, Folder],
-               stems: Optional[Sequence[str]] = None,
-               keep_unpaired: bool = False) -> Dict[str, Dict[str, str]]:
+               stems: Sequence[str] | None = None,
+               keep_unpaired: bool = False) -> dict[str, dict[str, str]]:
     """Pair the files of several folders by stem: ``000012.png`` belongs to ``000012.bin``.
 
     Args:
@@ -163,7 +163,7 @@ def pair_files(folders: Mapping[str, Folder],
 
 
 def match_files(folders: Mapping[str, Folder],
-                stems: Optional[Sequence[str]] = None) -> Tuple[FileNames, Dict[str, List[str]]]:
+                stems: Sequence[str] | None = None) -> tuple[FileNames, dict[str, list[str]]]:
     """List the files of several folders by stem, and the stems that each folder misses.
 
     Args:
@@ -197,12 +197,12 @@ def describe_missing(folders: Mapping[str, Folder], found: FileNames,
         f'{shorten(absent) if absent else "none"}' for name, absent in missing.items())
 
 
-def list_files(folder: Folder) -> Dict[str, str]:
+def list_files(folder: Folder) -> dict[str, str]:
     """List the file names of a folder by stem, sorted, without hidden files and thumbnails.
 
     If two files have the same stem, the one with the preferred suffix is listed.
     """
-    by_suffix: Dict[str, Dict[str, str]] = {suffix: {} for suffix in reversed(folder.suffixes)}
+    by_suffix: dict[str, dict[str, str]] = {suffix: {} for suffix in reversed(folder.suffixes)}
     with os.scandir(folder.path) as entries:
         for entry in entries:
             stem, suffix = os.path.splitext(entry.name)
@@ -212,5 +212,5 @@ def list_files(folder: Folder) -> Dict[str, str]:
     return dict(sorted(files.items()))
 
 
-def _all_stems(found: FileNames) -> List[str]:
+def _all_stems(found: FileNames) -> list[str]:
     return sorted(set().union(*found.values()))

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Sequence, Union
+from typing import Any, Sequence
 
 import numpy as np
 from mmengine.logging import print_log
@@ -53,11 +53,11 @@ class RigReader(Reader):
 
     def __init__(self,
                  rig_file: str = 'rig.yaml',
-                 frame_list: Union[str, Sequence[str], None] = None) -> None:
+                 frame_list: str | Sequence[str] | None = None) -> None:
         self.rig_file = rig_file
         self.frame_list = frame_list
 
-    def read(self, data_root: str, keep_unpaired: bool = False) -> List[dict]:
+    def read(self, data_root: str, keep_unpaired: bool = False) -> list[dict]:
         """List the frames of the rig; see :class:`Reader`.
 
         Raises:
@@ -164,7 +164,7 @@ def _check_keys(entry: Any, where: str, required=(), optional=()) -> None:
             f'{sorted(map(str, found)) if isinstance(entry, dict) else repr(entry)}.')
 
 
-def _calibration(path: str, camera: Dict[str, Any]) -> Dict[str, Any]:
+def _calibration(path: str, camera: dict[str, Any]) -> dict[str, Any]:
     where = f"rig file '{path}', camera {camera['name']}"
     size = camera['image_size']
     if not isinstance(size, list) or len(size) != 2 or not all(

@@ -1,7 +1,7 @@
 """Data sets and a transform for segmentation in mmdet3d."""
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -23,8 +23,8 @@ class MappedSegDataset(Seg3DDataset):
     """
 
     def __init__(self,
-                 metainfo: Optional[dict] = None,
-                 data_prefix: Optional[Dict[str, str]] = None,
+                 metainfo: dict | None = None,
+                 data_prefix: dict[str, str] | None = None,
                  **kwargs: Any) -> None:
         super().__init__(
             metainfo={**self.METAINFO, **(metainfo or {})},

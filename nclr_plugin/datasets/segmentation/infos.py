@@ -9,7 +9,7 @@ import json
 import os
 import pickle
 from pathlib import PurePath
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, NamedTuple, Sequence
 
 from ...errors import DataLayoutError
 from ..label_fractions import LabelSplit, select_evenly, select_randomly, select_scenes
@@ -50,7 +50,7 @@ SPLITS = {
 }
 
 
-def list_infos(root: str, sequences: Sequence[str], labelled: bool = True) -> List[dict]:
+def list_infos(root: str, sequences: Sequence[str], labelled: bool = True) -> list[dict]:
     """List the frames of sequences in the format of mmdet3d's ``Seg3DDataset``.
 
     Args:
@@ -88,7 +88,7 @@ def frame_id(info: dict) -> str:
     return f'{path.parts[-3]}/{path.stem}'
 
 
-def read_infos(path: str) -> Dict[str, Any]:
+def read_infos(path: str) -> dict[str, Any]:
     """Read an info file of mmdet3d, version 2.
 
     Returns:
@@ -108,7 +108,7 @@ def read_infos(path: str) -> Dict[str, Any]:
     return infos
 
 
-def write_infos(path: str, infos: List[dict], metainfo: Optional[dict] = None) -> None:
+def write_infos(path: str, infos: list[dict], metainfo: dict | None = None) -> None:
     """Write an info file of mmdet3d, version 2.
 
     Raises:
@@ -120,7 +120,7 @@ def write_infos(path: str, infos: List[dict], metainfo: Optional[dict] = None) -
         pickle.dump(dict(metainfo=metainfo or {}, data_list=infos), file)
 
 
-def require_sequences(root: str, sequences: Sequence[str], infos: List[dict]) -> None:
+def require_sequences(root: str, sequences: Sequence[str], infos: list[dict]) -> None:
     """Raise if requested sequences have no frame.
 
     Raises:
@@ -135,14 +135,14 @@ def require_sequences(root: str, sequences: Sequence[str], infos: List[dict]) ->
             f'there are the folders {shorten(folders)}.')
 
 
-def _files(folder: str, suffix: str) -> Dict[str, str]:
+def _files(folder: str, suffix: str) -> dict[str, str]:
     return list_files(Folder(folder, (suffix, ))) if os.path.isdir(folder) else {}
 
 
-def create_infos(dataset: str, root: str, fractions: Optional[Sequence[float]] = None,
-                 seed: int = 0, split_file: Optional[str] = None,
-                 train: Optional[Sequence[str]] = None,
-                 val: Optional[Sequence[str]] = None) -> None:
+def create_infos(dataset: str, root: str, fractions: Sequence[float] | None = None,
+                 seed: int = 0, split_file: str | None = None,
+                 train: Sequence[str] | None = None,
+                 val: Sequence[str] | None = None) -> None:
     """Write info files of a data set in SemanticKITTI's layout, and of its label fractions.
 
     Args:
@@ -185,8 +185,8 @@ def create_infos(dataset: str, root: str, fractions: Optional[Sequence[float]] =
                      frame_id)
 
 
-def create_nuscenes_fractions(root: str, fractions: Optional[Sequence[float]] = None,
-                              split_file: Optional[str] = None) -> None:
+def create_nuscenes_fractions(root: str, fractions: Sequence[float] | None = None,
+                              split_file: str | None = None) -> None:
     """Write info files of label fractions of nuScenes, which consist of whole scenes.
 
     Args:
@@ -208,7 +208,7 @@ def create_nuscenes_fractions(root: str, fractions: Optional[Sequence[float]] = 
                      lambda info: scene_of[info['token']])
 
 
-def read_nuscenes_scenes(root: str) -> Tuple[dict, Dict[str, str], List[str]]:
+def read_nuscenes_scenes(root: str) -> tuple[dict, dict[str, str], list[str]]:
     """Read mmdet3d's training infos of nuScenes and find the scene of each frame.
 
     Args:
@@ -230,15 +230,15 @@ def read_nuscenes_scenes(root: str) -> Tuple[dict, Dict[str, str], List[str]]:
     return infos, scene_of, [name for name in names.values() if name in training]
 
 
-def _table(folder: str, name: str) -> List[dict]:
+def _table(folder: str, name: str) -> list[dict]:
     path = os.path.join(folder, f'{name}.json')
     require_file(path, 'Expected this nuScenes table, which assigns each frame to a scene.')
     with open(path) as file:
         return json.load(file)
 
 
-def _draw_split(dataset: str, root: str, rule: str, fractions: Optional[Sequence[float]],
-            select: Callable[[float], List[str]]) -> LabelSplit:
+def _draw_split(dataset: str, root: str, rule: str, fractions: Sequence[float] | None,
+            select: Callable[[float], list[str]]) -> LabelSplit:
     """Select the frames of each fraction and write the label split."""
     split = LabelSplit(dataset, rule)
     for percent in fractions or FRACTIONS:
@@ -255,8 +255,8 @@ def _draw_split(dataset: str, root: str, rule: str, fractions: Optional[Sequence
 
 
 def _write_fractions(dataset: str, root: str, split: LabelSplit,
-                     fractions: Optional[Sequence[float]], infos: List[dict],
-                     metainfo: Dict[str, str], identify: Callable[[dict], str]) -> None:
+                     fractions: Sequence[float] | None, infos: list[dict],
+                     metainfo: dict[str, str], identify: Callable[[dict], str]) -> None:
     """Write the infos of fractions of a split; by default of all below 100%."""
     for percent in fractions or sorted(p for p in split.fractions if p < 100):
         selected = split.select(infos, percent, identify)

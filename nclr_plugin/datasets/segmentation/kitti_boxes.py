@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple, Sequence
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class Box(NamedTuple):
     yaw: float
 
 
-def read_boxes(path: str) -> List[Box]:
+def read_boxes(path: str) -> list[Box]:
     """Read a label file of KITTI's object data.
 
     Raises:
@@ -70,7 +70,7 @@ def read_boxes(path: str) -> List[Box]:
 
 
 def label_points(points: np.ndarray, boxes: Sequence[Box], lidar2ref: np.ndarray,
-                 camera: Dict[str, np.ndarray], image_size: Tuple[int, int]) -> np.ndarray:
+                 camera: dict[str, np.ndarray], image_size: tuple[int, int]) -> np.ndarray:
     """Label the points of a scan by the boxes that contain them.
 
     Boxes are annotated in the view of the camera only, so points outside it are unlabelled, and so
@@ -114,8 +114,8 @@ def label_points(points: np.ndarray, boxes: Sequence[Box], lidar2ref: np.ndarray
     return labels
 
 
-def create_kitti_boxes(root: str, fractions: Optional[Sequence[float]] = None, seed: int = 0,
-                       split_file: Optional[str] = None) -> None:
+def create_kitti_boxes(root: str, fractions: Sequence[float] | None = None, seed: int = 0,
+                       split_file: str | None = None) -> None:
     """Write point labels, and infos of the frames of ``ImageSets`` and of label fractions.
 
     Labels are written to ``training/labels/NNNNNN.label``, uint32 as in SemanticKITTI.

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from typing import Iterable, Optional, Sequence, Tuple
+from typing import Iterable, Sequence
 
 import numpy as np
 from mmengine.registry import TRANSFORMS
@@ -82,7 +82,7 @@ def panoptic_path(lidarseg_path: str) -> str:
     return head + 'panoptic/' + tail[:-len('_lidarseg.bin')] + '_panoptic.npz'
 
 
-def _read_semantickitti(frame_id: str, path: str) -> Tuple[np.ndarray, np.ndarray]:
+def _read_semantickitti(frame_id: str, path: str) -> tuple[np.ndarray, np.ndarray]:
     size = os.path.getsize(path)
     if size % 4:
         raise BrokenFrameError(frame_id, f"labels '{path}': expected uint32 numbers, found {size} "
@@ -91,7 +91,7 @@ def _read_semantickitti(frame_id: str, path: str) -> Tuple[np.ndarray, np.ndarra
     return labels & 0xFFFF, labels >> 16
 
 
-def _read_nuscenes(frame_id: str, path: str) -> Tuple[np.ndarray, np.ndarray]:
+def _read_nuscenes(frame_id: str, path: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             labels = file['data'].astype(np.int64)
@@ -101,11 +101,11 @@ def _read_nuscenes(frame_id: str, path: str) -> Tuple[np.ndarray, np.ndarray]:
     return labels // NUSCENES_FACTOR, labels % NUSCENES_FACTOR
 
 
-def check_labels(files: Iterable[Tuple[str, str]],
+def check_labels(files: Iterable[tuple[str, str]],
                  lidar_dim: int,
                  dtype: str,
-                 known: Optional[Sequence[int]] = None,
-                 offset: Optional[int] = None) -> int:
+                 known: Sequence[int] | None = None,
+                 offset: int | None = None) -> int:
     """Check that each label file has one known label per point.
 
     mmdet3d does not check: a short file leads to an index error during training, and an unknown

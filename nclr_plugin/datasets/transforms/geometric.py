@@ -1,7 +1,7 @@
 """Transforms that change points, images and calibration consistently."""
 from __future__ import annotations
 
-from typing import Callable, Sequence, Tuple
+from typing import Callable, Sequence
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ class RandomRigidTransform(BaseTransform):
 
     def __init__(self,
                  yaw: float = np.pi,
-                 translation: Tuple[float, float, float] = (15.0, 15.0, 0.0),
+                 translation: tuple[float, float, float] = (15.0, 15.0, 0.0),
                  axes: str = 'lidar') -> None:
         if axes not in ('lidar', 'camera'):
             raise ValueError('RandomRigidTransform: expected axes "lidar" or "camera", '
@@ -115,7 +115,7 @@ class ResizeImages(BaseTransform):
         size: (width, height), pixels.
     """
 
-    def __init__(self, size: Tuple[int, int]) -> None:
+    def __init__(self, size: tuple[int, int]) -> None:
         self.width, self.height = check_size('ResizeImages', size)
 
     def transform(self, results: dict) -> dict:
@@ -135,7 +135,7 @@ class CropImages(BaseTransform):
         BrokenFrameError: If an image is smaller than the window.
     """
 
-    def __init__(self, size: Tuple[int, int], random: bool = False) -> None:
+    def __init__(self, size: tuple[int, int], random: bool = False) -> None:
         self.width, self.height = check_size('CropImages', size)
         self.random = random
 
@@ -189,7 +189,7 @@ class RandomSceneFlip(BaseTransform):
         return results
 
 
-def resize_images(results: dict, size_of: Callable[[np.ndarray], Tuple[int, int]]) -> dict:
+def resize_images(results: dict, size_of: Callable[[np.ndarray], tuple[int, int]]) -> dict:
     """Resize ``imgs`` to the (width, height) that ``size_of`` returns, and adapt ``cam2img``."""
     cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
     imgs, cam2img = [], []
@@ -204,7 +204,7 @@ def resize_images(results: dict, size_of: Callable[[np.ndarray], Tuple[int, int]
     return results
 
 
-def check_size(name: str, size: Sequence[int]) -> Tuple[int, int]:
+def check_size(name: str, size: Sequence[int]) -> tuple[int, int]:
     """Check a (width, height) of the transform ``name``, and return it."""
     if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
         raise ValueError(f'{name}: expected size (width, height) in whole pixels, found {size}.')

@@ -1,7 +1,6 @@
 """Colour jitter; noise and occlusions at test time (CrossI2P, Table 2)."""
 from __future__ import annotations
 
-from typing import Tuple
 
 import numpy as np
 from mmengine.registry import TRANSFORMS
@@ -116,6 +115,6 @@ class ImageOcclusion(BaseTransform):
             img[top:top + self.size, left:left + self.size] = 0
         return img
 
-    def _corners(self, shape: Tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    def _corners(self, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
         highest = np.maximum(np.array(shape) - self.size, 0)
         return rng.integers(0, highest + 1, (self.count, 2))

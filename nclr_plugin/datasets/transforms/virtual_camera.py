@@ -1,7 +1,7 @@
 """A camera turned virtually: a pinhole window of another direction and field of view."""
 from __future__ import annotations
 
-from typing import Callable, Tuple
+from typing import Callable
 
 import numpy as np
 from mmengine.registry import TRANSFORMS
@@ -34,7 +34,7 @@ class VirtualCamera(BaseTransform):
             largest one to ``fov[0]``. In an evaluation, 0.
     """
 
-    def __init__(self, size: Tuple[int, int], fov: Tuple[float, float] = (40., 80.),
+    def __init__(self, size: tuple[int, int], fov: tuple[float, float] = (40., 80.),
                  pitch: float = 2., warm_up: int = 0) -> None:
         self.width, self.height = check_size('VirtualCamera', size)
         if len(fov) != 2 or not 0 < fov[0] <= fov[1] < 180:
@@ -86,7 +86,7 @@ class VirtualCamera(BaseTransform):
         turn = make_transform(rotation, rotation.new_zeros(3))
         return img, own.numpy(), (turn @ lidar2cam).numpy()
 
-    def _camera(self, yaw: float, pitch: float, fov: float) -> Tuple[torch.Tensor, torch.Tensor]:
+    def _camera(self, yaw: float, pitch: float, fov: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the intrinsics of the window, and the rotation from the camera to it."""
         focal = self.width / 2 / np.tan(fov / 2)
         cam2img = torch.tensor([[focal, 0., (self.width - 1) / 2],
@@ -94,7 +94,7 @@ class VirtualCamera(BaseTransform):
                                 [0., 0., 1.]], dtype=torch.float64)
         return cam2img, so3_exp(-pitch * AXIS_X) @ so3_exp(-yaw * AXIS_Y)
 
-    def _fits(self, size: Tuple[int, int], cam2img: torch.Tensor, yaw: float, pitch: float,
+    def _fits(self, size: tuple[int, int], cam2img: torch.Tensor, yaw: float, pitch: float,
               fov: float) -> bool:
         """Whether the corners of the window, and so all of it, lie within an image."""
         own, rotation = self._camera(yaw, pitch, fov)

@@ -4,7 +4,7 @@ from __future__ import annotations
 import abc
 import os
 from dataclasses import dataclass
-from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Mapping, NamedTuple
 
 import numpy as np
 
@@ -33,11 +33,11 @@ class DemoOptions:
     seed: int = 0
     towns: int = 4
     heading: str = 'road'
-    image_size: Optional[Tuple[int, int]] = None
-    focal: Optional[float] = None
-    beams: Optional[int] = None
-    azimuths: Optional[int] = None
-    sensor_height: Optional[float] = None
+    image_size: tuple[int, int] | None = None
+    focal: float | None = None
+    beams: int | None = None
+    azimuths: int | None = None
+    sensor_height: float | None = None
 
     def __post_init__(self) -> None:
         for name, least in (('scenes', 0), ('val_scenes', 0), ('seed', 0), ('towns', 1)):
@@ -73,7 +73,7 @@ class Layout(abc.ABC):
         root: Folder of the data set.
         options: Options of the generator.
     """
-    image_size: Tuple[int, int]
+    image_size: tuple[int, int]
     beams = 64
     azimuths = 1800
     sensor_height = 1.73
@@ -81,14 +81,14 @@ class Layout(abc.ABC):
     def __init__(self, root: str, options: DemoOptions) -> None:
         self.root, self.options = root, options
 
-    def jobs(self) -> List[Job]:
+    def jobs(self) -> list[Job]:
         """List the frames to generate."""
         options = self.options
         jobs = [Job(Split.TRAIN, i % options.towns, i) for i in range(options.scenes)]
         return jobs + [Job(Split.VAL, 0, i) for i in range(options.val_scenes)]
 
     @abc.abstractmethod
-    def mounts(self, job: Job) -> Tuple[Mapping[str, CameraMount], LidarMount]:
+    def mounts(self, job: Job) -> tuple[Mapping[str, CameraMount], LidarMount]:
         """Return the mounts of a frame: cameras by name, and the LiDAR."""
 
     @abc.abstractmethod
@@ -96,7 +96,7 @@ class Layout(abc.ABC):
         """Write the files of one frame, and return what :meth:`finish` needs of it."""
 
     @abc.abstractmethod
-    def finish(self, records: List[Tuple[Job, Any]]) -> List[str]:
+    def finish(self, records: list[tuple[Job, Any]]) -> list[str]:
         """Write the files that describe several frames.
 
         Args:

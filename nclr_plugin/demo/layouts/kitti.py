@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Mapping
 
 import numpy as np
 
@@ -52,7 +52,7 @@ class KittiLayout(Layout):
     focal = 721.5
     rectified = False  # whether there is a separate rotation R0_rect
 
-    def calibration(self, job: Job) -> Dict[str, np.ndarray]:
+    def calibration(self, job: Job) -> dict[str, np.ndarray]:
         """Return P0-P3 (3, 4), R0_rect (3, 3) and Tr (3, 4) of a frame's town."""
         rng = town_rng(self.options.seed, job.split, job.town)
         rng = np.random.default_rng(rng.integers(2**63))
@@ -104,7 +104,7 @@ class SemanticKittiLayout(KittiLayout):
             raise ValueError(f'towns: expected at most {len(TRAIN_SEQUENCES)}, one for each '
                              f'training sequence of SemanticKITTI, found {options.towns}.')
 
-    def locate(self, job: Job) -> Tuple[str, int]:
+    def locate(self, job: Job) -> tuple[str, int]:
         """Return the sequence of a frame and its index in it."""
         if job.split == Split.VAL:
             return VAL_SEQUENCE, job.index
@@ -120,7 +120,7 @@ class SemanticKittiLayout(KittiLayout):
         raw_labels(frame).tofile(self.path(folder, 'labels', f'{stem}.label'))
         return frame.lidar2world
 
-    def finish(self, records: List[Tuple[Job, Any]]) -> List[str]:
+    def finish(self, records: list[tuple[Job, Any]]) -> list[str]:
         """Write calibration, poses, times and mmdet3d's infos."""
         sequences = {}
         for job, lidar2world in records:
@@ -136,7 +136,7 @@ class SemanticKittiLayout(KittiLayout):
             for sequence, frames in sorted(sequences.items())
         ]
 
-    def _write_sequence(self, folder: str, frames: List[Tuple[int, Job, np.ndarray]]) -> None:
+    def _write_sequence(self, folder: str, frames: list[tuple[int, Job, np.ndarray]]) -> None:
         values = self.calibration(frames[0][1])
         del values['R0_rect']
         write_calibration(self.path(folder, 'calib.txt'), values)
@@ -152,7 +152,7 @@ class SemanticKittiLayout(KittiLayout):
         np.savetxt(self.path(folder, 'times.txt'), [60.0 * number for number, *_ in frames],
                    fmt='%.6e')
 
-    def _write_infos(self, split: Split, frames: List[Tuple[str, int]]) -> None:
+    def _write_infos(self, split: Split, frames: list[tuple[str, int]]) -> None:
         """Write the infos that mmdet3d's SemanticKittiDataset reads."""
         entries = []
         for sequence, number in sorted(frames):
@@ -184,7 +184,7 @@ class KittiObjectLayout(KittiLayout):
     """
     rectified = True
 
-    def jobs(self) -> List[Job]:
+    def jobs(self) -> list[Job]:
         """List the frames to generate, that of ``testing`` last."""
         return super().jobs() + [Job(Split.TEST, 0, 0)]
 
@@ -207,7 +207,7 @@ class KittiObjectLayout(KittiLayout):
         with open(self.path(folder, 'label_2', f'{stem}.txt'), 'w', encoding='utf-8') as file:
             file.writelines(f'{line}\n' for line in lines)
 
-    def finish(self, records: List[Tuple[Job, Any]]) -> List[str]:
+    def finish(self, records: list[tuple[Job, Any]]) -> list[str]:
         """Write ``ImageSets``."""
         stems = {
             split: [f'{self.number(job):06d}' for job, _ in records if job.split == split]
@@ -226,7 +226,7 @@ class KittiObjectLayout(KittiLayout):
         ]
 
 
-def label_lines(frame: Frame, rectify: np.ndarray, lidar2ref: np.ndarray) -> List[str]:
+def label_lines(frame: Frame, rectify: np.ndarray, lidar2ref: np.ndarray) -> list[str]:
     """Format the visible road users as KITTI labels.
 
     Args:
@@ -263,7 +263,7 @@ def label_lines(frame: Frame, rectify: np.ndarray, lidar2ref: np.ndarray) -> Lis
     return sorted(lines, key=lambda line: line.startswith('DontCare'))
 
 
-def kitti_category(thing: Object) -> Optional[str]:
+def kitti_category(thing: Object) -> str | None:
     """Return the KITTI class of a road user, or ``None``."""
     if thing.label == labels.CAR:
         return 'Van' if thing.size[2] > VAN_HEIGHT else 'Car'

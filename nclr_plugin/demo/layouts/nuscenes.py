@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import pickle
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -97,7 +97,7 @@ class Annotation(NamedTuple):
 class Sample(NamedTuple):
     """Pose and annotations of a frame, for the tables."""
     ego2global: np.ndarray
-    annotations: List[Annotation]
+    annotations: list[Annotation]
 
 
 class NuScenesLayout(Layout):
@@ -120,7 +120,7 @@ class NuScenesLayout(Layout):
             raise ValueError(f'towns: expected at most {len(SCENE_NAMES[Split.TRAIN])}, one for '
                              f'each training scene of {VERSION}, found {options.towns}.')
 
-    def jobs(self) -> List[Job]:
+    def jobs(self) -> list[Job]:
         """List the frames to generate; validation frames alternate between two towns."""
         towns = len(SCENE_NAMES[Split.VAL])
         return [
@@ -194,15 +194,15 @@ class NuScenesLayout(Layout):
 
     # -- tables -------------------------------------------------------------------------------
 
-    def finish(self, records: List[Tuple[Job, Sample]]) -> List[str]:
+    def finish(self, records: list[tuple[Job, Sample]]) -> list[str]:
         """Write the tables, the map mask and mmdet3d's infos."""
-        tables: Dict[str, List[dict]] = {
+        tables: dict[str, list[dict]] = {
             name: [] for name in ('category', 'attribute', 'visibility', 'instance', 'sensor',
                                  'calibrated_sensor', 'ego_pose', 'log', 'scene', 'sample',
                                  'sample_data', 'sample_annotation', 'map', 'lidarseg', 'panoptic')
         }
         self._fill_vocabulary(tables)
-        towns: Dict[Tuple[Split, int], List[Tuple[Job, Sample]]] = {}
+        towns: dict[tuple[Split, int], list[tuple[Job, Sample]]] = {}
         for job, sample in records:
             towns.setdefault((job.split, job.town), []).append((job, sample))
         for members in towns.values():
@@ -223,7 +223,7 @@ class NuScenesLayout(Layout):
             lines.append(f'{len(members)} of them in {path}')
         return lines
 
-    def _fill_vocabulary(self, tables: Dict[str, List[dict]]) -> None:
+    def _fill_vocabulary(self, tables: dict[str, list[dict]]) -> None:
         for index, name in enumerate(CATEGORIES):
             tables['category'].append(
                 dict(token=self._token('category', name), name=name, description='', index=index))
@@ -237,7 +237,7 @@ class NuScenesLayout(Layout):
                 dict(token=self._token('sensor', channel), channel=channel,
                      modality='lidar' if channel == LIDAR else 'camera'))
 
-    def _fill_town(self, tables: Dict[str, List[dict]], members: List[Tuple[Job, Sample]]) -> None:
+    def _fill_town(self, tables: dict[str, list[dict]], members: list[tuple[Job, Sample]]) -> None:
         """Add a scene with its log, sensors and samples."""
         first = members[0][0]
         name = SCENE_NAMES[first.split][first.town]
@@ -267,8 +267,8 @@ class NuScenesLayout(Layout):
                      next=samples[k + 1] if k + 1 < len(samples) else ''))
             self._fill_sample(tables, job, sample, name, cameras)
 
-    def _fill_sample(self, tables: Dict[str, List[dict]], job: Job, sample: Sample, scene: str,
-                     cameras: Dict[str, CameraMount]) -> None:
+    def _fill_sample(self, tables: dict[str, list[dict]], job: Job, sample: Sample, scene: str,
+                     cameras: dict[str, CameraMount]) -> None:
         for channel in (LIDAR, *CAMERAS):
             token, pose = self._token('sample_data', channel,
                                       job), self._token('ego_pose', channel, job)
@@ -291,7 +291,7 @@ class NuScenesLayout(Layout):
         for annotation in sample.annotations:
             self._fill_annotation(tables, job, annotation)
 
-    def _fill_annotation(self, tables: Dict[str, List[dict]], job: Job,
+    def _fill_annotation(self, tables: dict[str, list[dict]], job: Job,
                          annotation: Annotation) -> None:
         thing = annotation.thing
         token = self._token('sample_annotation', job, thing.instance)
@@ -312,7 +312,7 @@ class NuScenesLayout(Layout):
                  rotation=quaternion(yaw_matrix(thing.yaw)), prev='', next='',
                  num_lidar_pts=annotation.num_points, num_radar_pts=0))
 
-    def _write_infos(self, path: str, members: List[Tuple[Job, Sample]]) -> None:
+    def _write_infos(self, path: str, members: list[tuple[Job, Sample]]) -> None:
         """Write the infos, version 2, that mmdet3d's nuScenes datasets read."""
         entries = []
         for k, (job, sample) in enumerate(members):
@@ -368,7 +368,7 @@ def _pose(transform: np.ndarray) -> dict:
     return dict(translation=transform[:3, 3].tolist(), rotation=quaternion(transform[:3, :3]))
 
 
-def quaternion(rotation: np.ndarray) -> List[float]:
+def quaternion(rotation: np.ndarray) -> list[float]:
     """Return the unit quaternion w, x, y, z of a (3, 3) rotation."""
     (a, b, c), (d, e, f), (g, h, i) = rotation
     matrix = np.array([[a + e + i, h - f, c - g, d - b], [h - f, a - e - i, b + d, c + g],

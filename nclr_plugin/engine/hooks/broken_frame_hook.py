@@ -1,7 +1,7 @@
 """Report of broken frames."""
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Any
 
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
@@ -20,7 +20,7 @@ class BrokenFrameHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Start with the list of a resumed checkpoint."""
-        self.frames: Dict[str, str] = runner.message_hub.get_info(INFO_KEY, {})
+        self.frames: dict[str, str] = runner.message_hub.get_info(INFO_KEY, {})
         runner.message_hub.update_info(INFO_KEY, self.frames)
 
     def before_test(self, runner: Any) -> None:
@@ -36,7 +36,7 @@ class BrokenFrameHook(Hook):
                     runner: Any,
                     batch_idx: int,
                     data_batch: Any = None,
-                    outputs: Optional[Any] = None,
+                    outputs: Any | None = None,
                     mode: str = 'train') -> None:
         for sample in data_batch['data_samples']:
             for frame_id, reason in sample.get('skipped_frames', []):
@@ -53,7 +53,7 @@ class BrokenFrameHook(Hook):
         self._summarise(runner)
 
     def _summarise(self, runner: Any) -> None:
-        frames: Dict[str, str] = {}
+        frames: dict[str, str] = {}
         for of_process in all_gather_object(self.frames):
             frames.update(of_process)
         if not frames:

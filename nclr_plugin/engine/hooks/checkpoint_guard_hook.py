@@ -1,7 +1,7 @@
 """Refuse checkpoints of other models."""
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -34,7 +34,7 @@ class CheckpointGuardHook(Hook):
         self.min_match = min_match
         self.prefix = prefix
 
-    def after_load_checkpoint(self, runner: Any, checkpoint: Dict[str, Any]) -> None:
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Compare before mmengine copies tensors."""
         if runner._resume and 'meta' not in checkpoint:
             raise CheckpointMismatchError(

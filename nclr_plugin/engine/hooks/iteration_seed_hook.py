@@ -1,7 +1,7 @@
 """Seed of each training iteration."""
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,13 +23,13 @@ class IterationSeedHook(Hook):
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, seed: Optional[int] = None) -> None:
+    def __init__(self, seed: int | None = None) -> None:
         self.seed = seed
 
     def before_train_iter(self,
                           runner: Any,
                           batch_idx: int,
-                          data_batch: Optional[Any] = None) -> None:
+                          data_batch: Any | None = None) -> None:
         """Seed the generators of this process."""
         seed = runner.seed if self.seed is None else self.seed
         sequence = np.random.SeedSequence((seed, runner.iter, get_rank()))

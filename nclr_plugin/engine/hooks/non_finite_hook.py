@@ -1,7 +1,7 @@
 """Skip training steps with non-finite gradients."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import torch
 from mmengine.dist import all_gather_object
@@ -48,16 +48,16 @@ class NonFiniteHook(Hook):
         if not isinstance(wrapper, OptimWrapper):
             raise TypeError('NonFiniteHook works with one optimizer, found '
                             f'{type(wrapper).__name__}; take the hook out of the config')
-        self.steps: List[Dict[str, Any]] = runner.message_hub.get_info(INFO_KEY, [])
+        self.steps: list[dict[str, Any]] = runner.message_hub.get_info(INFO_KEY, [])
         runner.message_hub.update_info(INFO_KEY, self.steps)
-        self._batches: List[Dict[str, Any]] = []  # whose gradients are in the next step
+        self._batches: list[dict[str, Any]] = []  # whose gradients are in the next step
         self._stepped = False
         self._handle = wrapper.optimizer.register_step_pre_hook(self._refuse_non_finite)
 
     def before_train_iter(self,
                           runner: Any,
                           batch_idx: int,
-                          data_batch: Optional[Any] = None) -> None:
+                          data_batch: Any | None = None) -> None:
         """Save the buffers before the first batch of a step."""
         if not self._batches:
             buffers = unwrapped_model(runner).buffers()
@@ -67,7 +67,7 @@ class NonFiniteHook(Hook):
                          runner: Any,
                          batch_idx: int,
                          data_batch: Any = None,
-                         outputs: Optional[Dict[str, Any]] = None) -> None:
+                         outputs: dict[str, Any] | None = None) -> None:
         """Record the step, if this iteration made one."""
         self._batches.append(
             dict(frames=[str(sample.get('frame_id')) for sample in data_batch['data_samples']],
@@ -103,7 +103,7 @@ class NonFiniteHook(Hook):
         if not self._stepped:
             optimizer.zero_grad(set_to_none=True)
 
-    def _skip(self, runner: Any, batches: List[Dict[str, Any]]) -> None:
+    def _skip(self, runner: Any, batches: list[dict[str, Any]]) -> None:
         # All processes skip the step, see the class.
         batches = [batch for of_process in all_gather_object(batches) for batch in of_process]
         step = _step_of(runner, batches)
@@ -120,7 +120,7 @@ class NonFiniteHook(Hook):
         runner.logger.warning(f'Step skipped, weights unchanged: {_describe(step)} ({count}).')
 
 
-def _step_of(runner: Any, batches: List[Dict[str, Any]]) -> Dict[str, Any]:
+def _step_of(runner: Any, batches: list[dict[str, Any]]) -> dict[str, Any]:
     """Return iteration, losses and frames of a step; all frames if every loss is finite."""
     suspects = [batch for batch in batches if batch['losses']] or batches
     return dict(iteration=runner.iter + 1,
@@ -128,7 +128,7 @@ def _step_of(runner: Any, batches: List[Dict[str, Any]]) -> Dict[str, Any]:
                 losses=sorted({name for batch in suspects for name in batch['losses']}))
 
 
-def _describe(step: Dict[str, Any]) -> str:
+def _describe(step: dict[str, Any]) -> str:
     what = ', '.join(step['losses']) or 'a gradient, but no loss,'
     return f"iteration {step['iteration']}: {what} not finite, frames {', '.join(step['frames'])}"
 

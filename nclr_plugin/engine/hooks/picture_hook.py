@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Optional, Sequence
+from typing import Any, Sequence
 
 import numpy as np
 import torch
@@ -51,9 +51,9 @@ class PictureHook(Hook):
     """
 
     def __init__(self,
-                 out_dir: Optional[str] = None,
+                 out_dir: str | None = None,
                  max_frames: int = 20,
-                 kinds: Optional[Sequence[str]] = None) -> None:
+                 kinds: Sequence[str] | None = None) -> None:
         known = [*PICTURES, *(kind for kind, _ in CURVES.values()), RANKED, *SCENES]
         unknown = sorted(set(kinds or ()) - set(known))
         if unknown:

@@ -1,7 +1,7 @@
 """Schedule of the pose loss."""
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -62,6 +62,6 @@ class PoseLossScheduleHook(Hook):
     def before_train_iter(self,
                           runner: Any,
                           batch_idx: int,
-                          data_batch: Optional[Any] = None) -> None:
+                          data_batch: Any | None = None) -> None:
         """Set the scale of this iteration."""
         unwrapped_model(runner).pose_loss_scale = self.scale(runner.iter / runner.max_iters)

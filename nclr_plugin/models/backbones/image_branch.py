@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os.path as osp
-from typing import List, Optional, Sequence
+from typing import Sequence
 
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
@@ -41,10 +41,10 @@ class ResNetFPN(BaseModule):
                  base_channels: int = 64,
                  out_indices: Sequence[int] = (0, 1, 2, 3),
                  out_channels: int = 128,
-                 weights: Optional[str] = None,
+                 weights: str | None = None,
                  frozen: bool = False,
-                 norm_cfg: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+                 norm_cfg: dict | None = None,
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.encoder = MODELS.build(
             dict(
@@ -102,11 +102,11 @@ class ResNetFPN(BaseModule):
             self.encoder.eval()
         return self
 
-    def encode(self, imgs: Tensor) -> List[Tensor]:
+    def encode(self, imgs: Tensor) -> list[Tensor]:
         """Encode images (V, 3, H, W): maps of strides 4, 8, 16, ..., the last one to be fused."""
         return list(self.encoder(imgs))
 
-    def decode(self, feats: List[Tensor]) -> Tensor:
+    def decode(self, feats: list[Tensor]) -> Tensor:
         """Decode maps of :meth:`encode`, the last one fused: (V, out_channels, H / 4, W / 4)."""
         return self.decoder(feats)[0]
 

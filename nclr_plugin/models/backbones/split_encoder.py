@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import List, NamedTuple, Sequence
+from typing import NamedTuple, Sequence
 
 import torch
 from spconv.pytorch import SparseConv3d, SparseConvTensor, SparseSequential
@@ -71,10 +71,10 @@ class SplitEncoder(nn.Module):
         self.first_centres = _first_centres(down_paddings)
 
     @abstractmethod
-    def encoder_steps(self) -> List[nn.Module]:
+    def encoder_steps(self) -> list[nn.Module]:
         """Return the encoder's parts in order, the last one its output convolution."""
 
-    def encode(self, voxel_feats: Tensor, coors: Tensor) -> List[EncoderLevel]:
+    def encode(self, voxel_feats: Tensor, coors: Tensor) -> list[EncoderLevel]:
         """Encode voxels (M, C) with ``batch, x, y, z`` indices (M, 4).
 
         Mixed precision is off here, as in mmdet3d.
@@ -104,7 +104,7 @@ class SplitEncoder(nn.Module):
         return [EncoderLevel(level.features, self._indices(number, level.indices))
                 for number, level in enumerate(levels)]
 
-    def decode(self, levels: List[EncoderLevel], bottleneck_feats: Tensor) -> Tensor:
+    def decode(self, levels: list[EncoderLevel], bottleneck_feats: Tensor) -> Tensor:
         """Decode the levels with other bottleneck features: (M, out_channels)."""
         voxels = levels[0]
         with torch.autocast(bottleneck_feats.device.type, enabled=False):
@@ -143,7 +143,7 @@ class SplitEncoder(nn.Module):
         return torch.stack((batch, x + shift[0], y + shift[1], z + shift[2]), 1)
 
 
-def _first_centres(down_paddings: Sequence) -> List[Tensor]:
+def _first_centres(down_paddings: Sequence) -> list[Tensor]:
     """Return the centre of the voxel of index 0 of each level, x, y, z in input voxels."""
     centres, stride = [torch.zeros(3)], 1
     for padding in down_paddings:  # kernels of 3 in steps of 2

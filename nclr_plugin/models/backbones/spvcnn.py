@@ -1,7 +1,6 @@
 """SPVCNN on spconv: a MinkUNet with a branch of points beside its voxels."""
 from __future__ import annotations
 
-from typing import List
 
 import torch
 from spconv.pytorch import SparseConvTensor
@@ -39,7 +38,7 @@ class SplitSPVCNN(SplitMinkUNet):
             for before, after in zip(widths, widths[1:]))
         self.dropout = nn.Dropout(drop_ratio, True)
 
-    def decode(self, levels: List[SparseConvTensor], bottleneck_feats: Tensor) -> Tensor:
+    def decode(self, levels: list[SparseConvTensor], bottleneck_feats: Tensor) -> Tensor:
         """Decode the levels with other bottleneck features: (M, out_channels)."""
         coors, points = levels[0].indices, levels[0].features
         with sparse_precision(bottleneck_feats):

@@ -1,7 +1,7 @@
 """mmdet3d's sparse encoder of the detectors, with per-point features for matching."""
 from __future__ import annotations
 
-from typing import List, Optional, Sequence
+from typing import Sequence
 
 from mmdet3d.models.middle_encoders import SparseEncoder
 from mmengine.model import initialize
@@ -38,7 +38,7 @@ class SplitSparseEncoder(SplitEncoder, SparseEncoder):
                  output_channels: int = 128,
                  intensity_scale: float = 1.,
                  out_channels: int = 96,
-                 init_cfg: Optional[dict] = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(
             in_channels,
             sparse_shape=[DETECTOR_HEIGHT, -1, -1],  # the other two by the scans at hand
@@ -61,6 +61,6 @@ class SplitSparseEncoder(SplitEncoder, SparseEncoder):
         if self.init_cfg:
             initialize(self, self.init_cfg)
 
-    def encoder_steps(self) -> List[nn.Module]:
+    def encoder_steps(self) -> list[nn.Module]:
         """Return ``conv_input``, the stages, ``conv_out``."""
         return [self.conv_input, *self.encoder_layers, self.conv_out]

@@ -1,7 +1,7 @@
 """Projection heads and the self-supervised contrastive losses (CrossI2P, Eq. 1-7)."""
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Optional
+from typing import NamedTuple
 
 import torch
 from mmengine.model import BaseModule
@@ -100,7 +100,7 @@ class ContrastiveHead(BaseModule):
             self.register_buffer('queue', torch.zeros(queue_size, out_channels))
             self.register_buffer('num_queued', torch.zeros((), dtype=torch.long))
 
-    def loss(self, instances: Instances) -> Dict[str, Tensor]:
+    def loss(self, instances: Instances) -> dict[str, Tensor]:
         """Return the weighted ``loss_imid`` and ``loss_cmid``."""
         if self.literal:
             instances = whole_pairs(instances)
@@ -121,7 +121,7 @@ class ContrastiveHead(BaseModule):
             self._enqueue(torch.cat((prototype[instances.visible], image[instances.visible])))
         return dict(loss_imid=self.imid_weight * imid, loss_cmid=self.cmid_weight * cmid)
 
-    def _queued(self) -> Optional[Tensor]:
+    def _queued(self) -> Tensor | None:
         if not self.queue_size or not int(self.num_queued):
             return None
         # A copy: this step's rows must not change what the loss was computed with.

@@ -1,7 +1,7 @@
 """Similarity of points and pixels, and matches (NCLR, sections 3.3-3.4; CrossI2P's patches)."""
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import torch
 from mmengine.model import BaseModule
@@ -57,8 +57,8 @@ class MatchingHead(BaseModule):
                  embed_dims: int = 64,
                  hidden_channels: int = 128,
                  position_channels: int = 48,
-                 point_wavelength: Tuple[float, float] = (2., 200.),
-                 pixel_wavelength: Tuple[float, float] = (4., 400.),
+                 point_wavelength: tuple[float, float] = (2., 200.),
+                 pixel_wavelength: tuple[float, float] = (4., 400.),
                  alignment: bool = True,
                  temperature: float = 0.07,
                  match: str = 'soft',
@@ -121,7 +121,7 @@ class MatchingHead(BaseModule):
         # Dividing the few features is cheaper than dividing the many products.
         return self.similarity(points / self.temperature, pixels)
 
-    def aligned_features(self, points: Tensor, pixels: Tensor) -> Tuple[Tensor, Tensor]:
+    def aligned_features(self, points: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
         r"""Map both modalities to the space in which the similarity is a plain dot product.
 
         With :math:`W_f = Q D Q^T`, features become :math:`\tilde F Q |D|^{1/2}` (the sign of
@@ -136,7 +136,7 @@ class MatchingHead(BaseModule):
                 matmul_exact(pixels, basis * scale))
 
     def match(self, points: Tensor, pixels: Tensor, centres: Tensor, pixel_mask: Tensor,
-              mode: Optional[str] = None, aligned: bool = True) -> Matches:
+              mode: str | None = None, aligned: bool = True) -> Matches:
         """Match every point to a pixel in the mask.
 
         Args:
@@ -178,7 +178,7 @@ def patch_mask(superpixel: Tensor, coarse: CellGrid, fine: CellGrid, margin: int
 
 
 def refine_matches(similarity: Tensor, pixel_mask: Tensor, grid: CellGrid, temperature: float,
-                   radius: int = 1) -> Tuple[Matches, Tensor]:
+                   radius: int = 1) -> tuple[Matches, Tensor]:
     """Find the most similar cell in the mask, refined to the mean of the cells around it.
 
     The mean is weighted by the softmax of the similarities, so it is differentiable and moves the

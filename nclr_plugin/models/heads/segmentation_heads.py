@@ -1,7 +1,7 @@
 """Heads of the segmentors: classes, and the centres of objects."""
 from __future__ import annotations
 
-from typing import Dict, Sequence
+from typing import Sequence
 
 import torch
 from mmdet3d.models.decode_heads import MinkUNetHead
@@ -27,7 +27,7 @@ class LovaszMinkUNetHead(MinkUNetHead):
         self.loss_lovasz = MODELS.build(dict(LOVASZ, loss_weight=lovasz_weight))
 
     def loss_by_feat(self, seg_logit: Tensor,
-                     batch_data_samples: SampleList) -> Dict[str, Tensor]:
+                     batch_data_samples: SampleList) -> dict[str, Tensor]:
         """Return the losses of the labelled voxels; zero, with gradients, if there are none."""
         label = self._stack_batch_gt(batch_data_samples)
         # mmdet3d's Lovasz loss fails on a batch with one labelled voxel, and is empty on none.
@@ -72,7 +72,7 @@ class OffsetHead(BaseModule):
         return self.layers(voxel_feats)
 
     def loss(self, centres: Sequence[Tensor], points: Sequence[Tensor],
-             semantic: Sequence[Tensor], instance: Sequence[Tensor]) -> Dict[str, Tensor]:
+             semantic: Sequence[Tensor], instance: Sequence[Tensor]) -> dict[str, Tensor]:
         """Compare the predicted centres with the true ones.
 
         Args:

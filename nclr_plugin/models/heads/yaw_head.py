@@ -1,7 +1,7 @@
 """Yaw of each camera, by circular correlation of its image columns with the scan by azimuth."""
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import torch
 from mmengine.model import BaseModule
@@ -46,7 +46,7 @@ class YawPrediction(NamedTuple):
         return rotate_harmonics(harmonics[view_voxels.idx], self.code[:, None], inverse=True)
 
 
-def column_codes(yaw: Optional[YawPrediction], views: Views, num_columns: int) -> Tensor:
+def column_codes(yaw: YawPrediction | None, views: Views, num_columns: int) -> Tensor:
     """Return the codes of the azimuth in which the columns of a feature map look, scan's frame.
 
     Args:
@@ -87,7 +87,7 @@ class YawHead(BaseModule):
                  embed_dims: int = 64,
                  num_sectors: int = 192,
                  num_harmonics: int = 16,
-                 wavelength: Tuple[float, float] = (2., 200.),
+                 wavelength: tuple[float, float] = (2., 200.),
                  init_cfg: dict = None) -> None:
         super().__init__(init_cfg)
         self.code_channels = 32
@@ -153,7 +153,7 @@ class YawHead(BaseModule):
             logits.softmax(1).masked_fill(self._distance(mode) > NMS_RADIUS, 0).sum(1)
             for mode in self._modes(logits, NUM_HYPOTHESES)], 1)
 
-    def _modes(self, logits: Tensor, count: int) -> List[Tensor]:
+    def _modes(self, logits: Tensor, count: int) -> list[Tensor]:
         """Return the best sectors (V,) that lie apart, by non-maximum suppression."""
         modes = []
         for _ in range(count):

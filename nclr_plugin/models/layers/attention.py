@@ -1,7 +1,6 @@
 """Attention and feed-forward blocks of both transformers: pre-norm, with a residual."""
 from __future__ import annotations
 
-from typing import Optional
 
 import torch
 from torch import Tensor, nn
@@ -34,9 +33,9 @@ class AttentionBlock(nn.Module):
             nn.init.zeros_(proj.bias)
         nn.init.zeros_(self.out_proj.bias)
 
-    def forward(self, tokens: Tensor, memory: Optional[Tensor] = None,
-                mask: Optional[Tensor] = None, pos: Optional[Tensor] = None,
-                memory_pos: Optional[Tensor] = None, bias: Optional[Tensor] = None) -> Tensor:
+    def forward(self, tokens: Tensor, memory: Tensor | None = None,
+                mask: Tensor | None = None, pos: Tensor | None = None,
+                memory_pos: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         """Return the updated tokens (B, P, C).
 
         Args:
@@ -79,7 +78,7 @@ class FeedForward(nn.Module):
         return tokens + self.mlp(self.norm(tokens))
 
 
-def _logit_bias(query: Tensor, mask: Optional[Tensor], bias: Optional[Tensor]) -> Optional[Tensor]:
+def _logit_bias(query: Tensor, mask: Tensor | None, bias: Tensor | None) -> Tensor | None:
     """Return what is added to the logits, broadcast to (B, 1 or heads, P, Q), in q's type."""
     if mask is None:
         return None if bias is None else bias.to(query.dtype)

@@ -1,13 +1,12 @@
 """Sinusoidal codes of positions in space and in an image."""
 from __future__ import annotations
 
-from typing import Tuple
 
 import torch
 from torch import Tensor, nn
 
 
-def sinusoidal_encoding(position: Tensor, channels: int, wavelength: Tuple[float, float]) -> Tensor:
+def sinusoidal_encoding(position: Tensor, channels: int, wavelength: tuple[float, float]) -> Tensor:
     """Encode each coordinate by sines and cosines of geometrically spaced wavelengths.
 
     Args:
@@ -28,7 +27,7 @@ def sinusoidal_encoding(position: Tensor, channels: int, wavelength: Tuple[float
     return nn.functional.pad(code, (0, channels - code.shape[-1]))
 
 
-def point_pos_encoding(points: Tensor, channels: int, wavelength: Tuple[float, float]) -> Tensor:
+def point_pos_encoding(points: Tensor, channels: int, wavelength: tuple[float, float]) -> Tensor:
     """Encode points by Cartesian coordinates, range and azimuth.
 
     A random yaw changes x and y of every point and the products of their codes. Range stays (a
@@ -75,7 +74,7 @@ def rotate_harmonics(code: Tensor, by: Tensor, inverse: bool = False) -> Tensor:
 
 
 def pixel_pos_encoding(height: int, azimuth: Tensor, channels: int,
-                       wavelength: Tuple[float, float]) -> Tensor:
+                       wavelength: tuple[float, float]) -> Tensor:
     """Encode the cells of maps, with the azimuth in the channels of :func:`point_pos_encoding`.
 
     Args:

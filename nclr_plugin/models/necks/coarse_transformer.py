@@ -1,7 +1,6 @@
 """Self- and cross-attention between superpoints and superpixels (CrossI2P, Eq. 9-12)."""
 from __future__ import annotations
 
-from typing import Tuple
 
 import torch
 from mmengine.model import BaseModule
@@ -66,7 +65,7 @@ class CoarseTransformer(BaseModule):
         self.pixel_out = nn.LayerNorm(channels)
 
     def forward(self, superpoints: Tensor, centres: Tensor, point_mask: Tensor,
-                superpixels: Tensor, view_batch_index: Tensor) -> Tuple[Tensor, Tensor]:
+                superpixels: Tensor, view_batch_index: Tensor) -> tuple[Tensor, Tensor]:
         """Return the updated features, in the inputs' shapes.
 
         Args:
@@ -98,7 +97,7 @@ class CoarseTransformer(BaseModule):
         return self.point_out(superpoints), pixels.reshape(num_views, -1, height, width)
 
 
-def _views_of_scans(view_batch_index: Tensor, batch_size: int) -> Tuple[Tensor, Tensor]:
+def _views_of_scans(view_batch_index: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
     """Return the views (B, W) of each scan, any where it has fewer than W, and their mask."""
     scans = torch.arange(batch_size, device=view_batch_index.device)
     same_scan = view_batch_index[None] == scans[:, None]

@@ -1,7 +1,7 @@
 """mmdet3d's voxels for MinkUNet on any device."""
 from __future__ import annotations
 
-from typing import Dict, List, Sequence
+from typing import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ class SegDataPreprocessor(Det3DDataPreprocessor):
     """
 
     @torch.no_grad()
-    def voxelize(self, points: List[Tensor], data_samples: Sequence) -> Dict[str, Tensor]:
+    def voxelize(self, points: list[Tensor], data_samples: Sequence) -> dict[str, Tensor]:
         """Voxelise B scans (N_b, C): ``voxels`` (M, C) and ``coors`` (M, 4), ``batch, x, y, z``.
 
         Sets ``batch_idx`` (M_b,) and ``point2voxel_map`` (N_b,) of each data sample, and

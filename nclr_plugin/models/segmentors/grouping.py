@@ -1,7 +1,7 @@
 """Grouping of points into instances by the predicted centres of their objects."""
 from __future__ import annotations
 
-from typing import Sequence, Tuple
+from typing import Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ def group_instances(centres: np.ndarray,
                     semantic: np.ndarray,
                     thing_classes: Sequence[int],
                     bandwidth: float = 1.2,
-                    min_points: int = 50) -> Tuple[np.ndarray, np.ndarray]:
+                    min_points: int = 50) -> tuple[np.ndarray, np.ndarray]:
     """Cluster the points of thing classes; the majority of a cluster decides its class.
 
     Paper, section 4.4: mean shift with a bandwidth of 1.2 m and clusters of at least 50 points.

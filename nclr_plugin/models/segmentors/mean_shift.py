@@ -1,7 +1,6 @@
 """Mean shift with a flat kernel, for all seeds at once."""
 from __future__ import annotations
 
-from typing import Tuple
 
 import numpy as np
 
@@ -56,7 +55,7 @@ def _seeds(points: np.ndarray, bandwidth: float) -> np.ndarray:
 
 
 def _climb(points: np.ndarray, seeds: np.ndarray,
-           bandwidth: float) -> Tuple[np.ndarray, np.ndarray]:
+           bandwidth: float) -> tuple[np.ndarray, np.ndarray]:
     """Move the seeds to their modes (S', 3), with the number of points at each; drop lost seeds."""
     grid = _Grid(points, bandwidth)
     moving, modes, num_points = seeds, [], []
@@ -106,7 +105,7 @@ class _Grid:
         self.keys = keys[order]
         self.points = np.ascontiguousarray(points[order].T)  # axis by axis, to be read in a row
 
-    def ball_mean(self, places: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    def ball_mean(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean (S, 3) and number (S,) of the points within the radius of places (S, 3).
 
         A place without points keeps its position.
@@ -140,7 +139,7 @@ class _Grid:
         columns = [np.bincount(owner, axis[row], len(places)) for axis in self.points]
         return np.stack([*columns, np.bincount(owner, minlength=len(places))], axis=1)
 
-    def _ranges(self, places: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    def _ranges(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the ranges (S, 25), begin and end, of the sorted points around places."""
         across = np.arange(-CELLS, CELLS + 1)
         across = np.stack(np.meshgrid(across, across), axis=-1).reshape(-1, 2)

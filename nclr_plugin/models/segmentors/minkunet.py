@@ -1,7 +1,7 @@
 """mmdet3d's MinkUNet for panoptic segmentation, and with a frozen backbone."""
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any
 
 import torch
 from mmdet3d.models.segmentors import MinkUNet
@@ -32,7 +32,7 @@ class PanopticMinkUNet(MinkUNet):
         super().__init__(test_cfg=test_cfg, **kwargs)
         self.offset_head = MODELS.build(offset_head)
 
-    def loss(self, inputs: dict, data_samples: SampleList) -> Dict[str, Tensor]:
+    def loss(self, inputs: dict, data_samples: SampleList) -> dict[str, Tensor]:
         """Return the losses of both heads."""
         feats = self.extract_feat(inputs)
         losses = self.decode_head.loss(feats, data_samples, self.train_cfg)
@@ -68,7 +68,7 @@ class PanopticMinkUNet(MinkUNet):
             prediction.pts_instance_mask = torch.from_numpy(instance).to(centre.device)
         return data_samples
 
-    def _centres(self, feats: Tensor, inputs: dict, data_samples: SampleList) -> List[Tensor]:
+    def _centres(self, feats: Tensor, inputs: dict, data_samples: SampleList) -> list[Tensor]:
         """Return the predicted centre of each point's object: B scans (N_b, 3), metres."""
         voxels = inputs['voxels']['voxels'][:, :3] + self.offset_head(feats)
         scan = torch.cat([sample.batch_idx for sample in data_samples])
