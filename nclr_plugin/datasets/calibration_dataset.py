@@ -83,6 +83,7 @@ class CalibrationDataset(BaseDataset):
             raise ValueError(f'CalibrationDataset: expected repeats >= 1, found {repeats}.')
         self.repeats = repeats
         super().__init__(data_root=data_root, data_prefix={}, pipeline=pipeline, **kwargs)
+        self._metainfo['mismatched_image_control'] = mismatched_image_control
 
     def load_data_list(self) -> List[dict]:
         """List the frames; see the class.

@@ -53,6 +53,8 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
         require_infos(config, 'train_dataloader', 'val_dataloader')
         options.update(distributed_on_cpu(args))
         options.update(_without_workers(config))
+        if get_device() == 'cuda':  # so that copies to it are asynchronous
+            options['train_dataloader.pin_memory'] = True
         options['default_hooks.schedule_end.type'] = 'ScheduleEndHook'
         if args.amp and get_device() == 'cpu':
             args.amp = False

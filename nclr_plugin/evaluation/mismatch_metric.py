@@ -19,7 +19,7 @@ class MismatchMetric(BaseMetric):
     """How well scores of the predicted pose tell mismatched images from matching ones.
 
     It needs a test with the mismatched-image control (``--mismatched-image-control``); otherwise
-    there are no figures. The scores are ``photometric_consistency``, of the predicted pose
+    there are no figures, and nothing is computed. The scores are ``photometric_consistency``, of the predicted pose
     (:class:`~nclr_plugin.evaluation.PhotometricConsistency`), which
     :class:`~nclr_plugin.apis.Calibrator` uses too, and ``inlier_ratio`` of the matches. For each:
 
@@ -56,6 +56,10 @@ class MismatchMetric(BaseMetric):
             data_samples: :class:`~nclr_plugin.structures.CalibrationDataSample` as dicts, with
                 ``cam2img``, ``pred_lidar2cam``, ``pred_valid``, ``pred_inlier_ratio``.
         """
+        if not (self.dataset_meta or {}).get('mismatched_image_control', True):
+            self.results.extend(dict(true=True, **{name: [] for name in SCORES})
+                                for _ in data_samples)
+            return
         inputs = data_batch['inputs']
         for points, imgs, sample in zip(inputs['points'], inputs['imgs'], data_samples):
             points = points.cpu().numpy().astype(np.float64)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..utils.devices import on_host, surely_all
+from ..utils import devices
+from ..utils.devices import surely_all
 from .epnp import closed_form_pose
 from .reprojection import SINGLE_STEPS, SINGLE_TOLERANCE, PnPProblem, make_problem, minimise
 from .se3 import skew
@@ -115,7 +116,8 @@ def _solve(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Optional[Te
     if not count:  # one absent point, so that there is a least depth
         points, pixels, weights = (
             value.new_zeros(batch, 1, *value.shape[2:]) for value in (points, pixels, weights))
-    if on_host(cam2img) and not (_affine(cam2img) | cam2img.isnan().flatten(1).any(1)).all():
+    affine = _affine(cam2img) | cam2img.isnan().flatten(1).any(1)
+    if devices.on_host(cam2img) and not affine.all():
         raise ValueError('cam2img: expected a last row (0, 0, 1), found '
                          f'{cam2img[:, 2].tolist()}; divide the matrix by its last entry')
 

@@ -9,6 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from ..structures import Views
+from ..utils.devices import constant
 from .layers.voxelization import voxelize
 
 
@@ -21,7 +22,7 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
         std: Standard deviation of each channel.
         voxel_size: (x, y, z), metres.
         max_voxels: Largest number of voxels of a scan in training (``None``: no limit).
-        non_blocking: Asynchronous host-to-device copies.
+        non_blocking: Asynchronous copies to the device, of what lies in pinned memory.
 
     Input: ``inputs`` with lists ``points`` (N_b, C) and ``imgs`` (V_b, 3, H, W) uint8, and
     ``data_samples``, a list of ``CalibrationDataSample`` or ``None``.
@@ -37,7 +38,7 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
                  std: Sequence[float] = (58.395, 57.12, 57.375),
                  voxel_size: Sequence[float] = (0.05, 0.05, 0.05),
                  max_voxels: Optional[int] = None,
-                 non_blocking: bool = False) -> None:
+                 non_blocking: bool = True) -> None:
         super().__init__(non_blocking=non_blocking)
         self.register_buffer('mean', torch.tensor(mean).view(-1, 1, 1), False)
         self.register_buffer('std', torch.tensor(std).view(-1, 1, 1), False)
@@ -46,18 +47,17 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Return the batch as the network takes it; see the class."""
-        data = self.cast_data(data)
-        points, imgs = data['inputs']['points'], data['inputs']['imgs']
-        samples = data.get('data_samples')
+        inputs = self.cast_data(data['inputs'])
+        points, imgs = inputs['points'], inputs['imgs']
+        samples = data.get('data_samples')  # all they have for the device is copied below
         sizes = {tuple(img.shape[-2:]) for img in imgs}
         if len(sizes) > 1:
             raise ValueError(f'The images of one batch must have one size, but are {sorted(sizes)} '
                              '(H, W): add ResizeImages to the pipeline.')
-        num_views = torch.tensor([len(img) for img in imgs], device=self.device)
+        scan_of_view = tuple(scan for scan, img in enumerate(imgs) for _ in img)
         views = Views(
             imgs=(torch.cat(imgs).float() - self.mean) / self.std,
-            view_batch_index=torch.repeat_interleave(
-                torch.arange(len(imgs), device=self.device), num_views),
+            view_batch_index=constant(scan_of_view, torch.int64, imgs[0].device),
             voxels=voxelize(points, self.voxel_size, self.max_voxels if training else None),
             cam2img=self._concatenate(samples, 'cam2img'),
             lidar2cam=self._concatenate(samples, 'lidar2cam'))
@@ -67,4 +67,7 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
         """Return a field of all samples (V, ...) float32, ``None`` where one does not have it."""
         if samples is None or not all(key in sample for sample in samples):
             return None
-        return torch.cat([sample.get(key) for sample in samples]).to(self.device, torch.float32)
+        value = torch.cat([sample.get(key).cpu() for sample in samples]).float()
+        if self.device.type == 'cuda':
+            value = value.pin_memory()
+        return value.to(self.device, non_blocking=self._non_blocking)

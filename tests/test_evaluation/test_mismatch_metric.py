@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import torch
 
-from nclr_plugin.evaluation import MismatchMetric, PhotometricConsistency, auroc, rejection
+from nclr_plugin.evaluation import (MismatchMetric, PhotometricConsistency, auroc, mismatch_metric,
+                                    rejection)
 
 CAM2IMG = np.array([[100., 0, 79.5], [0, 100., 39.5], [0, 0, 1]])
 
@@ -111,3 +112,18 @@ def test_without_the_control_there_are_no_figures(wall):
     assert found == {} and metric.roc == {}
     with pytest.raises(ValueError, match='accepted <= 1, found 0'):
         MismatchMetric(accepted=0)
+
+
+def test_nothing_is_computed_without_the_control(wall, monkeypatch):
+    monkeypatch.setattr(mismatch_metric, 'PhotometricConsistency', None)
+    metric = MismatchMetric()
+    metric.dataset_meta = dict(mismatched_image_control=False)
+    image, points = (torch.from_numpy(value) for value in wall)
+    batch = dict(inputs=dict(points=[points], imgs=[image.permute(2, 0, 1)[None]]))
+    sample = dict(cam2img=torch.from_numpy(CAM2IMG)[None], pred_lidar2cam=torch.eye(4)[None],
+                  pred_valid=torch.tensor([True]), pred_inlier_ratio=torch.tensor([0.9]))
+    metric.process(batch, [sample])
+    assert metric.evaluate(1) == {}
+    metric.dataset_meta = dict(mismatched_image_control=True)
+    with pytest.raises(TypeError, match='not callable'):
+        metric.process(batch, [sample])

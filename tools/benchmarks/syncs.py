@@ -15,6 +15,7 @@ import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional
+from unittest import mock
 
 import torch
 from mmengine.config import Config, DictAction
@@ -24,6 +25,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nclr_plugin.experiments.tables import markdown_table
+from nclr_plugin.utils import devices
 
 ROOT = Path(__file__).resolve().parents[2]
 TORCH = str(Path(torch.__file__).parent)
@@ -59,12 +61,11 @@ class Sync(NamedTuple):
 class SyncCounter:
     """Context that counts the waits of what runs in it, as ``counts`` by :class:`Sync`.
 
-    Args:
-        pinned: Whether batches lie in pinned memory, so that their asynchronous copies are.
+    On a CPU, code that has another way for a GPU takes that way, and asynchronous copies count as
+    such: batches lie in pinned memory, see :func:`nclr_plugin.engine.launcher.train`.
     """
 
-    def __init__(self, pinned: bool) -> None:
-        self.pinned = pinned
+    def __init__(self) -> None:
         self.counts: Counter = Counter()
 
     def __enter__(self) -> SyncCounter:
@@ -75,6 +76,7 @@ class SyncCounter:
                 stack.enter_context(_Functions(self))
                 stack.enter_context(_Operators(self))
                 stack.enter_context(_pair_generation(self.record))
+                stack.enter_context(mock.patch.object(devices, 'on_host', lambda tensor: False))
             self._stack = stack.pop_all()
         return self
 
@@ -129,7 +131,7 @@ class _Functions(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: tuple = (),
                            kwargs: Optional[dict] = None) -> Any:
-        kind = _copy_kind(function, args, kwargs or {}, self.counter.pinned)
+        kind = _copy_kind(function, args, kwargs or {})
         if kind:
             self.counter.record(kind)
         return function(*args, **(kwargs or {}))
@@ -145,13 +147,12 @@ def _operator_kind(function: Any, args: tuple, kwargs: dict) -> Optional[str]:
     return OPERATORS.get(name)
 
 
-def _copy_kind(function: Any, args: tuple, kwargs: dict, pinned: bool) -> Optional[str]:
+def _copy_kind(function: Any, args: tuple, kwargs: dict) -> Optional[str]:
     if function is torch.Tensor.to:
         values = (*args[1:], *kwargs.values())
         if not any(isinstance(value, (torch.device, str)) for value in values):
             return None
-        blocking = not kwargs.get('non_blocking', False)
-        return TO_DEVICE if blocking or not pinned else None
+        return None if kwargs.get('non_blocking') else TO_DEVICE
     if function in (torch.Tensor.cpu, torch.Tensor.tolist):
         return TO_HOST
     if function in (torch.tensor, torch.as_tensor):
@@ -232,7 +233,8 @@ def run(cfg: Config, batch_size: int) -> List[dict]:
     """
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     loader = cfg.train_dataloader
-    loader.update(batch_size=batch_size, num_workers=0, persistent_workers=False)
+    loader.update(batch_size=batch_size, num_workers=0, persistent_workers=False,
+                  pin_memory=torch.cuda.is_available())
     cfg.model.image_branch.weights = None
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=STEPS, val_interval=STEPS + 1)
     for name in ('val', 'test'):
@@ -244,7 +246,7 @@ def run(cfg: Config, batch_size: int) -> List[dict]:
     with tempfile.TemporaryDirectory() as folder:
         cfg.work_dir = folder
         runner = Runner.from_cfg(cfg)
-        loop, counter = runner.train_loop, SyncCounter(loader.get('pin_memory', False))
+        loop, counter = runner.train_loop, SyncCounter()
         run_iter = loop.run_iter
 
         def counted(batch: Any) -> None:

@@ -1,13 +1,15 @@
 """DGCNN: edge convolutions on graphs of nearest neighbours (Wang et al., TOG 2019)."""
 from __future__ import annotations
 
-from typing import List, Optional, Sequence
+from typing import Optional, Sequence
 
 import torch
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from ...utils import devices
+from ...utils.devices import constant
 from ...utils.optional import optional_import
 from ..layers.batching import dense_batch
 
@@ -145,24 +147,34 @@ def nearest_neighbours(feats: Tensor, batch_index: Tensor, batch_size: int,
     padding = dense_batch(batch_index, batch_size)
     rows = padding.to_dense(torch.arange(len(feats), device=feats.device))
     padded = padding.to_dense(feats.float())
-    result = rows.new_zeros(len(feats), len(ranks))
-    for scan in range(batch_size):
-        idx = rows[scan, :int(padding.mask[scan].sum())]
-        points = padded[scan, :len(idx)]
-        result[idx] = idx[_nearest(points, [rank % len(idx) for rank in ranks])]
-    return result
+    find = _by_tree if devices.on_host(feats) and feats.shape[1] <= TREE_DIMENSIONS else _nearest
+    # (B, R): a scan of fewer points begins anew.
+    own_ranks = constant(tuple(ranks), torch.int64, feats.device) % padding.mask.sum(
+        1, keepdim=True)
+    count = min(max(ranks) + 1, padded.shape[1])
+    slots = torch.stack([find(*scan, count) for scan in zip(padded, padding.mask, own_ranks)])
+    neighbours = rows.gather(1, slots.flatten(1)).view_as(slots)
+    return padding.from_dense(neighbours)
 
 
-def _nearest(points: Tensor, ranks: List[int]) -> Tensor:
-    """Return for each of (L, C) points the rows (L, R) of its neighbours of these ranks."""
-    if points.device.type == 'cpu' and points.shape[1] <= TREE_DIMENSIONS:
-        spatial = optional_import('scipy.spatial', 'scipy', 'A graph of nearest neighbours')
-        tree = spatial.cKDTree(points.numpy())
-        _, idx = tree.query(points.numpy(), [rank + 1 for rank in ranks])
-        return torch.from_numpy(idx)
+def _by_tree(points: Tensor, mask: Tensor, ranks: Tensor, count: int) -> Tensor:
+    """See :func:`_nearest`; on a CPU, in few dimensions."""
+    spatial = optional_import('scipy.spatial', 'scipy', 'A graph of nearest neighbours')
+    own = points[mask].numpy()
+    _, idx = spatial.cKDTree(own).query(own, ranks.numpy() + 1)
+    return nn.functional.pad(torch.from_numpy(idx), (0, 0, 0, len(points) - len(own)))
+
+
+def _nearest(points: Tensor, mask: Tensor, ranks: Tensor, count: int) -> Tensor:
+    """Return for each of (L, C) points the rows (L, R) of its neighbours of these ranks (R,).
+
+    Ranks are smaller than ``count``. Points outside the mask (L,), which come last, are nobody's
+    neighbours.
+    """
     # Squared distances without |a|^2, which keeps the order; half precision would be off by metres.
     with torch.autocast(points.device.type, enabled=False):
+        square = points.square().sum(1).masked_fill(~mask, torch.inf)
         return torch.cat([
-            torch.addmm(points.square().sum(1), part, points.T, alpha=-2).topk(
-                max(ranks) + 1, largest=False).indices[:, ranks]
+            torch.addmm(square, part, points.T, alpha=-2).topk(
+                count, largest=False).indices.index_select(1, ranks)
             for part in points.split(max(1, DISTANCES_AT_ONCE // len(points)))])

@@ -75,9 +75,9 @@ class SplitMinkUNet(MinkUNetBackbone):
         with sparse_precision(voxel_feats):
             # Round up to whole bottleneck voxels: down-sampling would drop a partial one at the
             # edge.
-            extent = torch.div(coors.amax(0)[1:], self.stride, rounding_mode='floor') + 1
-            spatial_shape = (extent * self.stride).tolist()
-            x = SparseConvTensor(voxel_feats, coors, spatial_shape, int(coors[-1, 0]) + 1)
+            last, *highest = coors.amax(0).tolist()
+            spatial_shape = [(index // self.stride + 1) * self.stride for index in highest]
+            x = SparseConvTensor(voxel_feats, coors, spatial_shape, last + 1)
             levels = [self.conv_input(x)]
             for stage in self.encoder:
                 levels.append(stage(levels[-1]))

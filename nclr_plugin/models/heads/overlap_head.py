@@ -70,7 +70,8 @@ class OverlapHead(BaseModule):
             Logits (V, L) of the points and (V, H', W') of the pixels.
         """
         view = self.view_in(pixel_feats.mean((2, 3)))
-        hidden = self.point_in(point_feats)[view_voxels.idx] + view[:, None]
+        hidden = self.point_in(point_feats).index_select(0, view_voxels.idx.flatten())
+        hidden = hidden.view(*view_voxels.idx.shape, -1) + view[:, None]
         if bearing is not None:
             hidden = hidden + self.bearing_in(bearing.to(hidden))
         return self.point_out(hidden).squeeze(-1), self.pixel_mlp(pixel_feats).squeeze(1)

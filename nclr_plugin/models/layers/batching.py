@@ -1,10 +1,13 @@
 """Batches of scans of different sizes: dense batches, voxels by view, bounded subsets."""
 from __future__ import annotations
 
-from typing import NamedTuple, Tuple
+from itertools import accumulate
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
+
+from ...utils.devices import constant
 
 GOLDEN_RATIO = 0.6180339887498949
 
@@ -31,7 +34,7 @@ class DenseBatch(NamedTuple):
         return grid[self.group, self.slot]
 
 
-def dense_batch(group: Tensor, num_groups: int) -> DenseBatch:
+def dense_batch(group: Tensor, num_groups: int, length: Optional[int] = None) -> DenseBatch:
     """Find the positions of rows in a dense batch.
 
     Rows keep their order within a group. They need not be sorted by group: sparse down-sampling on
@@ -40,13 +43,15 @@ def dense_batch(group: Tensor, num_groups: int) -> DenseBatch:
     Args:
         group: (M,) group of each row.
         num_groups: G.
+        length: L; the largest group's, for which a GPU is waited for, if None.
     """
-    counts = torch.bincount(group, minlength=num_groups)
+    counts = (group == torch.arange(num_groups, device=group.device)[:, None]).sum(1)
     first = torch.cumsum(counts, 0) - counts
     order = torch.argsort(group, stable=True)
     slot = torch.empty_like(group)
     slot[order] = torch.arange(len(group), device=group.device) - first[group[order]]
-    length = max(int(counts.max()), 1)
+    if length is None:
+        length = max(int(counts.max()), 1)
     mask = torch.arange(length, device=group.device) < counts[:, None]
     return DenseBatch(group, slot, mask)
 
@@ -67,7 +72,7 @@ def slots_by_position(batch: DenseBatch, points: Tensor) -> Tensor:
     order = torch.arange(len(points), device=points.device)
     for key in (*points.unbind(1)[::-1], batch.group):
         order = order[torch.argsort(key[order], stable=True)]
-    ordered = dense_batch(batch.group[order], len(batch.mask))
+    ordered = dense_batch(batch.group[order], *batch.mask.shape)
     return ordered.to_dense(batch.slot[order])
 
 
@@ -86,20 +91,18 @@ class ViewVoxels(NamedTuple):
         return self.idx.gather(1, columns)
 
 
-def group_voxels_by_view(voxel_batch_index: Tensor, view_batch_index: Tensor,
-                         batch_size: int) -> ViewVoxels:
+def group_voxels_by_view(counts: Sequence[int], view_batch_index: Tensor) -> ViewVoxels:
     """List the voxels of the scan of each view.
 
     Args:
-        voxel_batch_index: (N,) scan of each voxel, sorted.
+        counts: Voxels of each scan, consecutive rows.
         view_batch_index: (V,) scan of each view.
-        batch_size: Number of scans.
     """
-    counts = torch.bincount(voxel_batch_index, minlength=batch_size)
-    first = torch.cumsum(counts, 0) - counts
-    slot = torch.arange(int(counts.max()), device=counts.device)
-    mask = slot < counts[view_batch_index][:, None]
-    return ViewVoxels(torch.where(mask, first[view_batch_index][:, None] + slot, 0), mask)
+    number = constant(tuple(counts), torch.int64, view_batch_index.device)[view_batch_index]
+    first = constant((0, *accumulate(counts)), torch.int64, number.device)[view_batch_index]
+    slot = torch.arange(max(counts), device=number.device)
+    mask = slot < number[:, None]
+    return ViewVoxels(torch.where(mask, first[:, None] + slot, 0), mask)
 
 
 def random_subset(mask: Tensor, size: int) -> Tuple[Tensor, Tensor]:

@@ -1,10 +1,12 @@
 """Voxels of a batch of scans, in the convention of mmdet3d's MinkUNet."""
 from __future__ import annotations
 
-from typing import NamedTuple, Sequence
+from typing import NamedTuple, Sequence, Tuple
 
 import torch
 from torch import Tensor
+
+from ...utils.devices import constant
 
 CENTRE_ITERATIONS = 5
 
@@ -21,6 +23,7 @@ class VoxelBatch(NamedTuple):
         origin: (B, 3), metres: centre of the voxel with index (0, 0, 0) of each scan.
         voxel_size: (3,), metres.
         point2voxel: (sum of N_b,), the row of ``feats`` in which each input point lies.
+        counts: Voxels of each scan, numbers that the host knows.
     """
     feats: Tensor
     coors: Tensor
@@ -29,6 +32,7 @@ class VoxelBatch(NamedTuple):
     origin: Tensor
     voxel_size: Tensor
     point2voxel: Tensor
+    counts: Tuple[int, ...]
 
     @property
     def batch_index(self) -> Tensor:
@@ -38,7 +42,36 @@ class VoxelBatch(NamedTuple):
     @property
     def relative_points(self) -> Tensor:
         """(M, 3), metres: ``points`` relative to the centre of their scan."""
-        return self.points - self.centre[self.batch_index]
+        return self.feats[:, :3]
+
+    def take(self, rows: Tensor, counts: Tuple[int, ...]) -> VoxelBatch:
+        """Return some voxels, without the input points.
+
+        Args:
+            rows: Sorted rows.
+            counts: How many of them each scan has.
+        """
+        feats, coors, points = (
+            value.index_select(0, rows) for value in (self.feats, self.coors, self.points))
+        return self._replace(feats=feats, coors=coors, points=points, counts=counts,
+                             point2voxel=rows.new_zeros(0))
+
+    def subset(self, size: int, at_random: bool) -> Tuple[Tensor, Tuple[int, ...]]:
+        """Choose at most ``size`` voxels of each scan, at random or evenly spaced.
+
+        Returns:
+            Their sorted rows, and how many each scan has.
+        """
+        kept = tuple(min(count, size) for count in self.counts)
+        device = self.feats.device
+        if at_random:
+            return _random_subset(self.counts, size, device), kept
+        rows, first = [], 0
+        for count, number in zip(self.counts, kept):
+            rows.append(first + torch.div(torch.arange(number, device=device) * count,
+                                          max(number, 1), rounding_mode='floor'))
+            first += count
+        return torch.cat(rows), kept
 
     def centres(self, coors: Tensor, stride: int) -> Tensor:
         """(K, 3), metres, relative to the centre of their scan: centres of coarser voxels.
@@ -72,12 +105,11 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float],
     """
     packed = torch.cat(list(points))
     centre = scan_centres(points)
-    counts = torch.tensor([len(p) for p in points], device=packed.device)
-    batch = torch.repeat_interleave(torch.arange(len(counts), device=packed.device), counts)
-    size = packed.new_tensor(voxel_size)
+    batch = _scan_of_each(points)
+    size = constant(tuple(voxel_size), packed.dtype, packed.device)
 
     index = torch.round(packed[:, :3] / size).long()
-    lowest = index.new_zeros(len(counts), 3).scatter_reduce_(
+    lowest = index.new_zeros(len(points), 3).scatter_reduce_(
         0, batch[:, None].expand(-1, 3), index, 'amin', include_self=False)
     index = index - lowest[batch]
 
@@ -94,14 +126,18 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float],
     x = key % extent[0]
     coors = torch.stack((torch.div(key, extent[0], rounding_mode='floor'), x, y, z), 1).int()
 
-    if max_voxels is not None:
-        keep = _random_subset(coors[:, 0].long(), len(counts), max_voxels)
+    in_scan = coors[:, 0] == torch.arange(len(points), device=coors.device)[:, None]
+    counts = tuple(in_scan.sum(1).tolist())
+    if max_voxels is not None and max(counts) > max_voxels:
+        keep = _random_subset(counts, max_voxels, coors.device)
+        counts = tuple(min(count, max_voxels) for count in counts)
         row = keep.new_full((len(coors), ), -1)
         row[keep] = torch.arange(len(keep), device=row.device)
         feats, coors, point2voxel = feats[keep], coors[keep], row[point2voxel]
     points = feats[:, :3].clone()
     feats[:, :3] -= centre[coors[:, 0].long()]
-    return VoxelBatch(feats, coors, points, centre, lowest * size, size, point2voxel)
+    return VoxelBatch(feats, coors, points, centre, lowest * size, size, point2voxel,
+                      counts)
 
 
 def scan_centres(scans: Sequence[Tensor]) -> Tensor:
@@ -120,8 +156,7 @@ def scan_centres(scans: Sequence[Tensor]) -> Tensor:
     # All points and float64: a subset, or a float32 sum of a million, would depend on their order.
     dtype = scans[0].dtype
     points = torch.cat([scan[:, :3] for scan in scans]).double()
-    counts = torch.tensor([len(scan) for scan in scans], device=points.device)
-    batch = torch.repeat_interleave(torch.arange(len(scans), device=points.device), counts)
+    batch = _scan_of_each(scans)
     weight = torch.ones_like(points[:, :1])
     for _ in range(CENTRE_ITERATIONS + 1):
         total = points.new_zeros(len(scans), 4).index_add_(
@@ -153,11 +188,18 @@ def containing_rows(coors: Tensor, coarse: Tensor, stride: int) -> Tensor:
     return order[idx.clamp(max=len(order) - 1)]
 
 
-def _random_subset(batch: Tensor, batch_size: int, size: int) -> Tensor:
-    """Sorted rows of at most ``size`` random members of each group in ``batch``."""
-    order = torch.argsort(torch.rand(len(batch), device=batch.device))
-    order = order[torch.argsort(batch[order], stable=True)]
-    first = torch.cumsum(torch.bincount(batch, minlength=batch_size), 0)
-    first = torch.cat((first.new_zeros(1), first[:-1]))
-    rank = torch.arange(len(batch), device=batch.device) - first[batch[order]]
-    return torch.sort(order[rank < size])[0]
+def _scan_of_each(scans: Sequence[Tensor]) -> Tensor:
+    """Return the scan (sum of N_b,) of each point."""
+    return torch.cat([torch.full((len(scan), ), number, device=scan.device)
+                      for number, scan in enumerate(scans)])
+
+
+def _random_subset(counts: Sequence[int], size: int, device: torch.device) -> Tensor:
+    """Return sorted rows of at most ``size`` random members of each group of consecutive rows."""
+    rows, first = [], 0
+    for count in counts:
+        order = torch.randperm(count, device=device) if count > size else torch.arange(
+            count, device=device)
+        rows.append(first + order[:size].sort()[0])
+        first += count
+    return torch.cat(rows)

@@ -1,10 +1,11 @@
 """Contrastive losses: InfoNCE of points and pixels (NCLR), instance discrimination (CrossI2P)."""
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ...geometry.camera import CellGrid
 from ...geometry.se3 import matmul_exact
@@ -12,15 +13,17 @@ from ..layers.batching import gather_columns
 
 
 class PixelTargets(NamedTuple):
-    """Where K points of each view project to, among L cells.
+    """Where K points of each view project to, among the L cells of a map.
 
     Attributes:
+        pixels: (V, K, 2), input-image pixels: the projections.
+        grid: The cells.
         cell: (V, K) the cell pr(i) nearest to the projection.
-        distance: (V, K, L), pixels, from the projection to the centres of all cells.
         valid: (V, K) bool, points that have a positive.
     """
+    pixels: Tensor
+    grid: CellGrid
     cell: Tensor
-    distance: Tensor
     valid: Tensor
 
 
@@ -36,9 +39,7 @@ def pixel_targets(pixels: Tensor, grid: CellGrid, valid: Tensor,
             positive.
     """
     cell, distance = grid.nearest(pixels)
-    centres = grid.centres(pixels.dtype, pixels.device).view(-1, 2)
-    return PixelTargets(cell, torch.cdist(pixels, centres.expand(len(pixels), -1, -1)),
-                        valid & (distance <= positive_margin))
+    return PixelTargets(pixels, grid, cell, valid & (distance <= positive_margin))
 
 
 def point_to_pixel_loss(logits: Tensor, targets: PixelTargets, negative_margin: float) -> Tensor:
@@ -56,8 +57,11 @@ def point_to_pixel_loss(logits: Tensor, targets: PixelTargets, negative_margin: 
         Scalar: the mean over the valid points of a view, then over views. A view without valid
         points adds nothing.
     """
-    ignored = targets.distance <= negative_margin
-    return _nce(logits, targets.cell, ignored, targets.valid)
+    # The near pixels are a window of the map, which is cheaper than all distances.
+    cell, inside, distance = _window(targets, negative_margin)
+    ignored = inside & (distance <= negative_margin) & (cell != targets.cell[..., None])
+    logits = logits.scatter_add(2, cell, torch.where(ignored, -torch.inf, 0.).to(logits))
+    return _nce(logits, targets.cell, targets.valid)
 
 
 def pixel_to_point_loss(logits: Tensor, targets: PixelTargets, negative_margin: float,
@@ -72,21 +76,40 @@ def pixel_to_point_loss(logits: Tensor, targets: PixelTargets, negative_margin: 
         outside: (V, K) bool, points that the camera does not see, which are negatives of every
             pixel; ``None``: there are none.
     """
-    cell, distance, valid = targets
-    logits, distance = gather_columns(logits, cell), gather_columns(distance, cell)  # (V, K, K)
-    ignored = (distance <= negative_margin) | ~valid[:, None]
+    pixels, grid, cell, valid = targets
+    logits = gather_columns(logits, cell)  # (V, K, K): pixels in rows, points in columns
+    centres = grid.centres(pixels.dtype, pixels.device).view(-1, 2)[cell]
+    ignored = (torch.cdist(centres, pixels) <= negative_margin) | ~valid[:, None]
     if outside is not None:
         ignored = ignored & ~outside[:, None]
+    ignored.diagonal(dim1=1, dim2=2).fill_(False)
     positive = torch.arange(logits.shape[1], device=logits.device).expand(logits.shape[:2])
-    return _nce(logits, positive, ignored, valid)
+    return _nce(logits.masked_fill(ignored, -torch.inf), positive, valid)
 
 
-def _nce(logits: Tensor, positive: Tensor, ignored: Tensor, valid: Tensor) -> Tensor:
-    ignored = ignored.scatter(-1, positive[..., None], False)
-    logits = logits.masked_fill(ignored, float('-inf'))
-    positive_logit = logits.gather(-1, positive[..., None]).squeeze(-1)
-    loss = torch.logsumexp(logits, -1) - positive_logit
-    loss = torch.where(valid, loss, torch.zeros_like(loss))
+def _window(targets: PixelTargets, margin: float) -> Tuple[Tensor, Tensor, Tensor]:
+    """Return the cells (V, K, M) about each projection that may be nearer than the margin.
+
+    Beside them which of them lie in the map (the others are given as some that do), and the
+    distances from the projection to their centres, pixels.
+    """
+    grid = targets.grid
+    rows, columns = grid.shape
+    radius = int(margin / grid.stride + 0.5)  # the projection is half a cell off its cell's centre
+    offset = torch.arange(-radius, radius + 1, device=targets.cell.device)
+    row = torch.div(targets.cell, columns, rounding_mode='floor')[..., None, None]
+    row, column = torch.broadcast_tensors(
+        row + offset[:, None], (targets.cell % columns)[..., None, None] + offset)
+    row, column = row.flatten(2), column.flatten(2)
+    centre = (torch.stack((column, row), -1) + 0.5) * grid.stride - 0.5
+    distance = (centre - targets.pixels[..., None, :]).norm(dim=-1)
+    inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+    return row.clamp(0, rows - 1) * columns + column.clamp(0, columns - 1), inside, distance
+
+
+def _nce(logits: Tensor, positive: Tensor, valid: Tensor) -> Tensor:
+    loss = F.cross_entropy(logits.flatten(0, 1), positive.flatten(), reduction='none')
+    loss = torch.where(valid, loss.view_as(valid), 0.)
     return (loss.sum(-1) / valid.sum(-1).clamp(min=1)).mean()
 
 

@@ -137,14 +137,13 @@ class GradNorm(nn.Module):
             all_reduce(gradients, 'mean')
             all_reduce(values, 'mean')
             norms = gradients.norm(dim=1) / self.scale
-            if not (norms.isfinite().all() and values.isfinite().all()):
-                self.scale.copy_((self.scale / 2).clamp(min=1.))
-                return
-            active = norms > 0
+            finite = norms.isfinite().all() & values.isfinite().all()
+            self.scale.copy_(torch.where(finite, self.scale, (self.scale / 2).clamp(min=1.)))
+            active = (norms > 0) & finite
             begins = active & (self.first_losses == 0)
             self.first_losses.copy_(torch.where(begins, values, self.first_losses))
-            if active.sum() > 1:
-                self._step(norms, values, active)
+            self._step(torch.where(active, norms, 0.), torch.where(active, values, 0.),
+                       active & (active.sum() > 1))
 
     def gradient(self, total: Tensor, shared: List[nn.Parameter]) -> Tensor:
         """Return the scaled gradient of a task's loss in W as one vector, and keep the graph.
@@ -161,28 +160,34 @@ class GradNorm(nn.Module):
                           for part, value in zip(parts, shared)]).float()
 
     def _step(self, norms: Tensor, values: Tensor, active: Tensor) -> None:
-        """Take an Adam step of the active weights, and keep their sum."""
-        weights = self.weights[active]
-        steps = self.steps[active] + 1
-        means = torch.lerp(torch.stack((norms, values))[:, active], self.means[:, active],
-                           self.momentum)
-        self.means[:, active] = means
+        """Take an Adam step on the active weights, and restore their sum.
+
+        Under masks, for which nobody waits for a GPU.
+        """
+        count = active.sum().clamp(min=1)
+
+        def total(value: Tensor) -> Tensor:
+            return torch.where(active, value, 0.).sum()
+
+        steps = self.steps + 1
+        means = torch.lerp(torch.stack((norms, values)), self.means, self.momentum)
         norms, values = means / (1 - self.momentum**steps)
 
-        weighted = weights * norms
-        ratio = values / self.first_losses[active].clamp(min=EPSILON)
-        rate = ratio / ratio.mean().clamp(min=EPSILON)
-        target = weighted.mean() * rate.clamp(min=0)**self.alpha
+        weighted = self.weights * norms
+        ratio = values / self.first_losses.clamp(min=EPSILON)
+        rate = ratio / (total(ratio) / count).clamp(min=EPSILON)
+        target = total(weighted) / count * rate.clamp(min=0)**self.alpha
         gradient = (weighted - target).sign() * norms
 
-        first = torch.lerp(gradient, self.moments[0, active], BETAS[0])
-        second = torch.lerp(gradient.square(), self.moments[1, active], BETAS[1])
-        self.steps[active] = steps
-        self.moments[0, active], self.moments[1, active] = first, second
+        first = torch.lerp(gradient, self.moments[0], BETAS[0])
+        second = torch.lerp(gradient.square(), self.moments[1], BETAS[1])
         change = first / (1 - BETAS[0]**steps) / (
             (second / (1 - BETAS[1]**steps)).sqrt() + EPSILON)
-        moved = (weights - self.lr * change).clamp(min=LOWEST_WEIGHT)
-        self.weights[active] = moved * weights.sum() / moved.sum()
+        moved = (self.weights - self.lr * change).clamp(min=LOWEST_WEIGHT)
+        moved = moved * total(self.weights) / total(moved).clamp(min=EPSILON)
+        for state, new in ((self.means, means), (self.steps, steps),
+                           (self.moments, torch.stack((first, second))), (self.weights, moved)):
+            state.copy_(torch.where(active, new, state))
 
 
 def _mean(loss: Any) -> Tensor:

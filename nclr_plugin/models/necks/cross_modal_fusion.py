@@ -37,18 +37,20 @@ class FusionLayer(nn.Module):
         """Return the updated tokens of both modalities.
 
         Args:
-            points: (B, P, E) tokens of voxels: the queries.
+            points: (B, P, E) tokens of voxels.
             pixels: (B, Q, E) tokens of image cells.
             point_pos: (B, P, E) position codes of the voxels.
             pixel_pos: (B, Q, E) position codes of the cells.
-            key_idx: (B, S) voxels that serve as keys and values: the sampled keypoints.
+            key_idx: (B, S) the sampled keypoints: voxels that attend to each other, and to which
+                pixels attend.
             key_mask: (B, S) bool, True where ``key_idx`` is a voxel; ``None``: everywhere.
             pixel_mask: (B, Q) bool, True where ``pixels`` is a cell; ``None``: everywhere.
         """
         key_pos = _take(point_pos, key_idx)
-        points = self.point_self(points, _take(points, key_idx), key_mask, point_pos, key_pos)
+        keys = self.point_self(_take(points, key_idx), None, key_mask, key_pos, key_pos)
+        points = points.scatter(1, key_idx[..., None].expand_as(keys), keys)
         pixels = self.pixel_self(pixels, None, pixel_mask, pixel_pos, pixel_pos)
-        keys = _take(points, key_idx)  # before cross-attention: both directions see the same layer
+        # Keys from before cross-attention: both directions see the same layer.
         points = self.point_cross(points, pixels, pixel_mask, point_pos, pixel_pos)
         pixels = self.pixel_cross(pixels, keys, key_mask, pixel_pos, key_pos)
         return self.point_ffn(points), self.pixel_ffn(pixels)
@@ -63,11 +65,11 @@ def _take(tokens: Tensor, index: Tensor) -> Tensor:
 class CrossModalFusion(BaseModule):
     """Fuse the outputs of both encoders by attention within and across the modalities.
 
-    All bottleneck voxels are queries; an evenly strided sample of at most ``num_keypoints`` of them
-    (the paper's sampled keypoints) are keys and values, which bounds the cost on dense scans. They
-    are sampled in the order of their positions, because the order of rows differs between runs on
-    a GPU. Points attend to the cells of all views of their scan: a rig of six cameras is fused in
-    one pass.
+    An evenly strided sample of at most ``num_keypoints`` bottleneck voxels (the paper's sampled
+    keypoints) attend to each other, and the image cells to them, which bounds the cost on dense
+    scans. They are sampled in the order of their positions, because the order of rows differs
+    between runs on a GPU. All voxels attend to the cells of all views of their scan: a rig of six
+    cameras is fused in one pass.
 
     Args:
         point_channels: Channels of the voxel features.

@@ -1,7 +1,8 @@
 """Superpoints of a scan (CrossI2P, Eq. 8) and superpixels of an image."""
 from __future__ import annotations
 
-from typing import List, NamedTuple, Sequence
+from functools import lru_cache
+from typing import Callable, List, NamedTuple, Optional, Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -9,6 +10,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ...geometry.camera import CellGrid
+from ...utils import devices
 from ..layers.batching import dense_batch, slots_by_position
 
 
@@ -76,18 +78,43 @@ def farthest_points(points: Tensor, mask: Tensor, count: int, first: Tensor) -> 
     Returns:
         (B, count) columns.
     """
-    nearest = torch.where(mask, float('inf'), -1.)
-    batch = torch.arange(len(points), device=points.device)
-    current = first
-    chosen = []
-    for _ in range(count):
-        chosen.append(current)
-        step = (points - points[batch, current][:, None]).square_().sum(-1)
-        nearest = torch.minimum(nearest, step)
-        current = nearest.argmax(1)
-    chosen = torch.stack(chosen, 1)
+    sample = None if devices.on_host(points) else _gpu_sampling()
+    chosen = sample(points, mask, count, first) if sample else _sample(points, mask, count, first)
     there = torch.arange(count, device=points.device) < mask.sum(1)[:, None]
     return torch.where(there, chosen, first[:, None])
+
+
+def _sample(points: Tensor, mask: Tensor, count: int, first: Tensor) -> Tensor:
+    points = points.transpose(1, 2).contiguous()
+    nearest = torch.where(mask, torch.inf, -1.)
+    chosen = [first]
+    for _ in range(count - 1):
+        last = points.gather(2, chosen[-1][:, None, None].expand(-1, 3, -1))
+        nearest = torch.minimum(nearest, (points - last).square_().sum(1))
+        chosen.append(nearest.argmax(1))
+    return torch.stack(chosen, 1)
+
+
+@lru_cache(None)
+def _gpu_sampling() -> Optional[Callable]:
+    """Return :func:`_sample` by mmcv's operator, one kernel; ``None`` where it is not compiled."""
+    try:
+        from mmcv.ops import furthest_point_sample
+        furthest_point_sample(torch.zeros(1, 1, 3, device='cuda'), 1)
+    except (ImportError, NotImplementedError):  # mmcv-lite, without its operators
+        return None
+
+    def sample(points: Tensor, mask: Tensor, count: int, first: Tensor) -> Tensor:
+        # It starts at column 0: exchange that with the first. Copies of the first are last chosen.
+        start = points.gather(1, first[:, None, None].expand(-1, 1, 3))
+        points = torch.where(mask[..., None], points, start).float()
+        points = points.scatter(1, first[:, None, None].expand(-1, 1, 3), points[:, :1])
+        points[:, :1] = start
+        chosen = furthest_point_sample(points.contiguous(), count).long()
+        return torch.where(chosen == 0, first[:, None],
+                           torch.where(chosen == first[:, None], 0, chosen))
+
+    return sample
 
 
 @MODELS.register_module()

@@ -17,6 +17,7 @@ from ...structures import CalibrationDataSample, Views
 from ..heads.matching_head import Matches
 from ..heads.yaw_head import YawPrediction, column_codes
 from ..layers.batching import evenly_spaced_subset, group_voxels_by_view
+from ..layers.voxelization import VoxelBatch
 from .features import Features, GroundTruth
 from .inspection import inspect_features
 
@@ -124,6 +125,19 @@ class CalibrationModel(BaseModel):
             The matches (V, K), and their validity (V, K) bool.
         """
 
+    def embed_points(self, features: Features, columns: Tensor) -> Tensor:
+        """Return the normalised features (V, K, D) of some voxels of each view (V, K)."""
+        idx = features.view_voxels.take(columns).flatten()
+        embedded = self.matching_head.embed_points(
+            features.points.index_select(0, idx),
+            features.voxels.relative_points.index_select(0, idx))
+        return embedded.view(*columns.shape, -1)
+
+    def train_step(self, data: Any, optim_wrapper: Any) -> Dict[str, float]:
+        """Train one step as mmengine does, and read the losses for the log in one transfer."""
+        losses = super().train_step(data, optim_wrapper)
+        return dict(zip(losses, torch.stack([value.float() for value in losses.values()]).tolist()))
+
     def parse_losses(self, losses: Dict[str, Tensor]) -> Tuple[Tensor, Dict[str, Tensor]]:
         """Sum the losses as mmengine does, weighted by the balancer if there is one."""
         if self.loss_balancer is not None:
@@ -133,12 +147,11 @@ class CalibrationModel(BaseModel):
             name: self.pose_loss_scale * value if name in POSE_LOSSES else value
             for name, value in losses.items()})
 
-    def apply_heads(self, views: Views, points: Tensor, pixel_feats: Tensor,
+    def apply_heads(self, views: Views, voxels: VoxelBatch, points: Tensor, pixel_feats: Tensor,
                     yaw: Optional[YawPrediction]) -> Features:
-        """Score and embed decoded voxel features (N, C_P) and maps (V, C_I, H', W')."""
-        voxels, grid = views.voxels, views.grid(self.image_branch.stride)
-        view_voxels = group_voxels_by_view(
-            voxels.batch_index, views.view_batch_index, views.batch_size)
+        """Score and embed decoded features (N, C_P) of voxels and maps (V, C_I, H', W')."""
+        grid = views.grid(self.image_branch.stride)
+        view_voxels = group_voxels_by_view(voxels.counts, views.view_batch_index)
         point_logits = pixel_logits = None
         if self.overlap_head is not None:
             bearing = yaw and yaw.bearing_codes(voxels.relative_points, view_voxels)
@@ -146,7 +159,8 @@ class CalibrationModel(BaseModel):
                 points, pixel_feats, view_voxels, bearing)
         pixels = self.matching_head.embed_pixels(
             pixel_feats, column_codes(yaw, views, pixel_feats.shape[-1]))
-        return Features(points, pixels, grid, view_voxels, point_logits, pixel_logits, yaw)
+        return Features(voxels, points, pixels, grid, view_voxels, point_logits, pixel_logits,
+                        yaw)
 
     def overlap_and_yaw_losses(self, views: Views, features: Features,
                                truth: GroundTruth) -> Dict[str, Tensor]:
@@ -166,7 +180,7 @@ class CalibrationModel(BaseModel):
         """Project the voxels under the true pose, and label the overlap."""
         grid, view_voxels = features.grid, features.view_voxels
         pixels, depth = project_points(
-            views.voxels.points[view_voxels.idx], views.lidar2cam, views.cam2img)
+            features.voxels.points[view_voxels.idx], views.lidar2cam, views.cam2img)
         visible = in_view(pixels, depth, grid.height, grid.width) & view_voxels.mask
         return GroundTruth(pixels, visible, grid.covered(pixels, visible, self.overlap_dilation))
 
@@ -195,7 +209,7 @@ class CalibrationModel(BaseModel):
         columns, valid = evenly_spaced_subset(point_mask, self.num_test_points)
         matches, matched = self.match_points(views, features, columns, pixel_mask)
         valid = valid & matched
-        points = views.voxels.points[features.view_voxels.take(columns)]
+        points = features.voxels.points[features.view_voxels.take(columns)]
         predictions = [self._solve(points[view][keep], matches.pixels[view][keep],
                                    matches.similarity[view][keep], views.cam2img[view])
                        for view, keep in enumerate(valid)]

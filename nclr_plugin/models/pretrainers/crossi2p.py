@@ -202,7 +202,7 @@ class CrossI2P(CalibrationModel):
         pixel_feats = pixel_feats + nn.functional.interpolate(
             self.pixel_out(superpixels), size=pixel_feats.shape[-2:], mode='bilinear',
             align_corners=False)
-        features = self.apply_heads(views, point_feats, pixel_feats, yaw)
+        features = self.apply_heads(views, voxels, point_feats, pixel_feats, yaw)
         return CrossI2PFeatures(
             **vars(features), graph=graph, groups=groups, encoded_superpoints=encoded_superpoints,
             encoded_superpixels=encoded_superpixels, superpoints=coarse_points,
@@ -285,8 +285,7 @@ class CrossI2P(CalibrationModel):
         positive = targets.cell[..., None]
         targets = targets._replace(valid=targets.valid & patch.gather(2, positive)[..., 0])
         margin = self.negative_margin * stride
-        logits = self.matching_head.logits(
-            self._embed_points(views, features, columns), features.pixels)
+        logits = self.matching_head.logits(self.embed_points(features, columns), features.pixels)
         in_patch = logits.masked_fill(~patch.scatter(2, positive, True), -torch.inf)
         return dict(
             loss_fine_point=point_to_pixel_loss(in_patch, targets, margin),
@@ -323,17 +322,10 @@ class CrossI2P(CalibrationModel):
     def _refine(self, views: Views, features: CrossI2PFeatures, columns: Tensor,
                 pixel_mask: Tensor) -> Tuple[Matches, Tensor]:
         head = self.matching_head
-        similarity = head.similarity(
-            self._embed_points(views, features, columns), features.pixels)
+        similarity = head.similarity(self.embed_points(features, columns), features.pixels)
         return refine_matches(
             similarity, pixel_mask, features.grid, head.match_temperature,
             self.patches.refine_radius if head.match_mode == 'soft' else 0)
-
-    def _embed_points(self, views: Views, features: CrossI2PFeatures, columns: Tensor) -> Tensor:
-        """Return the normalised features (V, K, D) of some voxels of each view."""
-        idx = features.view_voxels.take(columns)
-        return self.matching_head.embed_points(
-            features.points[idx], views.voxels.relative_points[idx])
 
     def true_patches(self, views: Views, features: CrossI2PFeatures, truth: GroundTruth,
                      size: int) -> Tuple[Tensor, Tensor, Tensor]:

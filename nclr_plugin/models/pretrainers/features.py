@@ -10,6 +10,7 @@ from torch import Tensor
 from ...geometry.camera import CellGrid
 from ..heads.yaw_head import YawPrediction
 from ..layers.batching import ViewVoxels
+from ..layers.voxelization import VoxelBatch
 
 
 @dataclass
@@ -17,7 +18,8 @@ class Features:
     """Features and predictions of both branches for V views.
 
     Attributes:
-        points: (N, C_P) decoded voxel features, which the matching head embeds.
+        voxels: N voxels: those of the batch, in training a random subset of them.
+        points: (N, C_P) their decoded features, which the matching head embeds.
         pixels: (V, H' W', D) normalised pixel features.
         grid: Their cells.
         view_voxels: Voxels of the scan of each view, L at most.
@@ -25,6 +27,7 @@ class Features:
         pixel_logits: (V, H', W'); ``None`` likewise.
         yaw: Predicted yaw of each camera; ``None`` without that head.
     """
+    voxels: VoxelBatch
     points: Tensor
     pixels: Tensor
     grid: CellGrid

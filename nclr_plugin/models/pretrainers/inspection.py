@@ -26,7 +26,7 @@ def inspect_features(model: Any, views: Any, features: Any) -> List[Dict[str, An
         ``matchings``, ``features``.
     """
     truth = model.ground_truth(views, features)
-    voxels, view_voxels = views.voxels, features.view_voxels
+    voxels, view_voxels = features.voxels, features.view_voxels
     points = model.matching_head.embed_points(features.points, voxels.relative_points)
     matchings = _match_true_overlap(model, views, features, truth, points)
     aligned_points, aligned_pixels = model.matching_head.aligned_features(points, features.pixels)
@@ -63,7 +63,7 @@ def _match_true_overlap(model: Any, views: Any, features: Any, truth: Any,
     idx = features.view_voxels.take(columns)
     points = points[idx]
     true_pixels = truth.take_pixels(columns)
-    fields = dict(points=views.voxels.points[idx], true_pixels=true_pixels)
+    fields = dict(points=features.voxels.points[idx], true_pixels=true_pixels)
     cell, _ = features.grid.nearest(true_pixels)
     for name, aligned in (('cosine', False), ('learned', True)):
         if aligned and head.alignment_weight is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Tuple
 
+import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from ...structures import Views
 from ..heads.matching_head import Matches
 from ..heads.yaw_head import YawPrediction, column_codes
 from ..layers.batching import random_subset
-from ..layers.voxelization import containing_rows
+from ..layers.voxelization import VoxelBatch, containing_rows
 from ..losses.contrastive_loss import pixel_targets, pixel_to_point_loss, point_to_pixel_loss
 from .base import CalibrationModel
 from .features import Features, GroundTruth
@@ -25,9 +26,11 @@ class NCLRFeatures(Features):
     """Features of NCLR.
 
     Attributes:
+        rows: (N,) rows of the batch's voxels that ``points`` are features of; ``None``: all.
         levels: Levels of the point encoder, before fusion.
         maps: Maps of the image encoder, before fusion.
     """
+    rows: Optional[Tensor]
     levels: list
     maps: List[Tensor]
 
@@ -55,6 +58,8 @@ class NCLR(CalibrationModel):
         loss_weights: lambda_f, lambda_o and lambda_p as ``feature``, ``overlap``, ``pose``; the
             weight of the yaw's cross-entropy as ``yaw``, of the position-free head's Eq. 1
             as ``position_free``.
+        num_voxels: Voxels of a scan that the heads see in training, a random subset, and from which
+            the yaw is predicted always; they are many enough for the samples of all losses.
         kwargs: Arguments of :class:`~nclr_plugin.models.pretrainers.base.CalibrationModel`.
     """
 
@@ -68,8 +73,10 @@ class NCLR(CalibrationModel):
                  pose_head: Optional[dict] = None,
                  position_free_head: Optional[dict] = None,
                  loss_weights: Optional[Dict[str, float]] = None,
+                 num_voxels: int = 12288,
                  **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.num_voxels = num_voxels
         self.point_backbone = MODELS.build(point_backbone)
         self.image_branch = MODELS.build(image_branch)
         self.fusion = MODELS.build(
@@ -99,7 +106,12 @@ class NCLR(CalibrationModel):
         levels = self.point_backbone.encode(voxels.feats, voxels.coors)
         maps = self.image_branch.encode(views.imgs)
 
-        yaw = self.predict_yaw(views, levels[YAW_LEVEL], maps[YAW_LEVEL], hypothesis)
+        rows = sampled = None
+        if max(voxels.counts) > self.num_voxels:
+            rows, counts = voxels.subset(self.num_voxels, at_random=self.training)
+            sampled = voxels.take(rows, counts)
+        yaw = self.predict_yaw(views, sampled or voxels, levels[YAW_LEVEL], maps[YAW_LEVEL],
+                               hypothesis)
         bottleneck = levels[-1]
         fused_points, fused_map = self.fusion(
             bottleneck.features, voxels.centres(bottleneck.indices, self.point_backbone.stride),
@@ -109,44 +121,65 @@ class NCLR(CalibrationModel):
 
         point_feats = self.point_backbone.decode(levels, fused_points)
         pixel_feats = self.image_branch.decode([*maps[:-1], fused_map])
-        features = self.apply_heads(views, point_feats, pixel_feats, yaw)
-        return NCLRFeatures(**vars(features), levels=levels, maps=maps)
+        if not self.training:  # all voxels can be matched
+            rows = sampled = None
+        if rows is not None:
+            point_feats = point_feats.index_select(0, rows)
+        features = self.apply_heads(views, sampled or voxels, point_feats, pixel_feats, yaw)
+        return NCLRFeatures(**vars(features), rows=rows, levels=levels, maps=maps)
 
-    def predict_yaw(self, views: Views, level: Any, pixel_map: Tensor,
+    def predict_yaw(self, views: Views, voxels: VoxelBatch, level: Any, pixel_map: Tensor,
                     hypothesis: int) -> Optional[YawPrediction]:
-        """Predict where the cameras look from a level of the point encoder and an image map."""
+        """Predict where the cameras look from a level of the point encoder and an image map.
+
+        A voxel has the features of the one that it lies in.
+        """
         if self.yaw_head is None:
             return None
-        voxels = views.voxels
         stride = self.point_backbone.stride // 2**(-1 - YAW_LEVEL)
         idx = containing_rows(voxels.coors, level.indices, stride)
         columns = sector_columns(views.cam2img, self.yaw_head.num_sectors,
                                  views.imgs.shape[-1] / pixel_map.shape[-1])
         return self.yaw_head(
-            level.features[idx], voxels.relative_points, voxels.batch_index, pixel_map, columns,
-            views.view_batch_index, views.batch_size, hypothesis)
+            level.features.index_select(0, idx), voxels.relative_points, voxels.batch_index,
+            pixel_map, columns, views.view_batch_index, views.batch_size, hypothesis)
 
     def loss(self, views: Views, features: NCLRFeatures, truth: GroundTruth) -> Dict[str, Tensor]:
         """Section 3.6: lambda_f L_f + lambda_o L_o + lambda_p L_p, as a dict of weighted terms."""
-        losses = self.feature_losses(views, features, truth)
-        losses.update(self.overlap_and_yaw_losses(views, features, truth))
+        columns, valid = random_subset(truth.visible, self.num_samples)
         weight = self.loss_weights['pose']
-        if weight * self.pose_loss_scale > 0:
-            losses['loss_pose'] = weight * self.pose_loss(views, features)
+        if weight * self.pose_loss_scale == 0:  # no pose is solved
+            losses = self.feature_losses(
+                features, truth, columns, valid, self.embed_points(features, columns))
+            return {**losses, **self.overlap_and_yaw_losses(views, features, truth)}
+
+        # The points of both losses are embedded at once.
+        point_mask, pixel_mask = self.predicted_overlap(features)
+        pose_columns, pose_valid = random_subset(point_mask, self.pose_head.num_points)
+        sizes = columns.shape[1], pose_columns.shape[1]
+        points, pose_points = self.embed_points(
+            features, torch.cat((columns, pose_columns), 1)).split(sizes, 1)
+        losses = self.feature_losses(features, truth, columns, valid, points)
+        losses.update(self.overlap_and_yaw_losses(views, features, truth))
+        losses['loss_pose'] = weight * self.pose_loss(
+            views, features, pose_columns, pose_valid, pose_points, pixel_mask)
         return losses
 
-    def feature_losses(self, views: Views, features: NCLRFeatures,
-                       truth: GroundTruth) -> Dict[str, Tensor]:
-        """Eq. 1 both ways on points of the true overlap; the position-free head's likewise."""
-        columns, valid = random_subset(truth.visible, self.num_samples)
+    def feature_losses(self, features: NCLRFeatures, truth: GroundTruth, columns: Tensor,
+                       valid: Tensor, points: Tensor) -> Dict[str, Tensor]:
+        """Eq. 1 both ways on points of the true overlap; the position-free head's likewise.
+
+        Args:
+            features: Features of the batch.
+            truth: Its ground truth.
+            columns: (V, K), the points sampled, columns of ``features.view_voxels``.
+            valid: (V, K) bool, False where fewer were found.
+            points: (V, K, D), their embedded features.
+        """
         stride = self.image_branch.stride
         targets = pixel_targets(truth.take_pixels(columns), features.grid, valid,
                                 self.positive_margin * stride)
         margin = self.negative_margin * stride
-
-        idx = features.view_voxels.take(columns)
-        points = self.matching_head.embed_points(
-            features.points[idx], views.voxels.relative_points[idx])
         logits = self.matching_head.logits(points, features.pixels)
         weight = self.loss_weights['feature']
         losses = dict(
@@ -154,6 +187,8 @@ class NCLR(CalibrationModel):
             loss_pixel=weight * pixel_to_point_loss(logits, targets, margin))
         if self.position_free_head is not None:
             unfused = self.point_backbone.decode(features.levels, features.levels[-1].features)
+            idx = features.view_voxels.take(columns)
+            idx = idx if features.rows is None else features.rows[idx]
             logits = self.position_free_head(
                 unfused[idx], self.image_branch.decode(features.maps))
             losses['loss_position_free'] = self.loss_weights['position_free'] * (
@@ -161,21 +196,27 @@ class NCLR(CalibrationModel):
                 + pixel_to_point_loss(logits, targets, margin))
         return losses
 
-    def pose_loss(self, views: Views, features: NCLRFeatures) -> Tensor:
-        """Eq. 4-7: soft matches of points in the predicted overlap, EPnP, Huber loss."""
-        point_mask, pixel_mask = self.predicted_overlap(features)
-        columns, valid = random_subset(point_mask, self.pose_head.num_points)
-        matches, matched = self.match_points(views, features, columns, pixel_mask, 'soft')
-        points = views.voxels.points[features.view_voxels.take(columns)]
-        return self.pose_head.loss(points, matches.pixels, valid & matched, views.cam2img,
-                                   views.lidar2cam)
+    def pose_loss(self, views: Views, features: NCLRFeatures, columns: Tensor, valid: Tensor,
+                  embedded: Tensor, pixel_mask: Tensor) -> Tensor:
+        """Eq. 4-7: soft matches of points in the predicted overlap, EPnP, Huber loss.
+
+        Args:
+            views: The batch.
+            features: Its features.
+            columns: (V, K), the points sampled, columns of ``features.view_voxels``.
+            valid: (V, K) bool, False where fewer were found.
+            embedded: (V, K, D), their embedded features.
+            pixel_mask: (V, H' W') bool, cells in the predicted overlap.
+        """
+        matches = self.matching_head.match(
+            embedded, features.pixels, features.centres, pixel_mask, 'soft')
+        points = features.voxels.points[features.view_voxels.take(columns)]
+        return self.pose_head.loss(points, matches.pixels, valid & pixel_mask.any(1, keepdim=True),
+                                   views.cam2img, views.lidar2cam)
 
     def match_points(self, views: Views, features: NCLRFeatures, columns: Tensor,
-                     pixel_mask: Tensor, mode: Optional[str] = None) -> Tuple[Matches, Tensor]:
+                     pixel_mask: Tensor) -> Tuple[Matches, Tensor]:
         """Match some voxels of each view; see the base class."""
-        idx = features.view_voxels.take(columns)
-        points = self.matching_head.embed_points(
-            features.points[idx], views.voxels.relative_points[idx])
         matches = self.matching_head.match(
-            points, features.pixels, features.centres, pixel_mask, mode)
+            self.embed_points(features, columns), features.pixels, features.centres, pixel_mask)
         return matches, pixel_mask.any(1, keepdim=True).expand_as(columns)

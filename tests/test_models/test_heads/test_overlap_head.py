@@ -10,7 +10,7 @@ from nclr_plugin.models.heads import OverlapHead
 def test_scores_depend_on_the_point_and_on_the_view():
     torch.manual_seed(0)
     head = OverlapHead(6, 5, hidden_channels=8)
-    view_voxels = group_voxels_by_view(torch.tensor([0, 0, 0, 1, 1]), torch.tensor([0, 0, 1]), 2)
+    view_voxels = group_voxels_by_view([3, 2], torch.tensor([0, 0, 1]))
     points, pixels = torch.randn(5, 6), torch.randn(3, 5, 2, 4)
     point_logits, pixel_logits = head(points, pixels, view_voxels)
     assert point_logits.shape == (3, 3) and pixel_logits.shape == (3, 2, 4)
@@ -25,7 +25,7 @@ def test_scores_depend_on_the_point_and_on_the_view():
 
 def test_gradients_reach_every_parameter():
     head = OverlapHead(6, 5)
-    view_voxels = group_voxels_by_view(torch.zeros(4, dtype=torch.long), torch.tensor([0]), 1)
+    view_voxels = group_voxels_by_view([4], torch.tensor([0]))
     point_logits, pixel_logits = head(torch.randn(4, 6), torch.randn(1, 5, 2, 4), view_voxels)
     (point_logits.sum() + pixel_logits.sum()).backward()
     assert all(p.grad is not None for p in head.parameters())

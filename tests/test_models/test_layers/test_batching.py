@@ -33,7 +33,7 @@ def test_every_view_sees_exactly_the_voxels_of_its_scan(counts, data):
     scans = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     views = torch.tensor(
         data.draw(st.lists(st.integers(0, len(counts) - 1), min_size=1, max_size=6)))
-    view_voxels = group_voxels_by_view(scans, views, len(counts))
+    view_voxels = group_voxels_by_view(counts, views)
     for view, scan in enumerate(views.tolist()):
         expected = (scans == scan).nonzero()[:, 0].tolist()
         assert view_voxels.idx[view, view_voxels.mask[view]].tolist() == expected

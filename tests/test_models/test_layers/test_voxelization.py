@@ -139,3 +139,21 @@ def test_containing_rows_against_a_dictionary():
     row = {tuple(index): i for i, index in enumerate(np.asarray(coarse).tolist())}
     found = containing_rows(voxels.coors, torch.tensor(coarse, dtype=torch.int32), 4)
     assert found.tolist() == [row[b, x // 4, y // 4, z // 4] for b, x, y, z in fine]
+
+
+def test_a_subset_holds_as_many_voxels_of_each_scan_as_asked_for():
+    scans = [torch.from_numpy(_scan(400, 1)), torch.from_numpy(_scan(30, 2))]
+    voxels = voxelize(scans, (1., 1., 1.))
+    assert voxels.counts == tuple(torch.bincount(voxels.batch_index).tolist())
+    torch.manual_seed(0)
+    for at_random in (True, False):
+        rows, counts = voxels.subset(20, at_random)
+        again, _ = voxels.subset(20, at_random)
+        assert torch.equal(rows, again) != at_random
+        assert torch.equal(rows, rows.unique()), 'sorted, each once'
+        some = voxels.take(rows, counts)
+        assert counts == tuple(torch.bincount(some.batch_index, minlength=2).tolist())
+        assert counts == tuple(min(count, 20) for count in voxels.counts)
+        torch.testing.assert_close(some.points, voxels.points[rows])
+        torch.testing.assert_close(
+            some.relative_points, some.points - some.centre[some.batch_index])

@@ -6,23 +6,29 @@ import pytest
 import torch
 
 from nclr_plugin.geometry.camera import CellGrid
-from nclr_plugin.models.losses import (PixelTargets, instance_loss, pixel_targets,
-                                       pixel_to_point_loss, point_to_pixel_loss,
-                                       printed_cross_modal_loss)
+from nclr_plugin.models.losses import (instance_loss, pixel_targets, pixel_to_point_loss,
+                                       point_to_pixel_loss, printed_cross_modal_loss)
 
 
-def _problem(seed=0):
+GRID = CellGrid(height=10, width=26, stride=2)  # 5 x 13 cells
+MARGIN = 4.3  # pixels: about a quarter of the map lies nearer
+
+
+def _problem(seed=0, valid=((1, 1, 1, 1), (1, 0, 1, 0))):
+    """Logits, targets anywhere in the image, and the distances (V, K, L) to all cells."""
     torch.manual_seed(seed)
-    logits = torch.randn(2, 4, 6)
-    positive = torch.randint(6, (2, 4))
-    distance = torch.rand(2, 4, 6) * 5
-    valid = torch.tensor([[1, 1, 1, 1], [1, 0, 1, 0]]).bool()
-    return logits, PixelTargets(positive, distance, valid)
+    valid = torch.tensor(valid).bool()
+    logits = torch.randn(*valid.shape, 65)
+    pixels = torch.rand(*valid.shape, 2) * torch.tensor([26., 10.]) - 0.5
+    targets = pixel_targets(pixels, GRID, valid)
+    distance = (pixels[:, :, None] - GRID.centres().view(-1, 2)).norm(dim=-1)
+    assert (targets.cell == distance.argmin(2)).all()
+    return logits, targets, distance
 
 
 def test_point_to_pixel_is_the_equation():
-    logits, targets = _problem()
-    positive, distance, valid = targets
+    logits, targets, distance = _problem()
+    positive, valid = targets.cell, targets.valid
     per_view = []
     for v in range(2):
         terms = []
@@ -31,19 +37,17 @@ def test_point_to_pixel_is_the_equation():
                 continue
             pos = math.exp(logits[v, i, positive[v, i]])
             negatives = sum(
-                math.exp(logits[v, i, j]) for j in range(6)
-                if j != positive[v, i] and distance[v, i, j] > 2)
+                math.exp(logits[v, i, j]) for j in range(65)
+                if j != positive[v, i] and distance[v, i, j] > MARGIN)
             terms.append(-math.log(pos / (pos + negatives)))
         per_view.append(sum(terms) / len(terms))
-    result = point_to_pixel_loss(logits, targets, 2.)
+    result = point_to_pixel_loss(logits, targets, MARGIN)
     assert math.isclose(result, sum(per_view) / 2, rel_tol=1e-5)
 
 
 def test_pixel_to_point_is_the_equation_with_outside_points_as_negatives():
-    torch.manual_seed(1)
-    logits, distance = torch.randn(1, 6, 9), torch.rand(1, 6, 9) * 5
-    cell = torch.tensor([[4, 0, 8, 1, 7, 4]])
-    valid = torch.tensor([[True, True, True, False, False, False]])
+    logits, targets, distance = _problem(1, [[1, 1, 1, 0, 0, 0]])
+    cell = targets.cell
     outside = torch.tensor([[False, False, False, False, True, True]])
     for negatives_too in (None, outside):
         terms = []
@@ -51,29 +55,28 @@ def test_pixel_to_point_is_the_equation_with_outside_points_as_negatives():
             pixel = cell[0, i]
             pos = math.exp(logits[0, i, pixel])
             negatives = sum(math.exp(logits[0, j, pixel]) for j in range(3)
-                            if j != i and distance[0, j, pixel] > 2)
+                            if j != i and distance[0, j, pixel] > MARGIN)
             if negatives_too is not None:
                 negatives += sum(math.exp(logits[0, j, pixel]) for j in (4, 5))
             terms.append(-math.log(pos / (pos + negatives)))
-        targets = PixelTargets(cell, distance, valid)
-        result = pixel_to_point_loss(logits, targets, 2., negatives_too)
+        result = pixel_to_point_loss(logits, targets, MARGIN, negatives_too)
         assert math.isclose(result, sum(terms) / 3, rel_tol=1e-5)
 
 
 def test_near_pairs_are_no_negatives():
-    logits, targets = _problem(2)
-    near = targets.distance <= 2
+    logits, targets, distance = _problem(2)
+    near = distance <= MARGIN
     near.scatter_(-1, targets.cell[..., None], False)
-    before = point_to_pixel_loss(logits, targets, 2.)
-    after = point_to_pixel_loss(logits + 50 * near, targets, 2.)
+    before = point_to_pixel_loss(logits, targets, MARGIN)
+    after = point_to_pixel_loss(logits + 50 * near, targets, MARGIN)
     torch.testing.assert_close(before, after)
 
 
 def test_a_view_without_points_adds_nothing_and_has_zero_gradient():
-    logits, targets = _problem()
+    logits, targets, _ = _problem()
     logits.requires_grad_()
     targets.valid[1] = False
-    loss = point_to_pixel_loss(logits, targets, 2.)
+    loss = point_to_pixel_loss(logits, targets, MARGIN)
     loss.backward()
     assert loss.isfinite() and (logits.grad[1] == 0).all() and logits.grad[0].abs().sum() > 0
 
@@ -85,9 +88,6 @@ def test_targets_are_the_nearest_cells_within_the_margin():
     found = pixel_targets(pixels, grid, valid, positive_margin=1.)
     assert found.cell.tolist() == [[0, 5, 1, 2]]
     assert found.valid.tolist() == [[True, True, False, False]]
-    assert found.distance.shape == (1, 4, 6)
-    assert found.distance[0, 0].tolist() == pytest.approx(
-        [0, 4, 8, 4, 32**.5, 80**.5], abs=1e-5)
     assert pixel_targets(pixels, grid, valid & False).valid.tolist() == [[False] * 4]
 
 

@@ -13,7 +13,7 @@ from networks import build, run  # noqa: E402
 from nclr_plugin.geometry.camera import sector_columns  # noqa: E402
 from nclr_plugin.models.heads.yaw_head import YawPrediction, column_codes  # noqa: E402
 from nclr_plugin.models.layers.position_encoding import circular_harmonics  # noqa: E402
-from nclr_plugin.models.layers.batching import group_voxels_by_view  # noqa: E402
+from nclr_plugin.models.layers.batching import group_voxels_by_view, random_subset  # noqa: E402
 
 
 def test_losses_are_finite_and_train_every_parameter(config, batch):
@@ -54,12 +54,35 @@ def test_content_is_told_without_fusion_and_camera(config, batch):
 
     features = model.extract_features(data['inputs'])
     truth = model.ground_truth(data['inputs'], features)
-    seen = []
-    for points in (data['inputs'].voxels.points, 0.):
-        data['inputs'].voxels.points[:] = points
-        torch.manual_seed(0)
-        seen.append(model.feature_losses(data['inputs'], features, truth)['loss_position_free'])
+    columns, valid = random_subset(truth.visible, model.num_samples)
+    seen, embedded = [], []
+    with torch.no_grad():
+        for scale in (1., 0.):
+            features.voxels.feats[:, :3] *= scale
+            features.voxels.points[:] *= scale
+            embedded.append(model.embed_points(features, columns))
+            seen.append(model.feature_losses(features, truth, columns, valid, embedded[-1])[
+                'loss_position_free'])
+    assert not torch.equal(*embedded)
     torch.testing.assert_close(*seen, msg='positions must not tell a point')
+
+
+def test_heads_see_a_random_subset_in_training_and_all_voxels_in_evaluation(config, batch):
+    model = build(config)
+    whole, data = run(model, batch, 'tensor')
+    model.num_voxels = 40
+    assert min(data['inputs'].voxels.counts) > 40
+    some = model.train().extract_features(data['inputs'])
+    assert some.voxels.counts == (40, 40) and some.rows.unique().numel() == 80
+    assert some.view_voxels.idx.shape == (3, 40) and some.view_voxels.mask.all()
+    torch.testing.assert_close(some.voxels.points, data['inputs'].voxels.points[some.rows])
+    again = model.extract_features(data['inputs'])
+    assert not torch.equal(again.rows, some.rows)
+    losses = model.loss(data['inputs'], some, model.ground_truth(data['inputs'], some))
+    assert all(value.isfinite() for value in losses.values())
+    tested = model.eval().extract_features(data['inputs'])
+    assert tested.rows is None and len(tested.points) == len(whole.points)
+    assert torch.equal(tested.yaw.logits, model.extract_features(data['inputs']).yaw.logits)
 
 
 def test_sectors_lie_where_the_camera_sees_them(config, batch):
@@ -105,7 +128,7 @@ def test_known_direction_is_what_fusion_and_heads_are_told(config, batch):
         expected = circular_harmonics(torch.atan2(ray[1], ray[0]), 16).float()
         torch.testing.assert_close(codes[view, 5], expected, atol=1e-3, rtol=0)
 
-    view_voxels = group_voxels_by_view(inputs.voxels.batch_index, inputs.view_batch_index, 2)
+    view_voxels = group_voxels_by_view(inputs.voxels.counts, inputs.view_batch_index)
     bearings = sure.bearing_codes(inputs.voxels.relative_points, view_voxels)
     points = inputs.voxels.relative_points[view_voxels.idx[0, 7]]
     difference = torch.atan2(points[1], points[0]) - yaw[0]
