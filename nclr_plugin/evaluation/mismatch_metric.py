@@ -19,8 +19,8 @@ class MismatchMetric(BaseMetric):
     """How well scores of the predicted pose tell mismatched images from matching ones.
 
     It needs a test with the mismatched-image control (``--mismatched-image-control``); otherwise
-    there are no figures, and nothing is computed. The scores are ``photometric_consistency``, of the predicted pose
-    (:class:`~nclr_plugin.evaluation.PhotometricConsistency`), which
+    there are no figures, and nothing is computed. The scores are ``photometric_consistency``, of
+    the predicted pose (:class:`~nclr_plugin.evaluation.PhotometricConsistency`), which
     :class:`~nclr_plugin.apis.Calibrator` uses too, and ``inlier_ratio`` of the matches. For each:
 
     - ``<score>_auroc``: probability that a true pair scores higher than a mismatched one;

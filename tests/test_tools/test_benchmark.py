@@ -74,6 +74,16 @@ def test_data(world, workers, run):
         assert float(figures['wait for a batch, s']) > 0
 
 
+def test_syncs(world, run):
+    header, *rows = table(run('benchmark', 'syncs', CONFIG, '--batch-size', 2, '--cfg-options',
+                              *OPTIONS, NCLR_DEMO_ROOT=world))
+    assert header == ['place', 'line', 'what', 'times']
+    *places, total = rows
+    assert total[0] == 'sum' and int(total[3]) == sum(int(row[3]) for row in places)
+    assert any(row[0].startswith('nclr_plugin/models/layers/voxelization.py:') for row in places)
+    assert int(total[3]) <= 25, places
+
+
 def test_an_unknown_sequence_ends_in_one_sentence(world, run):
     with pytest.raises(SystemExit, match="sequence '77' is unknown.*found"):
         run('benchmark', 'step', '--config', CONFIG, '--cfg-options',
