@@ -208,7 +208,7 @@ class CalibrationDataset(BaseDataset):
                     ) from error
 
     def _with_mismatched_images(self, frame: int) -> dict:
-        """Entry of a frame for the mismatched-image control."""
+        """Return the entry of a frame for the mismatched-image control."""
         results = self.get_data_info(frame)
         other = self.get_data_info(self._other_frame(frame))
         if 'broken' in results or 'broken' in other:

@@ -1,4 +1,4 @@
-"""A camera turned virtually: a pinhole window of another direction and field of view."""
+"""Virtual cameras: pinhole views with random direction and field of view."""
 from __future__ import annotations
 
 from typing import Callable
@@ -18,20 +18,20 @@ AXIS_X, AXIS_Y = torch.eye(3, dtype=torch.float64)[:2]
 
 @TRANSFORMS.register_module()
 class VirtualCamera(BaseTransform):
-    """Replace every image by what a camera turned about the same centre would see.
+    """Replace every image by that of a camera with a rotated optical axis.
 
-    A rotation about the optical centre moves pixels by a homography, whatever the scene: the
-    window is a pinhole camera of its own, with square pixels and its principal point in the middle,
-    and intrinsics and extrinsics are exact. Its direction is random, as far as it lies within the
-    image; so no scan tells where the camera looks. Where the image is shrunk, it is averaged.
+    A rotation about the optical centre is a homography of the pixels for any scene. The window is a
+    pinhole camera with square pixels and a central principal point, and its intrinsics and
+    extrinsics are exact. Its direction is random within the image, so that the scan alone does not
+    reveal where the camera looks. Shrinking averages pixels.
 
     Args:
         size: (width, height) of the window, pixels.
-        fov: Smallest and largest horizontal field of view, degrees; uniform between. What an image
-            does not hold becomes the largest that it holds.
-        pitch: The window is turned up or down by at most this, degrees.
-        warm_up: Passes over the data in which the smallest field of view goes down evenly from the
-            largest one to ``fov[0]``. In an evaluation, 0.
+        fov: Smallest and largest horizontal field of view, degrees, uniform between them; limited
+            to what the image contains.
+        pitch: Largest rotation up or down, degrees.
+        warm_up: Number of passes over the data in which the smallest field of view decreases
+            linearly from the largest one to ``fov[0]``; 0 in evaluation.
     """
 
     def __init__(self, size: tuple[int, int], fov: tuple[float, float] = (40., 80.),
@@ -46,7 +46,7 @@ class VirtualCamera(BaseTransform):
         self.fov, self.pitch, self.warm_up = np.deg2rad(fov), np.deg2rad(pitch), warm_up
 
     def transform(self, results: dict) -> dict:
-        """Turn the cameras: ``imgs``, ``cam2img``, ``lidar2cam``; see the class."""
+        """Replace ``imgs``, ``cam2img`` and ``lidar2cam``; see the class."""
         views = [self._turn(img, torch.from_numpy(cam2img), torch.from_numpy(lidar2cam),
                             results['rng'], results.get('epoch', 0))
                  for img, cam2img, lidar2cam in zip(
@@ -72,10 +72,10 @@ class VirtualCamera(BaseTransform):
                                          abs(pitch))
         yaw = side * share * largest(lambda value: fits(side * value, pitch, fov), np.pi / 2)
 
-        own, rotation = self._camera(yaw, pitch, fov)
-        # Finer than the image, and averaged: taps of a warp alone would skip pixels, and alias.
-        factor = max(1, int(np.ceil(float(cam2img[0, 0] / own[0, 0]))))
-        finer = resize_intrinsics(own, factor, factor)
+        window, rotation = self._camera(yaw, pitch, fov)
+        # Warp to at least the resolution of the image, then average: this does not alias.
+        factor = max(1, int(np.ceil(float(cam2img[0, 0] / window[0, 0]))))
+        finer = resize_intrinsics(window, factor, factor)
         homography = cam2img @ rotation.T @ torch.linalg.inv(finer)
         cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
         img = cv2.warpPerspective(
@@ -84,7 +84,7 @@ class VirtualCamera(BaseTransform):
         if factor > 1:
             img = cv2.resize(img, (self.width, self.height), interpolation=cv2.INTER_AREA)
         turn = make_transform(rotation, rotation.new_zeros(3))
-        return img, own.numpy(), (turn @ lidar2cam).numpy()
+        return img, window.numpy(), (turn @ lidar2cam).numpy()
 
     def _camera(self, yaw: float, pitch: float, fov: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the intrinsics of the window, and the rotation from the camera to it."""
@@ -96,11 +96,11 @@ class VirtualCamera(BaseTransform):
 
     def _fits(self, size: tuple[int, int], cam2img: torch.Tensor, yaw: float, pitch: float,
               fov: float) -> bool:
-        """Whether the corners of the window, and so all of it, lie within an image."""
-        own, rotation = self._camera(yaw, pitch, fov)
+        """Return whether the corners of the window, and so all of it, are within an image."""
+        window, rotation = self._camera(yaw, pitch, fov)
         corners = torch.tensor([[x, y, 1.] for x in (-0.5, self.width - 0.5)
                                 for y in (-0.5, self.height - 0.5)], dtype=torch.float64)
-        rays = corners @ (cam2img @ rotation.T @ torch.linalg.inv(own)).T
+        rays = corners @ (cam2img @ rotation.T @ torch.linalg.inv(window)).T
         u, v = (rays[:, :2] / rays[:, 2:]).unbind(1)
         return bool((rays[:, 2] > 0).all() and u.min() >= -0.5 and v.min() >= -0.5
                     and u.max() <= size[1] - 0.5 and v.max() <= size[0] - 0.5)
