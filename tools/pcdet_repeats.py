@@ -19,7 +19,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         allow_abbrev=False,
         description="Run OpenPCDet's train.py several times and print the APs of the best run. "
-        'Started again, it goes on where it was interrupted. All other flags are those of '
+        'Repeating the command resumes after an interruption. All other flags are passed to '
         'train.py.')
     parser.add_argument('--out', required=True, type=Path, help='folder of logs and results')
     parser.add_argument('--repeats', type=int, default=3, help='number of trainings (default: 3)')

@@ -18,7 +18,8 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         description='Draw rotation and translation errors of several methods. A table of views is '
         'written by tools/test.py ... --cfg-options test_evaluator.0.out_file=views.csv')
-    parser.add_argument('views', nargs='+', metavar='NAME=VIEWS.CSV')
+    parser.add_argument('views', nargs='+', metavar='NAME=VIEWS.CSV',
+                        help='name of a method, and its table of views')
     parser.add_argument('--recall', type=Path, metavar='PNG',
                         help='draw the share of views below each threshold')
     parser.add_argument('--histogram', type=Path, metavar='PNG',

@@ -56,7 +56,9 @@ def parse_args(argv):
                         'DATASET_infos_train.pkl)')
     parser.add_argument('--val', help='info file of the scans to classify (default: '
                         'DATASET_infos_val.pkl)')
-    parser.add_argument('--scans', type=int, help='at most so many of each (default: all)')
+    parser.add_argument('--scans', type=int,
+                        help='largest number of training scans, and of scans to classify '
+                        '(default: all)')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0],
                         help='seeds of the choice of voxels and of the initialisation')
     parser.add_argument('--voxel-value', choices=['mean', 'first'], default='mean',

@@ -29,9 +29,10 @@ def main(argv=None):
     parser.add_argument('--figures', help='JSON file of names and numbers, as tools/test.py '
                         'writes it')
     parser.add_argument('--name', default='NCLR on real KITTI frames', help='title of the card')
-    parser.add_argument('--data', default=DATA, help='what it was trained on')
-    parser.add_argument('--license', default='cc-by-nc-sa-3.0', help="the licence's id")
-    parser.add_argument('--terms', default=TERMS, help='what users have to heed')
+    parser.add_argument('--data', default=DATA, help='training data, for the card')
+    parser.add_argument('--license', default='cc-by-nc-sa-3.0',
+                        help='SPDX identifier of the licence (default: %(default)s)')
+    parser.add_argument('--terms', default=TERMS, help='terms of use')
     parser.add_argument('--max-megabytes', type=float, default=30.,
                         help='largest size of the weights (default: 30)')
     args = parser.parse_args(argv)
