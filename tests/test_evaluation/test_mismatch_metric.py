@@ -92,7 +92,7 @@ def evaluate(frames):
     return metric.evaluate(len(frames)), metric
 
 
-def test_mismatched_images_are_told_by_their_consistency_only(wall):
+def test_mismatched_images_are_detected_by_their_consistency_only(wall):
     image, points = wall
     rng = np.random.default_rng(2)
     frames = [(image, points, True, 0.9, False)] * 5

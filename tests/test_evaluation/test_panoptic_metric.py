@@ -178,7 +178,7 @@ def test_what_mmdet3d_gets_wrong(evaluate):
     assert evaluate([perfect], 1)['pq'] == 1
 
 
-def test_labels_without_instances_are_told():
+def test_labels_without_instances_are_reported():
     metric = METRICS.build(dict(type='PanopticMetric', thing_class_inds=[0], min_num_points=1))
     metric.dataset_meta = dict(classes=CLASSES, ignore_index=IGNORED)
     masks = dict(pts_semantic_mask=torch.zeros(3), pts_instance_mask=torch.zeros(3))

@@ -121,7 +121,7 @@ def labelled(tmp_path):
                 val='kitti_boxes_infos_val.pkl')
 
 
-def test_what_features_tell_is_found_and_noise_tells_nothing(labelled):
+def test_informative_features_classify_and_noise_does_not(labelled):
     probe = Probe(**labelled, neighbours=5)
     good, noise = probe(_model()), probe(_model(noise=True))
     assert set(good) == {'linear_miou', 'linear_macc', 'knn_miou', 'knn_macc'}
@@ -169,7 +169,7 @@ def test_scans_are_spread_over_the_list(labelled):
     assert [os.path.basename(scan) for scan, _ in probe.files['train']] == ['0.bin', '2.bin']
 
 
-def test_what_is_wrong_is_told(labelled, tmp_path):
+def test_wrong_input_is_reported(labelled, tmp_path):
     with pytest.raises(ValueError, match="found 'nuscenes'"):
         Probe(**dict(labelled, dataset='nuscenes'))
     with pytest.raises(FileNotFoundError, match='nothing.pkl'):

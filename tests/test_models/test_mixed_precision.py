@@ -125,7 +125,7 @@ def test_refined_matches(sides):
     assert_as_in_float32(compute)
 
 
-def test_viewing_direction():
+def test_yaw():
     torch.manual_seed(0)
     head = YawHead(4, 4, embed_dims=8)
     columns = torch.linspace(-9, 9, head.num_sectors).expand(2, -1)

@@ -85,7 +85,7 @@ def test_every_parameter_is_trained():
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 
 
-def test_wrong_settings_are_told():
+def test_wrong_settings_are_reported():
     with pytest.raises(ValueError, match='at least one layer'):
         DGCNN(channels=())
     with pytest.raises(ValueError, match='each of 2 layers'):

@@ -111,7 +111,7 @@ def test_keys_are_those_of_minkunet_without_its_second_convolution(blocks):
         key for key in keys if not key.startswith('conv_input.1.')]
 
 
-def test_first_level_has_seen_the_neighbours_of_a_voxel_and_no_more():
+def test_first_level_depends_on_the_neighbours_of_a_voxel_and_no_more():
     net = SplitResUNet(in_channels=1).eval()
     set_sparse_algorithm(net, 'cpu')
     feats = torch.ones(5, 1, requires_grad=True)

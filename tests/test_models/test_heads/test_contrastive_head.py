@@ -31,7 +31,7 @@ def test_default_form():
         (z1 + z2) / 2, h, 0.1, found.visible, found.too_close | found.same_pixel))
 
 
-def test_printed_form_tells_whole_pairs_apart():
+def test_printed_form_has_whole_pairs_as_instances():
     head, found = ContrastiveHead(8, 5, 16, literal=True), instances(views=3)
     losses = head.loss(found)
     z1, z2 = (head.point_proj(x.amax(1))[None] for x in (found.view1, found.view2))

@@ -70,7 +70,7 @@ def test_aligned_space_has_the_similarity_as_dot_product(head):
         points @ pixels.T, head.similarity(f_points, f_pixels[0]), rtol=1e-4, atol=1e-5)
 
 
-def test_matches_are_the_equations_restricted_to_the_pixel_mask_pixels(head):
+def test_matches_are_the_equations_within_the_mask(head):
     f_points, f_pixels = embed(head, torch.randn(3, 6), torch.randn(3, 3), torch.randn(1, 5, 2, 3),
                               torch.zeros(1, 3, 0))
     centres = torch.rand(6, 2) * 10
@@ -88,7 +88,7 @@ def test_matches_are_the_equations_restricted_to_the_pixel_mask_pixels(head):
         assert torch.isclose(soft.similarity[0, i], similarity[i, best])
 
 
-def test_soft_match_is_differentiable_and_nothing_pixel_mask_is_finite(head):
+def test_soft_match_is_differentiable_and_finite_for_an_empty_mask(head):
     f_points, f_pixels = embed(head, torch.randn(3, 6), torch.randn(3, 3), torch.randn(1, 5, 2, 3),
                               torch.zeros(1, 3, 0))
     centres = torch.rand(6, 2)
@@ -169,7 +169,7 @@ def test_refinement_finds_a_peak_between_cells():
     assert (hard.pixels[0, 0] - target).norm() > 0.5
 
 
-def test_gradients_reach_the_similarity_and_an_empty_mask_is_told():
+def test_gradients_reach_the_similarity_and_an_empty_mask_is_reported():
     similarity = torch.rand(1, 2, ROWS * COLUMNS, requires_grad=True)
     pixel_mask = torch.ones(1, 2, ROWS * COLUMNS, dtype=torch.bool)
     pixel_mask[0, 1] = False

@@ -84,7 +84,7 @@ def test_in_evaluation_a_second_hypothesis_does_not_blur_the_code(head):
     torch.testing.assert_close(head.mode_probs(logits, 0), alone, atol=1e-3, rtol=0)
 
 
-def test_hypotheses_are_the_directions_apart_in_order_of_probs():
+def test_hypotheses_are_the_modes_in_order_of_probs():
     head = YawHead(point_channels=4, pixel_channels=4, num_sectors=192).eval()
     logits = torch.full((2, 192), -9.)
     logits[0, [190, 191, 1]] = torch.tensor([2., 3., 2.5])  # one direction, round the end
@@ -101,7 +101,7 @@ def test_hypotheses_are_the_directions_apart_in_order_of_probs():
 
 
 @pytest.mark.parametrize('degrees', [0., 12., 178., -95.])
-def test_loss_is_least_for_the_true_direction(head, degrees):
+def test_loss_is_least_for_the_true_yaw(head, degrees):
     yaw = math.radians(degrees)
     # A camera whose optical axis (third row) has this azimuth in the LiDAR frame.
     lidar2cam = torch.eye(4)[None].clone()

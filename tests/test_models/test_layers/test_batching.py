@@ -44,19 +44,19 @@ def test_sample_is_uniform_without_replacement_among_the_eligible():
     eligible = torch.tensor([[1, 1, 1, 1, 0, 1], [0, 0, 1, 0, 0, 0]]).bool()
     hits = torch.zeros(6)
     for _ in range(2000):
-        drawn, valid = random_subset(eligible, 2)
+        sampled, valid = random_subset(eligible, 2)
         assert valid.tolist() == [[True, True], [True, False]]
-        assert drawn[0, 0] != drawn[0, 1] and drawn[1, 0] == 2
-        hits[drawn[0]] += 1
+        assert sampled[0, 0] != sampled[0, 1] and sampled[1, 0] == 2
+        hits[sampled[0]] += 1
     assert hits[4] == 0
     assert (hits[eligible[0]] / 2000 - 2 / 5).abs().max() < 0.05
 
 
 def test_spread_columns_are_reproducible_eligible_and_all_over_the_row():
     eligible = torch.rand(2, 1000, generator=torch.Generator().manual_seed(0)) > 0.3
-    drawn, valid = evenly_spaced_subset(eligible, 100)
-    assert valid.all() and eligible.gather(1, drawn).all()
-    assert all(len(set(row.tolist())) == 100 for row in drawn)
-    assert torch.equal(drawn, evenly_spaced_subset(eligible, 100)[0])
-    counts = torch.histc(drawn.float(), bins=10, min=0, max=1000)
+    sampled, valid = evenly_spaced_subset(eligible, 100)
+    assert valid.all() and eligible.gather(1, sampled).all()
+    assert all(len(set(row.tolist())) == 100 for row in sampled)
+    assert torch.equal(sampled, evenly_spaced_subset(eligible, 100)[0])
+    counts = torch.histc(sampled.float(), bins=10, min=0, max=1000)
     assert counts.min() >= 10

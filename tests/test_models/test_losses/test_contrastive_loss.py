@@ -164,7 +164,7 @@ def test_queue_adds_negatives(pair):
 
 
 @pytest.mark.parametrize('loss', [instance_loss, printed_cross_modal_loss])
-def test_gradients_are_finite_where_nobody_is_there(loss, pair):
+def test_gradients_are_finite_without_instances(loss, pair):
     a, b = (torch.tensor(x)[None].requires_grad_() for x in pair)
     value = loss(a, b, TAU, valid=torch.zeros(1, 7, dtype=torch.bool))
     value.backward()

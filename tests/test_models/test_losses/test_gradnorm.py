@@ -199,7 +199,7 @@ def test_evaluation_weighs_nothing():
     assert net.loss_balancer(losses, net) is losses
 
 
-def test_wrong_names_are_told():
+def test_wrong_names_are_reported():
     with pytest.raises(ValueError, match='at least two tasks'):
         MODELS.build(dict(type='GradNorm', tasks=dict(one=['loss']), shared=['x']))
     net = make(shared=['nothing'])
@@ -301,7 +301,7 @@ def test_running_means_of_what_does_not_change_change_nothing():
 
 
 @pytest.mark.parametrize('momentum', [-0.1, 1.])
-def test_a_momentum_that_forgets_nothing_is_told(momentum):
+def test_a_momentum_that_forgets_nothing_is_reported(momentum):
     with pytest.raises(ValueError, match='momentum in'):
         make(momentum=momentum)
 

@@ -109,7 +109,7 @@ def test_superpoints_are_where_the_truth_says(small, batch):
     inputs = data['inputs']
     truth = model.ground_truth(inputs, features)
     pixels, visible = model.project_centres(inputs, features, truth)
-    drawn, valid, patch = model.true_patches(inputs, features, truth, 16)
+    sampled, valid, patch = model.true_patches(inputs, features, truth, 16)
     width, stride, groups = 64, 16, features.groups
     assert visible.any()
     for view, scan in enumerate(inputs.view_batch_index.tolist()):
@@ -122,7 +122,7 @@ def test_superpoints_are_where_the_truth_says(small, batch):
             assert bool(visible[view, group]) == inside
             if inside:
                 torch.testing.assert_close(pixels[view, group].double(), uv, rtol=1e-3, atol=1e-2)
-        for column, use, cells in zip(drawn[view], valid[view], patch[view]):
+        for column, use, cells in zip(sampled[view], valid[view], patch[view]):
             if use:
                 row = int(features.view_voxels.idx[view, column])
                 owner = int(groups.owner[row])
@@ -168,9 +168,9 @@ def test_matches_lie_in_the_patches_of_the_best_superpixels(small, batch):
     model = build({**small, 'patches': dict(top_k=1, margin=0, refine_radius=0)})
     features, data = run(model, batch, 'tensor', training=False)
     inputs = data['inputs']
-    drawn = torch.arange(20).expand(3, -1)
+    sampled = torch.arange(20).expand(3, -1)
     everywhere = torch.ones(3, 8 * 16, dtype=torch.bool)
-    matches, found = model.match_points(inputs, features, drawn, everywhere)
+    matches, found = model.match_points(inputs, features, sampled, everywhere)
     assert found.all()
     similarity = model.coarse_similarity(inputs, features)
     for view in range(3):
@@ -179,7 +179,7 @@ def test_matches_lie_in_the_patches_of_the_best_superpixels(small, batch):
             i, j = divmod(int(similarity[view, owner].argmax()), 4)
             u, v = ((matches.pixels[view, point] + 0.5) // 16).tolist()
             assert (v, u) == (i, j)
-    matches, found = model.match_points(inputs, features, drawn, ~everywhere)
+    matches, found = model.match_points(inputs, features, sampled, ~everywhere)
     assert not found.any()
 
 

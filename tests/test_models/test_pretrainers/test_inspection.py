@@ -59,10 +59,10 @@ def test_matchings_agree_with_brute_force(predicted):
     for sample in samples:
         for v, found in enumerate(sample.matchings):
             assert len(found.points) == int(sample.gt_point_overlap[v].sum())
-            pixels, unified = sample.features.pixels[v], sample.features.aligned_pixels[v]
+            pixels, aligned = sample.features.pixels[v], sample.features.aligned_pixels[v]
             where = torch.cdist(found.points, sample.voxel_points).argmin(1)
             for name, p, i in (('cosine', sample.features.points, pixels),
-                               ('learned', sample.features.aligned_points, unified)):
+                               ('learned', sample.features.aligned_points, aligned)):
                 similarity = p[where] @ i.T
                 torch.testing.assert_close(found.get(f'{name}_hard'),
                                            centres[similarity.argmax(1)])

@@ -42,7 +42,7 @@ def test_table_6_switches(config, batch):
     sum(run(model, batch, 'loss')[0].values()).backward()
 
 
-def test_content_is_told_without_fusion_and_camera(config, batch):
+def test_position_free_loss_trains_the_backbones_alone(config, batch):
     config['position_free_head'] = dict(type='PositionFreeContrastiveHead')
     config['loss_weights'] = dict(feature=0., overlap=0., yaw=0., pose=0., position_free=2.)
     model = build(config)
@@ -112,7 +112,7 @@ def test_loss_weights_scale_their_terms(config, batch):
     torch.testing.assert_close(two['loss_overlap'], 4 * one['loss_overlap'])
 
 
-def test_known_direction_is_what_fusion_and_heads_are_told(config, batch):
+def test_fusion_and_heads_get_the_azimuths_of_the_known_yaw(config, batch):
     """Pixels get the azimuth of their rays in the LiDAR frame, points theirs in the camera's."""
     model = build(config)
     _, data = run(model, batch, 'tensor')

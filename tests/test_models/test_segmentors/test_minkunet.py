@@ -145,7 +145,7 @@ def test_a_real_scan_is_learned(model, real):
     assert figures['pq'] > 0.7 and figures['pq_things'] > 0.6, figures
 
 
-def test_a_network_that_has_diverged_is_told(model, blobs):
+def test_a_network_that_has_diverged_is_reported(model, blobs):
     torch.nn.init.constant_(model.offset_head.layers[-1].bias, float('nan'))
     with pytest.raises(FloatingPointError, match='lower learning rate'):
         model.test_step(collate(blobs[0]))
