@@ -4,7 +4,8 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from nclr_plugin.models.layers.voxelization import containing_rows, scan_centres, voxelize
+from nclr_plugin.models.layers.voxelization import (_unique, containing_rows, scan_centres,
+                                                    voxelize)
 
 
 def _scan(num_points, seed):
@@ -157,3 +158,12 @@ def test_a_subset_holds_as_many_voxels_of_each_scan_as_asked_for():
         torch.testing.assert_close(some.points, voxels.points[rows])
         torch.testing.assert_close(
             some.relative_points, some.points - some.centre[some.batch_index])
+
+
+@pytest.mark.parametrize('size', [0, 1, 7, 500])
+def test_unique_is_that_of_torch(size):
+    torch.manual_seed(size)
+    values = torch.randint(-20, 40, (size, ))
+    expected = torch.unique(values, return_inverse=True, return_counts=True)
+    for ours, theirs in zip(_unique(values), expected):
+        assert torch.equal(ours, theirs)
