@@ -19,6 +19,10 @@ PCD_KINDS = dict(F='f', I='i', U='u')  # codes of numpy
 PCD_HEADER_LINES = 20
 PROBED = 2**14  # number of values that are compared to find the number of columns
 MISFIT = 3.  # ratio of mean steps between rows above which another number of columns is right
+MAX_TURN_DEG = 5.  # median azimuth step between rows of a scan in order
+SAME_DISTRIBUTION = 0.1  # maximum distance of cumulative distributions of coordinates
+SAME_STEPS = 0.6  # likewise of steps; lasers that fire in turns take unequal ones
+MIN_ROWS = 200  # to compare
 DIM_OPTION = 'lidar.dim in rig.yaml, --lidar-dim on the command line, lidar_dim in Python'
 
 
@@ -69,7 +73,7 @@ def _read_bin(path: str, lidar_dim: int) -> np.ndarray:
             f'{finding}it is cut off, or a point has {" or ".join(map(str, others))} columns, '
             f'which would fit; say so by {DIM_OPTION}.')
     values = np.fromfile(path, dtype=np.float32)
-    width = _better_width(values, lidar_dim)
+    width = _better_width(values, lidar_dim) or _narrower_width(values, lidar_dim)
     if width is not None:
         raise ScanColumnsError(
             f"scan '{path}': expected rows of {lidar_dim} numbers, but the numbers repeat as rows "
@@ -95,6 +99,54 @@ def _better_width(values: np.ndarray, width: int) -> Optional[int]:
     steps = {other: step(other) for other in WIDTHS if other % width}
     best = min(steps, key=steps.get)
     return best if step(width) > MISFIT * steps[best] else None
+
+
+def _narrower_width(values: np.ndarray, width: int) -> Optional[int]:
+    """Return the number of columns of a point if a row of ``width`` holds two or more points."""
+    start = max(0, (len(values) - PROBED) // 2 // width * width)
+    values = values[start:start + PROBED // width * width].astype(np.float64)
+    for narrower in WIDTHS:
+        if narrower < width and width % narrower == 0 and _are_points(
+                values.reshape(-1, narrower)[:, :3], width // narrower):
+            return narrower
+    return None
+
+
+def _are_points(xyz: np.ndarray, per_row: int) -> bool:
+    """Tell whether rows of ``per_row`` triples hold as many points, and no other quantities.
+
+    The triples are points if their azimuths follow one another, as in a scan in order, or if those
+    at each place in a row have the same distribution, as in a shuffled one. Steps within a row
+    must be like those from row to row: otherwise the triples belong to one point, such as its
+    coordinates before and after a correction.
+
+    Args:
+        xyz: (N * per_row, 3).
+        per_row: Number of triples in a row.
+    """
+    valid = np.isfinite(xyz).all(1) & xyz[:, :2].any(1)
+    azimuth = np.degrees(np.arctan2(xyz[:, 1], xyz[:, 0]))
+    turn = np.abs((azimuth[1:] - azimuth[:-1] + 180) % 360 - 180)
+    first = np.flatnonzero(valid[1:] & valid[:-1])
+    last_of_row = first % per_row == per_row - 1
+    places = [xyz[place::per_row][valid[place::per_row]] for place in range(per_row)]
+    if min(map(len, (*places, first[last_of_row], first[~last_of_row]))) < MIN_ROWS:
+        return False
+    steps = np.linalg.norm(xyz[first + 1] - xyz[first], axis=1)
+    if not np.median(steps) or _distance(
+            steps[~last_of_row], steps[last_of_row]) > SAME_STEPS:
+        return False
+    return np.median(turn[first]) < MAX_TURN_DEG or all(
+        _distance(places[0][:, axis], other[:, axis]) < SAME_DISTRIBUTION
+        for other in places[1:] for axis in range(3))
+
+
+def _distance(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the largest difference of the cumulative distributions of two samples."""
+    every = np.sort(np.concatenate((first, second)))
+    shares = [np.searchsorted(np.sort(values), every, side='right') / len(values)
+              for values in (first, second)]
+    return float(np.abs(np.subtract(*shares)).max())
 
 
 def _read_npy(path: str, lidar_dim: int) -> np.ndarray:
