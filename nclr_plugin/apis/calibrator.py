@@ -24,7 +24,7 @@ from ..utils.sparse import set_sparse_algorithm
 from .intrinsics import Intrinsics, check_image, make_intrinsics
 from .pose_search import search_pose
 from .results import Calibration, Matches, contradicts, pose_covariance, unknown_covariance
-from .scans import ScanChecker, check_in_front
+from .scans import ScanChecker, check_in_front, level_rotation
 
 # Steps of a test pipeline that read and pack a data set.
 DATASET_STEPS = ('LoadPoints', 'AccumulateSweeps', 'LoadImages', 'RandomRigidTransform',
@@ -115,9 +115,10 @@ class Calibrator:
             cam2img: (3, 3), or :class:`~nclr_plugin.apis.Intrinsics`, whose distortion is removed
                 from the image; a list for a list of images.
             initial: (4, 4) rough ``lidar2cam``. It is needed if the LiDAR is not mounted upright:
-                its rotation turns the scan upright before the network sees it. A pose rotated by
-                more than 30 deg against it is not reliable. Its translation only serves to check
-                that the camera sees the scan. A list for a list of images.
+                its rotation turns the scan upright before the network sees it, to within 15 deg;
+                the ground of the scan levels the rest. A pose rotated by more than 30 deg against
+                it is not reliable. Its translation only serves to check that the camera sees the
+                scan. A list for a list of images.
 
         Returns:
             Result; a list for a list of images.
@@ -137,7 +138,7 @@ class Calibrator:
         names = ['image'] if single else [f'image {index}' for index in range(len(images))]
         cameras = [_check_camera(points, *given)
                    for given in zip(names, images, cam2imgs, initials)]
-        upright = upright_rotation(cameras[0].initial)
+        upright = _upright_rotation(points, cameras[0].initial)
         results: List[Optional[Calibration]] = [None] * len(cameras)
         for hypothesis in range(2):
             predictions, has_second = self._predict(points, cameras, upright, hypothesis)
@@ -289,14 +290,6 @@ def calibrate(image: np.ndarray, points: np.ndarray, cam2img: Any,
     return calibrator(image, points, cam2img, initial)
 
 
-def upright_rotation(initial: Optional[np.ndarray]) -> np.ndarray:
-    """Return the rotation (3, 3) that turns a scan upright by a guess of ``lidar2cam``.
-
-    After it x points along the optical axis and z up. Without a guess it is the identity.
-    """
-    return np.eye(3) if initial is None else LIDAR_TO_CAMERA_AXES.T @ initial[:3, :3]
-
-
 def _find_config(content: dict, path: str, config: Union[str, Config, None]) -> Config:
     if isinstance(config, Config):
         return config
@@ -343,6 +336,20 @@ def _check_camera(points: np.ndarray, name: str, image: Any, cam2img: Any,
         check_in_front(points, initial, cam2img, *image.shape[:2])
         check_pose(points, initial, cam2img, image.shape[1::-1], 'initial guess')
     return _Camera(image, cam2img, initial, PhotometricConsistency(image, points, cam2img))
+
+
+def _upright_rotation(points: np.ndarray, initial: Optional[np.ndarray]) -> np.ndarray:
+    """Return the rotation (3, 3) that turns a scan upright by a guess of ``lidar2cam``.
+
+    After it x points along the optical axis of the guess, as far as its ground is level. Without a
+    guess it is the identity.
+    """
+    if initial is None:
+        return np.eye(3)
+    upright = LIDAR_TO_CAMERA_AXES.T @ initial[:3, :3]
+    # Networks are trained on level scans, and a rough guess leaves a few degrees of tilt.
+    level = level_rotation(points[:, :3] @ upright.T)
+    return upright if level is None else level @ upright
 
 
 def _read_prediction(sample: CalibrationDataSample, index: int, cam2img: np.ndarray,

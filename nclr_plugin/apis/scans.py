@@ -16,9 +16,21 @@ from ..errors import CalibrationInputError, ScanError
 from ..geometry.camera import in_view, project_points
 
 MIN_POINTS = 500
-RANGES = 0.5, 200.  # metres, of the median point of a scan
-FARTHEST = 3.  # metres; a scan that ends there is in other units
+RANGES = 0.5, 200.  # metres, distance of the median point of a scan
+MIN_FAR = 3.  # metres; a scan that ends nearer is in other units
 MIN_ELEVATION_DEG = 4.  # between the lowest and the highest twentieth of the points
+
+# Ground plane of a scan that is nearly upright, lengths in metres.
+GROUND_RANGE = 25.  # horizontal
+MIN_SENSOR_HEIGHT = 0.5
+GROUND_CELL = 0.5  # one point in each cell, so that dense rings near the sensor count no more
+GROUND_TOLERANCE = 0.1  # distance of a ground point from the plane
+MAX_TILT_DEG = 15.
+MIN_GROUND_CELLS = 200
+MIN_GROUND_SHARE = 0.3  # of the cells below the sensor
+MAX_SHARE_BELOW = 0.05  # of these cells, below the plane: the ground is the lowest surface
+MIN_GROUND_EXTENT = 2.  # standard deviation of the ground points in each horizontal direction
+NUM_PLANES = 1000  # random planes tried
 
 
 def load_scan(path: str, lidar_dim: int = 4) -> np.ndarray:
@@ -135,7 +147,7 @@ def _check_units(points: np.ndarray, name: str) -> None:
     if not len(distance):
         return
     middle, far = np.percentile(distance, (50, 99))
-    if middle > RANGES[1] or middle < RANGES[0] and far < FARTHEST:
+    if middle > RANGES[1] or middle < RANGES[0] and far < MIN_FAR:
         guess = ('millimetres or centimetres, or in a map frame' if middle > RANGES[1] else
                  'kilometres, or scaled to a unit box')
         raise ScanError(
@@ -151,6 +163,54 @@ def _check_rings(points: np.ndarray, name: str) -> None:
             f'{name}: expected a scan of many rings, found elevations between {low:.1f} and '
             f'{high:.1f} deg only, as of one ring; a planar scanner cannot be calibrated by this '
             'method.')
+
+
+def level_rotation(points: np.ndarray) -> Optional[np.ndarray]:
+    """Find the rotation that levels the ground of a scan that is upright to within 15 deg.
+
+    The ground is the plane below the sensor with the most points near it (RANSAC, then least
+    squares). It must cover a good part of what is below the sensor, in both horizontal directions,
+    and hardly anything may lie below it.
+
+    Args:
+        points: (N, 3 or more), metres, centred on the sensor, z roughly up.
+
+    Returns:
+        (3, 3) smallest rotation that turns the ground's normal to z; ``None`` without such a plane.
+    """
+    xyz = np.asarray(points[:, :3], np.float64)
+    xyz = xyz[(np.hypot(xyz[:, 0], xyz[:, 1]) < GROUND_RANGE) & (xyz[:, 2] < -MIN_SENSOR_HEIGHT)]
+    xyz = xyz[np.unique(np.floor(xyz / GROUND_CELL).astype(int), axis=0, return_index=True)[1]]
+    if len(xyz) < MIN_GROUND_CELLS:
+        return None
+    corners = xyz[np.random.default_rng(0).integers(0, len(xyz), (NUM_PLANES, 3))]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    lengths = np.linalg.norm(normals, axis=1)
+    upright = np.abs(normals[:, 2]) > np.cos(np.radians(MAX_TILT_DEG)) * lengths
+    upright &= lengths > 0
+    if not upright.any():
+        return None
+    normals = normals[upright] / lengths[upright, None]
+    offsets = (normals * corners[upright, 0]).sum(1)
+    distances = np.minimum(np.abs(xyz @ normals.T - offsets), GROUND_TOLERANCE)
+    best = np.square(distances).sum(0).argmin()
+    normal, offset = normals[best], offsets[best]
+    for _ in range(10):
+        ground = xyz[np.abs(xyz @ normal - offset) < GROUND_TOLERANCE]
+        centre = ground.mean(0)
+        _, spread, axes = np.linalg.svd(ground - centre, full_matrices=False)
+        normal, offset = axes[2], axes[2] @ centre
+    normal, offset = (normal, offset) if normal[2] > 0 else (-normal, -offset)
+    below = xyz @ normal < offset - 3 * GROUND_TOLERANCE
+    if (len(ground) < max(MIN_GROUND_CELLS, MIN_GROUND_SHARE * len(xyz))
+            or below.mean() > MAX_SHARE_BELOW
+            or spread[1] < MIN_GROUND_EXTENT * np.sqrt(len(ground))
+            or normal[2] < np.cos(np.radians(MAX_TILT_DEG))):
+        return None
+    # Rotation by the angle between the normal n and z about n x z.
+    x, y, z = normal
+    cross = np.array([[0., 0., -x], [0., 0., -y], [x, y, 0.]])
+    return np.eye(3) + cross + cross @ cross / (1 + z)
 
 
 def check_in_front(points: np.ndarray, lidar2cam: np.ndarray, cam2img: np.ndarray, height: int,
