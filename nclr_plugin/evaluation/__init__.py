@@ -13,8 +13,8 @@ from .registration_metric import RegistrationMetric
 from .submission import NuScenesSubmission, SemanticKittiPanopticSubmission, SemanticKittiSubmission
 
 __all__ = [
-    'AlignmentMetric', 'CalibrationMetric', 'MatchingMetric', 'MismatchMetric',
-    'NuScenesSubmission', 'OverlapMetric', 'PROTOCOLS', 'PanopticMetric',
+    'AlignmentMetric', 'CalibrationMetric', 'KittiSubmission', 'MatchingMetric',
+    'MismatchMetric', 'NuScenesSubmission', 'OverlapMetric', 'PROTOCOLS', 'PanopticMetric',
     'PhotometricConsistency', 'Protocol', 'RegistrationMetric',
     'SemanticKittiPanopticSubmission', 'SemanticKittiSubmission', 'auroc', 'recall_curve',
     'rejection'
@@ -22,3 +22,5 @@ __all__ = [
 
 PanopticMetric = register_lazily(
     METRICS, 'PanopticMetric', f'{__name__}.panoptic_metric', ('mmdet3d.evaluation', 'mmdet3d'))
+KittiSubmission = register_lazily(
+    METRICS, 'KittiSubmission', f'{__name__}.kitti_submission', ('mmdet3d.evaluation', 'mmdet3d'))

@@ -97,9 +97,7 @@ class SubmissionMetric(BaseMetric):
                   logger='current')
         missing, words = self.shortage(results)
         if missing:
-            print_log(f'{self.out_dir}: the submission is incomplete, and the server will refuse '
-                      f'it: {missing} scans are missing: {words}; write the infos of the whole '
-                      'test set and predict it again.', logger='current', level=logging.WARNING)
+            warn_incomplete(self.out_dir, f'{missing} scans are missing: {words}')
         return dict(scans=float(len(results)), missing=float(missing))
 
     def check_files(self, results: Sequence[Tuple[str, str]]) -> None:
@@ -225,6 +223,13 @@ class SemanticKittiPanopticSubmission(SemanticKittiSubmission):
         """Read the files again and compare them with their scans."""
         for path, scan in results:
             check_panoptic(path, os.path.getsize(scan) // (FLOAT_BYTES * self.lidar_dim), self.ids)
+
+
+def warn_incomplete(out_dir: str, missing: str) -> None:
+    """Log that a submission is incomplete, and what is missing."""
+    print_log(f'{out_dir}: the submission is incomplete, and the server will refuse it: {missing}; '
+              'write the infos of the whole test set and predict it again.',
+              logger='current', level=logging.WARNING)
 
 
 def check_predictions(files: Sequence[Tuple[str, str]], ids: Sequence[int], dtype: str,

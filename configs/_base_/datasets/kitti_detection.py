@@ -4,8 +4,6 @@ submission = dict(
     dataset=dict(
         ann_file='kitti_infos_test.pkl', data_prefix=dict(pts='testing/velodyne_reduced')),
     evaluator=dict(
-        type='KittiMetric',
+        type='KittiSubmission',
         ann_file='{{$NCLR_KITTI_ROOT:data/kitti}}/kitti_infos_test.pkl',
-        metric='bbox',
-        format_only=True,
-        submission_prefix=None))
+        out_dir=None))
