@@ -14,7 +14,6 @@ from mmengine.config import Config
 from ..errors import UserError
 
 INFO_FILES = ('ann_file', 'info_path')  # of a data set, and of the objects to paste
-OUT_KEYS = ('out_dir', 'submission_prefix')
 
 
 def fraction_options(config: Config, percent: float) -> dict[str, Any]:
@@ -88,9 +87,7 @@ def submission_options(config: Config, folder: str) -> dict[str, Any]:
             f"{config.filename}: expected a config with a 'submission' (--submission), such as "
             'configs/semseg/minkunet34_semantickitti.py or configs/detection/second_kitti.py, '
             'found none')
-    evaluator = dict(submission.evaluator, _delete_=True)
-    key = next(key for key in OUT_KEYS if key in evaluator)
-    evaluator[key] = str(Path(folder).absolute())
+    evaluator = dict(submission.evaluator, out_dir=str(Path(folder).absolute()), _delete_=True)
     options = {f'test_dataloader.dataset.{key}': value
                for key, value in submission.dataset.items()}
     return {**options, 'test_evaluator': evaluator}

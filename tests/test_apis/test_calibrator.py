@@ -7,6 +7,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from nclr_plugin.apis import CalibrationInputError, Calibrator, Intrinsics, calibrate
+from nclr_plugin.apis.scans import level_rotation
 from nclr_plugin.errors import CheckpointMismatchError
 
 
@@ -168,6 +169,42 @@ def test_a_lidar_on_its_side_is_stood_up_by_the_guess(scene, save_network):
     assert heights.max() - heights.min() < 1.6 * np.ptp(scene.points[:, 2])
     assert (found.initial == guess).all()
     assert found.overlay(truth).shape[0] > found.overlay().shape[0]
+
+
+@pytest.mark.parametrize('mounting', [[0, 0, 0], [180, 0, 0], [90, 0, 0], [0, 90, 0]])
+def test_the_ground_levels_what_a_guess_leaves_tilted(scene, save_network, mounting):
+    """The network gets a level scan; the pose is one of the scan as given."""
+    rng = np.random.default_rng(1)
+    ground = np.column_stack([rng.uniform(-20, 20, (6000, 2)), rng.normal(-3.5, 0.02, 6000),
+                              rng.uniform(0, 1, 6000)]).astype(np.float32)
+    above = scene.points[scene.points[:, 2] > -3.4]
+    turn = Rotation.from_euler('xyz', mounting, degrees=True).as_matrix()
+    points, truth = np.concatenate((ground, above)), scene.lidar2cam.copy()
+    points[:, :3] = points[:, :3] @ turn.T
+    truth[:3, :3] = truth[:3, :3] @ turn.T
+    guess = truth.copy()  # off in yaw, pitch and roll about the axes of the camera
+    guess[:3, :3] = Rotation.from_euler(
+        'yxz', [6, 3, 2], degrees=True).as_matrix() @ guess[:3, :3]
+    calibrator = Calibrator(save_network(), search=False)
+    calibrator(scene.image, points, scene.cam2img, guess)
+    heights = calibrator.model.seen.voxels.points[:, 2].numpy()
+    assert ((heights > -3.7) & (heights < -3.3)).sum() > 2000 and heights.min() > -3.8
+
+    # In the frame that the network got, the truth is the pose that it is to answer.
+    seen = calibrator.model.seen.voxels.points[:, :3].double().numpy()
+    rough = points[:, :3] @ (scene.axes.T @ guess[:3, :3]).T
+    level = level_rotation(rough)
+    up = scene.axes.T @ guess[:3, :3] @ turn[:, 2]
+    assert up[2] < np.cos(np.radians(3)) and (level @ up)[2] > np.cos(np.radians(0.2))
+    assert np.median(cKDTree(rough @ level.T).query(seen)[0]) < 0.1
+    known = truth.copy()
+    known[:3, :3] = truth[:3, :3] @ (level @ scene.axes.T @ guess[:3, :3]).T
+    found = Calibrator(save_network(truth=known), search=False)(
+        scene.image, points, scene.cam2img, guess)
+    assert angle(found.lidar2cam, truth) < 1e-2
+    np.testing.assert_allclose(found.lidar2cam[:3, 3], truth[:3, 3], atol=1e-2)
+    np.testing.assert_allclose(found.matches.pixels,
+                               project(found.matches.points, truth, scene.cam2img), atol=0.1)
 
 
 @pytest.mark.parametrize('mounting', [[180, 0, 0], [90, 0, 0], [0, 0, 180]])

@@ -2,10 +2,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from nclr_plugin.apis import CalibrationInputError, Calibrator, load_scan
 from nclr_plugin.apis import scans as scans_module
-from nclr_plugin.apis.scans import ScanChecker
+from nclr_plugin.apis.scans import ScanChecker, level_rotation
 
 
 @pytest.fixture
@@ -141,3 +142,37 @@ def test_files_keep_their_rows_for_the_check(tmp_path, scene):
     np.testing.assert_allclose(ScanChecker()(found), scene.points)
     with pytest.raises(CalibrationInputError, match="none.bin': expected a file, found none"):
         load_scan(str(tmp_path / 'none.bin'))
+
+
+def street(height=1.7, half_width=20., below=0):
+    """Points of a flat street between two walls, about a sensor at some height over it."""
+    rng = np.random.default_rng(0)
+    ground = np.column_stack([
+        rng.uniform(-24, 24, 8000), rng.uniform(-half_width, half_width, 8000),
+        rng.normal(-height, 0.02, 8000)])
+    walls = np.column_stack([rng.uniform(-24, 24, 3000), rng.choice([-1, 1], 3000) * 8.,
+                             rng.uniform(-height, 4, 3000)])
+    pits = rng.uniform([-24, -half_width, -height - 4], [24, half_width, -height - 1], (below, 3))
+    return np.concatenate((ground, walls, pits))
+
+
+@pytest.mark.parametrize('tilt', [[0, 0, 0], [3, 2, 40], [-6, 9, 100], [0, -12, 200]])
+def test_a_tilted_scan_is_levelled_by_its_ground(tilt):
+    turn = Rotation.from_euler('xyz', tilt, degrees=True)
+    found = level_rotation(turn.apply(street()))
+    np.testing.assert_allclose(found @ found.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(found) == pytest.approx(1)
+    normal = turn.apply([0, 0, 1])
+    assert np.degrees(np.arccos((found @ normal)[2])) < 0.2
+    # The smallest such rotation: it leaves the heading alone.
+    angle = np.degrees(np.arccos(normal[2]))
+    assert np.degrees(Rotation.from_matrix(found).magnitude()) == pytest.approx(angle, abs=0.2)
+
+
+@pytest.mark.parametrize('points', [
+    street()[:100], street(height=0.2), street(half_width=0.5)[:8000], street(below=2000),
+    street() @ Rotation.from_euler('x', 20, degrees=True).as_matrix().T,
+    np.random.default_rng(0).uniform(-20, 20, (9000, 3)), street()[8000:],
+], ids=['few points', 'low sensor', 'a strip', 'much below', '20 deg', 'no plane', 'walls'])
+def test_without_a_ground_nothing_is_levelled(points):
+    assert level_rotation(points) is None

@@ -186,6 +186,7 @@ def test_pretrain_fine_tune_and_write_kittis_files(run, kitti, pretrained, on_ki
     files = sorted((tmp_path / "o'brien, files" / 'pred_instances_3d').iterdir())
     frames = (kitti / 'ImageSets' / 'test.txt').read_text().split()
     assert [file.stem for file in files] == frames
+    assert f'{7518 - len(frames)} of 7518 frames are missing' in log(tmp_path / 'test')
     for kind, suffix in (('birds_eye', ''), ('camera', '_image_2')):
         assert sorted(path.name for path in (tmp_path / 'boxes' / kind).iterdir()) == [
             f'{frame}{suffix}.png' for frame in frames]

@@ -69,17 +69,16 @@ def test_configs_that_take_no_fraction_weights_or_submission_are_refused():
             options(config, argument)
 
 
-@pytest.mark.parametrize('key', ['out_dir', 'submission_prefix'])
 def test_a_submission_replaces_the_evaluator_and_what_it_names_of_the_data_set(
-        key, tmp_path, monkeypatch):
+        tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = Config(dict(
         test_dataloader=dict(batch_size=2, dataset=dict(
             type='D', ann_file='val.pkl', pipeline=[dict(type='A'), dict(type='B')])),
         test_evaluator=dict(type='M', thing_class_inds=[0]),
         submission=dict(dataset=dict(ann_file='test.pkl', pipeline=[dict(type='A')]),
-                        evaluator={'type': 'S', key: None})))
+                        evaluator=dict(type='S', out_dir=None))))
     config.merge_from_dict(submission_options(config, 'out'))
     assert config.test_dataloader == dict(batch_size=2, dataset=dict(
         type='D', ann_file='test.pkl', pipeline=[dict(type='A')]))
-    assert config.test_evaluator == {'type': 'S', key: str(tmp_path / 'out')}
+    assert config.test_evaluator == dict(type='S', out_dir=str(tmp_path / 'out'))
