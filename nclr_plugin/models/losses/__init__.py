@@ -1,4 +1,4 @@
-"""Losses of the pretraining tasks."""
+"""Losses of the pretraining networks, and GradNorm to balance them."""
 from .contrastive_loss import (PixelTargets, instance_loss, pixel_targets, pixel_to_point_loss,
                                point_to_pixel_loss, printed_cross_modal_loss)
 from .gradnorm import GradNorm

@@ -1,4 +1,4 @@
-"""Pretraining tasks, assembled from the parts beside this package."""
+"""The pretraining networks: NCLR and CrossI2P."""
 from .crossi2p import CrossI2P
 from .nclr import NCLR
 
