@@ -67,12 +67,12 @@ def test_the_file_has_weights_and_config_alone(checkpoint, tmp_path):
 def test_the_card_says_what_they_are(checkpoint, tmp_path):
     figures = tmp_path / 'figures.json'
     figures.write_text(json.dumps({'calibration/recall': 0.91234, 'note': 'text',
-                                   'wrong_image/recall': 0.1}))
+                                   'mismatched_image/recall': 0.1}))
     _publish(checkpoint, tmp_path / 'out', figures=str(figures))
     card = (tmp_path / 'out/README.md').read_text()
     assert card.startswith('---\nlicense: cc-by-nc-sa-3.0\n')
     for words in ('# My weights', 'Nine frames.', 'Be kind.', '7 steps, seed 3',
-                  '| calibration/recall | 0.9123 |', '| wrong_image/recall | 0.1 |'):
+                  '| calibration/recall | 0.9123 |', '| mismatched_image/recall | 0.1 |'):
         assert words in card, words
     assert 'text' not in card.split('## Figures')[1].split('## Use')[0]
     assert 'None were measured' in _card_without_figures(checkpoint, tmp_path)
