@@ -21,5 +21,5 @@ def test_methods_solve_the_same_problems_in_turn(capsys):
         angle, shift = map(float, row['ransac_p3p: deg / m'].split(' / '))
         assert 0 < angle < 0.2 and 0 < shift < 0.1
         ratio = float(row['ransac_sqpnp: s']) / float(row['ransac_p3p: s'])
-        assert float(row['ransac_sqpnp: time ratio']) == pytest.approx(ratio, rel=0.2)
+        assert float(row['ransac_sqpnp: time ratio']) == pytest.approx(ratio, rel=0.5)
     assert [row[0] for row in cells] == ['outliers', '20%', '50%']
