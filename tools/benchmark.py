@@ -30,7 +30,7 @@ def main(argv=None):
     add_command('robust', 'Error and time of the robust pose solvers, by the share of outliers',
                 robust.add_arguments, robust.main)
     add_command('step', 'Time of a pretraining step, compared with its two backbones',
-                step.add_arguments, step.main_step)
+                step.add_step_arguments, step.main_step)
     data = add_command('data', 'Time that a pretraining step waits for its batch',
                        step.add_arguments, step.main_data)
     data.add_argument('--workers', type=int, default=2,

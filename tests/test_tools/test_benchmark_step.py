@@ -61,3 +61,9 @@ def test_overrides_reach_the_config(tmp_path):
     args = parser.parse_args(['--config', str(path), '--cfg-options', 'model.width=5'])
     assert step.load(args).model == dict(width=5, depth=2)
     assert args.batch_size == 1 and not args.amp
+
+
+def test_processor_time_does_not_count_what_others_take():
+    times = step.measure(dict(part=lambda: time.sleep(0.2)), 2, 'cpu', False, nn.Linear(1, 1),
+                         time.process_time)
+    assert max(times['part']) < 0.1

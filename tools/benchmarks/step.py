@@ -39,6 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'train_dataloader.dataset.reader.sequences="[\'90\']"')
 
 
+def add_step_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``step``."""
+    add_arguments(parser)
+    parser.add_argument('--processor-time', action='store_true',
+                        help='seconds of processor time, which other jobs hardly change; for '
+                        'models on a CPU')
+
+
 def load(args: argparse.Namespace) -> Config:
     """Load the config with the overrides of the command line."""
     cfg = Config.fromfile(args.config)
@@ -79,7 +87,8 @@ def run_step(args: argparse.Namespace) -> List[dict]:
         sum(losses.values()).backward()
 
     parts = dict(point=point_backbone, image=image_branch, step=nclr)
-    times = measure(parts, args.rounds, args.device, args.amp, model)
+    clock = time.process_time if args.processor_time else time.perf_counter
+    times = measure(parts, args.rounds, args.device, args.amp, model, clock)
     ratios = [s / (p + i) for p, i, s in zip(times['point'], times['image'], times['step'])]
     names = dict(
         point=f'point backbone, {len(voxels.feats)} voxels',
@@ -92,17 +101,17 @@ def run_step(args: argparse.Namespace) -> List[dict]:
     return rows
 
 
-def measure(parts: Dict[str, Callable], rounds: int, device: str, amp: bool,
-            model: nn.Module) -> Dict[str, List[float]]:
+def measure(parts: Dict[str, Callable], rounds: int, device: str, amp: bool, model: nn.Module,
+            clock: Callable[[], float] = time.perf_counter) -> Dict[str, List[float]]:
     """Return the seconds of each part, measured in turn for ``rounds`` after a warm-up."""
     times = {name: [] for name in parts}
     for _ in range(rounds + 1):
         for name, part in parts.items():
             model.zero_grad(set_to_none=True)
-            start = now(device)
+            start = now(device, clock)
             with mixed_precision(device, amp):
                 part()
-            times[name].append(now(device) - start)
+            times[name].append(now(device, clock) - start)
     return {name: values[1:] for name, values in times.items()}
 
 
@@ -114,10 +123,10 @@ def mixed_precision(device: str, enabled: bool) -> ContextManager:
     return autocast(torch.device(device).type, enabled=enabled)
 
 
-def now(device: str) -> float:
+def now(device: str, clock: Callable[[], float] = time.perf_counter) -> float:
     """Return the time in seconds, after the device has finished its work."""
     getattr(torch, torch.device(device).type).synchronize()
-    return time.perf_counter()
+    return clock()
 
 
 def run_data(args: argparse.Namespace) -> List[dict]:
