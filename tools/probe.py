@@ -15,6 +15,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmengine.config import DictAction  # noqa: E402
+from mmengine.logging import MMLogger  # noqa: E402
 
 from nclr_plugin.errors import INPUT_ERRORS  # noqa: E402
 from nclr_plugin.evaluation.probe import LABEL_MAPS, Probe  # noqa: E402
@@ -24,6 +25,7 @@ from nclr_plugin.experiments.probing import build_pretrainer  # noqa: E402
 def main(argv=None):
     """Parse the command line, print and write the figures of each seed."""
     args = parse_args(argv)
+    MMLogger.get_instance('probe', log_level='WARNING')  # mmengine lists every initial tensor
     try:
         probe = Probe(
             args.data_root, args.dataset, args.train or f'{args.dataset}_infos_train.pkl',

@@ -106,7 +106,29 @@ def test_configs_are_mmdet3ds_but_for_data_and_weights(name, monkeypatch):
         'custom_imports', 'custom_hooks', 'submission', 'model.init_cfg'}
 
 
-@pytest.mark.parametrize('name', ['second_kitti', 'pv_rcnn_kitti', 'second_demo'])
+@pytest.mark.parametrize('name', ['second_demo', 'second_kitti_real'])
+def test_the_small_configs_have_one_range_throughout(name, monkeypatch):
+    monkeypatch.delenv('NCLR_KITTI_ROOT', raising=False)
+    config = Config.fromfile(str(DETECTION / f'{name}.py'))
+    limits = list(config.point_cloud_range)
+    layer = config.model.data_preprocessor.voxel_layer
+    cells = [round((high - low) / edge) for low, high, edge in zip(
+        limits[:3], limits[3:], layer.voxel_size)]
+    assert layer.point_cloud_range == limits
+    # One layer more in height, as in the host.
+    assert config.model.middle_encoder.sparse_shape == [cells[2] + 1, cells[1], cells[0]]
+    for ranges in config.model.bbox_head.anchor_generator.ranges:
+        assert [*ranges[:2], *ranges[3:5]] == [*limits[:2], *limits[3:5]]
+    pipelines = [config.train_dataloader.dataset.dataset.pipeline,
+                 config.test_dataloader.dataset.pipeline[1]['transforms']]
+    for pipeline in pipelines:
+        assert [step.point_cloud_range for step in pipeline
+                if step['type'] in ('PointsRangeFilter', 'ObjectRangeFilter')] \
+            == [limits] * (1 + (pipeline is pipelines[0]))
+
+
+@pytest.mark.parametrize('name', ['second_kitti', 'pv_rcnn_kitti', 'second_demo',
+                                  'second_kitti_real'])
 def test_a_fraction_has_its_infos_and_its_objects(name, monkeypatch):
     monkeypatch.delenv('NCLR_KITTI_ROOT', raising=False)
     config = Config.fromfile(str(DETECTION / f'{name}.py'))

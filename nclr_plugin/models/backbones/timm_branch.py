@@ -48,8 +48,9 @@ class TimmFPN(BaseModule):
             'image_branch.encoder': dict(lr_mult=0.1)}))
 
     Args:
-        name: Network, such as ``'tf_efficientnet_lite0'``, ``'convnext_tiny'``, ``'resnet50'``,
-            ``'vit_small_patch14_dinov2.lvd142m'``; see ``timm.list_models()``.
+        name: Network that takes images of any size, such as ``'tf_efficientnet_lite0'``,
+            ``'convnext_tiny'``, ``'resnet50'``, ``'vit_small_patch14_dinov2.lvd142m'``,
+            ``'vit_small_patch16_dinov3.lvd1689m'``; see ``timm.list_models()``.
         channels: Channels of the maps of strides 4, 8, ..., whose last one is fused.
         out_channels: Channels of the decoded map of stride 4.
         weights: Weights of the encoder: a file of torch or safetensors or its URL, with timm's
@@ -84,6 +85,8 @@ class TimmFPN(BaseModule):
         self.indices = self._choose_maps(len(channels))
         self.encoder.prune_intermediate_layers(
             self.indices, prune_norm=not self.is_transformer, prune_head=True)
+        if hasattr(self.encoder, 'head'):  # ConvNeXt's has a norm, which nothing uses here
+            self.encoder.head = nn.Identity()
         widths = [self.encoder.feature_info[index]['num_chs'] for index in self.indices]
         if self.is_transformer:
             self.lateral = nn.ModuleList(

@@ -15,6 +15,7 @@ SMALL = dict(channels=(8, 16, 32), out_channels=16)
 LITE0 = 'tf_efficientnet_lite0'
 VIT = 'vit_tiny_patch16_224'
 DINOV2 = 'vit_small_patch14_dinov2'
+DINOV3 = 'vit_small_patch16_dinov3'
 
 
 def _branch(name=LITE0, **kwargs):
@@ -27,7 +28,7 @@ def _normalised(imgs, mean=IMAGENET_MEAN, std=IMAGENET_STD):
     return (imgs - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
 
 
-@pytest.mark.parametrize('name', [LITE0, 'resnet18', 'convnext_atto', VIT, DINOV2])
+@pytest.mark.parametrize('name', [LITE0, 'resnet18', 'convnext_atto', VIT, DINOV2, DINOV3])
 def test_maps_of_strides_4_8_16_of_any_kind_of_network(name):
     branch = _branch(name)
     maps = branch.encode(torch.randn(2, 3, 64, 96))
@@ -91,7 +92,7 @@ def test_the_maps_have_one_scale_whatever_that_of_the_encoder():
         assert 0.9 < feats.std() < 1.1
 
 
-@pytest.mark.parametrize('name', [LITE0, VIT])
+@pytest.mark.parametrize('name', [LITE0, 'convnext_atto', VIT, DINOV3])
 def test_every_parameter_gets_a_gradient(name):
     branch = _branch(name).train()
     branch(torch.randn(2, 3, 64, 96)).square().sum().backward()

@@ -1,0 +1,51 @@
+"""SECOND on the boxes of some hundred KITTI frames, 0.1 m voxels, 51.2 m ahead, on a CPU.
+
+NCLR_KITTI_ROOT: the folder `kitti_object` of `configs/nclr/pretrain_kitti_real.py`'s frames, with
+mmdet3d's infos. `--fraction` and `--checkpoint` (of `pretrain_kitti_real_voxelnet.py`) as in
+second_kitti.py.
+"""
+_base_ = ['./second_demo.py']
+point_cloud_range = [0, -25.6, -3, 51.2, 25.6, 1]
+
+# model settings
+model = dict(
+    data_preprocessor=dict(voxel_layer=dict(point_cloud_range=point_cloud_range)),
+    middle_encoder=dict(sparse_shape=[41, 512, 512]),
+    bbox_head=dict(
+        anchor_generator=dict(ranges=[
+            [0, -25.6, height, 51.2, 25.6, height] for height in (-0.6, -0.6, -1.78)
+        ])))
+
+# dataset settings
+crop = dict(type='PointsRangeFilter', point_cloud_range=point_cloud_range)
+train_pipeline = [
+    _base_.load,
+    _base_.labels,
+    _base_.paste,
+    dict(type='RandomFlip3D', flip_ratio_bev_horizontal=0.5),
+    crop,
+    dict(type='ObjectRangeFilter', point_cloud_range=point_cloud_range),
+    dict(type='PointShuffle'),
+    dict(type='Pack3DDetInputs', keys=['points', 'gt_bboxes_3d', 'gt_labels_3d']),
+]
+test_pipeline = [
+    _base_.load,
+    dict(
+        type='MultiScaleFlipAug3D',
+        img_scale=(1333, 800),
+        pts_scale_ratio=1,
+        flip=False,
+        transforms=[
+            dict(
+                type='GlobalRotScaleTrans',
+                rot_range=[0, 0],
+                scale_ratio_range=[1., 1.],
+                translation_std=[0, 0, 0]),
+            dict(type='RandomFlip3D'),
+            crop,
+        ]),
+    dict(type='Pack3DDetInputs', keys=['points']),
+]
+train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
