@@ -88,7 +88,8 @@ class Calibrator:
         with DefaultScope.overwrite_default_scope(scope):
             self.model = _build_model(self.config, str(checkpoint))
             steps = self.config.test_dataloader.dataset.pipeline
-            self.pipeline = Compose([step for step in steps if step['type'] not in DATASET_STEPS])
+            self.pipeline = Compose([_with_whole_images(step) for step in steps
+                                     if step['type'] not in DATASET_STEPS])
         weights = content.get('state_dict', content)
         check_state_dict(self.model, weights)
         self.model.load_state_dict(weights, strict=False)
@@ -304,6 +305,13 @@ def _find_config(content: dict, path: str, config: Union[str, Config, None]) -> 
         raise CalibrationInputError(f"checkpoint '{path}': expected a config with 'model' in "
                                     'it, found other text; give its file (config).')
     return Config(values)
+
+
+def _with_whole_images(step: dict) -> dict:
+    """Return a step of a test pipeline that leaves the cameras where they are."""
+    if step['type'] == 'VirtualCamera':
+        return dict(type='ResizeImages', size=step['size'])
+    return step
 
 
 def _build_model(config: Config, path: str) -> CalibrationModel:

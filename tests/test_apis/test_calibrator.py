@@ -33,6 +33,19 @@ def test_pose_and_matches_are_of_the_given_image_and_scan(scene, save_network):
     assert np.sqrt(np.diag(found.covariance))[3:].max() < 1e-3
 
 
+def test_a_network_tested_by_virtual_cameras_calibrates_the_camera_itself(
+        scene, save_network, config_text, tmp_path):
+    resize, turn = "type='ResizeImages', size=(240, 60)", \
+        "type='VirtualCamera', size=(240, 60), fov=(30., 30.)"
+    assert resize in config_text
+    (tmp_path / 'config.py').write_text(config_text.replace(resize, turn))
+    found = Calibrator(save_network(), str(tmp_path / 'config.py'))(
+        scene.image, scene.points, scene.cam2img)
+    assert found.reliable and angle(found.lidar2cam, scene.lidar2cam) < 1e-3
+    pixels = project(found.matches.points, scene.lidar2cam, scene.cam2img)
+    np.testing.assert_allclose(found.matches.pixels, pixels, atol=1e-2)
+
+
 def test_wrong_matches_are_told(scene, save_network):
     found = calibrate(scene.image, scene.points, scene.cam2img, save_network(wrong=0.3))
     assert found.inlier_ratio == pytest.approx(0.7, abs=0.03) and found.reliable
