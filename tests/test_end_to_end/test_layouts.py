@@ -29,7 +29,7 @@ def test_pretraining_and_evaluation(run, make_world, demo_config, in_process, qu
         '--show-dir', tmp_path / 'pictures', options={**options, **quick_pictures})
     assert f'Calibration of {2 * views} views' in log(tmp_path / 'test')
     assert len(list((tmp_path / 'pictures' / 'overlay').glob('*.png'))) == 2 * views
-    assert 'No broken frame' in log(tmp_path / 'test')
+    assert 'There were no broken frames' in log(tmp_path / 'test')
 
 
 def test_every_layout_is_here():

@@ -30,7 +30,7 @@ def check(run, demo_config, in_process, quick_pictures, curves, log, tmp_path):
                                    'loss_pose', *added}
             assert all(math.isfinite(value) for value in losses.values())
             assert losses['loss_point'] > 0 and losses['loss_pixel'] > 0
-        assert 'No broken frame' in log(tmp_path / 'train')
+        assert 'There were no broken frames' in log(tmp_path / 'train')
         assert 'The schedule is made for' in log(tmp_path / 'train')
         run('test', config, tmp_path / 'train' / f'iter_{ITERATIONS}.pth', '--work-dir',
             tmp_path / 'test', '--show-dir', tmp_path / 'pictures',
