@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Callable, Iterator, List, Optional, Tuple, Union
+from typing import Any, Callable, Iterator
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -63,8 +63,8 @@ class CalibrationDataset(BaseDataset):
 
     def __init__(self,
                  data_root: str,
-                 reader: Union[dict, Any],
-                 pipeline: List[Union[dict, Callable]],
+                 reader: dict | Any,
+                 pipeline: list[dict | Callable],
                  seed: int = 0,
                  skip_broken: bool = False,
                  max_skipped: int = 10,
@@ -85,7 +85,7 @@ class CalibrationDataset(BaseDataset):
         super().__init__(data_root=data_root, data_prefix={}, pipeline=pipeline, **kwargs)
         self._metainfo['mismatched_image_control'] = mismatched_image_control
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """List the frames; see the class.
 
         Returns:
@@ -119,7 +119,7 @@ class CalibrationDataset(BaseDataset):
         _check_cameras([frame for frame in frames if 'broken' not in frame])
         return frames
 
-    def _check_scans(self, frames: List[dict]) -> None:
+    def _check_scans(self, frames: list[dict]) -> None:
         """Read a few scans; raise if all are invalid, and log which rows are dropped."""
         read, faults = [], []
         for frame in evenly_spaced(frames):
@@ -144,7 +144,7 @@ class CalibrationDataset(BaseDataset):
         if self.mismatched_image_control:
             self._other_frame(0)
 
-    def _copy_without_annotation(self, memo: Optional[dict] = None) -> 'CalibrationDataset':
+    def _copy_without_annotation(self, memo: dict | None = None) -> 'CalibrationDataset':
         # mmengine's default memo outlives the call: an object at the address of an earlier one
         # would be replaced by the copy of that one.
         return super()._copy_without_annotation({} if memo is None else memo)
@@ -183,7 +183,7 @@ class CalibrationDataset(BaseDataset):
             raise IndexError(f'expected an index >= 0 (epoch * {len(self)} + i), found {index}.')
         epoch, first = divmod(index, len(self))
         mismatched_image, first = divmod(first, self.num_frames * self.repeats)
-        skipped: List[Tuple[str, str]] = []
+        skipped: list[tuple[str, str]] = []
         while True:
             frame = (first + len(skipped)) % self.num_frames
             results = (self._with_mismatched_images if mismatched_image else
@@ -239,7 +239,7 @@ class CalibrationDataset(BaseDataset):
         return (frame + self.num_frames // 2) % self.num_frames
 
 
-def _check_cameras(frames: List[dict]) -> None:
+def _check_cameras(frames: list[dict]) -> None:
     """Compare images and calibration of a few frames; warn before training starts."""
     for place in sorted({0, len(frames) // 2, len(frames) - 1}):
         frame = dict(frames[place])

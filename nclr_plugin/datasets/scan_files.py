@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import Any, BinaryIO, Callable, Dict, Optional
+from typing import Any, BinaryIO, Callable
 
 import numpy as np
 
@@ -81,7 +81,7 @@ def _read_bin(path: str, lidar_dim: int) -> np.ndarray:
     return values.reshape(-1, lidar_dim)
 
 
-def _better_width(values: np.ndarray, width: int) -> Optional[int]:
+def _better_width(values: np.ndarray, width: int) -> int | None:
     """Return the number of columns that fits the values clearly better than ``width``, or ``None``.
 
     With the right number, successive rows differ least: successive points are close to each other.
@@ -101,7 +101,7 @@ def _better_width(values: np.ndarray, width: int) -> Optional[int]:
     return best if step(width) > MISFIT * steps[best] else None
 
 
-def _narrower_width(values: np.ndarray, width: int) -> Optional[int]:
+def _narrower_width(values: np.ndarray, width: int) -> int | None:
     """Return the number of columns of a point if a row of ``width`` holds two or more points."""
     start = max(0, (len(values) - PROBED) // 2 // width * width)
     values = values[start:start + PROBED // width * width].astype(np.float64)
@@ -165,7 +165,7 @@ def _read_npy(path: str, lidar_dim: int) -> np.ndarray:
     return points
 
 
-def _read_named(path: str, read: Callable[[str], Dict[str, np.ndarray]]) -> np.ndarray:
+def _read_named(path: str, read: Callable[[str], dict[str, np.ndarray]]) -> np.ndarray:
     fields = read(path)
     by_name = {name.lower(): name for name in fields}
     if not all(axis in by_name for axis in 'xyz'):
@@ -175,14 +175,14 @@ def _read_named(path: str, read: Callable[[str], Dict[str, np.ndarray]]) -> np.n
         return np.stack([np.asarray(fields[by_name[name]], np.float32) for name in columns], 1)
 
 
-def _read_pcd(path: str) -> Dict[str, np.ndarray]:
+def _read_pcd(path: str) -> dict[str, np.ndarray]:
     try:
         return read_pcd(path)
     except ValueError as error:
         raise ScanError(f"scan '{path}': {error}.") from error
 
 
-def _read_ply(path: str) -> Dict[str, np.ndarray]:
+def _read_ply(path: str) -> dict[str, np.ndarray]:
     plyfile = optional_import('plyfile', purpose='Reading .ply files')
     try:
         vertices = plyfile.PlyData.read(path)['vertex'].data
@@ -192,7 +192,7 @@ def _read_ply(path: str) -> Dict[str, np.ndarray]:
     return {name: vertices[name] for name in vertices.dtype.names}
 
 
-def read_pcd(path: str) -> Dict[str, np.ndarray]:
+def read_pcd(path: str) -> dict[str, np.ndarray]:
     """Read the fields of a PCD file.
 
     Args:
@@ -275,8 +275,8 @@ def decompress_lzf(data: bytes, size: int) -> bytes:
     return bytes(out)
 
 
-def _read_header(stream: BinaryIO) -> Dict[str, Any]:
-    header: Dict[str, Any] = {}
+def _read_header(stream: BinaryIO) -> dict[str, Any]:
+    header: dict[str, Any] = {}
     for line in stream:
         key, *values = line.decode('ascii', 'replace').split() or ['#']
         if not key.startswith('#'):
@@ -286,7 +286,7 @@ def _read_header(stream: BinaryIO) -> Dict[str, Any]:
     return header
 
 
-def _parse_ascii(body: bytes, layout: np.dtype, count: int) -> Dict[str, np.ndarray]:
+def _parse_ascii(body: bytes, layout: np.dtype, count: int) -> dict[str, np.ndarray]:
     widths = [layout[name].shape[0] for name in layout.names]
     try:
         table = np.array(body.split(), np.float64).reshape(count, sum(widths))
@@ -297,7 +297,7 @@ def _parse_ascii(body: bytes, layout: np.dtype, count: int) -> Dict[str, np.ndar
         layout.names, np.cumsum([0] + widths))}
 
 
-def _parse_compressed(body: bytes, layout: np.dtype, count: int) -> Dict[str, np.ndarray]:
+def _parse_compressed(body: bytes, layout: np.dtype, count: int) -> dict[str, np.ndarray]:
     """Parse compressed data, where all values of a field precede those of the next."""
     try:
         packed, size = struct.unpack_from('<II', body)

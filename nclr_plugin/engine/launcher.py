@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, Sequence
 
 import torch
 from mmengine.config import Config
@@ -29,7 +29,7 @@ from .finetuning import checkpoint_options, fraction_options, submission_options
 RANDOM = 'none'
 
 
-def train(argv: Optional[Sequence[str]] = None) -> None:
+def train(argv: Sequence[str] | None = None) -> None:
     """Run mmdet3d's ``tools/train.py``.
 
     Additional flags: ``--checkpoint FILE`` starts a fine-tuning from pretrained weights,
@@ -62,7 +62,7 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
         run_script(script, args, options)
 
 
-def test(argv: Optional[Sequence[str]] = None) -> None:
+def test(argv: Sequence[str] | None = None) -> None:
     """Run mmdet3d's ``tools/test.py``.
 
     Additional flags: ``--show-dir DIR`` writes pictures to DIR, in a folder per kind;
@@ -122,7 +122,7 @@ def _test_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _own_parser() -> Tuple[argparse.ArgumentParser, argparse._ArgumentGroup]:
+def _own_parser() -> tuple[argparse.ArgumentParser, argparse._ArgumentGroup]:
     """Return a parser whose help has no usage and no ``--help``: that of mmdet3d comes first."""
     parser = argparse.ArgumentParser(
         add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS)
@@ -148,7 +148,7 @@ def load_script(name: str) -> ModuleType:
     return module
 
 
-def _parse_args(script: ModuleType, argv: List[str],
+def _parse_args(script: ModuleType, argv: list[str],
                 own: argparse.ArgumentParser) -> argparse.Namespace:
     """Parse the arguments of mmdet3d's script; after its help, print that of our own flags."""
     try:
@@ -164,7 +164,7 @@ def _parse_args(script: ModuleType, argv: List[str],
     return args
 
 
-def run_script(script: ModuleType, args: argparse.Namespace, options: Dict[str, Any],
+def run_script(script: ModuleType, args: argparse.Namespace, options: dict[str, Any],
                mismatched_image_control: bool = False) -> None:
     """Run a script of mmdet3d with parsed arguments and a config with options.
 
@@ -204,7 +204,7 @@ def _require_tta(args: argparse.Namespace) -> None:
                               "mmdet3d's configs/_base_/datasets/semantickitti.py are an example")
 
 
-def distributed_on_cpu(args: argparse.Namespace) -> Dict[str, Any]:
+def distributed_on_cpu(args: argparse.Namespace) -> dict[str, Any]:
     """Initialise distributed training without a GPU, and return the options for it.
 
     mmengine would select a CUDA device first; it keeps an existing process group.
@@ -227,7 +227,7 @@ def distributed_on_cpu(args: argparse.Namespace) -> Dict[str, Any]:
     }
 
 
-def _without_workers(config: Config) -> Dict[str, Any]:
+def _without_workers(config: Config) -> dict[str, Any]:
     """Disable ``persistent_workers`` where there are no workers, which torch would refuse."""
     options = {}
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
@@ -237,7 +237,7 @@ def _without_workers(config: Config) -> Dict[str, Any]:
     return options
 
 
-def _load_config(args: argparse.Namespace, options: Optional[Dict[str, Any]] = None) -> Config:
+def _load_config(args: argparse.Namespace, options: dict[str, Any] | None = None) -> Config:
     """Load the config with our options (copied, as merging changes them), then the user's."""
     config = Config.fromfile(args.config)
     config.merge_from_dict(copy.deepcopy(options or {}))
@@ -257,7 +257,7 @@ def _save_random_model(args: argparse.Namespace, path: Path) -> str:
 
 
 @contextlib.contextmanager
-def command_line(argv: List[str]) -> Iterator[None]:
+def command_line(argv: list[str]) -> Iterator[None]:
     """Set the arguments of the command line for a while."""
     before = sys.argv
     sys.argv = [before[0], *argv]

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List
+from typing import Any
 
 from mmdet3d.evaluation import KittiMetric
 from mmengine.logging import print_log
@@ -33,7 +33,7 @@ class KittiSubmission(KittiMetric):
                          **kwargs)
         self.out_dir = out_dir
 
-    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Write the files of all processes, check them, and count them.
 
         Returns:

@@ -1,7 +1,7 @@
 """Detection of images and scans of different places."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence
+from typing import Any, Sequence
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -46,7 +46,7 @@ class MismatchMetric(BaseMetric):
         if not 0 < accepted <= 1:
             raise ValueError(f'MismatchMetric: expected 0 < accepted <= 1, found {accepted}.')
         self.accepted = accepted
-        self.roc: Dict[str, Rejection] = {}
+        self.roc: dict[str, Rejection] = {}
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the scores of each view of a batch.
@@ -63,7 +63,7 @@ class MismatchMetric(BaseMetric):
         inputs = data_batch['inputs']
         for points, imgs, sample in zip(inputs['points'], inputs['imgs'], data_samples):
             points = points.cpu().numpy().astype(np.float64)
-            record: Dict[str, list] = {name: [] for name in SCORES}
+            record: dict[str, list] = {name: [] for name in SCORES}
             for view, img in enumerate(imgs.permute(0, 2, 3, 1).cpu().numpy()):
                 valid = bool(sample['pred_valid'][view])
                 record['photometric_consistency'].append(PhotometricConsistency(
@@ -73,7 +73,7 @@ class MismatchMetric(BaseMetric):
                     float(sample['pred_inlier_ratio'][view]) if valid else -np.inf)
             self.results.append(dict(true=not sample.get('mismatched_image', False), **record))
 
-    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Return the figures over all views; none if all pairs are of one kind.
 
         Args:

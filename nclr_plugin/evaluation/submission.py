@@ -7,7 +7,7 @@ import os
 from abc import abstractmethod
 from collections import Counter
 from pathlib import PurePath
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Sequence
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -46,7 +46,7 @@ class SubmissionMetric(BaseMetric):
     Raises:
         DataLayoutError: If a file does not fit its scan, or has another label.
     """
-    ids: Tuple[int, ...] = ()
+    ids: tuple[int, ...] = ()
     dtype = ''
     lidar_dim = 0
 
@@ -54,7 +54,7 @@ class SubmissionMetric(BaseMetric):
         super().__init__(**kwargs)
         self.out_dir = out_dir
 
-    def shortage(self, results: Sequence[Tuple[str, str]]) -> Tuple[int, str]:
+    def shortage(self, results: Sequence[tuple[str, str]]) -> tuple[int, str]:
         """Compare the scans with those that the server expects.
 
         Args:
@@ -85,7 +85,7 @@ class SubmissionMetric(BaseMetric):
             labels[np.asarray(classes.cpu())].tofile(path)
             self.results.append((path, sample['lidar_path']))
 
-    def compute_metrics(self, results: List[Tuple[str, str]]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[tuple[str, str]]) -> dict[str, float]:
         """Check the files of all processes, and their number.
 
         Returns:
@@ -100,7 +100,7 @@ class SubmissionMetric(BaseMetric):
             warn_incomplete(self.out_dir, f'{missing} scans are missing: {words}')
         return dict(scans=float(len(results)), missing=float(missing))
 
-    def check_files(self, results: Sequence[Tuple[str, str]]) -> None:
+    def check_files(self, results: Sequence[tuple[str, str]]) -> None:
         """Read the files again and compare them with their scans."""
         check_predictions(results, self.ids, self.dtype, self.lidar_dim)
 
@@ -123,7 +123,7 @@ class SemanticKittiSubmission(SubmissionMetric):
         path = PurePath(lidar_path)
         return os.path.join('sequences', path.parts[-3], 'predictions', f'{path.stem}.label')
 
-    def shortage(self, results: Sequence[Tuple[str, str]]) -> Tuple[int, str]:
+    def shortage(self, results: Sequence[tuple[str, str]]) -> tuple[int, str]:
         """Count the scans of the test sequences."""
         found = Counter(PurePath(scan).parts[-3] for scan in {scan for _, scan in results})
         short = {sequence: (found[sequence], expected)
@@ -172,7 +172,7 @@ class NuScenesSubmission(SubmissionMetric):
                                   'info file.')
         return os.path.join('lidarseg', self.eval_set, f'{self.tokens[name]}_lidarseg.bin')
 
-    def shortage(self, results: Sequence[Tuple[str, str]]) -> Tuple[int, str]:
+    def shortage(self, results: Sequence[tuple[str, str]]) -> tuple[int, str]:
         """Look for every key frame of the tables; those of a trial run hold other splits, too."""
         if self.eval_set != 'test':
             return 0, ''
@@ -180,7 +180,7 @@ class NuScenesSubmission(SubmissionMetric):
         absent = sorted(set(self.tokens) - found)
         return len(absent), f'of {len(self.tokens)} key frames, such as {absent[:1]}'
 
-    def compute_metrics(self, results: List[Tuple[str, str]]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[tuple[str, str]]) -> dict[str, float]:
         """Write ``submission.json`` and check the files."""
         folder = os.path.join(self.out_dir, self.eval_set)
         os.makedirs(folder, exist_ok=True)
@@ -219,7 +219,7 @@ class SemanticKittiPanopticSubmission(SemanticKittiSubmission):
                            np.asarray(masks['pts_instance_mask'].cpu()), self.ids)
             self.results.append((path, sample['lidar_path']))
 
-    def check_files(self, results: Sequence[Tuple[str, str]]) -> None:
+    def check_files(self, results: Sequence[tuple[str, str]]) -> None:
         """Read the files again and compare them with their scans."""
         for path, scan in results:
             check_panoptic(path, os.path.getsize(scan) // (FLOAT_BYTES * self.lidar_dim), self.ids)
@@ -232,7 +232,7 @@ def warn_incomplete(out_dir: str, missing: str) -> None:
               logger='current', level=logging.WARNING)
 
 
-def check_predictions(files: Sequence[Tuple[str, str]], ids: Sequence[int], dtype: str,
+def check_predictions(files: Sequence[tuple[str, str]], ids: Sequence[int], dtype: str,
                       lidar_dim: int) -> None:
     """Read label files and compare them with their scans.
 

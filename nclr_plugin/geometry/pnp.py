@@ -7,7 +7,7 @@ points in float32.
 """
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -42,7 +42,7 @@ class PnPSolution(NamedTuple):
 def solve_pnp(points: Tensor,
                pixels: Tensor,
                cam2img: Tensor,
-               weights: Optional[Tensor] = None,
+               weights: Tensor | None = None,
                iterations: int = 20) -> PnPSolution:
     """Find maximum-likelihood poses: EPnP, then damped Newton steps (paper, Eq. 6).
 
@@ -77,7 +77,7 @@ def refine_pose(R: Tensor,
                 points: Tensor,
                 pixels: Tensor,
                 cam2img: Tensor,
-                weights: Optional[Tensor] = None,
+                weights: Tensor | None = None,
                 iterations: int = 20) -> PnPSolution:
     """Find the minimum of the reprojection error nearest to a given pose.
 
@@ -102,8 +102,8 @@ def refine_pose(R: Tensor,
     return _solve(points, pixels, cam2img, weights, (R, t), iterations)
 
 
-def _solve(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Optional[Tensor],
-           start: Optional[Tuple[Tensor, Tensor]], iterations: int) -> PnPSolution:
+def _solve(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor | None,
+           start: tuple[Tensor, Tensor] | None, iterations: int) -> PnPSolution:
     batch, count = points.shape[:2]
     if weights is None:
         weights = points.new_ones(batch, count)
@@ -179,7 +179,7 @@ class Normalised(NamedTuple):
 
 
 def normalise(points: Tensor, pixels: Tensor, cam2img: Tensor,
-              weights: Tensor) -> Tuple[Normalised, Tensor]:
+              weights: Tensor) -> tuple[Normalised, Tensor]:
     """Move the centroid to the origin and scale to unit extent; drop the principal point.
 
     Args:
@@ -244,18 +244,18 @@ def refuse(normalised: Normalised, cam2img: Tensor, used: Tensor, min_points: in
     return ~valid
 
 
-def denormalise(normalised: Normalised, R: Tensor, t: Tensor) -> Tuple[Tensor, Tensor]:
+def denormalise(normalised: Normalised, R: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     """Return poses (R, t) of normalised problems for the points as they were given."""
     return R, t * normalised.extent[:, None] - (R @ normalised.centre[..., None])[..., 0]
 
 
-def _transfer(normalised: Normalised, R: Tensor, t: Tensor) -> Tuple[Tensor, Tensor]:
+def _transfer(normalised: Normalised, R: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     """Return poses of the points as they were given for the normalised problems."""
     R, t = R.double(), t.double()
     return R, (t + (R @ normalised.centre[..., None])[..., 0]) / normalised.extent[:, None]
 
 
-def _start(normalised: Normalised) -> Tuple[Tensor, Tensor]:
+def _start(normalised: Normalised) -> tuple[Tensor, Tensor]:
     """EPnP and the first Newton steps, which sum over points in float32."""
     single = normalised.problem.single()
     pose = closed_form_pose(single, normalised.axes, normalised.deviations)

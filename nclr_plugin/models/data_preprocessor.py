@@ -1,7 +1,7 @@
 """Tensors of a collated batch, as the calibration networks take them."""
 from __future__ import annotations
 
-from typing import Optional, Sequence
+from typing import Sequence
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -37,7 +37,7 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
                  mean: Sequence[float] = (123.675, 116.28, 103.53),
                  std: Sequence[float] = (58.395, 57.12, 57.375),
                  voxel_size: Sequence[float] = (0.05, 0.05, 0.05),
-                 max_voxels: Optional[int] = None,
+                 max_voxels: int | None = None,
                  non_blocking: bool = True) -> None:
         super().__init__(non_blocking=non_blocking)
         self.register_buffer('mean', torch.tensor(mean).view(-1, 1, 1), False)
@@ -63,7 +63,7 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
             lidar2cam=self._concatenate(samples, 'lidar2cam'))
         return dict(inputs=views, data_samples=samples)
 
-    def _concatenate(self, samples: Optional[list], key: str) -> Optional[Tensor]:
+    def _concatenate(self, samples: list | None, key: str) -> Tensor | None:
         """Return a field of all samples (V, ...) float32, ``None`` where one does not have it."""
         if samples is None or not all(key in sample for sample in samples):
             return None

@@ -1,7 +1,7 @@
 """DGCNN: edge convolutions on graphs of nearest neighbours (Wang et al., TOG 2019)."""
 from __future__ import annotations
 
-from typing import Optional, Sequence
+from typing import Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -76,9 +76,9 @@ class DGCNN(BaseModule):
                  out_channels: int = 128,
                  k: int = 20,
                  dynamic: bool = True,
-                 dilations: Optional[Sequence[int]] = None,
+                 dilations: Sequence[int] | None = None,
                  coordinate_scale: float = 10.,
-                 init_cfg: Optional[dict] = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if not channels or k < 1:
             raise ValueError(f'DGCNN: expected at least one layer and one neighbour, found '

@@ -1,7 +1,7 @@
 """MinkUNet and ResUNet, split into encoder and decoder, with mmdet3d's parameter names."""
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import Sequence
 
 import torch
 from mmdet3d.models.backbones import MinkUNetBackbone
@@ -64,7 +64,7 @@ class SplitMinkUNet(MinkUNetBackbone):
                     norm.momentum = 0.1 if mode else 0.  # stored statistics stay as they are
         return self
 
-    def encode(self, voxel_feats: Tensor, coors: Tensor) -> List[SparseConvTensor]:
+    def encode(self, voxel_feats: Tensor, coors: Tensor) -> list[SparseConvTensor]:
         """Encode voxels (M, C) with ``batch, x, y, z`` indices (M, 4).
 
         Returns:
@@ -83,7 +83,7 @@ class SplitMinkUNet(MinkUNetBackbone):
                 levels.append(stage(levels[-1]))
         return levels
 
-    def decode(self, levels: List[SparseConvTensor], bottleneck_feats: Tensor) -> Tensor:
+    def decode(self, levels: list[SparseConvTensor], bottleneck_feats: Tensor) -> Tensor:
         """Decode the levels with other bottleneck features: (M, out_channels)."""
         with sparse_precision(bottleneck_feats):
             x = levels[-1].replace_feature(bottleneck_feats.to(levels[-1].features.dtype))
@@ -92,7 +92,7 @@ class SplitMinkUNet(MinkUNetBackbone):
         return x.features
 
     def _decode_stage(self, stage: int, x: SparseConvTensor,
-                      levels: List[SparseConvTensor]) -> SparseConvTensor:
+                      levels: list[SparseConvTensor]) -> SparseConvTensor:
         upsample, blocks = self.decoder[stage]
         x = upsample(x)
         lateral = levels[-2 - stage].features

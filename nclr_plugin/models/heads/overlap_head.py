@@ -1,7 +1,6 @@
 """Detection of the points and pixels that both sensors see (paper, section 3.4, Eq. 3)."""
 from __future__ import annotations
 
-from typing import Optional, Tuple
 
 import torch
 from mmengine.dist import all_reduce
@@ -39,7 +38,7 @@ class OverlapHead(BaseModule):
                  pixel_channels: int,
                  bearing_channels: int = 0,
                  hidden_channels: int = 64,
-                 thresholds: Optional[Tuple[float, float]] = None,
+                 thresholds: tuple[float, float] | None = None,
                  init_cfg: dict = None) -> None:
         super().__init__(init_cfg)
         self.point_in = nn.Linear(point_channels, hidden_channels)
@@ -57,7 +56,7 @@ class OverlapHead(BaseModule):
         self.register_buffer('score_histogram', torch.zeros(2, 2, NUM_BINS))
 
     def forward(self, point_feats: Tensor, pixel_feats: Tensor, view_voxels: ViewVoxels,
-                bearing: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
+                bearing: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the logits of both sides.
 
         Args:

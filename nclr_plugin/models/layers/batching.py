@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple, Sequence
 
 import torch
 from torch import Tensor
@@ -34,7 +34,7 @@ class DenseBatch(NamedTuple):
         return grid[self.group, self.slot]
 
 
-def dense_batch(group: Tensor, num_groups: int, length: Optional[int] = None) -> DenseBatch:
+def dense_batch(group: Tensor, num_groups: int, length: int | None = None) -> DenseBatch:
     """Find the positions of rows in a dense batch.
 
     Rows keep their order within a group. They need not be sorted by group: sparse down-sampling on
@@ -105,7 +105,7 @@ def group_voxels_by_view(counts: Sequence[int], view_batch_index: Tensor) -> Vie
     return ViewVoxels(torch.where(mask, first[:, None] + slot, 0), mask)
 
 
-def random_subset(mask: Tensor, size: int) -> Tuple[Tensor, Tensor]:
+def random_subset(mask: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Sample columns of each row of a mask at random, without replacement.
 
     Args:
@@ -119,7 +119,7 @@ def random_subset(mask: Tensor, size: int) -> Tuple[Tensor, Tensor]:
     return _largest(torch.rand(mask.shape, device=mask.device), mask, size)
 
 
-def evenly_spaced_subset(mask: Tensor, size: int) -> Tuple[Tensor, Tensor]:
+def evenly_spaced_subset(mask: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Select columns spread over each row of a mask, always the same ones.
 
     Args:
@@ -133,7 +133,7 @@ def evenly_spaced_subset(mask: Tensor, size: int) -> Tuple[Tensor, Tensor]:
     return _largest((order * GOLDEN_RATIO % 1).expand(mask.shape), mask, size)
 
 
-def _largest(keys: Tensor, mask: Tensor, size: int) -> Tuple[Tensor, Tensor]:
+def _largest(keys: Tensor, mask: Tensor, size: int) -> tuple[Tensor, Tensor]:
     values, columns = keys.masked_fill(~mask, -1).topk(min(size, mask.shape[1]), 1)
     return columns, values >= 0
 

@@ -1,7 +1,7 @@
 """Voxels of a batch of scans, in the convention of mmdet3d's MinkUNet."""
 from __future__ import annotations
 
-from typing import NamedTuple, Sequence, Tuple
+from typing import NamedTuple, Sequence
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ class VoxelBatch(NamedTuple):
     origin: Tensor
     voxel_size: Tensor
     point2voxel: Tensor
-    counts: Tuple[int, ...]
+    counts: tuple[int, ...]
 
     @property
     def batch_index(self) -> Tensor:
@@ -44,7 +44,7 @@ class VoxelBatch(NamedTuple):
         """(M, 3), metres: ``points`` relative to the centre of their scan."""
         return self.feats[:, :3]
 
-    def take(self, rows: Tensor, counts: Tuple[int, ...]) -> VoxelBatch:
+    def take(self, rows: Tensor, counts: tuple[int, ...]) -> VoxelBatch:
         """Return some voxels, without the input points.
 
         Args:
@@ -56,7 +56,7 @@ class VoxelBatch(NamedTuple):
         return self._replace(feats=feats, coors=coors, points=points, counts=counts,
                              point2voxel=rows.new_zeros(0))
 
-    def subset(self, size: int, at_random: bool) -> Tuple[Tensor, Tuple[int, ...]]:
+    def subset(self, size: int, at_random: bool) -> tuple[Tensor, tuple[int, ...]]:
         """Choose at most ``size`` voxels of each scan, at random or evenly spaced.
 
         Returns:
@@ -188,7 +188,7 @@ def containing_rows(coors: Tensor, coarse: Tensor, stride: int) -> Tensor:
     return order[idx.clamp(max=len(order) - 1)]
 
 
-def _unique(values: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+def _unique(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return ``torch.unique`` of integers with the inverse and counts; by one sort, much sooner."""
     ordered, order = torch.sort(values)
     starts = torch.ones_like(ordered, dtype=torch.bool)

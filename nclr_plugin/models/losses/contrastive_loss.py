@@ -1,7 +1,7 @@
 """Contrastive losses: InfoNCE of points and pixels (NCLR), instance discrimination (CrossI2P)."""
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -65,7 +65,7 @@ def point_to_pixel_loss(logits: Tensor, targets: PixelTargets, negative_margin: 
 
 
 def pixel_to_point_loss(logits: Tensor, targets: PixelTargets, negative_margin: float,
-                        outside: Optional[Tensor] = None) -> Tensor:
+                        outside: Tensor | None = None) -> Tensor:
     r"""Eq. 1 from the image: pixel pr(i) against the sampled points.
 
     Args:
@@ -87,7 +87,7 @@ def pixel_to_point_loss(logits: Tensor, targets: PixelTargets, negative_margin: 
     return _nce(logits.masked_fill(ignored, -torch.inf), positive, valid)
 
 
-def _window(targets: PixelTargets, margin: float) -> Tuple[Tensor, Tensor, Tensor]:
+def _window(targets: PixelTargets, margin: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return the cells (V, K, M) about each projection that may be nearer than the margin.
 
     Beside them which of them lie in the map (the others are given as some that do), and the
@@ -114,8 +114,8 @@ def _nce(logits: Tensor, positive: Tensor, valid: Tensor) -> Tensor:
 
 
 def instance_loss(first: Tensor, second: Tensor, temperature: float,
-                  valid: Optional[Tensor] = None, ignored: Optional[Tensor] = None,
-                  queue: Optional[Tensor] = None) -> Tensor:
+                  valid: Tensor | None = None, ignored: Tensor | None = None,
+                  queue: Tensor | None = None) -> Tensor:
     r"""CrossI2P, Eq. 1 both ways and Eq. 2: each instance against all others of both sets.
 
     :math:`l(i) = -\log \frac{\exp(s(a_i, b_i) / \tau)}{\sum_{k \ne i} \exp(s(a_i, a_k) / \tau)
@@ -140,8 +140,8 @@ def instance_loss(first: Tensor, second: Tensor, temperature: float,
 
 
 def printed_cross_modal_loss(first: Tensor, second: Tensor, temperature: float,
-                             valid: Optional[Tensor] = None,
-                             ignored: Optional[Tensor] = None) -> Tensor:
+                             valid: Tensor | None = None,
+                             ignored: Tensor | None = None) -> Tensor:
     r"""CrossI2P, Eq. 5 and 6 as printed.
 
     :math:`c(i) = -\log \frac{\exp(s(z_i, h_i) / \tau)}{\sum_k \exp(s(z_i, z_k) / \tau)
@@ -165,7 +165,7 @@ def printed_cross_modal_loss(first: Tensor, second: Tensor, temperature: float,
     return _mean(loss, valid)
 
 
-def _prepare(first: Tensor, second: Tensor, valid: Optional[Tensor], ignored: Optional[Tensor]):
+def _prepare(first: Tensor, second: Tensor, valid: Tensor | None, ignored: Tensor | None):
     first, second = (torch.nn.functional.normalize(x.float(), dim=-1) for x in (first, second))
     if valid is None:
         valid = torch.ones(first.shape[:2], dtype=torch.bool, device=first.device)
@@ -177,7 +177,7 @@ def _prepare(first: Tensor, second: Tensor, valid: Optional[Tensor], ignored: Op
 
 
 def _one_way(a: Tensor, b: Tensor, temperature: float, ignored: Tensor,
-             queue: Optional[Tensor]) -> Tensor:
+             queue: Tensor | None) -> Tensor:
     """Return Eq. 1 for each instance, (V, N)."""
     within = matmul_exact(a, a.transpose(1, 2)) / temperature
     across = matmul_exact(a, b.transpose(1, 2)) / temperature

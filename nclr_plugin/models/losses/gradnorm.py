@@ -1,7 +1,7 @@
 """GradNorm: loss weights for equal training rates of tasks (Chen et al., ICML 2018)."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence
+from typing import Any, Sequence
 
 import torch
 from mmengine.dist import all_reduce
@@ -63,7 +63,7 @@ class GradNorm(nn.Module):
     """
 
     def __init__(self,
-                 tasks: Dict[str, Sequence[str]],
+                 tasks: dict[str, Sequence[str]],
                  shared: Sequence[str],
                  alpha: float = 0.5,
                  lr: float = 0.025,
@@ -87,7 +87,7 @@ class GradNorm(nn.Module):
         self.register_buffer('steps', torch.zeros(count))
         self.register_buffer('scale', torch.tensor(FIRST_SCALE))
 
-    def forward(self, losses: Dict[str, Tensor], model: nn.Module) -> Dict[str, Tensor]:
+    def forward(self, losses: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
         """Weight the losses, and add the weights for the log; in evaluation change nothing.
 
         Args:
@@ -107,12 +107,12 @@ class GradNorm(nn.Module):
             log[f'ratio_{task}'] = self._ratio(totals[task], index)
         return {**weighted, **log}
 
-    def _names(self, task: str, losses: Dict[str, Any]) -> List[str]:
+    def _names(self, task: str, losses: dict[str, Any]) -> list[str]:
         return [name for name in losses if any(
             name == pattern or pattern.endswith('*') and name.startswith(pattern[:-1])
             for pattern in self.tasks[task])]
 
-    def _totals(self, losses: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    def _totals(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the loss of each task; a zero without a graph if it has none."""
         zero = self.weights.new_zeros(())
         return {task: sum((_mean(losses[name]) for name in self._names(task, losses)), zero)
@@ -122,7 +122,7 @@ class GradNorm(nn.Module):
         return total.detach() / self.first_losses[index].clamp(min=EPSILON) * (
             self.first_losses[index] > 0)
 
-    def _shared_parameters(self, model: nn.Module) -> List[nn.Parameter]:
+    def _shared_parameters(self, model: nn.Module) -> list[nn.Parameter]:
         named = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
         parameters = [value for name, value in named if name.startswith(self.shared)]
         if not parameters:
@@ -130,7 +130,7 @@ class GradNorm(nn.Module):
                              f'expected prefixes of names such as {[n for n, _ in named[:5]]}.')
         return parameters
 
-    def _update(self, totals: Dict[str, Tensor], shared: List[nn.Parameter]) -> None:
+    def _update(self, totals: dict[str, Tensor], shared: list[nn.Parameter]) -> None:
         gradients = torch.stack([self.gradient(total, shared) for total in totals.values()])
         with torch.no_grad():
             values = torch.stack([total.detach().float() for total in totals.values()])
@@ -145,7 +145,7 @@ class GradNorm(nn.Module):
             self._step(torch.where(active, norms, 0.), torch.where(active, values, 0.),
                        active & (active.sum() > 1))
 
-    def gradient(self, total: Tensor, shared: List[nn.Parameter]) -> Tensor:
+    def gradient(self, total: Tensor, shared: list[nn.Parameter]) -> Tensor:
         """Return the scaled gradient of a task's loss in W as one vector, and keep the graph.
 
         Args:

@@ -1,7 +1,6 @@
 """Bidirectional transformer between bottleneck voxels and image cells (paper, section 3.2)."""
 from __future__ import annotations
 
-from typing import Optional, Tuple
 
 import torch
 from mmengine.model import BaseModule
@@ -32,8 +31,8 @@ class FusionLayer(nn.Module):
         self.pixel_ffn = FeedForward(channels, ffn_channels)
 
     def forward(self, points: Tensor, pixels: Tensor, point_pos: Tensor, pixel_pos: Tensor,
-                key_idx: Tensor, key_mask: Optional[Tensor],
-                pixel_mask: Optional[Tensor]) -> Tuple[Tensor, Tensor]:
+                key_idx: Tensor, key_mask: Tensor | None,
+                pixel_mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the updated tokens of both modalities.
 
         Args:
@@ -91,8 +90,8 @@ class CrossModalFusion(BaseModule):
                  num_layers: int = 2,
                  ffn_channels: int = 256,
                  num_keypoints: int = 1024,
-                 point_wavelength: Tuple[float, float] = (2., 200.),
-                 pixel_wavelength: Tuple[float, float] = (2., 100.),
+                 point_wavelength: tuple[float, float] = (2., 200.),
+                 pixel_wavelength: tuple[float, float] = (2., 100.),
                  init_cfg: dict = None) -> None:
         super().__init__(init_cfg)
         self.point_in = nn.Linear(point_channels, embed_dims)
@@ -110,7 +109,7 @@ class CrossModalFusion(BaseModule):
 
     def forward(self, point_feats: Tensor, points: Tensor, point_batch_index: Tensor,
                 pixel_feats: Tensor, azimuth: Tensor, view_batch_index: Tensor,
-                batch_size: int) -> Tuple[Tensor, Tensor]:
+                batch_size: int) -> tuple[Tensor, Tensor]:
         """Fuse features; the results have the shapes of the inputs.
 
         Args:
@@ -151,7 +150,7 @@ class CrossModalFusion(BaseModule):
         cells = cells.view(num_views, height * width, -1).transpose(1, 2)
         return point_feats, pixel_feats + cells.reshape(pixel_feats.shape)
 
-    def _sample_keypoints(self, padding: DenseBatch, points: Tensor) -> Tuple[Tensor, Tensor]:
+    def _sample_keypoints(self, padding: DenseBatch, points: Tensor) -> tuple[Tensor, Tensor]:
         """Voxels at (N_E, 3) -> slots (B, S) spread evenly over each scan's voxels, mask."""
         counts = padding.mask.sum(1, keepdim=True)
         size = min(self.num_keypoints, padding.mask.shape[1])

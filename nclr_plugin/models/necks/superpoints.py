@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Callable, List, NamedTuple, Optional, Sequence
+from typing import Callable, NamedTuple, Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -96,7 +96,7 @@ def _sample(points: Tensor, mask: Tensor, count: int, first: Tensor) -> Tensor:
 
 
 @lru_cache(None)
-def _gpu_sampling() -> Optional[Callable]:
+def _gpu_sampling() -> Callable | None:
     """Return :func:`_sample` by mmcv's operator, one kernel; ``None`` where it is not compiled."""
     try:
         from mmcv.ops import furthest_point_sample
@@ -190,7 +190,7 @@ class SuperpixelPyramid(BaseModule):
         self.level_logits = nn.Parameter(torch.zeros(len(in_channels)))
         self.norm = nn.GroupNorm(1, out_channels)
 
-    def forward(self, maps: List[Tensor], grid: CellGrid) -> Tensor:
+    def forward(self, maps: list[Tensor], grid: CellGrid) -> Tensor:
         """Fuse maps (V, C_l, H_l, W_l) on the grid of the superpixels: (V, out_channels, h, w)."""
         size = grid.shape
         weights = self.level_logits.softmax(0)

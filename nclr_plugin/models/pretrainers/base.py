@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from functools import lru_cache, partial
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 import torch
 from mmengine.model import BaseModel
@@ -54,9 +54,9 @@ class CalibrationModel(BaseModel):
                  negative_margin: float = 2.,
                  overlap_dilation: int = 1,
                  num_test_points: int = 4096,
-                 loss_balancer: Optional[dict] = None,
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+                 loss_balancer: dict | None = None,
+                 data_preprocessor: dict | None = None,
+                 init_cfg: dict | None = None) -> None:
         super().__init__(data_preprocessor, init_cfg)
         self.num_samples = num_samples
         self.positive_margin = positive_margin
@@ -66,9 +66,9 @@ class CalibrationModel(BaseModel):
         self.loss_balancer = loss_balancer and MODELS.build(loss_balancer)
         self.pose_loss_scale = 1.
 
-    def build_heads(self, channels: Dict[str, int], yaw_channels: Dict[str, int],
-                    overlap_head: Optional[dict], yaw_head: Optional[dict],
-                    pose_head: Optional[dict]) -> None:
+    def build_heads(self, channels: dict[str, int], yaw_channels: dict[str, int],
+                    overlap_head: dict | None, yaw_head: dict | None,
+                    pose_head: dict | None) -> None:
         """Build all heads but the matching head.
 
         Args:
@@ -84,7 +84,7 @@ class CalibrationModel(BaseModel):
             dict(**channels, bearing_channels=bearing_channels, **overlap_head))
         self.pose_head = MODELS.build(pose_head or dict(type='PoseHead'))
 
-    def forward(self, inputs: Views, data_samples: Optional[list] = None, mode: str = 'tensor',
+    def forward(self, inputs: Views, data_samples: list | None = None, mode: str = 'tensor',
                 hypothesis: int = 0) -> Any:
         """Run the network on the output of the data preprocessor.
 
@@ -107,12 +107,12 @@ class CalibrationModel(BaseModel):
         """Encode both sides, fuse, decode, and apply the heads."""
 
     @abstractmethod
-    def loss(self, views: Views, features: Features, truth: GroundTruth) -> Dict[str, Tensor]:
+    def loss(self, views: Views, features: Features, truth: GroundTruth) -> dict[str, Tensor]:
         """Return the weighted losses by name."""
 
     @abstractmethod
     def match_points(self, views: Views, features: Features, columns: Tensor,
-                     pixel_mask: Tensor) -> Tuple[Matches, Tensor]:
+                     pixel_mask: Tensor) -> tuple[Matches, Tensor]:
         """Match some voxels of each view.
 
         Args:
@@ -133,12 +133,12 @@ class CalibrationModel(BaseModel):
             features.voxels.relative_points.index_select(0, idx))
         return embedded.view(*columns.shape, -1)
 
-    def train_step(self, data: Any, optim_wrapper: Any) -> Dict[str, float]:
+    def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, float]:
         """Train one step as mmengine does, and read the losses for the log in one transfer."""
         losses = super().train_step(data, optim_wrapper)
         return dict(zip(losses, torch.stack([value.float() for value in losses.values()]).tolist()))
 
-    def parse_losses(self, losses: Dict[str, Tensor]) -> Tuple[Tensor, Dict[str, Tensor]]:
+    def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum the losses as mmengine does, weighted by the balancer if there is one."""
         if self.loss_balancer is not None:
             losses = self.loss_balancer(losses, self)
@@ -148,7 +148,7 @@ class CalibrationModel(BaseModel):
             for name, value in losses.items()})
 
     def apply_heads(self, views: Views, voxels: VoxelBatch, points: Tensor, pixel_feats: Tensor,
-                    yaw: Optional[YawPrediction]) -> Features:
+                    yaw: YawPrediction | None) -> Features:
         """Score and embed decoded features (N, C_P) of voxels and maps (V, C_I, H', W')."""
         grid = views.grid(self.image_branch.stride)
         view_voxels = group_voxels_by_view(voxels.counts, views.view_batch_index)
@@ -163,7 +163,7 @@ class CalibrationModel(BaseModel):
                         yaw)
 
     def overlap_and_yaw_losses(self, views: Views, features: Features,
-                               truth: GroundTruth) -> Dict[str, Tensor]:
+                               truth: GroundTruth) -> dict[str, Tensor]:
         """Return the weighted losses of the overlap and the yaw head, if there are any."""
         losses = {}
         if self.overlap_head is not None:
@@ -184,7 +184,7 @@ class CalibrationModel(BaseModel):
         visible = in_view(pixels, depth, grid.height, grid.width) & view_voxels.mask
         return GroundTruth(pixels, visible, grid.covered(pixels, visible, self.overlap_dilation))
 
-    def predicted_overlap(self, features: Features) -> Tuple[Tensor, Tensor]:
+    def predicted_overlap(self, features: Features) -> tuple[Tensor, Tensor]:
         """Return the points (V, L) and pixels (V, H' W') that score above the thresholds."""
         mask = features.view_voxels.mask
         if self.overlap_head is None:
@@ -196,7 +196,7 @@ class CalibrationModel(BaseModel):
 
     @torch.no_grad()
     def predict(self, views: Views, features: Features,
-                data_samples: List[CalibrationDataSample]) -> List[CalibrationDataSample]:
+                data_samples: list[CalibrationDataSample]) -> list[CalibrationDataSample]:
         """Solve for the poses from matches within the predicted overlap.
 
         Sets ``pred_lidar2cam`` (V, 4, 4), ``pred_valid`` (V,), ``pred_inlier_ratio`` (V,),
@@ -234,7 +234,7 @@ class CalibrationModel(BaseModel):
         return pose, BaseDataElement(points=points, pixels=pixels, scores=scores)
 
     @staticmethod
-    def _write(predictions: List[tuple], sample: CalibrationDataSample) -> None:
+    def _write(predictions: list[tuple], sample: CalibrationDataSample) -> None:
         poses, valid, inliers, errors = [], [], [], []
         for pose, _ in predictions:
             solved = pose is not None and pose.success
@@ -250,5 +250,5 @@ class CalibrationModel(BaseModel):
         sample.pred_matches = [matches for _, matches in predictions]
 
 
-def _item(inspect: Any, scan: int) -> Dict[str, Any]:
+def _item(inspect: Any, scan: int) -> dict[str, Any]:
     return inspect()[scan]

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.registry import MODELS
@@ -42,8 +42,8 @@ class CrossI2PFeatures(Features):
     groups: Superpoints
     encoded_superpoints: Tensor
     encoded_superpixels: Tensor
-    superpoints: Optional[Tensor]
-    superpixels: Optional[Tensor]
+    superpoints: Tensor | None
+    superpixels: Tensor | None
 
 
 class Patches(NamedTuple):
@@ -108,16 +108,16 @@ class CrossI2P(CalibrationModel):
                  point_backbone: dict,
                  image_branch: dict,
                  matching_head: dict,
-                 transformer: Optional[dict] = None,
-                 contrastive_head: Optional[dict] = None,
-                 overlap_head: Optional[dict] = None,
-                 yaw_head: Optional[dict] = None,
-                 pose_head: Optional[dict] = None,
+                 transformer: dict | None = None,
+                 contrastive_head: dict | None = None,
+                 overlap_head: dict | None = None,
+                 yaw_head: dict | None = None,
+                 pose_head: dict | None = None,
                  embed_dims: int = 256,
-                 superpoints: Optional[dict] = None,
-                 patches: Optional[dict] = None,
-                 augmentation: Optional[dict] = None,
-                 loss_weights: Optional[Dict[str, float]] = None,
+                 superpoints: dict | None = None,
+                 patches: dict | None = None,
+                 augmentation: dict | None = None,
+                 loss_weights: dict[str, float] | None = None,
                  translation_weight: float = 0.5,
                  reprojection_target: str = 'true',
                  **kwargs: Any) -> None:
@@ -209,7 +209,7 @@ class CrossI2P(CalibrationModel):
             superpixels=coarse_pixels)
 
     def _add_positions(self, superpoints: Tensor, centres: Tensor, superpixels: Tensor,
-                       codes: Tensor) -> Tuple[Tensor, Tensor]:
+                       codes: Tensor) -> tuple[Tensor, Tensor]:
         """Add the codes of their positions to the features."""
         height = superpixels.shape[2]
         where = pixel_pos_encoding(height, codes, self.embed_dims, PIXEL_WAVELENGTH)
@@ -219,7 +219,7 @@ class CrossI2P(CalibrationModel):
         return superpoints, superpixels + where.to(superpixels)
 
     def loss(self, views: Views, features: CrossI2PFeatures,
-             truth: GroundTruth) -> Dict[str, Tensor]:
+             truth: GroundTruth) -> dict[str, Tensor]:
         """Return the terms of Eq. 17 with fixed weights, beside overlap and yaw."""
         weight = self.loss_weights
         losses = {}
@@ -254,7 +254,7 @@ class CrossI2P(CalibrationModel):
                          cell[:, :, None] == cell[:, None])
 
     def coarse_loss(self, views: Views, features: CrossI2PFeatures,
-                    truth: GroundTruth) -> Dict[str, Tensor]:
+                    truth: GroundTruth) -> dict[str, Tensor]:
         """First stage: each superpoint against the superpixels of a view, and back."""
         grid = self._superpixel_grid(views)
         pixels, visible = self.project_centres(views, features, truth)
@@ -273,7 +273,7 @@ class CrossI2P(CalibrationModel):
             features.superpoints[views.view_batch_index], features.superpixels)
 
     def fine_loss(self, views: Views, features: CrossI2PFeatures,
-                  truth: GroundTruth) -> Dict[str, Tensor]:
+                  truth: GroundTruth) -> dict[str, Tensor]:
         """Second stage: points against the pixels of their patch, and back.
 
         The patches are those of the true superpixels. In one stage a patch is the whole map.
@@ -292,7 +292,7 @@ class CrossI2P(CalibrationModel):
             loss_fine_pixel=pixel_to_point_loss(logits, targets, margin))
 
     def pose_loss(self, views: Views, features: CrossI2PFeatures,
-                  truth: GroundTruth) -> Dict[str, Tensor]:
+                  truth: GroundTruth) -> dict[str, Tensor]:
         """Eq. 13-16: refined matches within the true patches, EPnP, pose and reprojection."""
         columns, valid, patch = self.true_patches(
             views, features, truth, self.pose_head.num_points)
@@ -309,7 +309,7 @@ class CrossI2P(CalibrationModel):
                 solution, points, target, valid & matched, cam2img, self.image_branch.stride))
 
     def match_points(self, views: Views, features: CrossI2PFeatures, columns: Tensor,
-                     pixel_mask: Tensor) -> Tuple[Matches, Tensor]:
+                     pixel_mask: Tensor) -> tuple[Matches, Tensor]:
         """Fine matches in the patches of the coarse ones; see the base class."""
         cells = pixel_mask[:, None].expand(-1, columns.shape[1], -1)
         if self.transformer is not None:
@@ -320,7 +320,7 @@ class CrossI2P(CalibrationModel):
         return self._refine(views, features, columns, cells)
 
     def _refine(self, views: Views, features: CrossI2PFeatures, columns: Tensor,
-                pixel_mask: Tensor) -> Tuple[Matches, Tensor]:
+                pixel_mask: Tensor) -> tuple[Matches, Tensor]:
         head = self.matching_head
         similarity = head.similarity(self.embed_points(features, columns), features.pixels)
         return refine_matches(
@@ -328,7 +328,7 @@ class CrossI2P(CalibrationModel):
             self.patches.refine_radius if head.match_mode == 'soft' else 0)
 
     def true_patches(self, views: Views, features: CrossI2PFeatures, truth: GroundTruth,
-                     size: int) -> Tuple[Tensor, Tensor, Tensor]:
+                     size: int) -> tuple[Tensor, Tensor, Tensor]:
         """Sample visible points whose superpoint is visible, with the cells of its superpixel.
 
         Returns:
@@ -364,7 +364,7 @@ class CrossI2P(CalibrationModel):
 
     @staticmethod
     def project_centres(views: Views, features: CrossI2PFeatures,
-                        truth: GroundTruth) -> Tuple[Tensor, Tensor]:
+                        truth: GroundTruth) -> tuple[Tensor, Tensor]:
         """Project the centres of the superpoints: (V, G, 2), and which are visible (V, G)."""
         view_batch_index = views.view_batch_index
         # The voxels of a scan are consecutive rows, which the columns of the truth count.
@@ -374,5 +374,5 @@ class CrossI2P(CalibrationModel):
         return truth.take_pixels(column), visible
 
 
-def _times(weight: float, losses: Dict[str, Tensor]) -> Dict[str, Tensor]:
+def _times(weight: float, losses: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: weight * value for name, value in losses.items()}

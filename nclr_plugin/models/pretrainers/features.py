@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,9 +32,9 @@ class Features:
     pixels: Tensor
     grid: CellGrid
     view_voxels: ViewVoxels
-    point_logits: Optional[Tensor]
-    pixel_logits: Optional[Tensor]
-    yaw: Optional[YawPrediction]
+    point_logits: Tensor | None
+    pixel_logits: Tensor | None
+    yaw: YawPrediction | None
 
     @property
     def centres(self) -> Tensor:

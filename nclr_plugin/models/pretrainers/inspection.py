@@ -1,7 +1,7 @@
 """What metrics and pictures need besides the poses: overlap, features, Tables 7 and 8."""
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any
 
 import torch
 from mmengine.structures import BaseDataElement
@@ -12,7 +12,7 @@ from ..layers.batching import evenly_spaced_subset
 
 
 @torch.no_grad()
-def inspect_features(model: Any, views: Any, features: Any) -> List[Dict[str, Any]]:
+def inspect_features(model: Any, views: Any, features: Any) -> list[dict[str, Any]]:
     """Compute overlap, matches and features beside their ground truth.
 
     Args:
@@ -54,7 +54,7 @@ def inspect_features(model: Any, views: Any, features: Any) -> List[Dict[str, An
 
 
 def _match_true_overlap(model: Any, views: Any, features: Any, truth: Any,
-                        points: Tensor) -> List[BaseDataElement]:
+                        points: Tensor) -> list[BaseDataElement]:
     """Match truly overlapping points by cosine and by learned similarity, hard and soft."""
     head = model.matching_head
     _, pixel_mask = model.predicted_overlap(features)

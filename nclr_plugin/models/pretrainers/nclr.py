@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 import torch
 from mmengine.registry import MODELS
@@ -30,9 +30,9 @@ class NCLRFeatures(Features):
         levels: Levels of the point encoder, before fusion.
         maps: Maps of the image encoder, before fusion.
     """
-    rows: Optional[Tensor]
+    rows: Tensor | None
     levels: list
-    maps: List[Tensor]
+    maps: list[Tensor]
 
 
 @MODELS.register_module()
@@ -68,11 +68,11 @@ class NCLR(CalibrationModel):
                  image_branch: dict,
                  fusion: dict,
                  matching_head: dict,
-                 overlap_head: Optional[dict] = None,
-                 yaw_head: Optional[dict] = None,
-                 pose_head: Optional[dict] = None,
-                 position_free_head: Optional[dict] = None,
-                 loss_weights: Optional[Dict[str, float]] = None,
+                 overlap_head: dict | None = None,
+                 yaw_head: dict | None = None,
+                 pose_head: dict | None = None,
+                 position_free_head: dict | None = None,
+                 loss_weights: dict[str, float] | None = None,
                  num_voxels: int = 12288,
                  **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -129,7 +129,7 @@ class NCLR(CalibrationModel):
         return NCLRFeatures(**vars(features), rows=rows, levels=levels, maps=maps)
 
     def predict_yaw(self, views: Views, voxels: VoxelBatch, level: Any, pixel_map: Tensor,
-                    hypothesis: int) -> Optional[YawPrediction]:
+                    hypothesis: int) -> YawPrediction | None:
         """Predict where the cameras look from a level of the point encoder and an image map.
 
         A voxel has the features of the one that it lies in.
@@ -144,7 +144,7 @@ class NCLR(CalibrationModel):
             level.features.index_select(0, idx), voxels.relative_points, voxels.batch_index,
             pixel_map, columns, views.view_batch_index, views.batch_size, hypothesis)
 
-    def loss(self, views: Views, features: NCLRFeatures, truth: GroundTruth) -> Dict[str, Tensor]:
+    def loss(self, views: Views, features: NCLRFeatures, truth: GroundTruth) -> dict[str, Tensor]:
         """Section 3.6: lambda_f L_f + lambda_o L_o + lambda_p L_p, as a dict of weighted terms."""
         columns, valid = random_subset(truth.visible, self.num_samples)
         weight = self.loss_weights['pose']
@@ -166,7 +166,7 @@ class NCLR(CalibrationModel):
         return losses
 
     def feature_losses(self, features: NCLRFeatures, truth: GroundTruth, columns: Tensor,
-                       valid: Tensor, points: Tensor) -> Dict[str, Tensor]:
+                       valid: Tensor, points: Tensor) -> dict[str, Tensor]:
         """Eq. 1 both ways on points of the true overlap; the position-free head's likewise.
 
         Args:
@@ -215,7 +215,7 @@ class NCLR(CalibrationModel):
                                    views.cam2img, views.lidar2cam)
 
     def match_points(self, views: Views, features: NCLRFeatures, columns: Tensor,
-                     pixel_mask: Tensor) -> Tuple[Matches, Tensor]:
+                     pixel_mask: Tensor) -> tuple[Matches, Tensor]:
         """Match some voxels of each view; see the base class."""
         matches = self.matching_head.match(
             self.embed_points(features, columns), features.pixels, features.centres, pixel_mask)
