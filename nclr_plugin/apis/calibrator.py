@@ -1,7 +1,7 @@
 """A trained network as a function of an image and a scan."""
 from __future__ import annotations
 
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 import torch
@@ -75,12 +75,12 @@ class Calibrator:
 
     def __init__(self,
                  checkpoint: str,
-                 config: Union[str, Config, None] = None,
-                 device: Optional[str] = None,
+                 config: str | Config | None = None,
+                 device: str | None = None,
                  min_inlier_ratio: float = MIN_INLIER_RATIO,
                  min_consistency: float = MIN_CONSISTENCY,
                  search: bool = True,
-                 intensity_scale: Optional[float] = None) -> None:
+                 intensity_scale: float | None = None) -> None:
         content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
         self.config = _find_config(content, str(checkpoint), config)
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
@@ -102,10 +102,10 @@ class Calibrator:
         self.check_scan = ScanChecker(intensity_scale, trained.get('intensity_scale'))
 
     def __call__(self,
-                 image: Union[np.ndarray, Sequence[np.ndarray]],
+                 image: np.ndarray | Sequence[np.ndarray],
                  points: np.ndarray,
                  cam2img: Any,
-                 initial: Any = None) -> Union[Calibration, List[Calibration]]:
+                 initial: Any = None) -> Calibration | list[Calibration]:
         """Find the pose of a camera, or of several that belong to one scan.
 
         Args:
@@ -140,7 +140,7 @@ class Calibrator:
         cameras = [_check_camera(points, *given)
                    for given in zip(names, images, cam2imgs, initials)]
         upright = _upright_rotation(points, cameras[0].initial)
-        results: List[Optional[Calibration]] = [None] * len(cameras)
+        results: list[Calibration | None] = [None] * len(cameras)
         for hypothesis in range(2):
             predictions, has_second = self._predict(points, cameras, upright, hypothesis)
             for index, (prediction, camera) in enumerate(zip(predictions, cameras)):
@@ -154,7 +154,7 @@ class Calibrator:
 
     @torch.no_grad()
     def _predict(self, points: np.ndarray, cameras: Sequence[_Camera], upright: np.ndarray,
-                 hypothesis: int) -> Tuple[List[_Prediction], bool]:
+                 hypothesis: int) -> tuple[list[_Prediction], bool]:
         """Run the network.
 
         Args:
@@ -250,7 +250,7 @@ class _Camera(NamedTuple):
     """One camera of a call, checked: undistorted image, intrinsics, guess (4, 4) or ``None``."""
     image: np.ndarray
     cam2img: np.ndarray
-    initial: Optional[np.ndarray]
+    initial: np.ndarray | None
     consistency: PhotometricConsistency
 
 
@@ -260,7 +260,7 @@ class _Prediction(NamedTuple):
     The pose (``None`` without one) and the points (K, 3) are in the LiDAR frame as given, the
     pixels (K, 2) and ``cam2img`` of the image that the network got.
     """
-    lidar2cam: Optional[np.ndarray]
+    lidar2cam: np.ndarray | None
     inlier_ratio: float
     points: np.ndarray
     pixels: np.ndarray
@@ -277,7 +277,7 @@ class _Pose(NamedTuple):
 
 
 def calibrate(image: np.ndarray, points: np.ndarray, cam2img: Any,
-              checkpoint: Union[str, Calibrator], initial: Any = None,
+              checkpoint: str | Calibrator, initial: Any = None,
               **options: Any) -> Calibration:
     """Find the pose of a camera from one image and one scan.
 
@@ -291,7 +291,7 @@ def calibrate(image: np.ndarray, points: np.ndarray, cam2img: Any,
     return calibrator(image, points, cam2img, initial)
 
 
-def _find_config(content: dict, path: str, config: Union[str, Config, None]) -> Config:
+def _find_config(content: dict, path: str, config: str | Config | None) -> Config:
     if isinstance(config, Config):
         return config
     if config is not None:
@@ -346,7 +346,7 @@ def _check_camera(points: np.ndarray, name: str, image: Any, cam2img: Any,
     return _Camera(image, cam2img, initial, PhotometricConsistency(image, points, cam2img))
 
 
-def _upright_rotation(points: np.ndarray, initial: Optional[np.ndarray]) -> np.ndarray:
+def _upright_rotation(points: np.ndarray, initial: np.ndarray | None) -> np.ndarray:
     """Return the rotation (3, 3) that turns a scan upright by a guess of ``lidar2cam``.
 
     After it x points along the optical axis of the guess, as far as its ground is level. Without a
@@ -382,7 +382,7 @@ def _transform_pixels(matrix: np.ndarray, pixels: np.ndarray) -> np.ndarray:
 
 
 def _project(points: np.ndarray, lidar2cam: np.ndarray,
-             cam2img: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+             cam2img: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return pixels (K, 2) and depths (K,)."""
     pixels, depth = project_points(*map(torch.from_numpy, (points, lidar2cam, cam2img)))
     return pixels.numpy(), depth.numpy()

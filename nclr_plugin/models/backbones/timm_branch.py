@@ -4,7 +4,7 @@ from __future__ import annotations
 import os.path as osp
 import re
 import sys
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Sequence
 
 import torch
 from mmengine.logging import print_log
@@ -74,9 +74,9 @@ class TimmFPN(BaseModule):
                  name: str,
                  channels: Sequence[int] = (64, 128, 256),
                  out_channels: int = 128,
-                 weights: Optional[str] = None,
+                 weights: str | None = None,
                  frozen: bool = False,
-                 init_cfg: Optional[dict] = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.name = name
         self.encoder = _create(name)
@@ -113,7 +113,7 @@ class TimmFPN(BaseModule):
         if frozen:
             self.encoder.requires_grad_(False)
 
-    def _choose_maps(self, num_levels: int) -> List[int]:
+    def _choose_maps(self, num_levels: int) -> list[int]:
         """Return the indices of the maps of strides 4, 8, ... among those of timm."""
         reductions = [info['reduction'] for info in self.encoder.feature_info]
         if self.is_transformer:
@@ -150,7 +150,7 @@ class TimmFPN(BaseModule):
         print_log(f'Image encoder: {len(own)} tensors of {self.name} from {self.weights}',
                   'current')
 
-    def _read_weights(self) -> Dict[str, Tensor]:
+    def _read_weights(self) -> dict[str, Tensor]:
         """Read the file, with timm's names."""
         path = self.weights
         if path == 'timm':
@@ -182,7 +182,7 @@ class TimmFPN(BaseModule):
         self.encoder.eval()
         return self
 
-    def encode(self, imgs: Tensor) -> List[Tensor]:
+    def encode(self, imgs: Tensor) -> list[Tensor]:
         """(V, 3, H, W) -> maps of strides 4, 8, 16, ... , the last one to be fused."""
         imgs = imgs * self.scale + self.shift
         last_stride = self.stride * 2**(len(self.level_channels) - 1)
@@ -200,7 +200,7 @@ class TimmFPN(BaseModule):
             maps = maps * len(self.lateral)
         return [project(feats) for project, feats in zip(self.lateral, maps)]
 
-    def decode(self, feats: List[Tensor]) -> Tensor:
+    def decode(self, feats: list[Tensor]) -> Tensor:
         """Decode maps of :meth:`encode`, the last one fused: (V, out_channels, H / 4, W / 4)."""
         return self.decoder(feats)
 
@@ -226,7 +226,7 @@ class _Decoder(nn.Module):
             coarse = width
         self.out = nn.Conv2d(coarse, out_channels, 1)
 
-    def forward(self, feats: List[Tensor]) -> Tensor:
+    def forward(self, feats: list[Tensor]) -> Tensor:
         x = feats[-1]
         for block, fine in zip(self.blocks, feats[-2::-1]):
             x = F.interpolate(x, fine.shape[-2:], mode='bilinear', align_corners=False)
@@ -234,7 +234,7 @@ class _Decoder(nn.Module):
         return self.out(x)
 
 
-def rename_efficientnet(state: Dict[str, Tensor], depths: Sequence[int]) -> Dict[str, Tensor]:
+def rename_efficientnet(state: dict[str, Tensor], depths: Sequence[int]) -> dict[str, Tensor]:
     """Give tensors named as in efficientnet_pytorch the names of timm.
 
     Args:
@@ -277,7 +277,7 @@ def _norm(channels: int) -> nn.GroupNorm:
 
 def _upsampling(in_channels: int, out_channels: int, doublings: int) -> nn.Sequential:
     """Return a projection to a map 2**doublings times as fine."""
-    layers: List[nn.Module] = []
+    layers: list[nn.Module] = []
     for _ in range(doublings):
         layers += [nn.ConvTranspose2d(in_channels, out_channels, 2, 2), _norm(out_channels),
                    nn.GELU()]
