@@ -81,11 +81,11 @@ follow() {
     wait "$process"
 }
 
-# progress LOG NAME: the step, the loss and the time left that the framework logged last.
+# progress LOG NAME: the step, the loss and the time left that were logged last.
 progress() {
-    local line text=$2
-    line=$(grep -aE 'Iter\((train|val|test)\) *\[' "$1" | tail -n 1) || true
-    [[ $line =~ \[\ *([0-9]+)/([0-9]+)\] ]] && text+=" ${BASH_REMATCH[1]} of ${BASH_REMATCH[2]}"
+    local line text=starting
+    line=$(grep -aE 'Iter\((train|val|test)\) *\[|^scene [0-9]' "$1" | tail -n 1) || true
+    [[ $line =~ (\[\ *|^scene\ )([0-9]+)/([0-9]+) ]] && text="$2 ${BASH_REMATCH[2]} of ${BASH_REMATCH[3]}"
     [[ $line =~ \ loss:\ ([0-9.]+) ]] && text+=", loss ${BASH_REMATCH[1]}"
     [[ $line =~ eta:\ ([0-9:]+) ]] && text+=", ${BASH_REMATCH[1]} left"
     printf '%s' "$text"
@@ -93,7 +93,7 @@ progress() {
 
 create_data() {
     rm -rf "$DATA"
-    "$PYTHON" tools/create_demo_data.py "$DATA" \
+    quiet "$OUT/data.log" scene "$PYTHON" -u tools/create_demo_data.py "$DATA" \
         --layout semantickitti --scenes "$SCENES" --val-scenes "$VAL_SCENES" --towns "$TOWNS" \
         --seed "$SEED" --image-size 416 128 --azimuths 1024 --workers "$WORKERS"
 }

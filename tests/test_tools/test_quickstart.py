@@ -50,12 +50,20 @@ def test_a_failure_shows_the_end_of_the_log(start):
     assert 'The end of' in errors and '[  20/4000]' in errors
 
 
+def progress(log):
+    """Text of the progress line after a log."""
+    function = re.search(r'(?ms)^progress\(\) \{.*?^\}', SCRIPT.read_text()).group()
+    return subprocess.run(['bash', '-euc', f'{function}\nprogress {log} step'],
+                          capture_output=True, text=True, check=True).stdout
+
+
 def test_progress_is_the_last_step(start, tmp_path):
     start(0, 0).communicate(timeout=60)
-    functions = re.search(r'(?ms)^progress\(\) \{.*?^\}', SCRIPT.read_text()).group()
-    line = subprocess.run(['bash', '-euc', f'{functions}\nprogress {tmp_path}/log step'],
-                          capture_output=True, text=True, check=True).stdout
-    assert line == 'step 20 of 4000, loss 9.920, 0:11:03 left'
+    assert progress(tmp_path / 'log') == 'step 20 of 4000, loss 9.920, 0:11:03 left'
+    (tmp_path / 'log').write_text('scene 60/660\nscene 120/660\n')  # create_demo_data.py
+    assert progress(tmp_path / 'log') == 'step 120 of 660'
+    (tmp_path / 'log').write_text('11/29 23:00:45 - mmengine - INFO - Config:\n')
+    assert progress(tmp_path / 'log') == 'starting'
 
 
 def test_interrupting_ends_the_program(start, tmp_path):
