@@ -22,7 +22,7 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
         std: Standard deviation of each channel.
         voxel_size: (x, y, z), metres.
         max_voxels: Largest number of voxels of a scan in training (``None``: no limit).
-        non_blocking: Asynchronous copies to the device, of what lies in pinned memory.
+        non_blocking: Copy what lies in pinned memory to the device asynchronously.
 
     Input: ``inputs`` with lists ``points`` (N_b, C) and ``imgs`` (V_b, 3, H, W) uint8, and
     ``data_samples``, a list of ``CalibrationDataSample`` or ``None``.

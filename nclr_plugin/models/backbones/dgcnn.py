@@ -148,7 +148,7 @@ def nearest_neighbours(feats: Tensor, batch_index: Tensor, batch_size: int,
     rows = padding.to_dense(torch.arange(len(feats), device=feats.device))
     padded = padding.to_dense(feats.float())
     find = _by_tree if devices.on_host(feats) and feats.shape[1] <= TREE_DIMENSIONS else _nearest
-    # (B, R): a scan of fewer points begins anew.
+    # (B, R): in a scan with fewer points, the ranks start again from the nearest.
     own_ranks = constant(tuple(ranks), torch.int64, feats.device) % padding.mask.sum(
         1, keepdim=True)
     count = min(max(ranks) + 1, padded.shape[1])
@@ -168,7 +168,7 @@ def _by_tree(points: Tensor, mask: Tensor, ranks: Tensor, count: int) -> Tensor:
 def _nearest(points: Tensor, mask: Tensor, ranks: Tensor, count: int) -> Tensor:
     """Return for each of (L, C) points the rows (L, R) of its neighbours of these ranks (R,).
 
-    Ranks are smaller than ``count``. Points outside the mask (L,), which come last, are nobody's
+    Ranks are smaller than ``count``. Points outside the mask (L,), which come last, are no
     neighbours.
     """
     # Squared distances without |a|^2, which keeps the order; half precision would be off by metres.

@@ -43,7 +43,7 @@ def dense_batch(group: Tensor, num_groups: int, length: int | None = None) -> De
     Args:
         group: (M,) group of each row.
         num_groups: G.
-        length: L; the largest group's, for which a GPU is waited for, if None.
+        length: L; ``None``: the size of the largest group, for which the CPU waits for the GPU.
     """
     counts = (group == torch.arange(num_groups, device=group.device)[:, None]).sum(1)
     first = torch.cumsum(counts, 0) - counts

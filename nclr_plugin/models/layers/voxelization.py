@@ -23,7 +23,7 @@ class VoxelBatch(NamedTuple):
         origin: (B, 3), metres: centre of the voxel with index (0, 0, 0) of each scan.
         voxel_size: (3,), metres.
         point2voxel: (sum of N_b,), the row of ``feats`` in which each input point lies.
-        counts: Voxels of each scan, numbers that the host knows.
+        counts: Number of voxels of each scan, known without waiting for a GPU.
     """
     feats: Tensor
     coors: Tensor

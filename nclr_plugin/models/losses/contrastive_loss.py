@@ -88,10 +88,11 @@ def pixel_to_point_loss(logits: Tensor, targets: PixelTargets, negative_margin: 
 
 
 def _window(targets: PixelTargets, margin: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the cells (V, K, M) about each projection that may be nearer than the margin.
+    """Find the cells around each projection that may be nearer than the margin.
 
-    Beside them which of them lie in the map (the others are given as some that do), and the
-    distances from the projection to their centres, pixels.
+    Returns:
+        Cells (V, K, M), clipped to the map; which of them lie in the map; and the distances from
+        the projection to their centres, pixels.
     """
     grid = targets.grid
     rows, columns = grid.shape

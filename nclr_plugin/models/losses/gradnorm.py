@@ -162,7 +162,7 @@ class GradNorm(nn.Module):
     def _step(self, norms: Tensor, values: Tensor, active: Tensor) -> None:
         """Take an Adam step on the active weights, and restore their sum.
 
-        Under masks, for which nobody waits for a GPU.
+        It selects by masks, because indexing would wait for a GPU.
         """
         count = active.sum().clamp(min=1)
 

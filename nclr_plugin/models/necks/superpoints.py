@@ -105,7 +105,7 @@ def _gpu_sampling() -> Callable | None:
         return None
 
     def sample(points: Tensor, mask: Tensor, count: int, first: Tensor) -> Tensor:
-        # It starts at column 0: exchange that with the first. Copies of the first are last chosen.
+        # It starts at column 0: swap that with the first. Copies of the first are chosen last.
         start = points.gather(1, first[:, None, None].expand(-1, 1, 3))
         points = torch.where(mask[..., None], points, start).float()
         points = points.scatter(1, first[:, None, None].expand(-1, 1, 3), points[:, :1])

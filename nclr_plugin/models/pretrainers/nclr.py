@@ -58,8 +58,9 @@ class NCLR(CalibrationModel):
         loss_weights: lambda_f, lambda_o and lambda_p as ``feature``, ``overlap``, ``pose``; the
             weight of the yaw's cross-entropy as ``yaw``, of the position-free head's Eq. 1
             as ``position_free``.
-        num_voxels: Voxels of a scan that the heads see in training, a random subset, and from which
-            the yaw is predicted always; they are many enough for the samples of all losses.
+        num_voxels: Largest number of voxels of a scan, a random subset, that the heads get in
+            training, and from which the yaw is always predicted. It has to suffice for the samples
+            of all losses.
         kwargs: Arguments of :class:`~nclr_plugin.models.pretrainers.base.CalibrationModel`.
     """
 
