@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..utils.devices import constant
+
 
 def matmul_exact(a: Tensor, b: Tensor) -> Tensor:
     """Multiply outside autocast, in the wider of the two types and at least in float32.
@@ -28,7 +30,7 @@ def make_transform(R: Tensor, t: Tensor) -> Tensor:
         (..., 4, 4).
     """
     top = torch.cat([R, t[..., None]], dim=-1)
-    bottom = top.new_tensor([0., 0., 0., 1.]).expand(*top.shape[:-2], 1, 4)
+    bottom = constant((0., 0., 0., 1.), top.dtype, top.device).expand(*top.shape[:-2], 1, 4)
     return torch.cat([top, bottom], dim=-2)
 
 

@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from ..structures import Views
-from ..utils.devices import constant
+from ..utils.devices import constant, to_device
 from .layers.voxelization import voxelize
 
 
@@ -67,7 +67,4 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
         """Return a field of all samples (V, ...) float32, ``None`` where one does not have it."""
         if samples is None or not all(key in sample for sample in samples):
             return None
-        value = torch.cat([sample.get(key).cpu() for sample in samples]).float()
-        if self.device.type == 'cuda':
-            value = value.pin_memory()
-        return value.to(self.device, non_blocking=self._non_blocking)
+        return to_device(torch.cat([sample.get(key) for sample in samples]).float(), self.device)

@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 
 
-@lru_cache(None)
+def to_device(value: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor of the host to a device without waiting for it."""
+    if device.type == 'cuda' and value.device.type == 'cpu':
+        value = value.pin_memory()
+    return value.to(device, non_blocking=True)
+
+
+@lru_cache(maxsize=256)
 def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return a constant tensor that is copied to a device once; do not change it in place."""
     return torch.tensor(values, dtype=dtype, device=device)

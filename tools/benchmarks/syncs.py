@@ -30,7 +30,7 @@ from nclr_plugin.utils import devices
 ROOT = Path(__file__).resolve().parents[2]
 TORCH = str(Path(torch.__file__).parent)
 MODES = ('torch/overrides.py', 'torch/utils/_python_dispatch.py', 'torch/utils/_device.py')
-STEPS = 3  # the last one counts: by then schedules have switched all losses on
+STEPS = 4  # the last one counts: by then schedules have switched all losses on
 UNKNOWN_SIZE = 'result of unknown size'
 OPERATORS = {  # of torch, by the name without its overload
     '_local_scalar_dense': 'value read by the host',
@@ -226,7 +226,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(cfg: Config, batch_size: int) -> List[dict]:
-    """Train three steps as ``tools/train.py`` does, hooks included, and count those of the last.
+    """Train four steps as ``tools/train.py`` does, hooks included, and count those of the last.
 
     Returns:
         Rows of the table, a place each, and one of the sum.

@@ -1,6 +1,7 @@
 """Skip training steps with non-finite gradients."""
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -134,4 +135,6 @@ def _describe(step: dict[str, Any]) -> str:
 
 
 def _finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
     return bool(torch.isfinite(torch.as_tensor(value)).all())

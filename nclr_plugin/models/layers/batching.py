@@ -7,7 +7,7 @@ from typing import NamedTuple, Sequence
 import torch
 from torch import Tensor
 
-from ...utils.devices import constant
+from ...utils.devices import to_device
 
 GOLDEN_RATIO = 0.6180339887498949
 
@@ -98,8 +98,9 @@ def group_voxels_by_view(counts: Sequence[int], view_batch_index: Tensor) -> Vie
         counts: Voxels of each scan, consecutive rows.
         view_batch_index: (V,) scan of each view.
     """
-    number = constant(tuple(counts), torch.int64, view_batch_index.device)[view_batch_index]
-    first = constant((0, *accumulate(counts)), torch.int64, number.device)[view_batch_index]
+    table = to_device(torch.tensor([list(counts), [0, *accumulate(counts)][:-1]]),
+                      view_batch_index.device)
+    number, first = table[:, view_batch_index]
     slot = torch.arange(max(counts), device=number.device)
     mask = slot < number[:, None]
     return ViewVoxels(torch.where(mask, first[:, None] + slot, 0), mask)

@@ -78,7 +78,7 @@ def farthest_points(points: Tensor, mask: Tensor, count: int, first: Tensor) -> 
     Returns:
         (B, count) columns.
     """
-    sample = None if devices.on_host(points) else _gpu_sampling()
+    sample = None if devices.on_host(points) else _gpu_sampling(points.device)
     chosen = sample(points, mask, count, first) if sample else _sample(points, mask, count, first)
     there = torch.arange(count, device=points.device) < mask.sum(1)[:, None]
     return torch.where(there, chosen, first[:, None])
@@ -96,12 +96,12 @@ def _sample(points: Tensor, mask: Tensor, count: int, first: Tensor) -> Tensor:
 
 
 @lru_cache(None)
-def _gpu_sampling() -> Callable | None:
+def _gpu_sampling(device: torch.device) -> Callable | None:
     """Return :func:`_sample` by mmcv's operator, one kernel; ``None`` where it is not compiled."""
     try:
         from mmcv.ops import furthest_point_sample
-        furthest_point_sample(torch.zeros(1, 1, 3, device='cuda'), 1)
-    except (ImportError, NotImplementedError):  # mmcv-lite, without its operators
+        furthest_point_sample(torch.zeros(1, 1, 3, device=device), 1)
+    except (ImportError, RuntimeError):  # mmcv-lite, without its operators
         return None
 
     def sample(points: Tensor, mask: Tensor, count: int, first: Tensor) -> Tensor:
