@@ -9,7 +9,9 @@ _base_ = [
 ]
 
 # model settings
-model = dict(data_preprocessor=dict(voxel_size=(0.1, 0.1, 0.1)))
+model = dict(
+    data_preprocessor=dict(voxel_size=(0.1, 0.1, 0.1)),
+    num_voxels=8192)  # each counts in six views
 
 # schedule
 # 50 epochs of 28,130 key frames in steps of 16.

@@ -14,6 +14,7 @@ from nclr_plugin.models.heads.contrastive_head import Augmentation, Instances
 from nclr_plugin.models.heads.matching_head import refine_matches
 from nclr_plugin.models.layers.position_encoding import pixel_pos_encoding, point_pos_encoding
 from nclr_plugin.models.layers.voxelization import voxelize
+from nclr_plugin.models.layers.batching import gather_columns
 from nclr_plugin.models.losses.contrastive_loss import (instance_loss, pixel_targets,
                                                         pixel_to_point_loss, point_to_pixel_loss,
                                                         printed_cross_modal_loss)
@@ -173,7 +174,8 @@ def test_losses_of_matching(sides):
     pixels, valid = torch.rand(2, 40, 2) * torch.tensor([40., 24.]), torch.rand(2, 40) > .2
     targets = pixel_targets(pixels, CellGrid(height=24, width=40, stride=4), valid)
     assert_as_in_float32(lambda: [
-        point_to_pixel_loss(logits, targets, 8.), pixel_to_point_loss(logits, targets, 8.)])
+        point_to_pixel_loss(logits, targets, 8.),
+        pixel_to_point_loss(gather_columns(logits, targets.cell), targets, 8.)])
 
 
 def test_predicted_overlap():

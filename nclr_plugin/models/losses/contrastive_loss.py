@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from ...geometry.camera import CellGrid
 from ...geometry.se3 import matmul_exact
-from ..layers.batching import gather_columns
 
 
 class PixelTargets(NamedTuple):
@@ -69,7 +68,7 @@ def pixel_to_point_loss(logits: Tensor, targets: PixelTargets, negative_margin: 
     r"""Eq. 1 from the image: pixel pr(i) against the sampled points.
 
     Args:
-        logits: (V, K, L), similarity over temperature.
+        logits: (V, K, K), similarity over temperature: pixels pr(i) in rows, points in columns.
         targets: Positives of the points.
         negative_margin: :math:`r_n`, pixels: nearer points, among them others of the same pixel,
             are not negatives.
@@ -77,7 +76,6 @@ def pixel_to_point_loss(logits: Tensor, targets: PixelTargets, negative_margin: 
             pixel; ``None``: there are none.
     """
     pixels, grid, cell, valid = targets
-    logits = gather_columns(logits, cell)  # (V, K, K): pixels in rows, points in columns
     centres = grid.centres(pixels.dtype, pixels.device).view(-1, 2)[cell]
     ignored = (torch.cdist(centres, pixels) <= negative_margin) | ~valid[:, None]
     if outside is not None:

@@ -13,7 +13,7 @@ from ...structures import Views
 from ..heads.contrastive_head import Augmentation, Instances
 from ..heads.matching_head import Matches, patch_mask, refine_matches
 from ..heads.yaw_head import column_codes
-from ..layers.batching import random_subset
+from ..layers.batching import gather_columns, random_subset
 from ..layers.position_encoding import pixel_pos_encoding, point_pos_encoding
 from ..losses.contrastive_loss import pixel_targets, pixel_to_point_loss, point_to_pixel_loss
 from ..losses.pose_loss import reprojection_loss, squared_pose_loss
@@ -265,7 +265,8 @@ class CrossI2P(CalibrationModel):
         outside = features.groups.mask[views.view_batch_index] & ~visible
         return dict(
             loss_coarse_point=point_to_pixel_loss(logits, targets, margin),
-            loss_coarse_pixel=pixel_to_point_loss(logits, targets, margin, outside))
+            loss_coarse_pixel=pixel_to_point_loss(
+                gather_columns(logits, targets.cell), targets, margin, outside))
 
     def coarse_similarity(self, views: Views, features: CrossI2PFeatures) -> Tensor:
         """Return the similarities (V, G, h w) of superpoints and superpixels."""
@@ -289,7 +290,8 @@ class CrossI2P(CalibrationModel):
         in_patch = logits.masked_fill(~patch.scatter(2, positive, True), -torch.inf)
         return dict(
             loss_fine_point=point_to_pixel_loss(in_patch, targets, margin),
-            loss_fine_pixel=pixel_to_point_loss(logits, targets, margin))
+            loss_fine_pixel=pixel_to_point_loss(
+                gather_columns(logits, targets.cell), targets, margin))
 
     def pose_loss(self, views: Views, features: CrossI2PFeatures,
                   truth: GroundTruth) -> dict[str, Tensor]:
