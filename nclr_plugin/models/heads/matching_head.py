@@ -148,8 +148,16 @@ class MatchingHead(BaseModule):
             mode: ``'soft'`` or ``'hard'``, in place of ``match``.
             aligned: ``False`` compares by cosine, without the alignment.
         """
+        return self.pick(self.masked_similarity(points, pixels, pixel_mask, aligned), centres, mode)
+
+    def masked_similarity(self, points: Tensor, pixels: Tensor, pixel_mask: Tensor,
+                          aligned: bool = True) -> Tensor:
+        """Return the similarities (V, K, L), very low outside the mask; see :meth:`match`."""
         similarity = self.similarity(points, pixels, aligned)
-        masked = similarity.masked_fill(~pixel_mask[:, None], MASKED_SIMILARITY)
+        return similarity.masked_fill(~pixel_mask[:, None], MASKED_SIMILARITY)
+
+    def pick(self, masked: Tensor, centres: Tensor, mode: str | None = None) -> Matches:
+        """Match every point by its masked similarities (V, K, L); see :meth:`match`."""
         best, index = masked.max(-1)
         if (mode or self.match_mode) == 'hard':
             return Matches(centres[index], best)

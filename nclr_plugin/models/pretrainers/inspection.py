@@ -68,9 +68,9 @@ def _match_true_overlap(model: Any, views: Any, features: Any, truth: Any,
     for name, aligned in (('cosine', False), ('learned', True)):
         if aligned and head.alignment_weight is None:
             continue
+        masked = head.masked_similarity(points, features.pixels, pixel_mask, aligned)
         for mode in ('hard', 'soft'):
-            fields[f'{name}_{mode}'] = head.match(
-                points, features.pixels, features.centres, pixel_mask, mode, aligned).pixels
+            fields[f'{name}_{mode}'] = head.pick(masked, features.centres, mode).pixels
         pair = head.aligned_features(points, features.pixels) if aligned else (
             points, features.pixels)
         fields[f'{name}_similarity'] = _cosine_at_cell(*pair, cell)
