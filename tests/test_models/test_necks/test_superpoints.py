@@ -1,7 +1,11 @@
 """CrossI2P's superpoints against loops over points; superpixels."""
+import sys
+from types import SimpleNamespace
+
 import torch
 
 from nclr_plugin.geometry.camera import CellGrid
+from nclr_plugin.models.necks import superpoints
 from nclr_plugin.models.necks.superpoints import (SuperpixelPyramid, SuperpointPooling,
                                                   farthest_points, group_superpoints)
 
@@ -121,3 +125,24 @@ def test_every_level_is_trained():
     maps = [torch.randn(1, 3, 8, 8), torch.randn(1, 4, 4, 4)]
     pyramid(maps, CellGrid(32, 32, stride=8)).square().mean().backward()
     assert all(p.grad is not None for p in pyramid.parameters())
+
+
+def test_the_operator_of_a_gpu_chooses_the_same_points(monkeypatch):
+    """By an operator that starts at column 0, as mmcv's does."""
+    def operator(points, count):
+        whole = torch.ones(points.shape[:2], dtype=torch.bool)
+        return superpoints._sample(points, whole, count, torch.zeros(len(points)).long()).int()
+
+    monkeypatch.setitem(sys.modules, 'mmcv.ops', SimpleNamespace(furthest_point_sample=operator))
+    superpoints._gpu_sampling.cache_clear()
+    torch.manual_seed(0)
+    points = torch.randn(3, 50, 3)
+    mask = torch.arange(50) < torch.tensor([50, 30, 12])[:, None]
+    first = torch.tensor([7, 0, 11])
+    expected = superpoints.farthest_points(points, mask, 20, first)
+    monkeypatch.setattr(superpoints.devices, 'on_host', lambda tensor: False)
+    try:
+        found = superpoints.farthest_points(points, mask, 20, first)
+    finally:
+        superpoints._gpu_sampling.cache_clear()
+    assert torch.equal(found, expected)
