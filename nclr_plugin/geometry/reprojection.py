@@ -21,7 +21,7 @@ from .se3 import skew
 MIN_DEPTH = 1e-3  # in units of the points' extent; a pose with a nearer point is never accepted
 STEP_TOLERANCE = 1e-6  # radians and extents; a Newton step that short leaves its square
 # The first steps have their points in float32, until all are this short or there were so many.
-SINGLE_TOLERANCE = 1e-3
+SINGLE_TOLERANCE = 3e-4
 SINGLE_STEPS = 5
 
 
