@@ -1,7 +1,7 @@
 """SECOND on the boxes of some hundred KITTI frames, 0.1 m voxels, 51.2 m ahead, on a CPU.
 
-NCLR_KITTI_ROOT: the folder `kitti_object` of `configs/nclr/pretrain_kitti_real.py`'s frames, with
-mmdet3d's infos. `--fraction` and `--checkpoint` (of `pretrain_kitti_real_voxelnet.py`) as in
+NCLR_KITTI_ROOT: the folder `kitti_object` of `configs/nclr/nclr_minkunet_kitti_real.py`'s frames,
+with mmdet3d's infos. `--fraction` and `--checkpoint` (of `nclr_voxelnet_kitti_real.py`) as in
 second_kitti.py.
 """
 _base_ = ['./second_demo.py']
