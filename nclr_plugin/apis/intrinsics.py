@@ -11,16 +11,16 @@ from ..datasets.readers.calibration import check_cam2img
 from ..errors import CalibrationInputError
 from ..utils.optional import optional_import
 
-# Central part of an image, as shares of its sides, in which the principal point has to lie if no
-# image_size is given: those of an image of half or twice the size lie outside.
+# Range of the principal point relative to the image size, if no image_size is given. Intrinsics of
+# an image of half or twice the size have it outside.
 CENTRAL = 0.3, 0.7
-# Names of OpenCV, ROS and Kalibr, and which of OpenCV's two models they mean.
+# Model names of OpenCV, ROS and Kalibr, and the model of OpenCV that they mean.
 MODELS = dict(pinhole='pinhole', plumb_bob='pinhole', radtan='pinhole',
               rational_polynomial='pinhole', fisheye='fisheye', equidistant='fisheye',
               kannala_brandt='fisheye')
 NUM_COEFFICIENTS = dict(pinhole=(4, 5, 8, 12, 14), fisheye=(4, ))
-# Names without case and underscores: ours, those of OpenCV's calibration samples (some with other
-# capitals), of ROS' camera_info, and of its messages.
+# Keys of files, in lower case and without underscores: ours, those of OpenCV's calibration samples,
+# of ROS' camera_info files, and of its messages.
 KEYS = dict(
     cam2img=('cam2img', 'cameramatrix', 'intrinsicmatrix', 'k'),
     dist_coeffs=('distcoeffs', 'distortioncoefficients', 'distortioncoeffs', 'd'),
@@ -42,9 +42,9 @@ class Intrinsics(NamedTuple):
         dist_coeffs: Coefficients in OpenCV's order, (4), (5), (8), (12) or (14) for a pinhole
             camera (k1, k2, p1, p2, k3, ...), (4) for a fisheye (k1, k2, k3, k4); ``None``: no
             distortion.
-        image_size: (width, height) that ``cam2img`` belongs to; ``None`` if unknown.
-        model: ``'pinhole'`` or ``'fisheye'`` (equidistant, ``cv2.fisheye``); ``None``: pinhole,
-            told by the number of coefficients.
+        image_size: (width, height) of the image that ``cam2img`` belongs to; ``None`` if unknown.
+        model: ``'pinhole'`` or ``'fisheye'`` (equidistant, ``cv2.fisheye``); ``None`` for a pinhole
+            camera, if the number of coefficients allows no other.
     """
     cam2img: np.ndarray
     dist_coeffs: np.ndarray | None = None
@@ -111,15 +111,14 @@ def read_intrinsics(path: str) -> Intrinsics:
 
 def make_intrinsics(cam2img: Any, dist_coeffs: Any = None, image_size: Any = None,
                     model: str | None = None, where: str = 'cam2img') -> Intrinsics:
-    """Return checked intrinsics from arrays or lists.
+    """Check intrinsics given as arrays or lists.
 
     Args:
         cam2img: (3, 3), or its 9 numbers.
         dist_coeffs: See :class:`Intrinsics`.
         image_size: See :class:`Intrinsics`.
-        model: One of ``MODELS``. It must be given beside four coefficients, which both models
-            have.
-        where: File or argument, for the message.
+        model: One of ``MODELS``. It is needed with four coefficients, which both models have.
+        where: File or argument in messages.
 
     Raises:
         CalibrationInputError: If one of them is invalid or missing.
@@ -144,13 +143,18 @@ def make_intrinsics(cam2img: Any, dist_coeffs: Any = None, image_size: Any = Non
 
 
 def check_image(image: np.ndarray, intrinsics: Intrinsics, name: str = 'image') -> None:
-    """Check that an image is RGB and that the intrinsics are those of its size.
+    """Check that an image is RGB and that the intrinsics belong to its size.
 
-    See :func:`~nclr_plugin.datasets.images.check_image_size`. Without ``image_size``, a
-    principal point far from the centre is refused.
+    See :func:`~nclr_plugin.datasets.images.check_image_size`. Without ``image_size``, a principal
+    point far from the centre is refused.
+
+    Args:
+        image: (H, W, 3) uint8.
+        intrinsics: Intrinsics of the camera.
+        name: Name of the image in messages.
 
     Raises:
-        CalibrationInputError: If it is not, or they are not.
+        CalibrationInputError: If the image is not RGB, or of another size.
     """
     if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 \
             or image.dtype != np.uint8:
@@ -162,10 +166,9 @@ def check_image(image: np.ndarray, intrinsics: Intrinsics, name: str = 'image') 
     centre = intrinsics.cam2img[:2, 2] / (width, height)
     if intrinsics.image_size is None and not ((centre > CENTRAL[0]) & (centre < CENTRAL[1])).all():
         raise CalibrationInputError(
-            f'{name}: it has {width} x {height} pixels, but the intrinsics have their principal '
-            f'point at ({intrinsics.cam2img[0, 2]:.1f}, {intrinsics.cam2img[1, 2]:.1f}): expected '
-            'it near the centre; they belong to an image of another size (or else state '
-            'image_size).')
+            f'{name}: expected a principal point near the centre of its {width} x {height} pixels, '
+            f'found ({intrinsics.cam2img[0, 2]:.1f}, {intrinsics.cam2img[1, 2]:.1f}): the '
+            'intrinsics belong to an image of another size; if they do not, give image_size.')
     try:
         check_image_size(intrinsics.cam2img, intrinsics.image_size, (width, height), name)
     except ValueError as error:

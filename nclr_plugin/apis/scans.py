@@ -1,4 +1,4 @@
-"""Scans to be calibrated: read from files, checked, and refused with the reason."""
+"""Scans for calibration: read from files, check, turn upright."""
 from __future__ import annotations
 
 import logging
@@ -37,13 +37,14 @@ def load_scan(path: str, lidar_dim: int = 4) -> np.ndarray:
     """Load the rows of a scan file.
 
     Args:
-        path: ``.bin`` (raw float32 rows), ``.npy`` (N, lidar_dim), ``.pcd`` or ``.ply``, whose
-            fields are told by their names.
-        lidar_dim: Columns of a raw file: x, y, z, intensity, and others that are left out.
+        path: ``.bin`` (raw float32 rows), ``.npy`` (N, lidar_dim), ``.pcd`` or ``.ply`` (fields by
+            their names).
+        lidar_dim: Number of columns of a raw file: x, y, z, intensity, and others, which are
+            dropped.
 
     Returns:
-        (N, 4) float32 x, y, z, intensity as the file has it; (N, 3) when it has none. Rows that
-        are no measurement stay: :class:`Calibrator` drops them.
+        (N, 4) float32 x, y, z, intensity with the scale of the file; (N, 3) without intensity.
+        Rows without a measurement are kept; :class:`Calibrator` drops them.
 
     Raises:
         CalibrationInputError: If there is no such file, or it cannot be read.
@@ -56,13 +57,13 @@ def load_scan(path: str, lidar_dim: int = 4) -> np.ndarray:
 
 
 class ScanChecker:
-    """Checks scans, and brings their intensities to 0..1.
+    """Check scans and bring their intensities to 0..1.
 
     Args:
-        intensity_scale: What turns intensities into 0..1. By None that of the training, if the
-            intensities of the scan fit it, or else what they look like: by their 99th percentile
-            0..1, 0..255 (8 bits) or 0..65535 (16 bits).
-        trained_scale: That of the training; None when it is not known.
+        intensity_scale: Factor that brings intensities to 0..1. ``None`` takes the one of the
+            training if the scan fits it, and else guesses by the 99th percentile of the
+            intensities: 0..1, 0..255 (8 bits) or 0..65535 (16 bits).
+        trained_scale: Factor of the training; ``None`` if unknown.
 
     Raises:
         CalibrationInputError: If ``intensity_scale`` is not above 0.
@@ -78,21 +79,21 @@ class ScanChecker:
         self._logged: Set[str] = set()
 
     def __call__(self, points: Any, name: str = 'scan') -> np.ndarray:
-        """Check a scan, drop what is no measurement, scale the intensity.
+        """Check a scan, drop rows without a measurement, and scale the intensity.
 
-        What is found out is logged for the first scan; later ones are mostly alike.
+        Findings are logged for the first scan only, since later ones are mostly alike.
 
         Args:
-            points: (N, 3 or more): x, y, z in metres, LiDAR frame, then intensity, which is zero
-                where there is none.
-            name: For the message.
+            points: (N, 3 or more) x, y, z in metres, LiDAR frame, intensity, and others, which are
+                dropped. Without intensity it becomes 0.
+            name: Name of the scan in messages.
 
         Returns:
             (M, 4) float32.
 
         Raises:
-            CalibrationInputError: If it is no array of points, has fewer than 500 measurements, is
-                of one ring, in other units than metres, or has other columns.
+            CalibrationInputError: If it is not an array of points, has fewer than 500
+                measurements or a single ring, is not in metres, or has other columns.
         """
         points = np.asarray(points)
         if points.ndim != 2 or points.shape[1] < 3 or points.dtype.kind not in 'fiu':
@@ -104,7 +105,7 @@ class ScanChecker:
             _check_units(points, name)
             points, dropped = drop_invalid_rows(points, name, MIN_POINTS)
             if dropped.count:
-                self._log_once('rows', f'{name}: {dropped}; they are left out.')
+                self._log_once('rows', f'{name}: {dropped}; they are dropped.')
             check_columns(points, name)
             _check_rings(points, name)
             return self._with_intensity(points, name)
@@ -114,7 +115,7 @@ class ScanChecker:
     def _with_intensity(self, points: np.ndarray, name: str) -> np.ndarray:
         if points.shape[1] == 3:
             self._log_once(
-                'none', f'{name}: no intensity; the network has been trained with one and sees '
+                'none', f'{name}: no intensity; the network was trained with intensities and gets '
                 'zeros.', logging.WARNING)
             return np.pad(points, ((0, 0), (0, 1)))
         if self.intensity_scale is not None:
@@ -129,8 +130,8 @@ class ScanChecker:
         if scale != 1 or self.trained_scale is not None:
             self._log_once(
                 'scale', f'{name}: {PERCENTILE}% of the intensities are up to {level:.4g}; they '
-                f'are taken as 0..{1 / scale:.0f} (intensity_scale {scale:.7g}), where that of '
-                f'the training is {self.trained_scale or "not known"}. If that is wrong, set '
+                f'are taken as 0..{1 / scale:.0f} (intensity_scale {scale:.7g}; that of the '
+                f'training is {self.trained_scale or "not known"}). If that is wrong, set '
                 f'{SCALE_OPTION}.')
         return scale_intensity(points, scale, name)
 
@@ -151,8 +152,8 @@ def _check_units(points: np.ndarray, name: str) -> None:
         guess = ('millimetres or centimetres, or in a map frame' if middle > RANGES[1] else
                  'kilometres, or scaled to a unit box')
         raise ScanError(
-            f'{name}: expected metres in the frame of the sensor, but half of the points are '
-            f'nearer and half farther than {middle:.4g}; is it in {guess}?')
+            f'{name}: expected metres in the frame of the sensor, found a median distance of '
+            f'{middle:.4g}; is it in {guess}?')
 
 
 def _check_rings(points: np.ndarray, name: str) -> None:
@@ -161,8 +162,7 @@ def _check_rings(points: np.ndarray, name: str) -> None:
     if high - low < MIN_ELEVATION_DEG:
         raise ScanError(
             f'{name}: expected a scan of many rings, found elevations between {low:.1f} and '
-            f'{high:.1f} deg only, as of one ring; a planar scanner cannot be calibrated by this '
-            'method.')
+            f'{high:.1f} deg only, as of one ring; this method cannot calibrate planar scanners.')
 
 
 def level_rotation(points: np.ndarray) -> Optional[np.ndarray]:
@@ -215,10 +215,16 @@ def level_rotation(points: np.ndarray) -> Optional[np.ndarray]:
 
 def check_in_front(points: np.ndarray, lidar2cam: np.ndarray, cam2img: np.ndarray, height: int,
                    width: int) -> None:
-    """Check that the camera sees some of the points, by a guess of its pose.
+    """Check that a camera sees some of the points under a guess of its pose.
+
+    Args:
+        points: (N, 3 or more), LiDAR frame, metres.
+        lidar2cam: (4, 4).
+        cam2img: (3, 3).
+        height, width: Size of the image, pixels.
 
     Raises:
-        CalibrationInputError: If not.
+        CalibrationInputError: If no point is in view.
     """
     pixels, depth = project_points(torch.from_numpy(points[:, :3]).double(),
                                    torch.from_numpy(lidar2cam), torch.from_numpy(cam2img))
