@@ -20,10 +20,10 @@ IN_PROCESS = {f'{part}_dataloader.{option}': value for part in ('train', 'val', 
 @pytest.fixture(scope='module')
 def root(make_world):
     """A demo world with infos."""
-    from nclr_plugin.datasets.segmentation.infos import LAYOUTS, list_infos, write_infos
+    from nclr_plugin.datasets.segmentation.infos import SPLITS, list_infos, write_infos
     world = make_world('semantickitti')
     for part in ('train', 'val'):
-        infos = list_infos(str(world), getattr(LAYOUTS['semantickitti'], part))
+        infos = list_infos(str(world), getattr(SPLITS['semantickitti'], part))
         write_infos(str(world / f'semantickitti_infos_{part}.pkl'), infos,
                     dict(dataset='semantickitti'))
     return world
