@@ -1,4 +1,4 @@
-"""Find and import OpenPCDet, register this project's parts with it, and read its configs."""
+"""Find and import OpenPCDet, and read its configs."""
 from __future__ import annotations
 
 import importlib
@@ -56,26 +56,6 @@ def import_openpcdet() -> None:
             importlib.import_module(name)
         except ImportError as error:
             raise ImportError(_explain(error)) from error
-
-
-def register() -> None:
-    """Add this project's parts to OpenPCDet's ``__all__`` dictionaries, for its YAML to name.
-
-    The parts are the data set ``NCLRCalibrationDataset`` and the detector ``NCLRPretrain``. Calling
-    it twice does no harm.
-
-    Raises:
-        FileNotFoundError: If ``OPENPCDET_ROOT`` is not a checkout.
-        ImportError: If OpenPCDet is absent, not built, or lacks a package; in one sentence.
-    """
-    import_openpcdet()
-    from pcdet import datasets
-    from pcdet.models import detectors
-
-    from .calibration_dataset import NCLRCalibrationDataset
-    from .pretrain_detector import NCLRPretrain
-    datasets.__all__['NCLRCalibrationDataset'] = NCLRCalibrationDataset
-    detectors.__all__['NCLRPretrain'] = NCLRPretrain
 
 
 def plain(node: Any) -> Any:

@@ -12,8 +12,9 @@ from types import ModuleType
 from typing import Any, Callable, Sequence
 
 from ..errors import DataLayoutError, one_line_errors
-from .host import find_openpcdet, register
+from .host import find_openpcdet
 from .pretrained_model import check_pretrained_model
+from .registration import register
 
 PATH_FLAGS = ('--cfg_file', '--ckpt', '--pretrained_model', '--ckpt_dir')
 PATH_KEYS = ('DATA_CONFIG.DATA_PATH', )  # among those of --set
