@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Optional, Set
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,14 +69,14 @@ class ScanChecker:
         CalibrationInputError: If ``intensity_scale`` is not above 0.
     """
 
-    def __init__(self, intensity_scale: Optional[float] = None,
-                 trained_scale: Optional[float] = None) -> None:
+    def __init__(self, intensity_scale: float | None = None,
+                 trained_scale: float | None = None) -> None:
         if intensity_scale is not None and not 0 < intensity_scale < np.inf:
             raise CalibrationInputError('intensity_scale: expected a number above 0 that turns '
                                         f'intensities into 0..1, found {intensity_scale}.')
         self.intensity_scale = intensity_scale
         self.trained_scale = trained_scale
-        self._logged: Set[str] = set()
+        self._logged: set[str] = set()
 
     def __call__(self, points: Any, name: str = 'scan') -> np.ndarray:
         """Check a scan, drop rows without a measurement, and scale the intensity.
@@ -165,7 +165,7 @@ def _check_rings(points: np.ndarray, name: str) -> None:
             f'{high:.1f} deg only, as of one ring; this method cannot calibrate planar scanners.')
 
 
-def level_rotation(points: np.ndarray) -> Optional[np.ndarray]:
+def level_rotation(points: np.ndarray) -> np.ndarray | None:
     """Find the rotation that levels the ground of a scan that is upright to within 15 deg.
 
     The ground is the plane below the sensor with the most points near it (RANSAC, then least
