@@ -31,7 +31,7 @@ def test_a_step_trains_every_parameter_that_the_loss_reaches(report):
     assert report['not_optimised'] == []
     assert all(map(math.isfinite, report['losses']))
     assert report['logged'] == [
-        'loss_yaw', 'loss_overlap', 'loss_pixel', 'loss_point', 'loss_pose']
+        'loss_overlap', 'loss_pixel', 'loss_point', 'loss_pose', 'loss_yaw']
     assert report['terms_add_up'] < 1e-4
     assert report['steps'] == 2
     assert len(report['backbone']) == 72
