@@ -1,4 +1,4 @@
-"""Colour, infrared reflectance and label of surfaces: one source for camera and LiDAR."""
+"""Colour, infrared reflectance and label of surfaces, shared by cameras and LiDAR."""
 from __future__ import annotations
 
 from typing import Callable, NamedTuple
@@ -17,8 +17,8 @@ class Appearance(NamedTuple):
 
     Attributes:
         albedo: (N, 3) linear RGB.
-        gloss: (N,) share of mirrored sky.
-        infrared: (N,) reflectance to the laser.
+        gloss: (N,) weight of the mirrored sky, 0 for matt surfaces.
+        infrared: (N,) laser reflectance.
         semantic: (N,) raw SemanticKITTI labels.
     """
     albedo: np.ndarray
@@ -28,7 +28,7 @@ class Appearance(NamedTuple):
 
 
 def appearance(scene: Scene, surface: Surface) -> Appearance:
-    """Evaluate the materials of a scene.
+    """Evaluate the materials at surface points.
 
     Args:
         scene: The scene.
@@ -36,7 +36,7 @@ def appearance(scene: Scene, surface: Surface) -> Appearance:
 
     Returns:
         Appearance of the points. The infrared reflectance follows the textured colour, so that
-        both sensors see the same patterns.
+        cameras and LiDAR record the same patterns.
     """
     world, index = scene.primitives, surface.index
     albedo, gloss = world.color[index].copy(), np.zeros(len(index), np.float32)
@@ -55,7 +55,7 @@ def appearance(scene: Scene, surface: Surface) -> Appearance:
 
 
 class _Patch:
-    """N surface points of one pattern, with the parameters of their materials."""
+    """N surface points with the same pattern, and the parameters of their materials."""
     def __init__(self, scene: Scene, surface: Surface) -> None:
         world = scene.primitives
         self.road, self.seed, self.surface = scene.road, scene.seed, surface
@@ -66,11 +66,11 @@ class _Patch:
         self.index = surface.index
 
     def noise(self, x: np.ndarray, y: np.ndarray, salt: int = 0) -> np.ndarray:
-        """Return smooth value noise (N,) in -1..1, with lattice cells of unit size."""
+        """Return smooth value noise (N,) in -1..1 on a unit lattice."""
         return _noise(x, y, self.seed + salt)
 
     def cells(self, points: np.ndarray, size: float, salt: int = 0) -> np.ndarray:
-        """Return a random number (N,) in -1..1 for each cube of a given size, metres."""
+        """Return random numbers (N,) in -1..1, equal within each cube of ``size`` metres."""
         x, y, z = np.floor(points / size).astype(np.int64).T
         return _hash(x, y, z + 7919 * salt, self.seed)
 
@@ -99,7 +99,7 @@ def _road(patch: _Patch) -> tuple:
 
 
 def _markings(road: Road, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return where the road is painted (N,): lane lines, kerb lines and zebra crossings."""
+    """Return which points (N,) are painted: lane lines, kerb lines and zebra crossings."""
     painted = np.zeros(len(x), bool)
     for lane in road.lanes:
         solid = lane == 0.0 and len(road.lanes) > 1

@@ -40,9 +40,9 @@ class LidarMount(NamedTuple):
     """A LiDAR on the ego vehicle.
 
     Attributes:
-        elevations: (beams,) elevations, radians, from the highest down.
-        azimuths: Number of azimuth steps of a turn.
-        lidar2ego: (4, 4) pose; ego: x forward, z up, origin on the ground.
+        elevations: (beams,) elevations in descending order, radians.
+        azimuths: Number of azimuth steps per turn.
+        lidar2ego: (4, 4) pose in the ego frame: x forward, z up, origin on the ground.
     """
     elevations: np.ndarray
     azimuths: int
@@ -78,7 +78,7 @@ class Frame:
 
     @property
     def lidar2world(self) -> np.ndarray:
-        """Return the pose (4, 4) of the LiDAR in the scene."""
+        """Return the (4, 4) pose of the LiDAR in the world frame."""
         return self.scene.ego2world @ self.lidar.lidar2ego
 
 
@@ -86,11 +86,11 @@ def beam_elevations(beams: int) -> np.ndarray:
     """Return the beam elevations of a LiDAR model.
 
     Args:
-        beams: 64: like a Velodyne HDL-64E, +2 to -24.8 degrees, denser above -8.8 degrees;
-            32: like an HDL-32E, +10.67 to -30.67 degrees.
+        beams: Number of beams. 64: like a Velodyne HDL-64E, +2 to -24.8 degrees, denser above
+            -8.8 degrees. 32: like an HDL-32E, +10.67 to -30.67 degrees.
 
     Returns:
-        (beams,) elevations, radians, from the highest down.
+        (beams,) elevations in descending order, radians.
 
     Raises:
         ValueError: If ``beams`` is neither 64 nor 32.
@@ -111,7 +111,9 @@ def town_rng(seed: int, split: Split, town: int) -> np.random.Generator:
 
 def render_frame(cameras: Mapping[str, CameraMount], lidar: LidarMount, seed: int, split: Split,
                  town: int, index: int, heading: str) -> Frame:
-    """Build a scene and record it; a pure function of its arguments.
+    """Build a scene and simulate its sensors.
+
+    The frame depends on the arguments only.
 
     Args:
         cameras: Mounts of the cameras by name.
@@ -163,7 +165,7 @@ class Visibility(NamedTuple):
         box: (K, 4) boxes clipped to the image.
         truncation: (K,) share of the full box outside the image; 1 for objects out of view.
         pixels: (K,) number of image pixels that show the object.
-        share: (K,) visible share of the object, in pixels.
+        share: (K,) share of the object's pixels that are not occluded.
     """
     full_box: np.ndarray
     box: np.ndarray
@@ -173,7 +175,7 @@ class Visibility(NamedTuple):
 
 
 def box_corners(boxes: np.ndarray) -> np.ndarray:
-    """Return the (K, 8, 3) corners of boxes (K, 7): centre, length, width, height, yaw."""
+    """Return the (K, 8, 3) corners of (K, 7) boxes: centre, length, width, height, yaw."""
     corners = CORNERS * boxes[:, None, 3:6] / 2
     cos, sin = np.cos(boxes[:, 6:]), np.sin(boxes[:, 6:])
     x = cos * corners[..., 0] - sin * corners[..., 1]
@@ -182,14 +184,15 @@ def box_corners(boxes: np.ndarray) -> np.ndarray:
 
 
 def visibility(frame: Frame, camera: str) -> Visibility:
-    """Compute the visibility of a frame's road users in a camera.
+    """Compute the visibility of the road users in a camera.
 
     Args:
         frame: The frame.
         camera: Name of the camera.
 
     Returns:
-        Boxes, truncation and occlusion. Boxes that reach behind the camera are cut off there.
+        Boxes, truncation and occlusion. Before projection, the corners behind the camera are moved
+        to its near plane.
     """
     mount = frame.cameras[camera]
     full = _project(box_corners(frame.boxes), mount)

@@ -14,7 +14,7 @@ from .layouts.base import DemoOptions
 
 def generate(root: str, layout: str, options: DemoOptions, workers: int = 1,
              report: Callable[[int, int], None] = lambda done, total: None) -> list[str]:
-    """Generate a data set.
+    """Generate a demo data set in the layout of a public one.
 
     The files depend on the layout and the options only, not on the number of workers.
 
@@ -23,10 +23,10 @@ def generate(root: str, layout: str, options: DemoOptions, workers: int = 1,
         layout: Name in :data:`LAYOUTS`.
         options: Options of the generator.
         workers: Number of processes.
-        report: Called after each frame with the number of finished frames and their total.
+        report: Function to call after each frame, with the numbers of finished and of all frames.
 
     Returns:
-        Lines that describe what was written where.
+        Lines that report the written frames and their paths.
 
     Raises:
         ValueError: If the layout is unknown.
@@ -61,7 +61,7 @@ def _make(writer: Layout, job: Job) -> tuple[Job, Any]:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Stop OpenCV's threads before forking: a child that stops inherited threads hangs."""
+    """Stop OpenCV's threads before a fork, since a child that stops inherited threads hangs."""
     import cv2
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)

@@ -1,4 +1,4 @@
-"""Raw SemanticKITTI labels of the demo world."""
+"""Raw SemanticKITTI labels of the demo scenes."""
 from __future__ import annotations
 
 CAR, BICYCLE, BUS, TRUCK = 10, 11, 13, 18

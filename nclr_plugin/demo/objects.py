@@ -1,4 +1,4 @@
-"""Road users, each built of a few solids.
+"""Road users, each built from a few solids.
 
 Every builder returns parts in the object's own frame: x forward, y left, ground at z = 0.
 """
@@ -16,8 +16,8 @@ Color = Tuple[float, float, float]
 GLASS: Color = (0.16, 0.20, 0.24)
 RUBBER: Color = (0.09, 0.09, 0.10)
 METAL: Color = (0.55, 0.57, 0.58)
-LAY_ACROSS = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])  # axis along y
-LAY_ALONG = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])  # axis along x
+LAY_ACROSS = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])  # cylinder along y
+LAY_ALONG = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])  # cylinder along x
 
 
 class Box(NamedTuple):
@@ -27,7 +27,7 @@ class Box(NamedTuple):
 
 
 def hsv(hue: float, saturation: float, value: float) -> Color:
-    """Return sRGB of a hue (turns), saturation and value in 0..1."""
+    """Return the sRGB colour of a hue (turns), saturation and value in 0..1."""
     return colorsys.hsv_to_rgb(hue % 1.0, min(max(saturation, 0), 1), min(max(value, 0), 1))
 
 
@@ -117,7 +117,7 @@ def person(rng: np.random.Generator) -> list[Part]:
 
 
 def cyclist(rng: np.random.Generator) -> list[Part]:
-    """Build a bicycle with its rider; one object, as in SemanticKITTI."""
+    """Build a bicycle with its rider, one object as in SemanticKITTI."""
     rider = _rider_or_walker(rng, labels.BICYCLIST, rng.uniform(1.55, 1.8), 0.35, 0.12)
     return rider + _bicycle(rng, labels.BICYCLIST)
 

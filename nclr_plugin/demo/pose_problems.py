@@ -1,7 +1,7 @@
 """Synthetic pose problems with known solutions.
 
-Each problem is a KITTI camera at 512 x 160 pixels that observes LiDAR points 4 to 49 m away. The
-scan was moved by a random yaw and up to 15 m along x and y.
+In each problem, a KITTI camera of 512 x 160 pixels observes LiDAR points at depths of 4 to 49 m.
+The scan is rotated by a random yaw and shifted by up to 15 m along x and y.
 """
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class PoseProblems(NamedTuple):
 
 def make_problems(num_problems: int = 256, num_points: int = 128, noise: float = 1.,
                   planar: bool = False, outliers: float = 0., seed: int = 0) -> PoseProblems:
-    """Generate problems; a pure function of its arguments.
+    """Generate pose problems; equal arguments give equal problems.
 
     Args:
         num_problems: Number of problems B.
         num_points: Number of points N of each problem.
-        noise: Standard deviation of both pixel coordinates.
+        noise: Standard deviation of the noise in each pixel coordinate.
         planar: Place all points on a flat road, which enters the image 4 m ahead.
-        outliers: Share of matches whose pixel is replaced by a random one.
+        outliers: Share of points that get a random pixel.
         seed: Random seed.
     """
     generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Solids that demo scenes are built of, and their surfaces."""
+"""Solids of the demo scenes, and their surfaces."""
 from __future__ import annotations
 
 import copy
@@ -24,7 +24,7 @@ class Shape(enum.IntEnum):
 
 
 class Pattern(enum.IntEnum):
-    """Patterns of colour on a surface."""
+    """Colour patterns of a surface."""
     PLAIN = 0
     ROAD = 1
     PAVING = 2
@@ -46,7 +46,7 @@ class Material(NamedTuple):
         semantic: Raw SemanticKITTI label.
         pattern: Pattern of the colour.
         accent: Second sRGB colour, for example of window glass, joints or the border of a sign.
-        infrared: Reflectance to the laser, relative to the luminance of the colour.
+        infrared: Laser reflectance, relative to the luminance of the colour.
         params: Parameters of the pattern, metres. Facades: storey height, window spacing, window
             width, window height; fences: spacing of the slats.
     """
@@ -70,7 +70,7 @@ class Part:
         rotation: (3, 3) rotation from its own axes to the frame of ``center``.
         inset: Inset of a frustum's top face at front (+x), back (-x) and both sides, as a share
             of the half extents; 1 at the sides makes a ridge.
-        instance: Number of the object that the solid belongs to; 0 for none.
+        instance: Instance id of the road user; 0 for none.
     """
     shape: Shape
     center: tuple[float, float, float]
@@ -81,7 +81,7 @@ class Part:
     instance: int = 0
 
     def corners(self) -> np.ndarray:
-        """Return the corners (8, 3) of the bounding box."""
+        """Return the (8, 3) corners of the bounding box."""
         return np.asarray(self.center) + (CORNERS * self.half) @ self.rotation.T
 
 
@@ -93,16 +93,16 @@ def yaw_matrix(yaw: float) -> np.ndarray:
 
 def place(parts: Sequence[Part], position: Sequence[float], yaw: float,
           instance: int = 0) -> list[Part]:
-    """Move parts from an object's own frame into the world.
+    """Transform parts from the frame of an object to the world frame.
 
     Args:
         parts: Parts in the frame of the object, x forward, ground at z = 0.
         position: (3,) position of the object in the world, metres.
         yaw: Heading of the object, radians.
-        instance: Number of the object, assigned to the parts.
+        instance: Instance id to give to the parts.
 
     Returns:
-        The parts in the world.
+        The parts in the world frame.
     """
     turn = yaw_matrix(yaw)
     return [
@@ -130,25 +130,25 @@ class Surface(NamedTuple):
 
 
 class Primitives:
-    """P solids of a scene as arrays.
+    """Arrays of the P solids of a scene.
 
     Args:
-        parts: The solids, in the world.
+        parts: The solids in the world frame.
 
     Attributes:
-        shape: (P,) :class:`Shape`.
+        shape: (P,) values of :class:`Shape`.
         center: (P, 3) centres, metres.
         half: (P, 3) half extents, metres.
         inset: (P, 3) insets of frustums.
-        world2unit: (P, 3, 3) from world directions to the unit frame.
+        world2unit: (P, 3, 3) transforms of directions from the world to the unit frame.
         corners: (P, 8, 3) corners of the bounding boxes.
-        color: (P, 3) linear RGB.
-        accent: (P, 3) linear RGB.
-        infrared: (P,) reflectance to the laser.
-        params: (P, 4) parameters of the pattern.
-        pattern: (P,) :class:`Pattern`.
+        color: (P, 3) main colours, linear RGB.
+        accent: (P, 3) second colours, linear RGB.
+        infrared: (P,) laser reflectances.
+        params: (P, 4) parameters of the patterns.
+        pattern: (P,) values of :class:`Pattern`.
         semantic: (P,) raw SemanticKITTI labels.
-        instance: (P,) numbers of the objects.
+        instance: (P,) instance ids, 0 for none.
     """
     def __init__(self, parts: Sequence[Part]) -> None:
         self.shape = np.array([part.shape for part in parts])
@@ -172,7 +172,7 @@ class Primitives:
         self.instance = np.array([part.instance for part in parts])
 
     def take(self, rows: np.ndarray) -> 'Primitives':
-        """Return a subset of the primitives."""
+        """Return the primitives that an index or a mask selects."""
         taken = copy.copy(self)
         for name, values in vars(self).items():
             if isinstance(values, list):
@@ -185,10 +185,10 @@ class Primitives:
         return len(self.shape)
 
     def surface(self, index: np.ndarray, point: np.ndarray) -> Surface:
-        """Describe the surface at points that lie on primitives.
+        """Compute normals and local coordinates of points on primitives.
 
         Args:
-            index: (N,) index of the primitive of each point.
+            index: (N,) indices of the primitives.
             point: (N, 3) positions in the world, on the surfaces.
 
         Returns:
@@ -205,8 +205,8 @@ class Primitives:
         return Surface(index, point, normal, unit * half, axis)
 
     def _unit_gradient(self, index: np.ndarray, unit: np.ndarray) -> np.ndarray:
-        """Return the outward direction of any length at points on the surface, unit frame."""
-        gradient = unit.copy()  # right for the ball
+        """Return outward normals (N, 3) of any length at surface points, in the unit frame."""
+        gradient = unit.copy()  # already normal to the ball
         shape = self.shape[index]
         rows = np.flatnonzero(shape == Shape.BOX)
         axis = np.abs(unit[rows]).argmax(1)
@@ -224,7 +224,7 @@ class Primitives:
 
 
 def frustum_planes(inset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the six faces of frustums in their unit frames.
+    """Return the planes of the six faces of frustums in their unit frames.
 
     Args:
         inset: (N, 3) front, back and side insets of the top face.

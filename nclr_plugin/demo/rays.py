@@ -1,7 +1,7 @@
-"""Ray casting: grids of rays (pinhole camera, spinning LiDAR, sunlight) and the surfaces they hit.
+"""Ray casting with grids of rays: pinhole camera, spinning LiDAR and sunlight.
 
-Each grid knows which of its rays can meet a box. It gives rays in the frame of a primitive at a
-few operations per ray, because its directions are sums or products of a row and a column vector.
+Each grid bounds the rays that can hit a box. It transforms rays to the frame of a primitive in few
+operations per ray, because their directions are sums or products of a row and a column vector.
 """
 from __future__ import annotations
 
@@ -22,23 +22,31 @@ _PAIRS = np.array(list(combinations(range(8), 2)))
 
 
 class Visit(NamedTuple):
-    """A primitive to test: its index, a lower bound of its t, and the window of rays to test."""
+    """A primitive to test: its index, a lower bound of t at its hits, and the window of rays."""
     primitive: int
     near: float
     window: Window
 
 
 class RayGrid(abc.ABC):
-    """H x W rays ``origin + t * direction`` with t > 0.
+    """Grid of H x W rays ``origin + t * direction`` with t > 0.
 
     Attributes:
-        shape: (H, W).
+        shape: Size of the grid (H, W).
     """
     shape: tuple[int, int]
 
     @abc.abstractmethod
     def _bounds(self, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return half-open row and column ranges (P, 4) and the least t (P,) of boxes (P, 8, 3)."""
+        """Bound the rays that can hit boxes.
+
+        Args:
+            corners: (P, 8, 3) corners of the boxes, world.
+
+        Returns:
+            (P, 4) half-open row and column ranges: top, bottom, left, right; and (P,) lower bounds
+            of t.
+        """
 
     @abc.abstractmethod
     def local(self, world2unit: np.ndarray, center: np.ndarray,
@@ -46,7 +54,7 @@ class RayGrid(abc.ABC):
         """Return rays in a primitive's unit frame.
 
         Args:
-            world2unit: (3, 3) rotation and scale of the primitive.
+            world2unit: (3, 3) rotation and scale from the world to the unit frame.
             center: (3,) centre of the primitive, world.
             window: Rows and columns of the rays.
 
@@ -66,7 +74,7 @@ class RayGrid(abc.ABC):
             corners: (P, 8, 3) corners of the primitives' bounding boxes, world.
 
         Yields:
-            Primitive, lower bound of its t, and window.
+            Index of the primitive, lower bound of t, and window of the rays.
         """
         ranges, near = self._bounds(corners)
         visible = (ranges[:, 0] < ranges[:, 1]) & (ranges[:, 2] < ranges[:, 3])
@@ -80,7 +88,7 @@ class RayGrid(abc.ABC):
 
 
 class CameraRays(RayGrid):
-    """A pinhole camera: one ray through each pixel centre, t is the depth.
+    """Rays of a pinhole camera, one through each pixel centre; t is the depth.
 
     Args:
         width: Image width W, pixels.
@@ -125,7 +133,7 @@ class CameraRays(RayGrid):
         return list(origin), [a * x + (b * y + c) for a, b, c in turn]
 
     def directions(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-        """Return world directions (N, 3) with unit depth of the rays (rows, cols)."""
+        """Return world directions (N, 3) of the rays (rows, cols), scaled to unit depth."""
         ray = np.stack([self.x[cols], self.y[rows], np.ones(len(rows), np.float32)], 1)
         return ray @ self.rotation.T
 
@@ -135,13 +143,13 @@ class CameraRays(RayGrid):
 
 
 class LidarRays(RayGrid):
-    """A spinning LiDAR: beams x azimuth steps, clockwise, t is the range in metres.
+    """Rays of a spinning LiDAR: beams x azimuth steps, clockwise; t is the range in metres.
 
     Args:
-        elevations: (H,) beam elevations, radians, from the highest down.
-        azimuths: Number of azimuth steps W of a turn.
+        elevations: (H,) beam elevations in descending order, radians.
+        azimuths: Number W of azimuth steps per turn.
         start: Azimuth of column 0, radians.
-        lidar2world: (4, 4) pose; its only rotation is about z.
+        lidar2world: (4, 4) pose, rotated about z only.
     """
     def __init__(self, elevations: np.ndarray, azimuths: int, start: float,
                  lidar2world: np.ndarray) -> None:
@@ -205,7 +213,7 @@ class LidarRays(RayGrid):
 
 
 class SunRays(RayGrid):
-    """Parallel sunlight on a square, for a shadow map; t is in metres along the light.
+    """Parallel rays of sunlight on a square, for a shadow map; t is the distance in metres.
 
     Args:
         center: (3,) centre of the square, world.
@@ -254,14 +262,14 @@ class SunRays(RayGrid):
 
 
 def cast(primitives: Primitives, rays: RayGrid) -> tuple[np.ndarray, np.ndarray]:
-    """Find the first primitive on every ray.
+    """Find the first primitive that each ray hits.
 
-    Primitives are visited from near to far. Each is tested only on the rays within the bounds of
-    its box, and not at all if everything hit so far is nearer.
+    Primitives are tested from near to far, each only on the rays within the bounds of its box. A
+    primitive is skipped if all these rays already have a nearer hit.
 
     Args:
         primitives: Solids of the scene.
-        rays: Grid of H x W rays of the sensor.
+        rays: Grid of H x W rays.
 
     Returns:
         (H, W) float32 parameters t of the hits at ``origin + t * direction``, ``inf`` for none, and
@@ -283,7 +291,7 @@ def cast(primitives: Primitives, rays: RayGrid) -> tuple[np.ndarray, np.ndarray]
 
 
 def _segment_distance(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Return the distance (...) of the origin to segments between points (..., 2)."""
+    """Return the distance (...) from the origin to segments between points (..., 2)."""
     along = end - start
     squared = np.maximum((along * along).sum(-1), 1e-12)
     share = np.clip(-(start * along).sum(-1) / squared, 0.0, 1.0)
@@ -291,7 +299,7 @@ def _segment_distance(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 
 def _slab(origin: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where rays enter and leave the slab between -1 and 1."""
+    """Return the t at which rays enter and leave the slab from -1 to 1."""
     inverse = 1.0 / (direction + TINY)
     middle = -origin * inverse
     inverse = np.abs(inverse)

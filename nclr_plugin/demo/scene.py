@@ -24,8 +24,8 @@ class Town:
         storeys: Typical number of storeys.
         lots: (5,) probabilities of a row house, detached house, park, parking lot and bare lot.
         lane: Lane width, metres.
-        parked: Share of parking places that are taken.
-        trees: Mean distance of street trees, metres.
+        parked: Share of occupied parking spaces.
+        trees: Mean spacing of street trees, metres.
         sun: Elevation of the sun, radians.
     """
     wall_hues: np.ndarray
@@ -55,9 +55,9 @@ class Road:
 
     Attributes:
         half: Half the width between the kerbs, metres.
-        lanes: y of the lines between lanes, metres.
+        lanes: y coordinates of the lines between lanes, metres.
         parking: Width of the parking strip at each kerb, metres.
-        crossings: x ranges of the crossing streets.
+        crossings: x ranges of the crossing streets, metres.
     """
     half: float
     lanes: Sequence[float]
@@ -70,12 +70,12 @@ class Object:
     """A labelled road user.
 
     Attributes:
-        instance: Number within the scene, from 1.
-        label: Raw SemanticKITTI label of a static object.
-        center: (3,) centre of the box, world.
+        instance: Instance id within the scene, from 1.
+        label: Raw SemanticKITTI label, never that of a moving class.
+        center: (3,) centre of the box in the world frame, metres.
         size: (3,) length, width, height, metres.
-        yaw: Heading, radians, world.
-        velocity: (2,) velocity, m/s, world; zero if it is static.
+        yaw: Heading in the world frame, radians.
+        velocity: (2,) velocity in the world frame, m/s; zero for a static object.
     """
     instance: int
     label: int

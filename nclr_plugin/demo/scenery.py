@@ -1,4 +1,4 @@
-"""Trees, street furniture and buildings, each built of a few solids.
+"""Trees, street furniture and buildings, each built from a few solids.
 
 Every builder returns parts in the object's own frame: x forward, y left, ground at z = 0.
 """
@@ -139,10 +139,10 @@ def furniture(rng: np.random.Generator) -> list[Part]:
 
 def building(rng: np.random.Generator, width: float, depth: float, storeys: int, wall: Color,
              roof: Color) -> list[Part]:
-    """Build a house whose front faces -y at y = 0 and which extends to y = depth.
+    """Build a house with its front at y = 0, facing -y, and its back at y = ``depth``.
 
     Args:
-        rng: Random numbers.
+        rng: Random generator.
         width: Size along x, metres.
         depth: Size along y, metres.
         storeys: Number of storeys.
@@ -150,8 +150,8 @@ def building(rng: np.random.Generator, width: float, depth: float, storeys: int,
         roof: sRGB colour of a pitched roof.
 
     Returns:
-        A main body with windows and a door, and at random bays, a recessed top, a pitched roof,
-        balconies, an awning and a chimney.
+        Parts of the house: a main body with windows and a door and, at random, bays, a recessed
+        top, a pitched roof, balconies, an awning and a chimney.
     """
     storey = rng.uniform(2.8, 3.6)
     height = storeys * storey + 0.4

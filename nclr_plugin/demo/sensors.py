@@ -10,7 +10,7 @@ from .rays import CameraRays, LidarRays, SunRays, cast
 from .scene import Scene
 
 SHADOW_EXTENT, SHADOW_CELLS = 50.0, 360  # half side of the shadow map, metres; cells per side
-SHADOW_SHIFT, SHADOW_BIAS = 0.3, 0.15  # against self-shadow: off the surface, along the light; m
+SHADOW_SHIFT, SHADOW_BIAS = 0.3, 0.15  # metres along normal and light, against self-shadow
 BATCH = 1 << 16  # number of pixels shaded at a time, so that arrays stay in the cache
 SKY = np.array([0.32, 0.50, 0.85], np.float32)
 HORIZON = np.array([0.75, 0.80, 0.86], np.float32)
@@ -25,7 +25,7 @@ class Photograph(NamedTuple):
     Attributes:
         image: (H, W, 3) uint8 RGB.
         depth: (H, W) depths, metres; ``inf`` for the sky.
-        instance: (H, W) instance of each pixel, 0 for none.
+        instance: (H, W) instance ids, 0 for none.
     """
     image: np.ndarray
     depth: np.ndarray
@@ -37,9 +37,9 @@ class Scan(NamedTuple):
 
     Attributes:
         points: (N, 4) float32 x, y, z in the LiDAR frame, metres, and intensity in 0..1.
-        ring: (N,) beams, 0 for the lowest.
-        semantic: (N,) raw SemanticKITTI labels of static objects.
-        instance: (N,) numbers of the objects, 0 for none.
+        ring: (N,) beam indices, 0 for the lowest.
+        semantic: (N,) raw SemanticKITTI labels, never those of moving classes.
+        instance: (N,) instance ids, 0 for none.
     """
     points: np.ndarray
     ring: np.ndarray
@@ -58,14 +58,14 @@ class ShadowMap:
         self.depth, _ = cast(scene.primitives, self.rays)
 
     def lit(self, points: np.ndarray) -> np.ndarray:
-        """Return the share of sunlight (N,) at world points (N, 3); 1 outside the map."""
+        """Return the share of sunlight (N,) that reaches world points (N, 3); 1 outside the map."""
         cells, depth = self.rays.coordinates(points)
         corner = np.floor(cells).astype(int)
         share = (cells - corner).astype(np.float32)
         inside = ((corner >= 0) & (corner < SHADOW_CELLS - 1)).all(1)
         row, col = np.clip(corner, 0, SHADOW_CELLS - 2).T
         lit = np.zeros(len(points), np.float32)
-        for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):  # soft over the four nearest cells
+        for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):  # bilinear, for soft edges
             weight = np.abs(1 - i - share[:, 0]) * np.abs(1 - j - share[:, 1])
             lit += weight * (self.depth[row + i, col + j] > depth - SHADOW_BIAS)
         return np.where(inside, lit, 1.0).astype(np.float32)
@@ -75,14 +75,14 @@ def photograph(scene: Scene, shadows: ShadowMap, rays: CameraRays,
                rng: np.random.Generator) -> Photograph:
     """Render the image of a camera.
 
-    Simulated are sunlight with shadows, sky light, reflections on glass, haze, a slightly soft
-    lens, vignetting, exposure, white balance, shot and read noise, and gamma.
+    The simulation covers sunlight with shadows, sky light, reflections on glass, haze, a slightly
+    soft lens, vignetting, exposure, white balance, shot and read noise, and gamma.
 
     Args:
         scene: The scene.
         shadows: Shadow map of the scene.
         rays: Rays of the camera.
-        rng: Random generator of exposure and noise.
+        rng: Random generator for exposure and noise.
 
     Returns:
         The image with depth and instances.
@@ -108,7 +108,7 @@ def photograph(scene: Scene, shadows: ShadowMap, rays: CameraRays,
 
 def _light(scene: Scene, shadows: ShadowMap, rays: CameraRays, depth: np.ndarray, index: np.ndarray,
            start: int) -> np.ndarray:
-    """Return the light (N, 3) of N pixels, in row-major order from index ``start``."""
+    """Return the linear light (N, 3) of N pixels in row-major order from index ``start``."""
     rows, cols = np.divmod(np.arange(start, start + len(depth)), rays.shape[1])
     view = rays.directions(rows, cols).astype(np.float32)
     view /= np.sqrt(np.einsum('ni,ni->n', view, view))[:, None]
@@ -162,15 +162,15 @@ def _sky(scene: Scene, direction: np.ndarray) -> np.ndarray:
 def scan(scene: Scene, rays: LidarRays, rng: np.random.Generator) -> Scan:
     """Simulate one turn of a LiDAR.
 
-    Weak returns (dark, glossy, far, grazing) are dropped more often.
+    Surfaces that are dark, glossy, far away or hit at a grazing angle lose more returns.
 
     Args:
         scene: The scene.
         rays: Rays of the LiDAR.
-        rng: Random generator of range noise, dropped returns and intensity noise.
+        rng: Random generator for range noise, dropped returns and intensity noise.
 
     Returns:
-        The returns, ordered by beam and time.
+        The returns, ordered by beam, then by time.
     """
     distance, index = cast(scene.primitives, rays)
     rows, cols = np.nonzero((index >= 0) & (distance > MIN_RANGE) & (distance < MAX_RANGE))

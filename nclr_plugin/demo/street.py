@@ -9,8 +9,8 @@ from . import labels, objects, scenery
 from .primitives import Material, Part, Pattern, Primitives, Shape, place, yaw_matrix
 from .scene import HEADINGS, Object, Range, Road, Scene, Town
 
-REACH = 85.0  # metres of street built in both directions
-DEPTH = 62.0  # metres built on either side
+REACH = 85.0  # length of the street in each direction, metres
+DEPTH = 62.0  # reach of the traffic on crossing streets, metres
 KERB = 0.14  # height of the kerb, metres
 
 
@@ -35,12 +35,12 @@ def build_scene(town: Town, rng: np.random.Generator, heading: str = 'road') -> 
 
 
 class _Builder:
-    """Builder of a scene, from the ground up."""
+    """Builder of one scene."""
     def __init__(self, town: Town, rng: np.random.Generator, heading: str) -> None:
         self.town, self.rng = town, rng
         self.parts: list[Part] = []
         self.objects: list[Object] = []
-        self.circles = np.empty((0, 3))  # x, y, radius of occupied places
+        self.circles = np.empty((0, 3))  # x, y and radius of occupied circles
         self.road = self._draw_road()
         self.ego2world = self._draw_ego(heading)
         self._occupy(self.ego2world[None, :2, 3], 3.2 if heading == 'road' else 4.2)
@@ -65,7 +65,7 @@ class _Builder:
         return Scene(Primitives(self.parts), self.objects, self.road, self.ego2world, to_sun,
                      int(rng.integers(2**31)))
 
-    # -- frame of the scene -------------------------------------------------------------------
+    # -- road and ego vehicle -----------------------------------------------------------------
 
     def _draw_road(self) -> Road:
         rng, lane = self.rng, self.town.lane
@@ -98,10 +98,10 @@ class _Builder:
         edges = [-REACH, *[edge for crossing in self.road.crossings for edge in crossing], REACH]
         return list(zip(edges[::2], edges[1::2]))
 
-    # -- placing ------------------------------------------------------------------------------
+    # -- free ground --------------------------------------------------------------------------
 
     def _free(self, spots: np.ndarray, radius: float) -> bool:
-        """Return whether circles around spots (S, 2) are free."""
+        """Return whether circles around ``spots`` (S, 2) overlap no occupied circle."""
         offset = spots[:, None] - self.circles[:, :2]
         return bool(((offset**2).sum(2) > (radius + self.circles[:, 2])**2).all())
 
@@ -111,7 +111,7 @@ class _Builder:
 
     def _stand(self, parts: list[Part], x: float, y: float, z: float, yaw: float,
                radius: float) -> None:
-        """Add a piece of scenery if its place is free."""
+        """Add a piece of scenery unless its ground is occupied."""
         spot = np.array([[x, y]])
         if self._free(spot, radius):
             self._occupy(spot, radius)
@@ -119,7 +119,7 @@ class _Builder:
 
     def _put(self, label: int, x: float, y: float, z: float, yaw: float,
              speed: float = 0.0) -> None:
-        """Add a road user if its place is free."""
+        """Add a road user unless its ground is occupied."""
         parts = objects.BUILDERS[label](self.rng)
         box = objects.bounding_box(parts)
         if box.size[2] > 2.5 and np.hypot(*(self.ego2world[:2, 3] - (x, y))) < 13.0:
@@ -137,14 +137,14 @@ class _Builder:
         self.objects.append(Object(instance, label, center, box.size, yaw, speed * along))
 
     def _along(self, low: float, high: float, gap: float) -> list[float]:
-        """Return positions along a line at random distances around ``gap``."""
+        """Return positions from ``low`` to ``high`` at random spacings around ``gap``."""
         positions, x = [], low + self.rng.uniform(0.2, 1.0) * gap
         while x < high:
             positions.append(x)
             x += gap * self.rng.uniform(0.5, 1.5)
         return positions
 
-    # -- content ------------------------------------------------------------------------------
+    # -- solids and road users ----------------------------------------------------------------
 
     def _add_ground(self) -> None:
         rng, far = self.rng, 400.0
@@ -224,7 +224,7 @@ class _Builder:
             self._put(labels.BICYCLE, x, side * (half + walk - 0.5), KERB, rng.normal(0, 0.3))
 
     def _add_lots(self, side: int, walk: float, block: Range) -> None:
-        """Divide the land along a block into lots, and build on each."""
+        """Divide the land along a block into lots, and fill each."""
         rng = self.rng
         edge = self.road.half + walk
         x, end = block[0] + rng.uniform(0.5, 3.0), block[1] - 0.5
@@ -343,7 +343,7 @@ class _Builder:
                     self._stand(maker(rng), x, side * (half + 0.6), KERB, facing, 0.4)
 
     def _close_ends(self) -> None:
-        """Close the ends of the street with buildings, in some scenes."""
+        """Close each end of the street with a building, in some scenes."""
         rng, town = self.rng, self.town
         for sign in (-1, 1):
             if rng.random() < 0.6:

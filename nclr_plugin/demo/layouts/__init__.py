@@ -1,4 +1,4 @@
-"""Layouts in which the demo world can be written."""
+"""Layouts of public data sets for the demo data."""
 from __future__ import annotations
 
 from .base import Job, Layout

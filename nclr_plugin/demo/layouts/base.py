@@ -1,4 +1,4 @@
-"""Options of the demo data generator."""
+"""Options of the demo data generator, and the base class of layouts."""
 from __future__ import annotations
 
 import abc
@@ -14,18 +14,18 @@ from ..scene import HEADINGS
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """Options of the generator; ``None`` stands for the default of the layout.
+    """Options of the generator; ``None`` means the default of the layout.
 
     Attributes:
         scenes: Number of training scenes.
-        val_scenes: Number of validation scenes, in a town of their own.
+        val_scenes: Number of validation scenes, in towns of their own.
         seed: Random seed.
         towns: Number of training towns; scene i is in town ``i % towns``.
         heading: ``'road'`` or ``'free'``, see :func:`build_scene`.
         image_size: Image (width, height), pixels.
-        focal: Focal length, pixels; the default is scaled with the image width.
+        focal: Focal length, pixels; the default scales with the image width.
         beams: Number of LiDAR beams, 64 or 32.
-        azimuths: Number of azimuth steps of a LiDAR turn.
+        azimuths: Number of azimuth steps per LiDAR turn.
         sensor_height: Height of the LiDAR above the ground, metres.
     """
     scenes: int
@@ -67,7 +67,7 @@ class Job(NamedTuple):
 
 
 class Layout(abc.ABC):
-    """Writer of frames in the folders of a public data set.
+    """Base class that writes frames in the layout of a public data set.
 
     Args:
         root: Folder of the data set.
@@ -93,17 +93,17 @@ class Layout(abc.ABC):
 
     @abc.abstractmethod
     def write(self, job: Job, frame: Frame) -> Any:
-        """Write the files of one frame, and return what :meth:`finish` needs of it."""
+        """Write the files of one frame, and return its record for :meth:`finish`."""
 
     @abc.abstractmethod
     def finish(self, records: list[tuple[Job, Any]]) -> list[str]:
         """Write the files that describe several frames.
 
         Args:
-            records: Jobs in order, with what :meth:`write` returned.
+            records: Jobs in order, with their records from :meth:`write`.
 
         Returns:
-            Lines that describe what was written where.
+            Lines that report the written frames and their paths.
         """
 
     def path(self, *names: str) -> str:
@@ -113,7 +113,7 @@ class Layout(abc.ABC):
         return path
 
     def lidar(self, lidar2ego: np.ndarray) -> LidarMount:
-        """Return the LiDAR of the options, mounted at a pose with the height of the options."""
+        """Return the LiDAR at a pose, with beams, azimuths and height from the options."""
         options = self.options
         lidar2ego = lidar2ego.copy()
         lidar2ego[2, 3] = options.sensor_height or self.sensor_height
@@ -122,7 +122,7 @@ class Layout(abc.ABC):
 
 
 def write_image(path: str, image: np.ndarray) -> None:
-    """Write an (H, W, 3) uint8 RGB image in the format of the suffix."""
+    """Write an (H, W, 3) uint8 RGB image in the format of the file suffix."""
     import cv2
     if not cv2.imwrite(path, image[..., ::-1]):
         raise OSError(f"image '{path}': could not be written.")

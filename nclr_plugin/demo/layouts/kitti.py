@@ -44,13 +44,13 @@ def homogeneous(matrix: np.ndarray) -> np.ndarray:
 
 
 class KittiLayout(Layout):
-    """Base of both layouts: KITTI's LiDAR and colour camera, calibrated per town.
+    """Base class of the KITTI layouts: a LiDAR and a colour camera, calibrated per town.
 
     ``lidar2cam = [I | K^-1 P2[:, 3]] @ R0_rect @ Tr`` with R0_rect = I in the odometry layout.
     """
     image_size = (1242, 375)
     focal = 721.5
-    rectified = False  # whether there is a separate rotation R0_rect
+    rectified = False  # whether the layout has a separate rotation R0_rect
 
     def calibration(self, job: Job) -> dict[str, np.ndarray]:
         """Return P0-P3 (3, 4), R0_rect (3, 3) and Tr (3, 4) of a frame's town."""
@@ -105,7 +105,7 @@ class SemanticKittiLayout(KittiLayout):
                              f'training sequence of SemanticKITTI, found {options.towns}.')
 
     def locate(self, job: Job) -> tuple[str, int]:
-        """Return the sequence of a frame and its index in it."""
+        """Return the sequence of a frame and its index in the sequence."""
         if job.split == Split.VAL:
             return VAL_SEQUENCE, job.index
         return TRAIN_SEQUENCES[job.town], job.index // self.options.towns
@@ -169,7 +169,7 @@ class SemanticKittiLayout(KittiLayout):
 
 
 def raw_labels(frame: Frame) -> np.ndarray:
-    """Return the SemanticKITTI labels (N,) uint32 of a scan: instance << 16 | raw label."""
+    """Return the (N,) uint32 SemanticKITTI labels of a scan: ``instance << 16 | label``."""
     semantic = frame.scan.semantic.astype(np.uint32)
     for thing in frame.objects:
         if thing.moving:
@@ -185,7 +185,7 @@ class KittiObjectLayout(KittiLayout):
     rectified = True
 
     def jobs(self) -> list[Job]:
-        """List the frames to generate, that of ``testing`` last."""
+        """List the frames to generate, the one in ``testing`` last."""
         return super().jobs() + [Job(Split.TEST, 0, 0)]
 
     def number(self, job: Job) -> int:
@@ -208,7 +208,7 @@ class KittiObjectLayout(KittiLayout):
             file.writelines(f'{line}\n' for line in lines)
 
     def finish(self, records: list[tuple[Job, Any]]) -> list[str]:
-        """Write ``ImageSets``."""
+        """Write the splits in ``ImageSets``."""
         stems = {
             split: [f'{self.number(job):06d}' for job, _ in records if job.split == split]
             for split in Split
@@ -231,8 +231,8 @@ def label_lines(frame: Frame, rectify: np.ndarray, lidar2ref: np.ndarray) -> lis
 
     Args:
         frame: The frame.
-        rectify: (3, 3) R0_rect.
-        lidar2ref: (3, 4) Tr_velo_to_cam.
+        rectify: (3, 3) rotation R0_rect.
+        lidar2ref: (3, 4) extrinsics Tr_velo_to_cam.
 
     Returns:
         A line for each road user: type, truncation, occlusion, alpha, 2D box, h, w, l, bottom
@@ -264,7 +264,7 @@ def label_lines(frame: Frame, rectify: np.ndarray, lidar2ref: np.ndarray) -> lis
 
 
 def kitti_category(thing: Object) -> str | None:
-    """Return the KITTI class of a road user, or ``None``."""
+    """Return the KITTI class of a road user, or ``None`` if KITTI has no such class."""
     if thing.label == labels.CAR:
         return 'Van' if thing.size[2] > VAN_HEIGHT else 'Car'
     return {

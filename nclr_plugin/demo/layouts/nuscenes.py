@@ -86,7 +86,7 @@ class Annotation(NamedTuple):
         thing: The road user.
         box: (7,) box in the LiDAR frame.
         num_points: Number of LiDAR returns.
-        share: Largest visible share in a camera.
+        share: Largest visible share in any camera.
     """
     thing: Object
     box: np.ndarray
@@ -103,8 +103,8 @@ class Sample(NamedTuple):
 class NuScenesLayout(Layout):
     """nuScenes v1.0-mini: each town is a scene of the mini split, two for validation.
 
-    The samples of a scene are unrelated places of a town, not a drive. So there are no sweeps, and
-    each object occurs once.
+    The samples of a scene are unrelated places of a town, not a drive. There are no sweeps, and
+    each object has one annotation.
 
     Raises:
         ValueError: If there are more training towns than training scenes in the mini split.
@@ -172,7 +172,7 @@ class NuScenesLayout(Layout):
         return Sample(ego2global, annotations)
 
     def _offset(self, job: Job) -> np.ndarray:
-        """Return the position of a sample's scene in the map, metres."""
+        """Return the (2,) offset of a sample's scene in the global frame, metres."""
         return np.array([SCENE_DISTANCE * (job.index + 1), SCENE_DISTANCE * (job.town + 1)])
 
     def _timestamp(self, job: Job) -> int:
