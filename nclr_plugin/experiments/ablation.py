@@ -1,4 +1,4 @@
-"""Ablations: configs and seeds in, one table and one picture out."""
+"""Run ablations: train and evaluate configs with several seeds, and write a table and a figure."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -44,24 +44,24 @@ def run_ablation(configs: Sequence[str], seeds: Sequence[int], out: str, tools: 
                  argv: Sequence[str] = ()) -> None:
     """Train and evaluate configs with several seeds, and write ``results.csv, .md, .png``.
 
-    Finished runs are skipped, interrupted ones are resumed.
+    Finished runs are skipped. Interrupted runs are resumed.
 
     Args:
-        configs: Config files, a row of the table each.
+        configs: Config files. Each is one row of the table.
         seeds: Random seeds.
-        out: Folder of the runs and of the results.
-        tools: Folder of ``train.py`` and ``test.py``.
-        options: ``key=value`` words that override all configs.
-        test_sets: Further test sets: name and ``key=value`` words of each.
-        checkpoint: File to evaluate under each config instead of training, or ``none`` for the
+        out: Output folder for runs and results.
+        tools: Folder with ``train.py`` and ``test.py``.
+        options: ``key=value`` overrides for all configs.
+        test_sets: Additional test sets, each a name followed by ``key=value`` overrides.
+        checkpoint: File to evaluate with each config instead of training, or ``none`` for the
             random initialisation.
-        jobs: Number of runs at a time.
-        argv: Arguments of the command line, which the results repeat.
+        jobs: Number of runs to execute in parallel.
+        argv: Command-line arguments, recorded in the results.
 
     Raises:
         FileNotFoundError: If a config or the checkpoint is missing.
         ValueError: If an argument is invalid or does not fit the configs.
-        RunError: If runs failed; the others are carried out first.
+        RunError: If runs failed. All other runs are finished first.
     """
     quieten_configs()
     tests = plan_tests(test_sets)
@@ -76,9 +76,10 @@ def run_ablation(configs: Sequence[str], seeds: Sequence[int], out: str, tools: 
 
 def plan_runs(configs: Sequence[str], seeds: Sequence[int], out: str,
               options: Sequence[str] = (), checkpoint: str | None = None) -> list[Run]:
-    """Return the runs of an ablation, all rows of a seed before the next seed.
+    """Plan the runs of an ablation, ordered by seed and then by row.
 
-    Each is evaluated with the mismatched-image control. See :func:`run_ablation` for the arguments.
+    Each run is evaluated with the mismatched-image control. The arguments are those of
+    :func:`run_ablation`.
 
     Raises:
         FileNotFoundError: If a config or the checkpoint is missing.
@@ -103,7 +104,7 @@ def plan_runs(configs: Sequence[str], seeds: Sequence[int], out: str,
 
 
 def summary(run: Run, test_sets: Sequence[TestSet]) -> str:
-    """Return recall and control of a finished run in one line."""
+    """Format recall and mismatched-image control of a finished run as one line."""
     results = collect([run], test_sets).reindex(columns=['test_set', RECALL, CONTROL])
     return 'recall 10 deg, 5 m ' + ', '.join(
         f'{test_set} {recall:.3f} (mismatched image {control:.3f})'
@@ -124,12 +125,12 @@ def write_results(runs: Sequence[Run], test_sets: Sequence[TestSet], out: Path,
 
 
 def collect(runs: Sequence[Run], test_sets: Sequence[TestSet]) -> DataFrame:
-    """Collect the finished evaluations, in the order of rows, seeds and test sets.
+    """Collect the finished evaluations, ordered by row, seed and test set.
 
     Returns:
-        A line for each evaluation: ``row``, ``title`` of the row, ``seed``, ``test_set``,
+        One line per evaluation: ``row``, ``title`` of the row, ``seed``, ``test_set``,
         ``match`` (see :func:`match_mode`), ``samples`` (number of training samples), ``commits``,
-        and a column for each metric.
+        and one column per metric.
     """
     pandas = optional_import('pandas', purpose='The table of an ablation')
     rows = list(dict.fromkeys(run.row for run in runs))
@@ -146,30 +147,29 @@ def collect(runs: Sequence[Run], test_sets: Sequence[TestSet]) -> DataFrame:
 
 
 def match_mode(config: Any) -> str:
-    """Return how the model of a config matches: ``cosine`` or ``learned``, ``_hard`` or ``_soft``.
-    """
+    """Return the matching mode of a config: ``cosine`` or ``learned``, ``_hard`` or ``_soft``."""
     head = config.model.get('matching_head') or {}
     return (f"{'learned' if head.get('alignment', True) else 'cosine'}_"
             f"{head.get('match', 'soft')}")
 
 
 def metric_of(results: DataFrame, metric: str) -> Series:
-    """Return a metric of one row's results, NaN where the model does not have it.
+    """Return one metric from the results of a row, NaN where the model does not have it.
 
-    ``{match}`` in the name stands for the row's way of matching.
+    ``{match}`` in the name is replaced by the matching mode of the row.
     """
     return results.reindex(columns=[metric.format(match=results['match'].iloc[0])]).iloc[:, 0]
 
 
 def csv_text(results: DataFrame) -> str:
-    """Format results as CSV, with a line for each row, seed and test set, and all metrics."""
+    """Format results as CSV: one line per row, seed and test set, with all metrics."""
     columns = ['row', 'seed', 'test_set', 'match', 'samples', 'commits']
     metrics = sorted(results.columns.difference(['title', *columns]))
     return results.to_csv(columns=columns + metrics, index=False)
 
 
 def table(results: DataFrame, test_set: str) -> list[dict]:
-    """Return the rows of the table of a test set: mean and deviation over the seeds."""
+    """Return the table rows of one test set: mean and standard deviation over seeds."""
     groups = results[results['test_set'] == test_set].groupby('row', sort=False)
     return [{
         '': group['title'].iloc[0],
@@ -180,7 +180,7 @@ def table(results: DataFrame, test_set: str) -> list[dict]:
 
 
 def markdown(results: DataFrame, command: str) -> str:
-    """Format a table for each test set, and the origin of the results."""
+    """Format one table per test set, followed by the provenance of the results."""
     parts = []
     test_sets = results['test_set'].unique()
     for test_set in test_sets:
@@ -199,10 +199,10 @@ def markdown(results: DataFrame, command: str) -> str:
 def write_figure(results: DataFrame, path: Path) -> None:
     """Draw the recall of each row, with a dot per seed, above its mismatched-image control.
 
-    There is one panel per test set. A black mark is the recall of the identity baseline.
+    Each test set has its own panel. A black line marks the recall of the identity baseline.
 
     Args:
-        results: At least one result, see :func:`collect`.
+        results: At least one result of :func:`collect`.
         path: PNG file to write.
     """
     figures = optional_import('matplotlib.figure', 'matplotlib', 'The picture of an ablation')
@@ -224,7 +224,7 @@ def write_figure(results: DataFrame, path: Path) -> None:
 
 
 def _draw(panel: Any, groups: list[DataFrame]) -> None:
-    """Draw bars of the means over each row's results, and dots of the seeds."""
+    """Draw the mean of each row as a bar and each seed as a dot."""
     positions = np.arange(len(groups))
     for offset, (metric, label, colour) in zip((-BAR_HEIGHT, 0, BAR_HEIGHT), BARS):
         values = [group.reindex(columns=[metric])[metric].to_numpy() for group in groups]

@@ -1,4 +1,4 @@
-"""Curves of trainings and of evaluations, read from their files."""
+"""Read and plot the curves of training runs and evaluations."""
 from __future__ import annotations
 
 import csv
@@ -18,11 +18,11 @@ ROTATIONS = 'geodesic', 'euler'
 
 
 def read_curves(work_dir: str, keys: Sequence[str] = ('loss', )) -> dict[str, Curve]:
-    """Read scalars logged by mmengine, smoothed by its log_processor.
+    """Read the scalars logged by mmengine, as smoothed by its ``log_processor``.
 
     Args:
-        work_dir: Work directory of the training. If a step was logged twice, by a run and by one
-            that resumed it, the later value counts.
+        work_dir: Work directory of the training. If a resumed run logged a step again, the later
+            value is used.
         keys: Names of scalars, or patterns such as ``ratio_*``.
 
     Returns:
@@ -55,7 +55,7 @@ def read_curves(work_dir: str, keys: Sequence[str] = ('loss', )) -> dict[str, Cu
 
 
 def write_curves(curves: dict[str, Curve], path: Path, label: str = 'loss') -> None:
-    """Draw a line for each curve.
+    """Plot one line per curve.
 
     Args:
         curves: Steps and values by name.
@@ -85,15 +85,15 @@ class ViewErrors(NamedTuple):
 
 
 def read_errors(path: str | Path, rotation: str = 'geodesic') -> ViewErrors:
-    """Read the errors of the views, without those of the mismatched-image control.
+    """Read the errors of all views except those of the mismatched-image control.
 
     Args:
         path: CSV file of an evaluation.
         rotation: ``'geodesic'`` (the angle) or ``'euler'`` (the sum of the Euler angles).
 
     Raises:
-        FileNotFoundError: If the file is absent.
-        ValueError: If it has other columns, values that are not numbers, or no view.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If columns are missing, values are not numbers, or there is no view.
     """
     columns = 'mismatched_image', 'valid', f'rre_{rotation}_deg', 'rte_m'
     with open(path, encoding='utf-8', newline='') as file:
@@ -118,12 +118,12 @@ def read_errors(path: str | Path, rotation: str = 'geodesic') -> ViewErrors:
 
 def recall_curves(errors: ViewErrors, degrees: float, metres: float,
                   steps: int = 201) -> dict[str, np.ndarray]:
-    """Return the share of views below each threshold.
+    """Compute the share of views with an error below each threshold.
 
     Args:
         errors: Errors of the views.
-        degrees, metres: Largest thresholds.
-        steps: Number of thresholds, beginning with 0.
+        degrees, metres: Largest thresholds of rotation and translation.
+        steps: Number of thresholds. The first is 0.
 
     Returns:
         Curves for :func:`~nclr_plugin.visualization.plot_recall`.
@@ -136,7 +136,7 @@ def recall_curves(errors: ViewErrors, degrees: float, metres: float,
 
 
 def describe(name: str, errors: ViewErrors) -> str:
-    """Return a line with the numbers of views and failures, and the medians of the others."""
+    """Describe the errors in one line: number of views, failures, medians of the others."""
     solved = np.isfinite(errors.rre)
     text = f'{name}: {len(solved)} views, {int((~solved).sum())} without a pose'
     if solved.any():

@@ -1,4 +1,4 @@
-"""KITTI's average precisions from logs of OpenPCDet and of mmdet3d, as in the paper's Table 2."""
+"""Read KITTI's average precisions from logs of OpenPCDet and mmdet3d (paper, Table 2)."""
 from __future__ import annotations
 
 import json
@@ -15,8 +15,8 @@ from .tables import markdown_table
 CLASSES = 'Car', 'Pedestrian', 'Cyclist'
 LEVELS = 'easy', 'moderate', 'hard'
 AVERAGE = 'Avg'
-# "Car AP_R40@0.70, 0.70, 0.70:" of OpenPCDet, "Car AP40@..." of mmdet3d. The official overlaps are
-# equal in all three places (0.7; 0.5 for the others); the tables of looser ones have two values.
+# OpenPCDet logs "Car AP_R40@0.70, 0.70, 0.70:", mmdet3d "Car AP40@...". The official IoU thresholds
+# are equal in all three places (0.7 for cars, else 0.5). Tables of looser ones have two values.
 _TABLE = re.compile(r'(\w+) AP(?:_R)?40@(\d\.\d+), \2, \2:((?!AP(?:_R)?\d*@).)*?^\s*3d\s+AP(?:40)?:'
                     r'([^\n]*)', re.DOTALL | re.MULTILINE)
 
@@ -31,11 +31,11 @@ def read_precisions(log: Path) -> Precisions:
         log: Log of OpenPCDet's ``train.py`` or ``test.py``, or of mmdet3d's.
 
     Returns:
-        Percentages by class and level, in the order of the paper's table.
+        AP in percent by class and level, in the order of the paper's table.
 
     Raises:
-        FileNotFoundError: If the log is absent.
-        ValueError: If it lacks the evaluation of a class.
+        FileNotFoundError: If the log does not exist.
+        ValueError: If the log lacks the evaluation of a class.
     """
     by_class = {}
     for name, _, _, values in _TABLE.findall(log.read_text(errors='replace')):
@@ -58,8 +58,8 @@ def precision_table(methods: dict[str, Sequence[Precisions]]) -> str:
     """Format a Markdown table with the best repeat of each method, as the paper reports it.
 
     Args:
-        methods: APs of the repeats by method. With several repeats, a column shows the mean and the
-            population standard deviation of their averages.
+        methods: APs of all repeats, by method. If a method has several repeats, an extra column
+            shows the mean and the population standard deviation of their averages.
     """
     repeated = any(len(repeats) > 1 for repeats in methods.values())
     rows: list[dict[str, str]] = []
@@ -80,27 +80,27 @@ def precision_table(methods: dict[str, Sequence[Precisions]]) -> str:
 def run_repeats(flags: Sequence[str], repeats: int, tag: str, out: Path) -> list[Precisions]:
     """Train and evaluate several times, and skip finished repeats.
 
-    Repeat k has the ``extra_tag`` ``TAG_k``, and therefore its own folder, from whose last
-    checkpoint OpenPCDet resumes. Its output is ``out/repeat_k.log``; its APs are stored in
-    ``out/repeat_k.json`` when it is finished.
+    Repeat k has the ``extra_tag`` ``TAG_k`` and therefore its own folder. OpenPCDet resumes from
+    the last checkpoint there. The output goes to ``out/repeat_k.log``. When the repeat is finished,
+    its APs are stored in ``out/repeat_k.json``.
 
     Args:
         flags: Flags of OpenPCDet's ``train.py``.
         repeats: Number of repeats.
         tag: Prefix of the ``extra_tag``.
-        out: Folder of logs and APs.
+        out: Output folder for logs and APs.
 
     Returns:
         APs of each repeat.
 
     Raises:
-        RunError: If a training fails; the message names the log.
+        RunError: If a training fails. The message names the log.
         ValueError: If a log has no evaluation on KITTI, or ``out`` has repeats with other flags.
     """
     results = []
     for number in range(1, repeats + 1):
         log, record = (out / f'repeat_{number}.{suffix}' for suffix in ('log', 'json'))
-        command = ['--extra_tag', f'{tag}_{number}', *flags]  # --set takes all that follows
+        command = ['--extra_tag', f'{tag}_{number}', *flags]  # --set takes all words after it
         if not record.is_file():
             Processes().run([sys.executable, '-m', MODULE, *command], log)
             precisions = read_precisions(log)

@@ -1,4 +1,4 @@
-"""Carry out runs as processes: resumable, several at a time, or as lines for a shell."""
+"""Execute runs in parallel, resumable processes, or format them as shell lines."""
 from __future__ import annotations
 
 import json
@@ -28,7 +28,7 @@ class RunError(RuntimeError):
 
 
 class Processes:
-    """Child processes that can be stopped from another thread."""
+    """Run child processes that another thread can stop."""
 
     def __init__(self) -> None:
         self._children: list[subprocess.Popen] = []
@@ -36,7 +36,7 @@ class Processes:
         self._stopped = False
 
     def run(self, command: Sequence[str], log: Path) -> None:
-        """Run a command, and append its output to the log.
+        """Run a command and append its output to the log.
 
         Raises:
             RunError: If the command fails, or :meth:`stop` was called.
@@ -69,12 +69,12 @@ def carry_out(run: Run, test_sets: Sequence[TestSet], tools: Path, processes: Pr
 
     Args:
         run: The run.
-        test_sets: Its evaluations.
-        tools: Folder of ``train.py`` and ``test.py``.
+        test_sets: Test sets to evaluate on.
+        tools: Folder with ``train.py`` and ``test.py``.
         processes: Runner of the child processes.
 
     Raises:
-        RunError: If a process fails, or the folder contains a training with other settings.
+        RunError: If a process fails, or the folder contains a training run with other settings.
     """
     checkpoint = run.checkpoint
     if checkpoint is None:
@@ -87,7 +87,7 @@ def carry_out(run: Run, test_sets: Sequence[TestSet], tools: Path, processes: Pr
 
 
 def train(run: Run, tools: Path, processes: Processes) -> None:
-    """Train, or resume an interrupted training."""
+    """Start the training, or resume it if it was interrupted."""
     announce(run)
     processes.run(run.train_command(tools), run.folder / 'train.log')
     if trained_checkpoint(run) is None:
@@ -100,7 +100,7 @@ def announce(run: Run) -> None:
     """Record the settings of the training in the run's folder.
 
     Raises:
-        RunError: If the folder contains a training with other settings.
+        RunError: If the folder contains a training run with other settings.
     """
     before = _read(run.folder / 'training.json')
     if before is not None:
@@ -135,18 +135,18 @@ def _store_metrics(run: Run, test_set: TestSet, checkpoint: str) -> None:
 
 
 def metrics_file(work: Path) -> Path | None:
-    """Return the file of metrics that the last ``tools/test.py`` wrote into a work directory."""
+    """Return the metrics file that the last ``tools/test.py`` wrote to a work directory."""
     return max(work.glob('*/*.json'), default=None)
 
 
 def adopt(run: Run, test_set: TestSet) -> None:
-    """Take over the results of a run whose :func:`job_line` was executed elsewhere.
+    """Record the results of a run whose :func:`job_line` was executed elsewhere.
 
-    A job evaluates after its training, so metrics newer than the last checkpoint are those of the
+    A job evaluates after its training, so metrics newer than the last checkpoint belong to the
     final checkpoint. Unfinished jobs are ignored.
 
     Raises:
-        RunError: If the folder contains a training with other settings.
+        RunError: If the folder contains a training run with other settings.
     """
     record, checkpoint = _read(run.folder / 'training.json'), trained_checkpoint(run)
     metrics = metrics_file(run.test_folder(test_set))
@@ -175,7 +175,7 @@ def is_trained(run: Run) -> bool:
     """Return whether the training is finished.
 
     Raises:
-        RunError: If the folder contains a training with other settings.
+        RunError: If the folder contains a training run with other settings.
     """
     record = _read(run.folder / 'training.json')
     if record is None:
@@ -190,7 +190,7 @@ def is_tested(run: Run, test_set: TestSet) -> bool:
 
 
 def is_finished(run: Run, test_sets: Sequence[TestSet]) -> bool:
-    """Return whether training and evaluations are finished, with the present settings."""
+    """Return whether training and all evaluations are finished with the current settings."""
     try:
         trained = run.checkpoint is not None or is_trained(run)
     except RunError:
@@ -199,7 +199,7 @@ def is_finished(run: Run, test_sets: Sequence[TestSet]) -> bool:
 
 
 def trained_checkpoint(run: Run) -> str | None:
-    """Return the last checkpoint in the run's folder."""
+    """Return the last checkpoint in the run's folder, or ``None``."""
     pointer = run.folder / 'last_checkpoint'
     if not pointer.is_file():
         return None
@@ -207,14 +207,14 @@ def trained_checkpoint(run: Run) -> str | None:
 
 
 def test_settings(run: Run, test_set: TestSet) -> dict[str, str]:
-    """Return what an evaluation depends on: the flat config and the checkpoint."""
+    """Return the settings that an evaluation depends on: the flat config and the checkpoint."""
     checkpoint = run.checkpoint or trained_checkpoint(run) or ''
     written = Path(checkpoint).stat().st_mtime if Path(checkpoint).is_file() else 0
     return dict(settings(run, test_set), checkpoint=f'{checkpoint} of {written}')
 
 
 def samples_seen(checkpoint: str, batch_size: int) -> int:
-    """Return the number of training samples of a checkpoint, trained by one process."""
+    """Return the number of samples that a checkpoint was trained on, in a single process."""
     if checkpoint == 'none':
         return 0
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
@@ -244,26 +244,26 @@ def _write(path: Path, record: dict[str, Any]) -> None:
 
 
 def quieten_configs() -> None:
-    """Silence the messages of mmengine and pkg_resources at each reading of a config."""
+    """Silence the messages of mmengine and pkg_resources whenever a config is read."""
     MMLogger.get_current_instance().setLevel('WARNING')
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
 
 
 def carry_out_all(runs: Sequence[Run], test_sets: Sequence[TestSet], tools: Path, jobs: int,
                   write: Callable[[], object], summarize: Callable[[Run], str]) -> None:
-    """Carry out the runs that are not finished.
+    """Execute the unfinished runs.
 
     Args:
         runs: All runs.
-        test_sets: Their evaluations.
-        tools: Folder of ``train.py`` and ``test.py``.
-        jobs: Number of runs at a time.
+        test_sets: Test sets to evaluate on.
+        tools: Folder with ``train.py`` and ``test.py``.
+        jobs: Number of runs to execute in parallel.
         write: Called after each run to write the results so far.
         summarize: Returns the main metrics of a finished run in one line.
 
     Raises:
         ValueError: If ``jobs`` is less than 1.
-        RunError: If it was interrupted, or runs failed; the other runs are carried out first.
+        RunError: If interrupted, or if runs failed; the other runs are finished first.
     """
     if jobs < 1:
         raise ValueError(f'--jobs {jobs}: expected at least 1')
@@ -298,7 +298,7 @@ def carry_out_all(runs: Sequence[Run], test_sets: Sequence[TestSet], tools: Path
 
 
 def failure(future: Future) -> str:
-    """Return the reason why a run failed in one line, empty if it did not."""
+    """Return in one line why a run failed, an empty string if it succeeded."""
     error = future.exception()
     if error is None or isinstance(error, RunError):
         return f'failed: {error}' if error else ''
@@ -322,14 +322,14 @@ def clock(seconds: float) -> str:
 def job_line(run: Run, tools: Path, form: str, gpus: int = 1) -> str:
     """Return a shell line that trains and then evaluates the last checkpoint.
 
-    Repeating the line resumes an interrupted training.
+    Executing the line again resumes an interrupted training.
 
     Args:
         run: The run.
-        tools: Folder of ``train.py`` and ``test.py``.
-        form: ``shell``: one process; ``torchrun``: one process per GPU of a machine; ``slurm``:
-            ``srun`` as in mmdet3d's scripts, with further arguments in ``$SRUN_ARGS``.
-        gpus: Number of processes of the last two forms, each with the batch size of the config.
+        tools: Folder with ``train.py`` and ``test.py``.
+        form: ``shell`` for one process, ``torchrun`` for one process per GPU of a machine, or
+            ``slurm`` for ``srun`` as in mmdet3d's scripts, with extra arguments in ``$SRUN_ARGS``.
+        gpus: Number of ``torchrun`` or ``slurm`` processes, each with the config's batch size.
 
     Raises:
         ValueError: If ``gpus`` is less than 1.
@@ -348,11 +348,11 @@ def _launched(command: Sequence[str], run: Run, form: str, gpus: int, raw: str =
     """Adapt a command to a launcher.
 
     Args:
-        command: Words of the command; the first is the Python of this machine.
-        run: The run, which gives a Slurm job its name.
+        command: Words of the command. The first, the Python of this machine, is replaced.
+        run: The run that the Slurm job is named after.
         form: See :func:`job_line`.
         gpus: See :func:`job_line`.
-        raw: Word that is not quoted.
+        raw: Word to leave unquoted.
     """
     before: list[str] = ['python']
     after: list[str] = []

@@ -1,4 +1,4 @@
-"""Label efficiency: a fine-tuning config in, tables over label fractions out."""
+"""Measure label efficiency: fine-tune on fractions of the labels and tabulate the results."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -9,15 +9,15 @@ from .label_report import (SCRATCH, choose_metrics, collect, csv_of_cells, csv_o
                            write_figure)
 from .runs import CONFIG_TEST_SET, Run, command_line, seed_options, variables_read
 
-PRETRAINED = 'pretrained'  # name of a checkpoint that is given none
+PRETRAINED = 'pretrained'  # name of a checkpoint given without one
 
 
 class LabelRun(NamedTuple):
-    """A fine-tuning from one initialisation on a fraction of the labels.
+    """A fine-tuning run from one initialisation on a fraction of the labels.
 
     Attributes:
         init: ``scratch``, or the name of a checkpoint.
-        fraction: Percent of the labels.
+        fraction: Label fraction in percent.
         run: The training and its evaluation.
     """
     init: str
@@ -28,22 +28,22 @@ class LabelRun(NamedTuple):
 def run_label_efficiency(runs: Sequence[LabelRun], out: str, tools: Path,
                          metrics: Sequence[str] = (), best: bool = False, jobs: int = 1,
                          argv: Sequence[str] = ()) -> None:
-    """Carry out the runs, and write ``runs.csv`` and ``results.csv, .md, .png``.
+    """Execute the runs, and write ``runs.csv`` and ``results.csv, .md, .png``.
 
-    Finished runs are skipped, interrupted ones are resumed.
+    Finished runs are skipped. Interrupted runs are resumed.
 
     Args:
         runs: Runs of :func:`plan_label_runs`.
-        out: Folder of the results.
-        tools: Folder of ``train.py`` and ``test.py``.
+        out: Output folder for the results.
+        tools: Folder with ``train.py`` and ``test.py``.
         metrics: Names of metrics, or patterns; see :func:`.label_report.choose_metrics`.
-        best: Show the best run beside the mean.
-        jobs: Number of runs at a time.
-        argv: Arguments of the command line, which the results repeat.
+        best: Whether to show the best run beside the mean.
+        jobs: Number of runs to execute in parallel.
+        argv: Command-line arguments, recorded in the results.
 
     Raises:
         ValueError: If an argument is invalid.
-        RunError: If runs failed; the others are carried out first.
+        RunError: If runs failed. All other runs are finished first.
     """
     for label_run in runs:
         adopt(label_run.run, CONFIG_TEST_SET)
@@ -53,7 +53,7 @@ def run_label_efficiency(runs: Sequence[LabelRun], out: str, tools: Path,
     carry_out_all(list(by_run), [CONFIG_TEST_SET], tools, jobs,
                   lambda: write_results(runs, Path(out), metrics, best, command),
                   lambda run: summary(by_run[run], metrics))
-    choose_metrics(collect(runs), metrics)  # report a misspelt name only now: it costs no run
+    choose_metrics(collect(runs), metrics)  # checked last: a misspelt name must cost no run
 
 
 def print_jobs(runs: Sequence[LabelRun], tools: Path, form: str, gpus: int = 1) -> None:
@@ -61,13 +61,13 @@ def print_jobs(runs: Sequence[LabelRun], tools: Path, form: str, gpus: int = 1) 
 
     Args:
         runs: Runs of :func:`plan_label_runs`.
-        tools: Folder of ``train.py`` and ``test.py``.
+        tools: Folder with ``train.py`` and ``test.py``.
         form: See :func:`.execution.job_line`.
         gpus: See :func:`.execution.job_line`.
 
     Raises:
         ValueError: If ``gpus`` is less than 1.
-        RunError: If a folder contains a training with other settings.
+        RunError: If a folder contains a training run with other settings.
     """
     if Path.cwd() in tools.parents:
         tools = tools.relative_to(Path.cwd())
@@ -84,11 +84,11 @@ def print_jobs(runs: Sequence[LabelRun], tools: Path, form: str, gpus: int = 1) 
 
 
 def parse_checkpoints(words: Sequence[str]) -> dict[str, str]:
-    """Parse ``FILE`` or ``NAME=FILE`` words to a mapping of names to files.
+    """Parse ``FILE`` or ``NAME=FILE`` words into a mapping from names to files.
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If a name is used twice, reserved, or no valid folder name.
+        ValueError: If a name is used twice, is reserved, or is not a valid folder name.
     """
     checkpoints: dict[str, str] = {}
     for word in words:
@@ -107,15 +107,15 @@ def parse_checkpoints(words: Sequence[str]) -> dict[str, str]:
 def plan_label_runs(config: str, checkpoints: Mapping[str, str], fractions: Sequence[float],
                     seeds: Sequence[int], out: str,
                     options: Sequence[str] = ()) -> list[LabelRun]:
-    """Return the runs: all of a seed before the next seed, small fractions first.
+    """Plan the runs, ordered by seed and then by label fraction, smallest first.
 
     Args:
         config: Fine-tuning config.
-        checkpoints: Checkpoint files by name; training from scratch is always added.
+        checkpoints: Checkpoint files by name. Training from scratch is always added.
         fractions: Label fractions in percent.
-        seeds: Seeds of initialisation and order of the samples.
-        out: Folder of all runs.
-        options: ``key=value`` words that override the config.
+        seeds: Seeds of the initialisation and the order of the samples.
+        out: Output folder for all runs.
+        options: ``key=value`` overrides of the config.
 
     Raises:
         FileNotFoundError: If the config is missing.
@@ -143,7 +143,7 @@ def plan_label_runs(config: str, checkpoints: Mapping[str, str], fractions: Sequ
 
 
 def _check(run: Run) -> None:
-    """Refuse a config that cannot take a fraction or weights, or that ignores the latter."""
+    """Refuse a config that cannot take a fraction or weights, or would ignore the weights."""
     config = run.load()
     if config.get('load_from'):
         raise ValueError(f"{run.config} sets load_from='{config.load_from}', which a resumable "
@@ -152,7 +152,7 @@ def _check(run: Run) -> None:
 
 
 def summary(label_run: LabelRun, patterns: Sequence[str]) -> str:
-    """Return the main metrics of a finished run in one line."""
+    """Format the main metrics of a finished run as one line."""
     results = collect([label_run])
     try:
         return ', '.join(f'{name.rsplit("/", 1)[-1]} {results[name].iloc[0]:.3f}'
@@ -166,7 +166,7 @@ def write_results(runs: Sequence[LabelRun], out: Path, patterns: Sequence[str], 
     """Write the results of the finished runs.
 
     ``runs.csv`` has all metrics. ``results.csv``, ``.md`` and ``.png`` have the chosen ones, and
-    are not written if the tests do not have them.
+    are not written if the evaluations lack them.
 
     Returns:
         The written files.

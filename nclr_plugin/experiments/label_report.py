@@ -1,4 +1,4 @@
-"""Tables and picture of label efficiency: metrics over label fractions, for each initialisation."""
+"""Tables and figure of label efficiency: metrics over label fractions for each initialisation."""
 from __future__ import annotations
 
 import fnmatch
@@ -24,15 +24,15 @@ COLUMNS = ['init', 'fraction', 'seed', 'samples_per_process', 'commits']
 DEFAULT_METRICS = ('miou', 'pq', '*KITTI/Overall_3D_AP40_moderate', '*/mAP', '*/NDS')
 SCRATCH_COLOUR = '#777777'
 COLOURS = ('#1f5fa8', '#d08770', '#5b8c5a', '#8a5fa8')
-SPREAD = 0.012  # distance between lines, share of the axis, so that error bars do not overlap
+SPREAD = 0.012  # offset between lines, share of the axis, so that error bars do not overlap
 
 
 def collect(runs: Sequence[LabelRun]) -> DataFrame:
     """Collect the finished runs.
 
     Returns:
-        A line for each run: ``init``, ``fraction``, ``seed``, ``samples_per_process`` (number of
-        training samples, with repetitions), ``commits``, and a column for each metric.
+        One line per run: ``init``, ``fraction``, ``seed``, ``samples_per_process`` (number of
+        training samples, with repetitions), ``commits``, and one column per metric.
     """
     pandas = optional_import('pandas', purpose='The table of label efficiency')
     lines = []
@@ -52,14 +52,14 @@ def metrics_in(results: DataFrame) -> list[str]:
 
 
 def choose_metrics(results: DataFrame, patterns: Sequence[str] = ()) -> list[str]:
-    """Return the names of the metrics that the tables show.
+    """Return the names of the metrics to show in the tables.
 
     Args:
-        results: At least one result, see :func:`collect`.
+        results: At least one result of :func:`collect`.
         patterns: Names or shell patterns; by default those of ``DEFAULT_METRICS`` that exist.
 
     Raises:
-        ValueError: If a pattern, or none of the default ones, matches a metric.
+        ValueError: If a given pattern matches no metric, or no default pattern does.
     """
     names = metrics_in(results)
     matches = {pattern: fnmatch.filter(names, pattern) for pattern in patterns or DEFAULT_METRICS}
@@ -72,18 +72,18 @@ def choose_metrics(results: DataFrame, patterns: Sequence[str] = ()) -> list[str
 
 
 def initialisations(results: DataFrame) -> list[str]:
-    """Return the initialisations: from scratch first, the others in order of appearance."""
+    """Return the initialisations: scratch first, the others in order of appearance."""
     return sorted(results['init'].unique(), key=lambda init: init != SCRATCH)
 
 
 def csv_of_runs(results: DataFrame) -> str:
-    """Format a CSV line for each run, with all metrics."""
+    """Format the runs as CSV: one line per run, with all metrics."""
     return _with_percent(results).to_csv(columns=COLUMNS + sorted(metrics_in(results)),
                                          index=False)
 
 
 def csv_of_cells(results: DataFrame, metrics: Sequence[str]) -> str:
-    """Format a CSV line for each metric, fraction and initialisation: mean, deviation, best."""
+    """Format mean, deviation and best per metric, fraction and initialisation as CSV."""
     pandas = optional_import('pandas', purpose='The table of label efficiency')
     cells = _with_percent(results).groupby(['fraction', 'init'], sort=False)
     tables = [
@@ -105,15 +105,15 @@ def _with_percent(results: DataFrame) -> DataFrame:
 
 
 def table(results: DataFrame, metric: str, best: bool = False) -> list[dict]:
-    """Return the rows of the table of a metric: mean and deviation over seeds by fraction.
+    """Return the table rows of a metric: mean and standard deviation over seeds per fraction.
 
-    The gain over training from scratch is the mean of the differences, seed by seed, with their
-    deviation.
+    The gain over training from scratch is the mean of the per-seed differences, with their
+    standard deviation.
 
     Args:
-        results: At least one result, see :func:`collect`.
+        results: At least one result of :func:`collect`.
         metric: Name of the metric.
-        best: Add the best run of each initialisation.
+        best: Whether to add the best run of each initialisation.
     """
     inits = initialisations(results)
     form = '.3f' if (results[metric].abs() <= 1).all() else '.2f'
@@ -146,7 +146,7 @@ def _seeds(seeds: dict[str, Sequence[int]]) -> str:
 
 def markdown(results: DataFrame, metrics: Sequence[str], command: str,
              best: bool = False) -> str:
-    """Format a table for each metric, and the origin of the results."""
+    """Format one table per metric, followed by the provenance of the results."""
     parts = []
     for metric in metrics:
         if len(metrics) > 1:
@@ -160,12 +160,12 @@ def markdown(results: DataFrame, metrics: Sequence[str], command: str,
 
 
 def write_figure(results: DataFrame, metrics: Sequence[str], path: Path) -> None:
-    """Draw a line for each initialisation: mean and standard deviation over label fractions.
+    """Plot mean and standard deviation over label fractions, one line per initialisation.
 
-    There is one panel per metric; a dot is a run. The axis of the fractions is logarithmic.
+    Each metric has its own panel. Each dot is a run. The axis of the fractions is logarithmic.
 
     Args:
-        results: At least one result, see :func:`collect`.
+        results: At least one result of :func:`collect`.
         metrics: Names of the metrics.
         path: PNG file to write.
     """

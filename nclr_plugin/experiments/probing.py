@@ -1,4 +1,4 @@
-"""Build pretraining networks without their data, for probes."""
+"""Build pretraining networks for probes, without their training data."""
 from __future__ import annotations
 
 from typing import Any
@@ -18,17 +18,17 @@ def build_pretrainer(config: str, checkpoint: str | None = None, seed: int = 0,
 
     Args:
         config: Config file.
-        checkpoint: Checkpoint of this network; ``None``: random initialisation, without that of the
-            image branch, whose weights might be downloaded.
+        checkpoint: Checkpoint of this network. ``None`` initialises the point backbone at random,
+            but not the image branch, whose weights might be downloaded.
         seed: Seed of the initialisation.
         options: Overrides of the config, by dotted key.
 
     Returns:
-        Network in evaluation mode.
+        The network in evaluation mode.
 
     Raises:
-        FileNotFoundError: If a file is absent.
-        CheckpointMismatchError: If the checkpoint is of another network.
+        FileNotFoundError: If a file does not exist.
+        CheckpointMismatchError: If the checkpoint belongs to another network.
     """
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(options or {})

@@ -1,4 +1,4 @@
-"""Tables of registration papers: methods x data sets, or methods x disturbances."""
+"""Format the tables of registration papers: methods x data sets, or methods x disturbances."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -19,7 +19,7 @@ def read_results(path: Path, protocol: str) -> DataFrame:
     """Read a ``results.csv`` of ``tools/ablation.py``.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If the file does not exist.
         ValueError: If none of its lines was evaluated with the protocol.
     """
     pandas = optional_import('pandas', purpose='The table of registration')
@@ -35,10 +35,10 @@ def read_results(path: Path, protocol: str) -> DataFrame:
 
 def registration_table(data_sets: dict[str, DataFrame], protocol: str,
                        inlier_px: float = 5.) -> str:
-    """Format results in Markdown: a line per method, seed and test set, columns per data set.
+    """Format a Markdown table: a line per method, seed and test set, columns per data set.
 
     Args:
-        data_sets: Results of :func:`read_results` by name of the data set.
+        data_sets: Results of :func:`read_results`, by name of the data set.
         protocol: Name of the protocol.
         inlier_px: Threshold of the inlier ratio, pixels.
     """
@@ -62,7 +62,7 @@ def registration_table(data_sets: dict[str, DataFrame], protocol: str,
 
 
 def _cells(name: str, line: Series, protocol: str, inlier_px: float) -> dict[str, str]:
-    """Return the cells of one data set; metrics that a line does not have are ``-``."""
+    """Return the cells of one data set, ``-`` for metrics that the line lacks."""
     prefix = f'registration/{protocol}'
     degrees, metres = get_protocol(protocol).thresholds[0]
 

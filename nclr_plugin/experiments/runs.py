@@ -28,8 +28,8 @@ class TestSet(NamedTuple):
     """An evaluation of each checkpoint.
 
     Attributes:
-        name: Name of its files and of its table.
-        options: ``key=value`` words, in addition to those of the run.
+        name: Name of its files and its table.
+        options: ``key=value`` overrides in addition to those of the run.
     """
     __test__ = False  # tell pytest that this class is not a test
     name: str
@@ -43,14 +43,14 @@ class Run(NamedTuple):
     """A config trained with a seed, and its evaluations.
 
     Attributes:
-        row: Name of the row in the table, and of the folder of its seeds.
+        row: Name of the table row, and of the folder that holds its seeds.
         config: Config file.
         seed: Random seed, which ``options`` pass to the config.
-        out: Folder of all runs.
-        options: ``key=value`` words that override the config; later ones override earlier ones.
+        out: Output folder for all runs.
+        options: ``key=value`` overrides of the config; later ones take precedence.
         checkpoint: File to evaluate instead of training, or ``none``; see ``tools/test.py``.
-        fraction: Percent of the labels to train on; ``None``: as the config says.
-        weights: File of pretrained weights to start from; ``None``: as the config says.
+        fraction: Percent of the labels to train on; ``None`` keeps the config's.
+        weights: File of pretrained weights to start from; ``None`` keeps the config's.
         test_flags: Flags for ``tools/test.py``.
     """
     row: str
@@ -111,20 +111,20 @@ class Run(NamedTuple):
 
 
 def variables_read(runs: Iterable[Run]) -> dict[str, str]:
-    """Return the environment variables that configs read, the roots of the data sets."""
+    """Return the environment variables that the configs read: the roots of the data sets."""
     return {name: value for run in runs for name, value in run.load().env_variables.items()}
 
 
 def seed_options(keys: Sequence[str], seed: int) -> tuple[str, ...]:
-    """Return ``key=value`` words that set a seed."""
+    """Return the ``key=value`` overrides that set a seed."""
     return tuple(f'{key}={seed}' for key in keys)
 
 
 def plan_tests(test_sets: Sequence[Sequence[str]]) -> list[TestSet]:
-    """Return the test set of the configs, then further ones.
+    """Plan the evaluations: the configs' own test set, then the additional ones.
 
     Args:
-        test_sets: Name and ``key=value`` words of each further test set.
+        test_sets: Name and ``key=value`` overrides of each additional test set.
 
     Raises:
         ValueError: If a name is used twice or is not valid.
@@ -153,13 +153,13 @@ def parse_options(words: Sequence[str]) -> dict[str, Any]:
 
 
 def title_of(config: Path) -> str:
-    """Return the first line of a config's docstring, or else its stem."""
+    """Return the first line of a config's docstring, or the stem of its file if it has none."""
     docstring = ast.get_docstring(ast.parse(config.read_text()))
     return docstring.splitlines()[0].rstrip('.') if docstring else config.stem
 
 
 def flatten(node: Any, prefix: str = '') -> dict[str, str]:
-    """Flatten a config to dotted keys with values as JSON.
+    """Flatten a config into dotted keys with JSON values.
 
     Example:
         >>> flatten(dict(a=dict(b=1, c=[dict(d=2.)])))
@@ -178,7 +178,7 @@ def flatten(node: Any, prefix: str = '') -> dict[str, str]:
 
 
 def differences(first: dict[str, str], second: dict[str, str]) -> list[str]:
-    """Return the keys whose values differ, or that only one of two flat configs has."""
+    """Return the keys that differ between two flat configs or exist in only one of them."""
     return sorted(key for key in {*first, *second} if first.get(key) != second.get(key))
 
 
@@ -193,7 +193,7 @@ def settings(run: Run, test_set: TestSet = CONFIG_TEST_SET) -> dict[str, str]:
 
 
 def training_settings(run: Run) -> dict[str, str]:
-    """Return the settings that a training depends on: all but those of the test."""
+    """Return the settings that the training depends on: all except those of the test."""
     return {key: value for key, value in settings(run).items() if not key.startswith('test_')}
 
 
@@ -232,7 +232,7 @@ def assignments(variables: Mapping[str, str]) -> list[str]:
 
 
 def command_line(script: str, words: Sequence[str], variables: Mapping[str, str]) -> str:
-    """Return the command that repeats a call of a script.
+    """Return the command that reproduces a call of a script.
 
     Args:
         script: Name of the script in ``tools``.
@@ -243,5 +243,5 @@ def command_line(script: str, words: Sequence[str], variables: Mapping[str, str]
 
 
 def provenance(commits: Iterable[str], command: str) -> str:
-    """Format the origin of a table in Markdown: commits, machine and command."""
+    """Format the provenance of a table as Markdown: commits, machine and command."""
     return f"Commit {', '.join(sorted(set(commits)))}; {machine()}\n\n```bash\n{command}\n```"

@@ -12,7 +12,7 @@ def markdown_table(rows: Sequence[dict[str, object]]) -> str:
     """Format rows as a Markdown table whose columns line up in a terminal.
 
     Args:
-        rows: One dictionary a row; their keys are the columns. Values are printed as ``str``.
+        rows: One dictionary per row, with the columns as keys. Values are printed as ``str``.
 
     Raises:
         ImportError: If pandas or tabulate is not installed.
@@ -32,9 +32,11 @@ def markdown_table(rows: Sequence[dict[str, object]]) -> str:
 def mean_and_deviation(values: Sequence[float], form: str = '.3f') -> str:
     """Format ``mean +- sample standard deviation``.
 
+    A single value, or several equal ones, are printed without deviation. The result is ``-`` if
+    there are no values or one of them is not finite.
+
     Args:
-        values: Values. A single value, or equal ones, are printed without deviation; without
-            values, or if one is not finite, ``-`` is returned.
+        values: Values to average.
         form: Format of the mean; the deviation drops its sign.
     """
     values = list(values)

@@ -1,7 +1,7 @@
-"""OpenPCDet: pretraining on its VoxelBackBone8x by its own tools and YAML.
+"""Pretrain OpenPCDet's VoxelBackBone8x with OpenPCDet's own tools and YAML configs.
 
-``register()`` adds the parts to OpenPCDet's dictionaries; ``python -m nclr_plugin.pcdet.train``
-and ``.test`` register them and run OpenPCDet's tools. Importing this package needs no OpenPCDet.
+``register()`` adds this project's classes to OpenPCDet. ``python -m nclr_plugin.pcdet.train`` and
+``.test`` do so and then run OpenPCDet's tools. Importing this package needs no OpenPCDet.
 """
 from .host import find_openpcdet
 from .registration import register

@@ -1,4 +1,4 @@
-"""Scans, images and calibration as a data set of OpenPCDet."""
+"""OpenPCDet data set of scans, images and calibration."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -19,18 +19,18 @@ class NCLRCalibrationDataset(DatasetTemplate):
     """:class:`~nclr_plugin.datasets.CalibrationDataset` with OpenPCDet's interface.
 
     ``DATA_PATH``, ``POINT_CLOUD_RANGE``, ``POINT_FEATURE_ENCODING`` and the voxel size of
-    ``DATA_PROCESSOR`` are OpenPCDet's keys. Its augmentations know boxes, but neither images nor
-    extrinsics; these keys take their place:
+    ``DATA_PROCESSOR`` are OpenPCDet's keys. OpenPCDet's augmentations support boxes, but neither
+    images nor extrinsics. These keys replace them:
 
-    - ``CALIBRATION.{train,test}``: arguments of ``CalibrationDataset``, among them ``reader``;
-    - ``TRANSFORMS.{train,test}``: transforms between the crop to ``POINT_CLOUD_RANGE`` (in the
-      sensor frame, before the random rigid transform, so that the camera's view survives) and the
-      packing;
+    - ``CALIBRATION.{train,test}``: arguments of ``CalibrationDataset``, including ``reader``;
+    - ``TRANSFORMS.{train,test}``: transforms after the crop to ``POINT_CLOUD_RANGE`` and before
+      packing. The crop is in the sensor frame, before the random rigid transform, so that it keeps
+      the points in the camera's view;
     - ``METRICS``: names or configs of the metrics of :meth:`evaluation`.
 
-    A batch has ``points`` (N, 1 + C) with the index of the scan first, ``camera_imgs``
-    (V, 3, H, W) uint8 RGB with the views of all scans one after another, ``data_samples`` (a
-    ``CalibrationDataSample`` for each scan), ``frame_id`` and ``batch_size``.
+    A batch has ``points`` (N, 1 + C) with the index of the scan in the first column,
+    ``camera_imgs`` (V, 3, H, W) uint8 RGB with the views of all scans concatenated,
+    ``data_samples`` (one ``CalibrationDataSample`` per scan), ``frame_id`` and ``batch_size``.
     """
 
     def __init__(self,
@@ -73,7 +73,7 @@ class NCLRCalibrationDataset(DatasetTemplate):
 
     @staticmethod
     def collate_batch(batch_list: list[dict], _unused: bool = False) -> dict[str, Any]:
-        """Collate samples to a batch; see the class."""
+        """Collate samples into a batch; see the class for its entries."""
         inputs = [sample['inputs'] for sample in batch_list]
         data_samples = [sample['data_samples'] for sample in batch_list]
         points = [np.pad(scan['points'].numpy(), ((0, 0), (1, 0)), constant_values=index)
@@ -90,13 +90,13 @@ class NCLRCalibrationDataset(DatasetTemplate):
                                   pred_dicts: list[dict],
                                   class_names: Sequence[str],
                                   output_path: Path | None = None) -> list[dict]:
-        """Return the records of each scan, which OpenPCDet's test tool merges over processes.
+        """Return the metric records of each scan; OpenPCDet's test tool merges them over processes.
 
         Args:
             batch_dict: Not used.
-            pred_dicts: For each scan a dict with ``data_sample``, which has the predictions.
+            pred_dicts: One dict per scan; its ``data_sample`` has the predictions.
             class_names: Not used.
-            output_path: Folder for the predicted ``lidar2cam``, a row of 16 numbers for each view
+            output_path: Folder for the predicted ``lidar2cam``, one row of 16 numbers per view
                 (``--save_to_file``).
         """
         annos = []
@@ -109,13 +109,13 @@ class NCLRCalibrationDataset(DatasetTemplate):
             for metric in self.metrics:
                 metric.process(None, [sample.to_dict()])
                 records.append(metric.results.pop())
-            # OpenPCDet counts the names of detected objects.
+            # OpenPCDet counts the detected objects by ``name``.
             annos.append(dict(frame_id=sample.frame_id, name=np.zeros(0), records=records))
         return annos
 
     def evaluation(self, det_annos: list[dict], class_names: Sequence[str],
                    **kwargs: Any) -> tuple[str, dict[str, float]]:
-        """Return the figures of the metrics over all scans, as text for the log and by name."""
+        """Compute the metrics over all scans; return them as text for the log and by name."""
         figures = {}
         for index, metric in enumerate(self.metrics):
             values = metric.compute_metrics([anno['records'][index] for anno in det_annos])
@@ -126,10 +126,10 @@ class NCLRCalibrationDataset(DatasetTemplate):
 
 
 def _epoch_seed() -> int:
-    """Return a number that differs in each pass over a ``DataLoader``, a function of torch's seed.
+    """Return a seed that differs for each pass over a ``DataLoader`` and depends on torch's seed.
 
-    OpenPCDet does not tell its data sets the epoch, and with ``--fix_random_seed`` it gives the
-    workers the same seeds in each; ``worker.seed`` is still drawn anew for each pass.
+    OpenPCDet does not pass the epoch to its data sets. With ``--fix_random_seed``, it also seeds
+    the workers alike in each epoch. But torch samples a new ``worker.seed`` for each pass.
     """
     worker = get_worker_info()
     return int(torch.randint(2**31, ())) if worker is None else worker.seed - worker.id

@@ -14,14 +14,14 @@ HOW_TO_GET = (f'set {ROOT_VARIABLE} to a checkout of https://github.com/open-mml
 
 
 def find_openpcdet() -> Path:
-    """Return the checkout of OpenPCDet, whose ``tools`` are not part of its package.
+    """Find the checkout of OpenPCDet, since its ``tools`` are not part of its package.
 
     Returns:
-        Folder that ``OPENPCDET_ROOT`` names, else the folder of the installed package.
+        Folder given by ``OPENPCDET_ROOT``, or else the folder of the installed package.
 
     Raises:
-        FileNotFoundError: If there is no ``tools/train.py`` in it.
-        ImportError: If neither the variable nor the package exists.
+        FileNotFoundError: If the folder has no ``tools/train.py``.
+        ImportError: If the variable is not set and the package is not installed.
     """
     named = os.environ.get(ROOT_VARIABLE)
     if named:
@@ -41,11 +41,12 @@ def find_openpcdet() -> Path:
 
 
 def import_openpcdet() -> None:
-    """Import OpenPCDet's models and data sets, from ``OPENPCDET_ROOT`` where that is set.
+    """Import OpenPCDet's models and data sets, from ``OPENPCDET_ROOT`` if it is set.
 
     Raises:
         FileNotFoundError: See :func:`find_openpcdet`.
-        ImportError: If OpenPCDet is absent, not built, or lacks a package; in one sentence.
+        ImportError: If OpenPCDet is missing, not built, or lacks a package. The message is one
+            sentence.
     """
     if os.environ.get(ROOT_VARIABLE):
         root = str(find_openpcdet())
@@ -59,10 +60,10 @@ def import_openpcdet() -> None:
 
 
 def plain(node: Any) -> Any:
-    """Copy an ``EasyDict`` of OpenPCDet's YAML to plain dictionaries and lists.
+    """Convert an ``EasyDict`` of OpenPCDet's YAML to plain dictionaries and lists.
 
-    The registries need plain dictionaries: an ``EasyDict`` keeps every key twice, and only one of
-    the two disappears when the registry pops ``type``.
+    The registries need plain dictionaries: an ``EasyDict`` stores every key twice, and only one
+    copy is removed when the registry pops ``type``.
 
     Example:
         >>> plain(dict(a=(dict(b=1), 2)))
@@ -76,12 +77,12 @@ def plain(node: Any) -> Any:
 
 
 def _explain(error: ImportError) -> str:
-    """Return the sentence for a failed import of OpenPCDet."""
+    """Explain a failed import of OpenPCDet in one sentence."""
     missing = error.name or ''
     if missing == 'pcdet':
         return f'OpenPCDet is not found: {HOW_TO_GET}'
     # setup.py writes pcdet/version.py and compiles pcdet/ops. A library built for another torch
-    # fails while it is loaded, and the error may have no name.
+    # fails to load, and the error may not name a module.
     if missing.startswith('pcdet.') or 'undefined symbol' in str(error):
         return (f"OpenPCDet in '{find_openpcdet()}' is not built for this environment ({error}): "
                 'run `python setup.py develop` there, which needs nvcc')

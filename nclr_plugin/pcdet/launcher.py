@@ -1,4 +1,4 @@
-"""Run OpenPCDet's tools with this project's parts registered."""
+"""Run OpenPCDet's tools with this project's classes registered."""
 from __future__ import annotations
 
 import argparse
@@ -17,21 +17,21 @@ from .pretrained_model import check_pretrained_model
 from .registration import register
 
 PATH_FLAGS = ('--cfg_file', '--ckpt', '--pretrained_model', '--ckpt_dir')
-PATH_KEYS = ('DATA_CONFIG.DATA_PATH', )  # among those of --set
+PATH_KEYS = ('DATA_CONFIG.DATA_PATH', )  # keys of --set that hold paths
 BASE = '_BASE_CONFIG_'
 
 
 def run_tool(name: str, argv: Sequence[str] | None = None) -> None:
     """Run ``tools/<name>.py`` of OpenPCDet, with its own flags, from any working directory.
 
-    The tool runs in OpenPCDet's ``tools`` folder, from which its YAML names data and other YAML.
-    Paths on the command line may be relative to the current directory or to that folder; a
-    ``_BASE_CONFIG_`` also to the folder of its YAML. Results are where OpenPCDet writes them:
-    ``output/<path of the YAML>/<name of the YAML>/<extra_tag>`` in its checkout.
+    The tool runs in OpenPCDet's ``tools`` folder, because paths in its YAML are relative to it.
+    Paths on the command line may be relative to the current directory or to that folder. A
+    ``_BASE_CONFIG_`` may also be relative to the folder of its YAML. OpenPCDet writes the results
+    to ``output/<path of the YAML>/<name of the YAML>/<extra_tag>`` in its checkout.
 
     Args:
         name: ``'train'`` or ``'test'``.
-        argv: Arguments of the command line; default ``sys.argv[1:]``.
+        argv: Command-line arguments, ``sys.argv[1:]`` by default.
     """
     with one_line_errors():
         tools = find_openpcdet() / 'tools'
@@ -39,7 +39,7 @@ def run_tool(name: str, argv: Sequence[str] | None = None) -> None:
         argv = absolute_paths(sys.argv[1:] if argv is None else argv, start)
         register()
         config = importlib.import_module('pcdet.config')
-        # OpenPCDet opens a _BASE_CONFIG_ relative to the working directory only.
+        # OpenPCDet itself opens a _BASE_CONFIG_ only relative to the working directory.
         config.cfg_from_yaml_file = config_loader(config.merge_new_config, [tools, start])
         script = tools / f'{name}.py'
         sys.argv = [str(script), *argv]
@@ -64,7 +64,7 @@ def _check_pretrained_model(argv: Sequence[str], host_config: ModuleType) -> Non
 
 
 def absolute_paths(argv: Sequence[str], start: Path) -> list[str]:
-    """Make the paths of arguments absolute where the files exist in ``start``.
+    """Make path arguments absolute if they exist relative to ``start``.
 
     Other paths are left to OpenPCDet, which looks in its ``tools`` folder.
     """
@@ -77,12 +77,12 @@ def absolute_paths(argv: Sequence[str], start: Path) -> list[str]:
 
 def config_loader(merge: Callable[[dict, dict], dict],
                   folders: Sequence[Path]) -> Callable[[str, Any], Any]:
-    """Return a ``cfg_from_yaml_file`` that finds every ``_BASE_CONFIG_``, also those of a base.
+    """Return a ``cfg_from_yaml_file`` that finds every ``_BASE_CONFIG_``, including nested ones.
 
     Args:
         merge: OpenPCDet's ``merge_new_config``.
-        folders: Folders to look for a relative ``_BASE_CONFIG_`` in, before the folder of its YAML;
-            the first one with the file wins.
+        folders: Folders to search for a relative ``_BASE_CONFIG_``, before the folder of its YAML.
+            The first match is used.
     """
 
     def load(cfg_file: str, config: Any) -> Any:
@@ -105,13 +105,13 @@ def _read(path: Path) -> dict:
 
 
 def _split_flag(word: str) -> list[str]:
-    """Split ``--flag=value`` into two words where the value is a path."""
+    """Split ``--flag=value`` into two words if the flag takes a path."""
     flag, equals, value = word.partition('=')
     return [flag, value] if equals and flag in PATH_FLAGS else [word]
 
 
 def _expand(node: dict, path: Path, folders: Sequence[Path]) -> dict:
-    """Replace the names of bases in the mapping of a YAML by their contents."""
+    """Replace each ``_BASE_CONFIG_`` in the mapping of a YAML by the contents of that file."""
     content = {}
     if BASE in node:
         base = _locate(node[BASE], path, folders)
@@ -132,7 +132,7 @@ def _locate(name: str, path: Path, folders: Sequence[Path]) -> Path:
 
 
 def _merge(base: dict, own: dict) -> dict:
-    """Merge mappings key by key, as OpenPCDet does; else ``own`` replaces ``base``."""
+    """Merge mappings recursively, as OpenPCDet does; other values of ``own`` replace ``base``'s."""
     merged = dict(base)
     for key, value in own.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)

@@ -18,11 +18,11 @@ DOWN_PADDINGS = (1, 1, (0, 1, 1))  # of conv2, conv3, conv4
 class SplitVoxelBackBone8x(SplitEncoder, BaseModule):
     """Encoder/decoder split of OpenPCDet's ``VoxelBackBone8x`` or ``VoxelResBackBone8x``.
 
-    The encoder belongs to the detector that has built it, under the keys ``backbone_3d.*``; the
-    ``state_dict`` of this module holds only the layers around it.
+    The encoder belongs to the detector that built it, under the keys ``backbone_3d.*``. The
+    ``state_dict`` of this module holds only the layers around the encoder.
 
     Args:
-        encoder: OpenPCDet's module.
+        encoder: OpenPCDet's encoder.
         in_channels: Channels of a voxel.
         intensity_scale, out_channels: See
             :meth:`~nclr_plugin.models.backbones.split_encoder.SplitEncoder.add_layers`.
@@ -34,7 +34,7 @@ class SplitVoxelBackBone8x(SplitEncoder, BaseModule):
                  intensity_scale: float = 1.,
                  out_channels: int = 96) -> None:
         super().__init__()
-        self._encoder = (encoder, )  # a tuple: not to be registered a second time
+        self._encoder = (encoder, )  # a tuple, so that it is not registered a second time
         self.add_layers(
             in_channels=in_channels,
             level_channels=(*encoder.backbone_channels.values(), encoder.num_point_features),
@@ -51,7 +51,7 @@ class SplitVoxelBackBone8x(SplitEncoder, BaseModule):
 
 @MODELS.register_module()
 class TorchvisionResNetFPN(ResNetFPN):
-    """:class:`~nclr_plugin.models.backbones.ResNetFPN` of torchvision's parts.
+    """:class:`~nclr_plugin.models.backbones.ResNetFPN` built from torchvision.
 
     OpenPCDet requires torchvision, but neither mmdet nor mmcv. The encoder's ``state_dict`` keys
     are those of ``ResNetFPN``, the pyramid's are torchvision's.
@@ -59,8 +59,8 @@ class TorchvisionResNetFPN(ResNetFPN):
     Args:
         depth: Depth of the ResNet: 18, 34, 50, 101 or 152.
         out_indices, out_channels, weights, frozen: See ``ResNetFPN``.
-        num_groups: Groups of GroupNorm in the encoder, for steps of one image; ``None`` uses
-            BatchNorm.
+        num_groups: Groups of GroupNorm in the encoder, for training on one image per step; ``None``
+            uses BatchNorm.
 
     Raises:
         ImportError: If torchvision is not installed.
@@ -74,7 +74,7 @@ class TorchvisionResNetFPN(ResNetFPN):
                  frozen: bool = False,
                  num_groups: int | None = None,
                  init_cfg: dict | None = None) -> None:
-        BaseModule.__init__(self, init_cfg)  # ResNetFPN's would build mmdet's networks
+        BaseModule.__init__(self, init_cfg)  # ResNetFPN.__init__ would build mmdet's networks
         models = optional_import('torchvision.models', 'torchvision', 'TorchvisionResNetFPN')
         norm = None if num_groups is None else lambda channels: nn.GroupNorm(num_groups, channels)
         resnet = getattr(models, f'resnet{depth}')(weights=None, norm_layer=norm)
@@ -84,14 +84,14 @@ class TorchvisionResNetFPN(ResNetFPN):
         self.decoder = _Pyramid(self.level_channels, out_channels)
         self.bottleneck_channels = self.level_channels[-1]
         self.out_channels = out_channels
-        self.weights = weights or None  # OpenPCDet's --set cannot say None
+        self.weights = weights or None  # OpenPCDet's --set cannot pass None
         self.frozen = frozen
         if frozen:
             self.encoder.requires_grad_(False)
 
 
 class _Stages(nn.Sequential):
-    """torchvision's ResNet up to the last requested stage, under its own names."""
+    """torchvision's ResNet up to the last requested stage, with torchvision's module names."""
 
     def __init__(self, resnet: nn.Module, out_indices: Sequence[int]) -> None:
         super().__init__()
@@ -122,19 +122,19 @@ class _Pyramid(nn.Module):
             self.fpn.layer_blocks[level] = nn.Identity()
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """Map feature maps to levels of ``out_channels``, both from fine to coarse."""
+        """Map feature maps to pyramid levels of ``out_channels``, both from fine to coarse."""
         return list(self.fpn({str(level): x for level, x in enumerate(maps)}).values())
 
 
 class LooseParameters(nn.Module):
     """Expose the parameters that OpenPCDet's optimizer would not find.
 
-    Its ``adam_onecycle`` trains only the parameters of modules without submodules; the projection
-    of an attention or the alignment matrix would keep their initial values. This module holds them
-    a second time, and takes no part in ``state_dict``.
+    Its ``adam_onecycle`` trains only the parameters of modules without submodules. The projection
+    of an attention layer or the alignment matrix would keep their initial values. This module
+    registers such parameters a second time, but adds nothing to the ``state_dict``.
 
     Args:
-        module: Module whose parameters are collected.
+        module: Module to collect the parameters from.
     """
 
     def __init__(self, module: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Reader of OpenPCDet's nuScenes info files."""
+"""Read OpenPCDet's nuScenes info files."""
 from __future__ import annotations
 
 import os
@@ -15,7 +15,7 @@ LIDAR_DIM = 5  # x, y, z, intensity, ring
 
 @TASK_UTILS.register_module()
 class OpenPCDetNuScenesReader(NuScenesReader):
-    """Reader of nuScenes key frames from OpenPCDet's info file, made with cameras.
+    """Read nuScenes key frames from an OpenPCDet info file that includes cameras.
 
     ``python -m pcdet.datasets.nuscenes.nuscenes_dataset --func create_nuscenes_infos --with_cam``
     writes the file. See also :class:`~nclr_plugin.datasets.NuScenesReader`.
@@ -40,7 +40,7 @@ class OpenPCDetNuScenesReader(NuScenesReader):
 
 
 def _as_mmdet3d(info: dict, path: str) -> dict:
-    """Return the entries of mmdet3d's infos that the base class reads."""
+    """Convert an info to the entries of mmdet3d's infos that the base class reads."""
     try:
         return dict(
             token=info['token'],

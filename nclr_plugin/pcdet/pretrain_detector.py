@@ -1,4 +1,4 @@
-"""NCLR pretraining as a detector of OpenPCDet."""
+"""NCLR pretraining as an OpenPCDet detector."""
 from __future__ import annotations
 
 from typing import Any, Sequence
@@ -12,23 +12,23 @@ from torch import Tensor
 from ..checkpoints.voxels import Voxels
 from ..utils.sparse import set_sparse_algorithm
 from .host import plain
-from .networks import LooseParameters  # the module also registers what YAML names
+from .networks import LooseParameters  # also registers the networks that YAML names
 
 
 class NCLRPretrain(Detector3DTemplate):
     """:class:`~nclr_plugin.models.pretrainers.NCLR` around OpenPCDet's own sparse encoder.
 
-    The encoder is ``BACKBONE_3D``, built and named by OpenPCDet, so a checkpoint of pretraining
-    serves as ``--pretrained_model`` of SECOND or PV-RCNN as it is: its keys are ``backbone_3d.*``.
-    The other keys are ``nclr.*``, and ``voxel_size`` and ``point_cloud_range``, which record the
-    voxels of the training.
+    OpenPCDet builds and names the encoder, ``BACKBONE_3D``. So a pretraining checkpoint works
+    unchanged as ``--pretrained_model`` of SECOND or PV-RCNN: the encoder's keys are
+    ``backbone_3d.*``. The other keys are ``nclr.*``, and ``voxel_size`` and ``point_cloud_range``,
+    which record the voxels of the training.
 
-    ``MODEL``:
+    Keys of ``MODEL``:
 
     - ``BACKBONE_3D.NAME``: ``VoxelBackBone8x``.
     - ``NCLR``: arguments of ``NCLR``; ``point_backbone`` has the arguments of
-      :class:`~nclr_plugin.pcdet.networks.SplitVoxelBackBone8x`, and the voxel size is the data
-      set's.
+      :class:`~nclr_plugin.pcdet.networks.SplitVoxelBackBone8x`. The voxel size comes from the data
+      set.
     """
 
     def __init__(self, model_cfg: Any, num_class: int, dataset: Any) -> None:
@@ -55,18 +55,18 @@ class NCLRPretrain(Detector3DTemplate):
         self._reported: set[tuple[str, str]] = set()
 
     def forward(self, batch_dict: dict[str, Any]) -> tuple[Any, ...]:
-        """Compute losses in training, predictions otherwise.
+        """Compute the losses in training, the predictions otherwise.
 
         Args:
             batch_dict: See :class:`~nclr_plugin.pcdet.calibration_dataset.NCLRCalibrationDataset`.
 
         Returns:
-            tuple: In training ``dict(loss=...)`` and the values that OpenPCDet logs; else for each
-            scan ``dict(data_sample=...)`` with the predictions, and an empty recall of boxes.
+            tuple: In training, ``dict(loss=...)`` and the values that OpenPCDet logs. Otherwise,
+            one ``dict(data_sample=...)`` per scan with the predictions, and an empty box recall.
 
         Raises:
-            FloatingPointError: In training, if a loss is not finite, in all processes alike.
-                OpenPCDet would take the step and destroy the weights.
+            FloatingPointError: In training, in all processes, if a loss of one is not finite.
+                OpenPCDet itself would take the step and destroy the weights.
         """
         set_sparse_algorithm(self, batch_dict['points'].device)
         data = self._preprocess(batch_dict)
@@ -82,7 +82,7 @@ class NCLRPretrain(Detector3DTemplate):
     @staticmethod
     def _refuse_non_finite(loss: Tensor, losses: dict[str, Tensor],
                            frames: Sequence[str]) -> None:
-        """Raise in every process if a loss of one is not finite: the others would wait for it."""
+        """Raise in all processes if a loss of one is not finite; the others would wait for it."""
         finite = torch.isfinite(loss.detach()).float()
         all_reduce(finite, 'min')
         if finite:
@@ -98,18 +98,18 @@ class NCLRPretrain(Detector3DTemplate):
             'checkpoint.')
 
     def _preprocess(self, batch_dict: dict[str, Any]) -> dict[str, Any]:
-        """Convert OpenPCDet's batch to the pretrainer's."""
+        """Convert a batch of OpenPCDet to a batch of the pretrainer."""
         points, samples = batch_dict['points'], batch_dict['data_samples']
         scan = points[:, 0].long()
         views = [len(sample.cam2img) for sample in samples]
         inputs = dict(points=[points[scan == number, 1:] for number in range(len(samples))],
                       imgs=list(batch_dict['camera_imgs'].split(views)))
         preprocessor = self.nclr.data_preprocessor
-        preprocessor.to(points.device)  # OpenPCDet's .cuda() does not tell it its device
+        preprocessor.to(points.device)  # OpenPCDet's .cuda() does not update its device
         return preprocessor(dict(inputs=inputs, data_samples=samples), self.training)
 
     def _report_skipped(self, samples: list[Any]) -> None:
-        """Name each broken frame once."""
+        """Log each broken frame once."""
         for frame in (frame for sample in samples for frame in sample.skipped_frames):
             if frame not in self._reported:
                 self._reported.add(frame)

@@ -1,4 +1,4 @@
-"""Checks of OpenPCDet's ``--pretrained_model`` before training starts."""
+"""Check OpenPCDet's ``--pretrained_model`` before training starts."""
 from __future__ import annotations
 
 from types import SimpleNamespace
@@ -20,12 +20,13 @@ ENCODERS = ('VoxelBackBone8x', 'VoxelResBackBone8x')
 def check_pretrained_model(checkpoint: str, config: Any) -> None:
     """Refuse a file that does not fill the sparse encoder; warn if its voxels differ.
 
-    OpenPCDet itself loads the tensors whose names and shapes fit, even if that is none, and trains.
+    OpenPCDet itself loads only the tensors with matching names and shapes, and trains even if there
+    are none.
 
     Args:
         checkpoint: Path of the file.
-        config: OpenPCDet's config with its bases expanded. Detectors with another ``BACKBONE_3D``,
-            or none, are not checked.
+        config: OpenPCDet's config with its bases expanded. Detectors with another ``BACKBONE_3D``
+            or without one are not checked.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -64,15 +65,15 @@ def read_encoder(checkpoint: str) -> dict[str, Tensor]:
 
 
 def require_shapes(checkpoint: str, found: dict[str, Tensor], own: dict[str, Tensor]) -> None:
-    """Refuse an encoder that is not the detector's.
+    """Refuse an encoder that does not match the detector's.
 
     Args:
         checkpoint: Path of the file, for the message.
-        found: Tensors of the file; OpenPCDet permutes kernels of spconv 1.
+        found: Tensors of the file. Kernels of spconv 1 fit, too: OpenPCDet permutes them.
         own: Tensors of the detector.
 
     Raises:
-        PretrainedWeightsError: If some are missing, or have other shapes.
+        PretrainedWeightsError: If tensors are missing or have other shapes.
     """
     wrong = [name for name, tensor in own.items() if name not in found or
              fit_to_shape(found[name], tensor.shape, TORCHSPARSE) is None]

@@ -1,18 +1,19 @@
-"""Register this project's parts with OpenPCDet."""
+"""Register this project's classes with OpenPCDet."""
 from __future__ import annotations
 
 from .host import import_openpcdet
 
 
 def register() -> None:
-    """Add this project's parts to OpenPCDet's ``__all__`` dictionaries, for its YAML to name.
+    """Add this project's classes to OpenPCDet's ``__all__`` dictionaries.
 
-    The parts are the data set ``NCLRCalibrationDataset`` and the detector ``NCLRPretrain``. Calling
-    it twice does no harm.
+    OpenPCDet's YAML can then name the data set ``NCLRCalibrationDataset`` and the detector
+    ``NCLRPretrain``. Repeated calls are harmless.
 
     Raises:
         FileNotFoundError: If ``OPENPCDET_ROOT`` is not a checkout.
-        ImportError: If OpenPCDet is absent, not built, or lacks a package; in one sentence.
+        ImportError: If OpenPCDet is missing, not built, or lacks a package. The message is one
+            sentence.
     """
     import_openpcdet()
     from pcdet import datasets
