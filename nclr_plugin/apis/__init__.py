@@ -1,4 +1,4 @@
-"""Calibrate a camera against a LiDAR from Python: an image, a scan, intrinsics, a checkpoint."""
+"""Calibrate a camera against a LiDAR in Python from image, scan, intrinsics and checkpoint."""
 from ..errors import CalibrationInputError
 from .calibrator import Calibrator, calibrate
 from .intrinsics import Intrinsics, read_intrinsics

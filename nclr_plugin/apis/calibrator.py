@@ -1,4 +1,4 @@
-"""A trained network as a function of an image and a scan."""
+"""Calibrate a camera with a trained network, given an image and a scan."""
 from __future__ import annotations
 
 from typing import Any, NamedTuple, Sequence
@@ -32,40 +32,40 @@ DATASET_STEPS = ('LoadPoints', 'AccumulateSweeps', 'LoadImages', 'RandomRigidTra
 LIDAR_TO_CAMERA_AXES = np.array([[0., -1., 0.], [0., 0., -1.], [1., 0., 0.]])
 MIN_INLIER_RATIO = 0.5
 SEARCH_MARGIN = 0.05  # a searched pose needs more: the best of many is also better by chance
-MAX_DISTANCE = 15.  # metres; from farther away too little of a scan is in view to judge by
-MIN_DIRECTION_PROB = 0.1  # of the second viewing direction, for it to be tried
-MIN_FOR_COVARIANCE = 3  # matches that do not fix a pose
+MAX_DISTANCE = 15.  # metres; farther away, too little of a scan is in view to judge a pose
+MIN_DIRECTION_PROB = 0.1  # less likely second viewing directions are not tried
+MIN_FOR_COVARIANCE = 3  # this many matches, or fewer, do not fix a pose
 
 
 class Calibrator:
     """Calibrate cameras against a LiDAR with a network of this package (NCLR, CrossI2P).
 
-    The network is built and its weights are loaded once; then each call takes one scan. Images and
-    scan go through the test pipeline of the config, without the random rigid transform.
+    The network is built and its weights are loaded once. Each call then calibrates one scan. Images
+    and scan go through the test pipeline of the config, without the random rigid transform.
 
-    If the matches or the photometric consistency do not confirm a pose, the pose near it with the
-    best consistency is searched (:func:`~nclr_plugin.apis.pose_search.search_pose`, a few seconds).
-    If that fails, both steps are repeated with the network's second viewing direction.
+    If the matches or the photometric consistency do not confirm a pose, the calibrator searches for
+    the most consistent pose near it (:func:`~nclr_plugin.apis.pose_search.search_pose`, a few
+    seconds). If that fails, it repeats both steps with the network's second viewing direction.
 
     Args:
         checkpoint: Checkpoint of a training by ``tools/train.py``.
-        config: File or ``Config`` of the network; ``None``: the one in the checkpoint.
-        device: ``'cpu'``, ``'cuda:0'``, ...; ``None``: a GPU if there is one.
+        config: File or ``Config`` of the network; ``None`` uses the one in the checkpoint.
+        device: ``'cpu'``, ``'cuda:0'``, ...; ``None`` uses a GPU if there is one.
         min_inlier_ratio: Inlier ratio below which a pose is not reliable.
         min_consistency: Photometric consistency below which a pose is not reliable. A searched pose
-            needs 0.05 more, whatever its matches. ``MismatchMetric`` measures on a test set how
-            well these scores reveal mismatched images (for the smaller image that the network gets,
-            whose consistency is slightly lower).
+            needs 0.05 more, regardless of its matches. ``MismatchMetric`` measures on a test set
+            how well these scores reveal mismatched images. It uses the smaller image that the
+            network gets, for which the consistency is slightly lower.
         search: Whether to search near poses that are not reliable.
-        intensity_scale: Factor that brings the intensities of scans to 0..1; see
+        intensity_scale: Factor that scales the intensities of scans to 0..1; see
             :class:`~nclr_plugin.apis.scans.ScanChecker` for ``None``.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If a file does not exist.
         BrokenCheckpointError: If torch cannot read the file.
-        CheckpointMismatchError: If it holds another network.
-        CalibrationInputError: If the checkpoint holds no config and none is given, or the config is
-            of another kind of network, or of another version of this package.
+        CheckpointMismatchError: If the file holds another network.
+        CalibrationInputError: If the checkpoint holds no config and none is given, or if the config
+            belongs to another kind of network or another version of this package.
 
     Example:
         >>> calibrator = Calibrator('iter_30000.pth')              # doctest: +SKIP
@@ -106,26 +106,26 @@ class Calibrator:
                  points: np.ndarray,
                  cam2img: Any,
                  initial: Any = None) -> Calibration | list[Calibration]:
-        """Find the pose of a camera, or of several that belong to one scan.
+        """Find the pose of one camera, or of several cameras that share one scan.
 
         Args:
-            image: RGB, (H, W, 3) uint8. A list of images is given to the network together, for
-                networks trained with several cameras per scan.
+            image: RGB, (H, W, 3) uint8. The network processes a list of images together; this is
+                for networks trained with several cameras per scan.
             points: (N, 3 or 4) x, y, z, intensity; metres, LiDAR frame (x forward, y left, z up),
                 centred on the sensor. See :class:`~nclr_plugin.apis.scans.ScanChecker`.
-            cam2img: (3, 3), or :class:`~nclr_plugin.apis.Intrinsics`, whose distortion is removed
-                from the image; a list for a list of images.
+            cam2img: (3, 3), or :class:`~nclr_plugin.apis.Intrinsics` to remove the distortion from
+                the image, too. A list if ``image`` is a list.
             initial: (4, 4) rough ``lidar2cam``. It is needed if the LiDAR is not mounted upright:
-                its rotation turns the scan upright before the network sees it, to within 15 deg;
-                the ground of the scan levels the rest. A pose rotated by more than 30 deg against
-                it is not reliable. Its translation only serves to check that the camera sees the
-                scan. A list for a list of images.
+                its rotation must turn the scan upright to within 15 deg, and the ground of the scan
+                levels the rest. A pose rotated by more than 30 deg relative to it is not reliable.
+                Its translation is only used to check that the camera sees the scan. A list if
+                ``image`` is a list.
 
         Returns:
-            Result; a list for a list of images.
+            The calibration; a list if ``image`` is a list.
 
         Raises:
-            CalibrationInputError: If the input cannot be calibrated, see
+            CalibrationInputError: If the input cannot be calibrated; see
                 :mod:`~nclr_plugin.apis.scans` and :mod:`~nclr_plugin.apis.intrinsics`.
         """
         single = isinstance(image, np.ndarray) or not isinstance(image, (list, tuple))
@@ -158,13 +158,14 @@ class Calibrator:
         """Run the network.
 
         Args:
-            points: (N, 4), as given.
+            points: (N, 4), LiDAR frame as given.
             cameras: Cameras of the scan.
             upright: (3, 3) rotation that turns the scan upright.
             hypothesis: Rank of the viewing direction, 0 or 1.
 
         Returns:
-            Prediction of each camera, and whether the second viewing direction is likely enough.
+            Prediction for each camera, and whether the second viewing direction is likely enough
+            to be tried.
         """
         turned = points.copy()
         turned[:, :3] = points[:, :3] @ upright.T
@@ -225,7 +226,7 @@ class Calibrator:
     def _verify(self, prediction: _Prediction, camera: _Camera, upright: np.ndarray) -> _Pose:
         """Return the predicted pose if it is confirmed, else the best one near it.
 
-        A pose that contradicts the initial guess is not confirmed, nor is one searched near it.
+        A pose that contradicts the initial guess is not confirmed, and no search starts from it.
         """
         evidence = camera.consistency.evidence(prediction.lidar2cam)
         pose = _Pose(prediction.lidar2cam, evidence.score)
@@ -233,7 +234,7 @@ class Calibrator:
             return pose
         if prediction.inlier_ratio >= self.min_inlier_ratio and self._is_consistent(pose):
             return pose._replace(reliable=True)
-        if self.search and np.isfinite(evidence.reflectance):  # which the search maximises
+        if self.search and np.isfinite(evidence.reflectance):  # the search maximises it
             lidar2cam = search_pose(camera.consistency, pose.lidar2cam, upright)
             searched = _Pose(lidar2cam, camera.consistency.score(lidar2cam), True, True)
             if self._is_consistent(searched, SEARCH_MARGIN) and not contradicts(
@@ -247,7 +248,7 @@ class Calibrator:
 
 
 class _Camera(NamedTuple):
-    """One camera of a call, checked: undistorted image, intrinsics, guess (4, 4) or ``None``."""
+    """Checked input of one camera: undistorted image, intrinsics, guess (4, 4) or ``None``."""
     image: np.ndarray
     cam2img: np.ndarray
     initial: np.ndarray | None
@@ -257,8 +258,8 @@ class _Camera(NamedTuple):
 class _Prediction(NamedTuple):
     """Prediction of the network for one camera.
 
-    The pose (``None`` without one) and the points (K, 3) are in the LiDAR frame as given, the
-    pixels (K, 2) and ``cam2img`` of the image that the network got.
+    The pose (``None`` if there is none) and the points (K, 3) are in the LiDAR frame as given. The
+    pixels (K, 2) and ``cam2img`` belong to the image that the network got.
     """
     lidar2cam: np.ndarray | None
     inlier_ratio: float
@@ -269,7 +270,7 @@ class _Prediction(NamedTuple):
 
 
 class _Pose(NamedTuple):
-    """A verified pose; the fields as in :class:`Calibration`."""
+    """A verified pose, with the fields of :class:`Calibration`."""
     lidar2cam: np.ndarray
     photometric_consistency: float
     searched: bool = False
@@ -283,7 +284,7 @@ def calibrate(image: np.ndarray, points: np.ndarray, cam2img: Any,
 
     Args:
         image, points, cam2img, initial: See :class:`Calibrator`.
-        checkpoint: File, or for several pairs a :class:`Calibrator`, which is loaded once.
+        checkpoint: File, or a :class:`Calibrator`, to load the network once for several pairs.
         **options: Arguments of :class:`Calibrator`.
     """
     calibrator = checkpoint if isinstance(checkpoint, Calibrator) else Calibrator(
@@ -308,7 +309,7 @@ def _find_config(content: dict, path: str, config: str | Config | None) -> Confi
 
 
 def _with_whole_images(step: dict) -> dict:
-    """Return a step of a test pipeline that leaves the cameras where they are."""
+    """Replace ``VirtualCamera`` by a resize of the whole image; return other steps unchanged."""
     if step['type'] == 'VirtualCamera':
         return dict(type='ResizeImages', size=step['size'])
     return step
@@ -331,7 +332,7 @@ def _build_model(config: Config, path: str) -> CalibrationModel:
 
 def _check_camera(points: np.ndarray, name: str, image: Any, cam2img: Any,
                   initial: Any) -> _Camera:
-    """Check what is given of one camera, and undistort its image."""
+    """Check the input of one camera, and undistort its image."""
     intrinsics = make_intrinsics(*cam2img) if isinstance(
         cam2img, Intrinsics) else make_intrinsics(cam2img)
     check_image(image, intrinsics, name)
@@ -347,10 +348,10 @@ def _check_camera(points: np.ndarray, name: str, image: Any, cam2img: Any,
 
 
 def _upright_rotation(points: np.ndarray, initial: np.ndarray | None) -> np.ndarray:
-    """Return the rotation (3, 3) that turns a scan upright by a guess of ``lidar2cam``.
+    """Return the rotation (3, 3) that turns a scan upright, given a guess of ``lidar2cam``.
 
-    After it x points along the optical axis of the guess, as far as its ground is level. Without a
-    guess it is the identity.
+    The x axis of the turned scan points along the optical axis of the guess, up to the levelling of
+    the ground. Without a guess, the rotation is the identity.
     """
     if initial is None:
         return np.eye(3)
@@ -362,7 +363,7 @@ def _upright_rotation(points: np.ndarray, initial: np.ndarray | None) -> np.ndar
 
 def _read_prediction(sample: CalibrationDataSample, index: int, cam2img: np.ndarray,
                      upright: np.ndarray) -> _Prediction:
-    """Take one view out of a sample, back in the LiDAR frame as given."""
+    """Read the prediction for one view, transformed back to the LiDAR frame as given."""
     lidar2cam = None
     if sample.pred_valid[index]:
         lidar2cam = _array(sample.pred_lidar2cam[index]).copy()

@@ -1,4 +1,4 @@
-"""Intrinsics of a camera: from arrays and files, checked against an image."""
+"""Read camera intrinsics from arrays and files, and check them against an image."""
 from __future__ import annotations
 
 import re
@@ -11,16 +11,16 @@ from ..datasets.readers.calibration import check_cam2img
 from ..errors import CalibrationInputError
 from ..utils.optional import optional_import
 
-# Range of the principal point relative to the image size, if no image_size is given. Intrinsics of
-# an image of half or twice the size have it outside.
+# Range of the principal point relative to the image size, if no image_size is given. It excludes
+# intrinsics of an image of half or twice the size.
 CENTRAL = 0.3, 0.7
-# Model names of OpenCV, ROS and Kalibr, and the model of OpenCV that they mean.
+# Model names of OpenCV, ROS and Kalibr, mapped to the models of OpenCV.
 MODELS = dict(pinhole='pinhole', plumb_bob='pinhole', radtan='pinhole',
               rational_polynomial='pinhole', fisheye='fisheye', equidistant='fisheye',
               kannala_brandt='fisheye')
 NUM_COEFFICIENTS = dict(pinhole=(4, 5, 8, 12, 14), fisheye=(4, ))
-# Keys of files, in lower case and without underscores: ours, those of OpenCV's calibration samples,
-# of ROS' camera_info files, and of its messages.
+# Keys of files, in lower case and without underscores: our own, and those of OpenCV's calibration
+# samples, of ROS' camera_info files and of its messages.
 KEYS = dict(
     cam2img=('cam2img', 'cameramatrix', 'intrinsicmatrix', 'k'),
     dist_coeffs=('distcoeffs', 'distortioncoefficients', 'distortioncoeffs', 'd'),
@@ -35,16 +35,16 @@ EXPECTED = ('cam2img: [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] and perhaps dist_coe
 
 
 class Intrinsics(NamedTuple):
-    """Camera matrix and distortion of a camera.
+    """Camera matrix and lens distortion.
 
     Attributes:
         cam2img: (3, 3) float64.
         dist_coeffs: Coefficients in OpenCV's order, (4), (5), (8), (12) or (14) for a pinhole
-            camera (k1, k2, p1, p2, k3, ...), (4) for a fisheye (k1, k2, k3, k4); ``None``: no
-            distortion.
+            camera (k1, k2, p1, p2, k3, ...), (4) for a fisheye (k1, k2, k3, k4); ``None`` if there
+            is no distortion.
         image_size: (width, height) of the image that ``cam2img`` belongs to; ``None`` if unknown.
-        model: ``'pinhole'`` or ``'fisheye'`` (equidistant, ``cv2.fisheye``); ``None`` for a pinhole
-            camera, if the number of coefficients allows no other.
+        model: ``'pinhole'`` or ``'fisheye'`` (equidistant, ``cv2.fisheye``). ``None`` means a
+            pinhole camera whose number of coefficients allows no other model.
     """
     cam2img: np.ndarray
     dist_coeffs: np.ndarray | None = None
@@ -52,7 +52,7 @@ class Intrinsics(NamedTuple):
     model: str | None = None
 
     def undistort(self, image: np.ndarray) -> np.ndarray:
-        """Return the image of a pinhole camera with the same ``cam2img``, (H, W, 3) uint8."""
+        """Undistort to the image of a pinhole camera with the same ``cam2img``, (H, W, 3) uint8."""
         if self.model != 'fisheye' and (self.dist_coeffs is None or not self.dist_coeffs.any()):
             return image
         cv2 = optional_import('cv2', 'opencv-python-headless', 'Undistorting images')
@@ -65,18 +65,18 @@ class Intrinsics(NamedTuple):
 def read_intrinsics(path: str) -> Intrinsics:
     """Read intrinsics from a YAML or XML file.
 
-    It is one of:
+    The file has one of these formats:
 
-    - ``cam2img: [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`` and, where known, ``dist_coeffs: [k1, k2,
+    - ``cam2img: [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`` and, if known, ``dist_coeffs: [k1, k2,
       p1, p2, k3]`` (OpenCV's order), ``distortion_model`` (needed for a fisheye camera, and
       beside four coefficients) and ``image_size: [width, height]``;
-    - what OpenCV's ``FileStorage`` writes, YAML or XML: ``camera_matrix``,
-      ``distortion_coefficients``, ``image_width``, ``image_height``;
-    - what ROS' camera_calibration writes, or a ``camera_info`` message: ``K`` and ``D`` of the
-      image as the sensor gives it, not of a rectified one.
+    - YAML or XML of OpenCV's ``FileStorage``: ``camera_matrix``, ``distortion_coefficients``,
+      ``image_width``, ``image_height``;
+    - output of ROS' camera_calibration, or a ``camera_info`` message: ``K`` and ``D`` of the raw
+      image, not of a rectified one.
 
     Raises:
-        CalibrationInputError: If there is no such file, or it holds something else.
+        CalibrationInputError: If the file does not exist or has another format.
     """
     where = f"intrinsics '{path}'"
     content = _read_content(path, where)
@@ -92,7 +92,7 @@ def read_intrinsics(path: str) -> Intrinsics:
                                         'another name of it; remove one.')
         else:
             found[name] = _matrix(value)
-    # Files of OpenCV and ROS hold much else, but distortion that is passed over would be wrong.
+    # Files of OpenCV and ROS have many other keys, but distortion must not be ignored.
     surplus = [key for key in unknown
                if 'cam2img' in content or re.search('dist|coef', key, re.IGNORECASE)]
     if 'cam2img' not in found or surplus:
@@ -117,11 +117,11 @@ def make_intrinsics(cam2img: Any, dist_coeffs: Any = None, image_size: Any = Non
         cam2img: (3, 3), or its 9 numbers.
         dist_coeffs: See :class:`Intrinsics`.
         image_size: See :class:`Intrinsics`.
-        model: One of ``MODELS``. It is needed with four coefficients, which both models have.
-        where: File or argument in messages.
+        model: One of ``MODELS``. It is needed with four coefficients, which fit both models.
+        where: Name of the file or argument, for error messages.
 
     Raises:
-        CalibrationInputError: If one of them is invalid or missing.
+        CalibrationInputError: If an argument is invalid or missing.
     """
     if cam2img is None:
         raise CalibrationInputError(
@@ -151,10 +151,10 @@ def check_image(image: np.ndarray, intrinsics: Intrinsics, name: str = 'image') 
     Args:
         image: (H, W, 3) uint8.
         intrinsics: Intrinsics of the camera.
-        name: Name of the image in messages.
+        name: Name of the image, for error messages.
 
     Raises:
-        CalibrationInputError: If the image is not RGB, or of another size.
+        CalibrationInputError: If the image is not RGB or has another size.
     """
     if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 \
             or image.dtype != np.uint8:
@@ -206,7 +206,7 @@ def _check_distortion(model: Any, dist_coeffs: Any,
 
 
 def _read_content(path: str, where: str) -> dict[str, Any]:
-    """Return the entries of the file by name."""
+    """Read the entries of a file, by name."""
     import yaml  # comes with mmengine
 
     try:
@@ -224,7 +224,7 @@ def _read_content(path: str, where: str) -> dict[str, Any]:
 
 
 def _read_file_storage(text: str) -> dict[str, Any]:
-    """Return the entries of a file that OpenCV's ``FileStorage`` wrote.
+    """Parse the text of a file that OpenCV's ``FileStorage`` wrote.
 
     Raises:
         ValueError: If OpenCV cannot read it.
@@ -239,7 +239,7 @@ def _read_file_storage(text: str) -> dict[str, Any]:
 
 
 def _value(node: Any) -> Any:
-    """Return a node of a ``FileStorage`` as a number, text, list or array."""
+    """Convert a node of a ``FileStorage`` to a number, text, list or array."""
     if node.isInt():
         return int(node.real())
     if node.isReal():
@@ -252,7 +252,7 @@ def _value(node: Any) -> Any:
 
 
 def _matrix(value: Any) -> Any:
-    """Return ``rows``, ``cols``, ``data`` of ROS as lists; other values as they are."""
+    """Convert ``rows``, ``cols``, ``data`` of ROS to lists; return other values unchanged."""
     if not isinstance(value, dict) or not {'rows', 'cols', 'data'} <= set(value):
         return value
     try:

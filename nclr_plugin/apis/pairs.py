@@ -23,18 +23,18 @@ EXTRINSICS = 'extrinsics.yaml'
 def calibrate_pairs(calibrator: Calibrator, pairs: dict[str, tuple[str, str]],
                     unusable: dict[str, str], intrinsics: Intrinsics, out: str,
                     initial: Any = None, lidar_dim: int = 4) -> bool:
-    """Calibrate all pairs and fuse their poses; print the results and write them to ``out``.
+    """Calibrate all pairs, fuse their poses, and print and write the results.
 
-    Writes ``extrinsics.yaml`` and an overlay of each pair.
+    Writes ``extrinsics.yaml`` and one overlay per pair to ``out``.
 
     Args:
         calibrator: Calibrator.
-        pairs: Image and scan of each pair, by its name; see :func:`pair_files`.
-        unusable: Reasons of the pairs that cannot be used, by their names.
+        pairs: Image and scan file of each pair, by name; see :func:`pair_files`.
+        unusable: Reasons why further pairs cannot be used, by name.
         intrinsics: Intrinsics of the camera.
         out: Output folder.
         initial: (4, 4) rough ``lidar2cam``.
-        lidar_dim: Number of columns of raw scans.
+        lidar_dim: Number of columns in raw scans.
 
     Returns:
         Whether the pose is reliable.
@@ -81,10 +81,10 @@ def pair_files(image: str, scan: str) -> tuple[dict[str, tuple[str, str]], dict[
 
     Args:
         image: Image, or folder of images.
-        scan: Scan, or folder of scans; files with the same stem are a pair.
+        scan: Scan, or folder of scans. Files with the same stem are a pair.
 
     Returns:
-        The image and scan of each complete pair, by stem, and what is missing of the others.
+        The image and scan of each complete pair, by stem, and what each incomplete one lacks.
 
     Raises:
         CalibrationInputError: If there is no complete pair.
@@ -112,7 +112,7 @@ def read_initial(path: str) -> Any:
     """Read ``lidar2cam`` from a YAML file; the calibrator checks it.
 
     Raises:
-        CalibrationInputError: If there is no such file or no such entry.
+        CalibrationInputError: If the file or the entry does not exist.
     """
     import yaml  # comes with mmengine
 

@@ -8,13 +8,13 @@ from torch import Tensor
 from ..evaluation.photometric_consistency import BatchedReflectance, PhotometricConsistency
 from ..geometry.se3 import make_transform, so3_exp
 
-# Standard deviations of the first draw: rotations about (radians) and translations along (metres)
-# the axes of an upright scan. They are a network's errors: matches fix roll, pitch and height much
-# better than where the camera is and looks.
+# Standard deviations of the first samples: rotations about (radians) and translations along
+# (metres) the axes of an upright scan. They are typical errors of a network: matches fix roll,
+# pitch and height much better than yaw and horizontal position.
 STEP = np.array([*np.radians([0.5, 0.5, 2.5]), 1.2, 1.2, 0.2])
-# Per level: number of points, neighbours of each, rounds, and minimum variance of a draw in squared
-# steps, because the few best poses of a round may lie on a line. Fewer points are compared farther
-# from the maximum, more points locate it better.
+# Per level: number of points, neighbours of each, rounds, and minimum variance of the samples in
+# squared steps, because the few best poses of a round may lie on a line. Fewer points give a
+# smoother score, which helps far from the maximum; more points locate it better.
 LEVELS = (300, 8, 3, 0.05), (600, 8, 3, 0.03), (1500, 6, 3, 0.01), (3000, 4, 2, 0.003)
 NUM_SAMPLES, NUM_ELITES = 500, 40
 DISTANCE_WEIGHT = 0.01  # penalty of a pose one step away in every direction
@@ -24,18 +24,18 @@ def search_pose(consistency: PhotometricConsistency, lidar2cam: np.ndarray,
                 upright: np.ndarray = np.eye(3)) -> np.ndarray:
     """Find the most consistent pose within a few degrees and metres of a given one.
 
-    Photometric consistency is not a smooth function of the pose and has many maxima. Poses are
-    drawn from a normal distribution, which is fitted to the best ones so far, round after round
-    (cross-entropy method), from coarse to fine (:class:`BatchedReflectance`). A small penalty on
-    the distance settles directions that the image leaves open. The search is deterministic.
+    Photometric consistency is not a smooth function of the pose and has many maxima. The
+    cross-entropy method samples poses from a normal distribution and fits it to the best ones so
+    far, round after round, from coarse to fine (:class:`BatchedReflectance`). A small penalty on
+    the distance fixes directions that the image does not constrain. The search is deterministic.
 
     Args:
-        consistency: Image and scan.
+        consistency: Photometric consistency of the image and the scan.
         lidar2cam: (4, 4), centre of the search.
         upright: (3, 3) rotation that turns the scan upright (z up).
 
     Returns:
-        (4, 4).
+        (4, 4), the refined ``lidar2cam``.
     """
     rng = np.random.default_rng(0)
     axes = lidar2cam[:3, :3] @ upright.T

@@ -12,7 +12,7 @@ from ..geometry.se3 import (make_transform, rotation_error_geodesic_deg, skew, s
                             translation_error)
 from ..visualization import compare_poses
 
-MAX_FROM_INITIAL_DEG = 30.  # rotation between a pose and an initial guess that it fits
+MAX_FROM_INITIAL_DEG = 30.  # largest rotation between a pose and an initial guess that it fits
 MAX_CONDITION = 1e14  # of the normal equations; above it the points do not fix a pose
 OUTLIER_SCALE = 4.  # times the median distance from the most central pose
 TOLERANCE = 0.2, 0.05  # degrees and metres within which poses are never outliers
@@ -47,16 +47,16 @@ class Calibration(NamedTuple):
             the camera must be within 15 m of the LiDAR, and the pose must fit ``initial``.
         inlier_ratio: Share of the matches that agree with the pose; 0 without a pose. It reveals
             wrong matches, but not a mismatched image: matches of different places can agree, too.
-        photometric_consistency: How well the image changes where the scan does under the pose, see
-            :class:`~nclr_plugin.evaluation.PhotometricConsistency`; 0 without a pose.
+        photometric_consistency: Agreement of changes in the image with changes in the scan under
+            the pose, see :class:`~nclr_plugin.evaluation.PhotometricConsistency`; 0 without a pose.
         reprojection_error: RMS over the agreeing matches, pixels of the given image; NaN without a
             pose or with hardly any agreeing match.
-        covariance: (6, 6) of a small rotation about the camera's axes (radians) and of the
-            translation (metres), assuming independent errors of the matches. They are not
-            independent: it shows which directions are well constrained, but is too small overall.
-            The spread over several pairs (:func:`~nclr_plugin.apis.fuse`) is the realistic size.
+        covariance: (6, 6), for a small rotation about the camera's axes (radians) and the
+            translation (metres). It assumes independent errors of the matches. They are not, so it
+            shows which directions are well constrained, but is too small overall. The spread over
+            several pairs (:func:`~nclr_plugin.apis.fuse`) gives the realistic size.
         matches: Matches that the pose was solved from.
-        cam2img: (3, 3) of the image.
+        cam2img: (3, 3), intrinsics of the image.
         image: (H, W, 3) uint8 RGB, undistorted.
         scan: (N, 4), LiDAR frame as given.
         initial: (4, 4), the initial guess; ``None`` without one.
@@ -82,14 +82,14 @@ class Calibration(NamedTuple):
         return self.valid and contradicts(self.lidar2cam, self.initial)
 
     def overlay(self, truth: np.ndarray | None = None) -> np.ndarray:
-        """Draw the scan into the image by the pose.
+        """Draw the scan into the image, as the pose projects it.
 
         Args:
             truth: (4, 4), ground truth to compare with.
 
         Returns:
             RGB picture, uint8, with further panels for the initial guess and the ground truth
-            where they are known.
+            if they are known.
         """
         poses: dict[str, np.ndarray | None] = {}
         if self.initial is not None:
@@ -114,7 +114,7 @@ class Calibration(NamedTuple):
 
 
 class RigEstimate(NamedTuple):
-    """Pose of a rig, fused from several pairs, and their spread.
+    """Pose of a rig, fused from several pairs, with their spread.
 
     Attributes:
         lidar2cam: (4, 4) float64; the identity if no pair is reliable.
@@ -122,8 +122,9 @@ class RigEstimate(NamedTuple):
         rotation_spread_deg: (3,) standard deviation of the pairs' rotations about the camera's x, y
             and z axes.
         translation_spread_m: (3,) standard deviation of the pairs' translations along these axes.
-        used: Indices of the agreeing pairs. The spread is over them. If pairs err independently,
-            the error of the estimate is about the spread over the square root of their number.
+        used: Indices of the agreeing pairs, which the spread is computed from. If their errors are
+            independent, the error of the estimate is about the spread divided by the square root of
+            their number.
         num_reliable: Number of pairs that are reliable on their own.
         num_pairs: Number of all pairs.
     """
@@ -147,7 +148,7 @@ def fuse(calibrations: Sequence[Calibration]) -> RigEstimate:
         calibrations: Results of several pairs, all of the same camera.
 
     Raises:
-        CalibrationInputError: If there is none.
+        CalibrationInputError: If there are no calibrations.
     """
     if not calibrations:
         raise CalibrationInputError('expected calibrations to fuse, found none.')
@@ -182,7 +183,7 @@ def pose_difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float
 
 def pose_covariance(points: np.ndarray, pixels: np.ndarray, lidar2cam: np.ndarray,
                     cam2img: np.ndarray) -> np.ndarray:
-    r"""Return the covariance of the pose of least reprojection error, to first order.
+    r"""Compute the covariance of the pose of least reprojection error, to first order.
 
     :math:`\sigma^2 (J^T J)^{-1}`, with J the derivative of the projections with respect to a
     rotation about the camera's axes and a translation, and :math:`\sigma^2` the sum of squared

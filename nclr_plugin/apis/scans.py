@@ -1,4 +1,4 @@
-"""Scans for calibration: read from files, check, turn upright."""
+"""Read scans for calibration, check them and turn them upright."""
 from __future__ import annotations
 
 import logging
@@ -23,7 +23,7 @@ MIN_ELEVATION_DEG = 4.  # between the lowest and the highest twentieth of the po
 # Ground plane of a scan that is nearly upright, lengths in metres.
 GROUND_RANGE = 25.  # horizontal
 MIN_SENSOR_HEIGHT = 0.5
-GROUND_CELL = 0.5  # one point in each cell, so that dense rings near the sensor count no more
+GROUND_CELL = 0.5  # one point per cell, so that dense rings near the sensor do not dominate
 GROUND_TOLERANCE = 0.1  # distance of a ground point from the plane
 MAX_TILT_DEG = 15.
 MIN_GROUND_CELLS = 200
@@ -34,7 +34,7 @@ NUM_PLANES = 1000  # random planes tried
 
 
 def load_scan(path: str, lidar_dim: int = 4) -> np.ndarray:
-    """Load the rows of a scan file.
+    """Load a scan file.
 
     Args:
         path: ``.bin`` (raw float32 rows), ``.npy`` (N, lidar_dim), ``.pcd`` or ``.ply`` (fields by
@@ -43,12 +43,12 @@ def load_scan(path: str, lidar_dim: int = 4) -> np.ndarray:
             dropped.
 
     Returns:
-        (N, 4) float32 x, y, z, intensity with the scale of the file; (N, 3) without intensity.
+        (N, 4) float32 x, y, z, intensity in the scale of the file; (N, 3) without intensity.
         Rows without a measurement are kept; :class:`Calibrator` drops them.
 
     Raises:
-        CalibrationInputError: If there is no such file, or it cannot be read.
-        ImportError: For ``.ply`` without plyfile.
+        CalibrationInputError: If the file does not exist or cannot be read.
+        ImportError: If the file is a ``.ply`` and plyfile is not installed.
     """
     try:
         return read_columns(path, lidar_dim)[:, :4]
@@ -57,12 +57,12 @@ def load_scan(path: str, lidar_dim: int = 4) -> np.ndarray:
 
 
 class ScanChecker:
-    """Check scans and bring their intensities to 0..1.
+    """Check scans and scale their intensities to 0..1.
 
     Args:
-        intensity_scale: Factor that brings intensities to 0..1. ``None`` takes the one of the
-            training if the scan fits it, and else guesses by the 99th percentile of the
-            intensities: 0..1, 0..255 (8 bits) or 0..65535 (16 bits).
+        intensity_scale: Factor that scales intensities to 0..1. ``None`` uses the factor of the
+            training if the scan fits it. Otherwise the range is guessed from the 99th percentile of
+            the intensities: 0..1, 0..255 (8 bits) or 0..65535 (16 bits).
         trained_scale: Factor of the training; ``None`` if unknown.
 
     Raises:
@@ -81,18 +81,18 @@ class ScanChecker:
     def __call__(self, points: Any, name: str = 'scan') -> np.ndarray:
         """Check a scan, drop rows without a measurement, and scale the intensity.
 
-        Findings are logged for the first scan only, since later ones are mostly alike.
+        Each kind of finding is logged only once, since later scans are mostly alike.
 
         Args:
             points: (N, 3 or more) x, y, z in metres, LiDAR frame, intensity, and others, which are
-                dropped. Without intensity it becomes 0.
-            name: Name of the scan in messages.
+                dropped. A missing intensity becomes 0.
+            name: Name of the scan, for messages.
 
         Returns:
             (M, 4) float32.
 
         Raises:
-            CalibrationInputError: If it is not an array of points, has fewer than 500
+            CalibrationInputError: If the scan is not an array of points, has fewer than 500
                 measurements or a single ring, is not in metres, or has other columns.
         """
         points = np.asarray(points)
@@ -169,14 +169,14 @@ def level_rotation(points: np.ndarray) -> np.ndarray | None:
     """Find the rotation that levels the ground of a scan that is upright to within 15 deg.
 
     The ground is the plane below the sensor with the most points near it (RANSAC, then least
-    squares). It must cover a good part of what is below the sensor, in both horizontal directions,
-    and hardly anything may lie below it.
+    squares). It must cover a good part of the area below the sensor, in both horizontal directions,
+    and hardly any point may lie below it.
 
     Args:
         points: (N, 3 or more), metres, centred on the sensor, z roughly up.
 
     Returns:
-        (3, 3) smallest rotation that turns the ground's normal to z; ``None`` without such a plane.
+        (3, 3) smallest rotation that turns the ground's normal to z; ``None`` without a ground.
     """
     xyz = np.asarray(points[:, :3], np.float64)
     xyz = xyz[(np.hypot(xyz[:, 0], xyz[:, 1]) < GROUND_RANGE) & (xyz[:, 2] < -MIN_SENSOR_HEIGHT)]
@@ -219,7 +219,7 @@ def check_in_front(points: np.ndarray, lidar2cam: np.ndarray, cam2img: np.ndarra
 
     Args:
         points: (N, 3 or more), LiDAR frame, metres.
-        lidar2cam: (4, 4).
+        lidar2cam: (4, 4), the guess.
         cam2img: (3, 3).
         height, width: Size of the image, pixels.
 

@@ -34,12 +34,12 @@ def resize_intrinsics(cam2img: Tensor, scale_u: float, scale_v: float) -> Tensor
 
 
 def crop_intrinsics(cam2img: Tensor, left: float, top: float) -> Tensor:
-    """Return the intrinsics of the image cut at column ``left`` and row ``top``.
+    """Return the intrinsics of the image cropped at column ``left`` and row ``top``.
 
     Args:
         cam2img: (..., 3, 3).
-        left: Columns cut off on the left.
-        top: Rows cut off above.
+        left: Number of columns cropped at the left.
+        top: Number of rows cropped at the top.
 
     Returns:
         (..., 3, 3).
@@ -53,8 +53,8 @@ def crop_intrinsics(cam2img: Tensor, left: float, top: float) -> Tensor:
 def flip_intrinsics(cam2img: Tensor, width: int) -> Tensor:
     """Return the intrinsics of the image mirrored left to right.
 
-    Goes with :func:`flip_points` and :func:`flip_extrinsics`: then a point's pixel moves from
-    ``u`` to ``width - 1 - u``.
+    Use it with :func:`flip_points` and :func:`flip_extrinsics`. The pixel of a point then moves
+    from ``u`` to ``width - 1 - u``.
 
     Args:
         cam2img: (..., 3, 3).
@@ -73,7 +73,7 @@ def flip_points(points: Tensor) -> Tensor:
     """Mirror a scan left to right: y -> -y.
 
     Args:
-        points: (..., N, 3+), LiDAR frame; columns beyond the third stay.
+        points: (..., N, 3+), LiDAR frame; columns after the third do not change.
 
     Returns:
         The mirrored points, shaped like ``points``.
@@ -103,8 +103,8 @@ def project_points(points: Tensor, lidar2cam: Tensor,
                    cam2img: Tensor) -> tuple[Tensor, Tensor]:
     """Project LiDAR points into the image.
 
-    Points nearer than 1 mm, or behind the camera, get the pixel (-1, -1), outside every image,
-    with a zero gradient.
+    Points nearer than 1 mm or behind the camera get the pixel (-1, -1), outside every image, and a
+    zero gradient.
 
     Args:
         points: (..., N, 3), LiDAR frame.
@@ -118,7 +118,7 @@ def project_points(points: Tensor, lidar2cam: Tensor,
     in_camera = transform_points(lidar2cam, points)
     depth = in_camera[..., 2]
     ahead = (depth > MIN_PROJECTION_DEPTH)[..., None]
-    # Chosen before dividing: a division masked afterwards would still give NaN gradients.
+    # Mask before dividing: a division masked afterwards would still give NaN gradients.
     in_camera = torch.where(ahead, in_camera, torch.ones_like(in_camera))
     rays = in_camera / in_camera[..., 2:]
     pixels = matmul_exact(rays, cam2img.transpose(-1, -2))[..., :2]
@@ -127,14 +127,14 @@ def project_points(points: Tensor, lidar2cam: Tensor,
 
 def in_view(pixels: Tensor, depth: Tensor, height: int, width: int,
             min_depth: float = 0.1) -> Tensor:
-    """Return which projected points fall into the image.
+    """Return which projected points lie in the image.
 
     Args:
         pixels: (..., N, 2).
         depth: (..., N), metres.
         height: Image height, pixels.
         width: Image width, pixels.
-        min_depth: Nearer points are not in view, metres.
+        min_depth: Depth that points in view exceed, metres.
 
     Returns:
         (..., N) bool.
@@ -145,7 +145,7 @@ def in_view(pixels: Tensor, depth: Tensor, height: int, width: int,
 
 
 def column_azimuth(cam2img: Tensor, num_columns: int, stride: float) -> Tensor:
-    """Return the azimuth in which the columns of a feature map look.
+    """Return the viewing azimuth of each column of a feature map.
 
     Args:
         cam2img: (V, 3, 3).
@@ -164,7 +164,7 @@ def sector_columns(cam2img: Tensor, num_sectors: int, stride: float) -> Tensor:
 
     Args:
         cam2img: (V, 3, 3).
-        num_sectors: Number of sectors of a full turn; the first is centred on the optical axis.
+        num_sectors: Number of sectors in a full turn; the first is centred on the optical axis.
         stride: Pixels per column.
 
     Returns:
@@ -191,7 +191,7 @@ class CellGrid(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns of the map, as padded convolutions give them."""
+        """Rows and columns of the map, rounded up as by padded convolutions."""
         return -(-self.height // self.stride), -(-self.width // self.stride)
 
     def centres(self, dtype: torch.dtype | None = None,
@@ -230,14 +230,14 @@ class CellGrid(NamedTuple):
         return row * columns + column, (pixels - centre).norm(dim=-1)
 
     def covered(self, pixels: Tensor, mask: Tensor, dilation: int = 1) -> Tensor:
-        """Return which cells projected points cover: the pixel labels of Eq. 3.
+        """Return which cells are covered by projected points: the pixel labels of Eq. 3.
 
         The rings of a LiDAR are farther apart than the cells of a fine map, so hits are dilated.
 
         Args:
             pixels: (V, L, 2), projected points.
             mask: (V, L) bool, points that count.
-            dilation: Cells by which a hit spreads in each direction.
+            dilation: Number of cells that a hit spreads in each direction.
 
         Returns:
             (V, H', W') bool.

@@ -2,10 +2,11 @@
 
 The control points are the centroid and the ends of the principal axes, one standard deviation
 long. In that basis the points' second moment is the identity, so the control points' x and y in
-the camera follow from their depths, and the usual 12 x 12 kernel problem is one of 4 x 4.
+the camera follow from their depths, and the usual 12 x 12 kernel problem becomes a 4 x 4 one.
 
-The kernel is taken to have one dimension, as it has from six points on. EPnP also tries two to four
-and combines the vectors; before a refinement to the maximum-likelihood pose that changes nothing.
+The kernel is assumed to have one dimension, as it has from six points on. EPnP also tries two to
+four and combines the vectors. That changes nothing here, since a refinement to the
+maximum-likelihood pose follows.
 """
 from __future__ import annotations
 
@@ -16,17 +17,17 @@ from torch.nn import functional as F
 
 from .reprojection import PnPProblem, second_moments
 
-# Thinner than this (third over first standard deviation), points are taken as a plane for the
-# start: the third axis is then noise, and its control point would be free.
+# Below this ratio of the third to the first standard deviation, the start treats points as a plane:
+# the third axis is then noise, and its control point would be unconstrained.
 _PLANAR_RATIO = 0.02
-# The moments are sums in float32: what is smaller than this share of the trace is rounding.
+# The moments are sums in float32: anything below this share of the trace is rounding error.
 _SHIFT = 1e-9
 _EIGENVECTOR_STEPS = 4
 
 
 def closed_form_pose(problem: PnPProblem, axes: Tensor,
                      deviations: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the EPnP pose.
+    """Compute the EPnP pose in closed form.
 
     Args:
         problem: B problems, their weights summing to one.
@@ -50,12 +51,12 @@ def closed_form_pose(problem: PnPProblem, axes: Tensor,
 def _control_points(problem: PnPProblem, axes: Tensor, deviations: Tensor) -> Tensor:
     """Return the control points in the camera up to scale, (B, 3, 4), the centroid in front.
 
-    Column 0 is the centroid, the others are the axes, the third of a planar sample zero.
+    Column 0 is the centroid. The others are the axes; the third axis of a planar sample is zero.
     """
     planar = deviations[:, 2] < _PLANAR_RATIO * deviations[:, 0]
     inverse = 1 / deviations
     inverse = torch.cat([inverse[:, :2], torch.where(planar, 0., inverse[:, 2])[:, None]], dim=1)
-    change = F.pad((axes * inverse[:, None]).transpose(1, 2), (1, 0, 1, 0))  # to that basis
+    change = F.pad((axes * inverse[:, None]).transpose(1, 2), (1, 0, 1, 0))  # to the axes' basis
     change[:, 0, 0] = 1
 
     # The algebraic error sum w |h_xy - u h_z|^2, in pixels times depth.
@@ -72,9 +73,10 @@ def _control_points(problem: PnPProblem, axes: Tensor, deviations: Tensor) -> Te
 
 
 def _smallest_eigenvector(A: Tensor, trace: Tensor) -> Tensor:
-    """Return (B, 4, 1) of positive semidefinite A (B, 4, 4), its first entry not negative.
+    """Return the smallest eigenvector (B, 4, 1) of a positive semidefinite A (B, 4, 4).
 
-    By inverse iteration from the depths of points that lie all at the centroid's.
+    Its first entry is not negative. The inverse iteration starts from points that all have the
+    depth of the centroid.
     """
     diagonal = A.diagonal(dim1=1, dim2=2)
     diagonal += (_SHIFT * trace + 1e-300)[:, None]
@@ -89,7 +91,7 @@ def _smallest_eigenvector(A: Tensor, trace: Tensor) -> Tensor:
 def apply_inverse(focal: Tensor, h: Tensor) -> Tensor:
     """Multiply (B, 3, N) by the inverses of matrices ``[[a, b, 0], [0, c, 0], [0, 0, 1]]``.
 
-    In closed form, because batches of general inverses fail on some GPUs.
+    The inverse is in closed form, because batches of general inverses fail on some GPUs.
     """
     x, y, z = h.unbind(1)
     y = y / focal[:, 1, 1, None]

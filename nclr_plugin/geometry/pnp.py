@@ -1,9 +1,9 @@
 """The differentiable PnP layer (Eq. 6): camera poses from weighted 3D-2D matches.
 
 It finds the maximum-likelihood pose, which has the least weighted squared reprojection error
-``sum_i w_i |project(R p_i + t) - u_i|^2``. Inputs of any floating type are solved in float64,
-outside autocast, and poses are returned in float64; only the start and the first steps sum over
-points in float32.
+``sum_i w_i |project(R p_i + t) - u_i|^2``. It solves inputs of any floating type in float64,
+outside autocast, and returns float64 poses. Only the start and the first steps sum over points in
+float32.
 """
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .epnp import closed_form_pose
 from .reprojection import SINGLE_STEPS, SINGLE_TOLERANCE, PnPProblem, make_problem, minimise
 from .se3 import skew
 
-MIN_POINTS = 6  # of a pose from no start; of fewer, EPnP's kernel has several dimensions
-MIN_DISTINCT = 4  # of a pose near a given one
-MIN_SPREAD = 1e-4  # of a principal axis over the first: with less, points are a line or a plane
+MIN_POINTS = 6  # without a start; with fewer, EPnP's kernel has several dimensions
+MIN_DISTINCT = 4  # for a pose near a given one
+MIN_SPREAD = 1e-4  # of a principal axis over the first; with less, points form a line or a plane
 
 
 class PnPSolution(NamedTuple):
@@ -51,23 +51,23 @@ def solve_pnp(points: Tensor,
 
     A sample is not valid if it has fewer than ``MIN_POINTS`` points of positive weight, fewer than
     ``MIN_DISTINCT`` different ones, points on a line, pixels that all coincide, or a value that is
-    not finite among the points used; nor is one that does not converge. Steps have masks where a
-    CPU would branch: all that waits for a GPU is the decomposition of the covariance.
+    not finite among the points used, or if it does not converge. On a GPU, masks replace branches:
+    only the decomposition of the covariance makes the CPU wait.
 
     Args:
         points: (B, N, 3), metres, LiDAR frame.
         pixels: (B, N, 2), (u, v).
         cam2img: (B, 3, 3), upper triangular with last row (0, 0, 1).
-        weights: (B, N), non-negative; a zero weight is an absent point, whose values do not
-            matter and which receives no gradient. One each if None.
-        iterations: Number of float64 steps of the refinement, on a CPU the largest.
+        weights: (B, N), non-negative. A point of zero weight counts as absent: its values do not
+            matter, and it receives no gradient. All weights are one if None.
+        iterations: Number of float64 refinement steps; on a CPU, their maximum.
 
     Returns:
         The poses.
 
     Raises:
         ValueError: If the shapes do not fit, or, on a CPU, a last row of ``cam2img`` is not
-            (0, 0, 1); on a GPU such a sample is not valid.
+            (0, 0, 1). On a GPU, such a sample is not valid.
     """
     return _solve(points, pixels, cam2img, weights, None, iterations)
 
@@ -81,17 +81,17 @@ def refine_pose(R: Tensor,
                 iterations: int = 20) -> PnPSolution:
     """Find the minimum of the reprojection error nearest to a given pose.
 
-    Like :func:`solve_pnp`, with its gradients, but from a given start, to which no gradient flows,
-    and from ``MIN_DISTINCT`` points on.
+    It works like :func:`solve_pnp` and has the same gradients, but it needs only ``MIN_DISTINCT``
+    points. No gradient flows to the given pose.
 
     Args:
-        R: (B, 3, 3), where to start.
-        t: (B, 3), metres.
+        R: (B, 3, 3), initial rotation.
+        t: (B, 3), initial translation, metres.
         points: (B, N, 3), metres, LiDAR frame.
         pixels: (B, N, 2).
         cam2img: (B, 3, 3).
         weights: (B, N), non-negative.
-        iterations: Number of float64 steps, on a CPU the largest.
+        iterations: Number of float64 steps; on a CPU, their maximum.
 
     Returns:
         The poses.
@@ -145,15 +145,15 @@ def _solve(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor | No
 
 
 class Normalised(NamedTuple):
-    """B problems about the weighted centroid of their points, in units of the points' extent.
+    """B problems relative to the weighted centroid of their points, in units of their extent.
 
     Attributes:
         problem: The problems.
         centre: (B, 3), the centroid.
         extent: (B,), the unit of length: root mean square distance from the centroid.
         axes: (B, 3, 3), principal axes in columns, longest first, right-handed.
-        deviations: (B, 3), standard deviations along them, in extents.
-        total: (B,), the sum of the weights given.
+        deviations: (B, 3), standard deviations along the axes, in extents.
+        total: (B,), the sum of the given weights.
     """
     problem: PnPProblem
     centre: Tensor
@@ -163,7 +163,7 @@ class Normalised(NamedTuple):
     total: Tensor
 
     def only(self, kept: Tensor) -> Normalised:
-        """Put finite numbers in the place of the problems that are not kept (B,)."""
+        """Replace the problems that are not kept, a (B,) mask, by finite numbers."""
         if surely_all(kept):
             return self
 
@@ -186,11 +186,11 @@ def normalise(points: Tensor, pixels: Tensor, cam2img: Tensor,
         points: (B, N, 3) float64, like the others.
         pixels: (B, N, 2).
         cam2img: (B, 3, 3).
-        weights: (B, N); points of weight zero are placed at the centroid.
+        weights: (B, N); points of weight zero are moved to the centroid.
 
     Returns:
-        The problems, with NaN or infinity in those that :func:`refuse` refuses, and the points
-        used (B, N) bool: NaN counts as used, and so refuses its problem as other NaN do.
+        The problems, with NaN or infinity in those that :func:`refuse` refuses, and the mask of
+        points used (B, N) bool. A NaN weight counts as used, so its problem is refused, too.
     """
     used = ~(weights <= 0)
     points = points.transpose(1, 2).contiguous()
@@ -224,8 +224,8 @@ def refuse(normalised: Normalised, cam2img: Tensor, used: Tensor, min_points: in
     Args:
         normalised: B problems.
         cam2img: (B, 3, 3), their intrinsics as given.
-        used: (B, N) bool, the points used.
-        min_points: Fewer points used are refused.
+        used: (B, N) bool, mask of the points used.
+        min_points: Problems that use fewer points are refused.
     """
     problem, deviations = normalised.problem, normalised.deviations
     valid = (deviations[:, 1] > MIN_SPREAD * deviations[:, 0])  # False for NaN, as all below
@@ -245,18 +245,18 @@ def refuse(normalised: Normalised, cam2img: Tensor, used: Tensor, min_points: in
 
 
 def denormalise(normalised: Normalised, R: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Return poses (R, t) of normalised problems for the points as they were given."""
+    """Convert poses (R, t) of normalised problems to poses of the given points."""
     return R, t * normalised.extent[:, None] - (R @ normalised.centre[..., None])[..., 0]
 
 
 def _transfer(normalised: Normalised, R: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Return poses of the points as they were given for the normalised problems."""
+    """Convert poses (R, t) of the given points to poses of the normalised problems."""
     R, t = R.double(), t.double()
     return R, (t + (R @ normalised.centre[..., None])[..., 0]) / normalised.extent[:, None]
 
 
 def _start(normalised: Normalised) -> tuple[Tensor, Tensor]:
-    """EPnP and the first Newton steps, which sum over points in float32."""
+    """Run EPnP and the first Newton steps, which sum over points in float32."""
     single = normalised.problem.single()
     pose = closed_form_pose(single, normalised.axes, normalised.deviations)
     return minimise(single, *pose, SINGLE_STEPS, SINGLE_TOLERANCE)[:2]
@@ -266,13 +266,13 @@ class _Minimum(NamedTuple):
     """B solved problems in normalised units, linearised for the backward pass.
 
     Attributes:
-        points: (B, 4, N), (1, x): about their centre, in units of their extent.
-        pixels: (B, 2, N), from the principal point.
+        points: (B, 4, N), (1, x), relative to their centre, in units of their extent.
+        pixels: (B, 2, N), relative to the principal point.
         focal: (B, 3, 3), cam2img without its principal point.
-        weights: (B, N), of sum one.
-        total: (B,), the sum of the weights given.
-        pose: (B, 3, 4), t and R between these points and the camera.
-        centre: (B, 3), about which the pose turns.
+        weights: (B, N), summing to one.
+        total: (B,), the sum of the given weights.
+        pose: (B, 3, 4), t and R from these points to the camera.
+        centre: (B, 3), the point about which the pose rotates.
         extent: (B,), the unit of length.
         factor: (B, 6, 6), the factored Hessian.
         valid: (B,) bool; the others have no gradient.
@@ -359,7 +359,7 @@ class _ImplicitPose(torch.autograd.Function):
         motion = -torch.cholesky_solve(grad_pose[..., None], factor)
         poses = torch.stack([pose, R @ torch.cat([motion[:, 3:], skew(motion[:, :3, 0])], dim=2)],
                             dim=1)
-        maps = (focal[:, None] @ poses).flatten(1, 2)  # of points, to h and its motion
+        maps = (focal[:, None] @ poses).flatten(1, 2)  # from points to h and its motion
 
         h = maps @ points
         inverse_depth = 1 / h[:, 2:3]

@@ -25,8 +25,8 @@ OPENCV_METHODS = {
 METHODS = (LO_RANSAC, *OPENCV_METHODS)
 FALLBACK = 'ransac_p3p'
 CONFIDENCE = 0.9999
-# PoseLib's own least number of samples, 1,000, costs more than all else where most matches are
-# right; its local optimisation finds the same pose from a few.
+# PoseLib's default of at least 1,000 samples dominates the time where most matches are right; its
+# local optimisation finds the same pose from a few.
 MIN_SAMPLES = 50
 
 
@@ -57,17 +57,17 @@ def solve_robust(points: Tensor,
                  seed: int = 0) -> RobustPose:
     """Find the pose of one view from matches with outliers.
 
-    RANSAC, then twice the maximum-likelihood pose of the inliers.
+    It runs RANSAC and then solves twice for the maximum-likelihood pose of the inliers.
 
     Args:
         points: (N, 3), metres, LiDAR frame.
         pixels: (N, 2).
         cam2img: (3, 3).
-        method: 'lo_ransac', PoseLib's with local optimisation, in whose place OpenCV's
-            'ransac_p3p' runs where PoseLib is not installed; or one of OpenCV's, 'ransac_p3p',
-            'ransac_epnp' or 'ransac_sqpnp'.
+        method: 'lo_ransac' for PoseLib's with local optimisation, which falls back to 'ransac_p3p'
+            if PoseLib is not installed; or 'ransac_p3p', 'ransac_epnp' or 'ransac_sqpnp' for
+            OpenCV's.
         threshold: Largest reprojection error of an inlier, pixels.
-        iterations: Largest number of samples drawn.
+        iterations: Largest number of random samples.
         seed: Seed of the random samples; equal arguments give equal results.
 
     Returns:
@@ -75,7 +75,7 @@ def solve_robust(points: Tensor,
 
     Raises:
         ValueError: If ``method`` is unknown or the shapes do not fit.
-        ImportError: If neither PoseLib nor OpenCV is there.
+        ImportError: If neither PoseLib nor OpenCV is installed.
     """
     if method not in METHODS:
         raise ValueError(f'method: expected one of {sorted(METHODS)}, found {method!r}')
@@ -134,10 +134,10 @@ def _has_poselib() -> bool:
 
 def _poselib(points: np.ndarray, pixels: np.ndarray, cam2img: np.ndarray, method: str,
              threshold: float, iterations: int, seed: int) -> tuple | None:
-    """Sample by PoseLib: R (3, 3) and t (3,), or ``None``."""
+    """Run PoseLib's RANSAC; return R (3, 3) and t (3,), or ``None`` on failure."""
     import poselib
     (fx, skew, cx), (_, fy, cy), _ = cam2img.tolist()
-    # Its pinhole cameras have no skew.
+    # PoseLib's pinhole cameras have no skew.
     pixels = pixels - np.stack([skew * (pixels[:, 1] - cy) / fy, np.zeros(len(pixels))], 1)
     camera = dict(model='PINHOLE', width=0, height=0, params=[fx, fy, cx, cy])
     pose, info = poselib.estimate_absolute_pose(
@@ -151,9 +151,9 @@ def _poselib(points: np.ndarray, pixels: np.ndarray, cam2img: np.ndarray, method
 
 def _opencv(points: np.ndarray, pixels: np.ndarray, cam2img: np.ndarray, method: str,
             threshold: float, iterations: int, seed: int) -> tuple | None:
-    """Sample by OpenCV: R (3, 3) and t (3,), or ``None``."""
+    """Run OpenCV's RANSAC; return R (3, 3) and t (3,), or ``None`` on failure."""
     cv2 = optional_import('cv2', 'opencv-python-headless', 'solve_robust')
-    # OpenCV draws from a fixed stream, so the seed acts through the order of the matches.
+    # OpenCV's random numbers are fixed, so the seed changes the order of the matches instead.
     order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed)).numpy()
     try:
         found, rotation, translation, inliers = cv2.solvePnPRansac(

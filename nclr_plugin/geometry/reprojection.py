@@ -3,8 +3,8 @@
 A pose is varied about the centroid of the points: ``p = R (exp(omega) x + v) + t`` with centred
 points ``x``; ``(omega, v)`` are its six local parameters. With ``F = diag(focal, 1)``, the point
 ``h = F p`` has the pixel ``(h_0, h_1) / h_2``, and ``h`` is linear in ``x~ = (1, x)``. So every
-derivative is a sum over points of a scalar times a product of two entries of ``x~``: the products
-are the problem's, the scalars the pose's, and one matrix product gives all the sums. The
+derivative is a sum over points of a scalar times a product of two entries of ``x~``. The products
+depend on the problem, the scalars on the pose, and one matrix product gives all the sums. The
 parameters move ``x`` before ``F R`` is applied, so that all else is linear with constant tables.
 """
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ..utils.devices import surely_all
 from .se3 import skew
 
 MIN_DEPTH = 1e-3  # in units of the points' extent; a pose with a nearer point is never accepted
-STEP_TOLERANCE = 1e-6  # radians and extents; a Newton step that short leaves its square
-# The first steps have their points in float32, until all are this short or there were so many.
+STEP_TOLERANCE = 1e-6  # radians and extents; after so short a Newton step, its square is left
+# The first steps sum over float32 points, until all are this short or there were so many.
 SINGLE_TOLERANCE = 3e-4
 SINGLE_STEPS = 5
 
@@ -29,11 +29,11 @@ class PnPProblem(NamedTuple):
     """B pose problems in normalised units.
 
     Attributes:
-        products: (B, 10, N), the different products of two entries of ``x~ = (1, x)``, the first
-            four of them ``x~``; ``x`` about its centroid, in units of its extent.
-        pixels: (B, 2, N), from the principal point.
+        products: (B, 10, N), the distinct products of two entries of ``x~ = (1, x)``; the first
+            four are ``x~``. ``x`` is relative to its centroid, in units of its extent.
+        pixels: (B, 2, N), relative to the principal point.
         focal: (B, 3, 3), ``F``: cam2img without its principal point, float64.
-        weights: (B, N), non-negative, of sum one. Absent points lie at the centroid.
+        weights: (B, N), non-negative, summing to one. Absent points lie at the centroid.
     """
     products: Tensor
     pixels: Tensor
@@ -68,7 +68,7 @@ def make_problem(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tenso
 
     Args:
         points: (B, 3, N), centred and scaled.
-        pixels: (B, 2, N), from the principal point.
+        pixels: (B, 2, N), relative to the principal point.
         cam2img: (B, 3, 3), last row (0, 0, 1).
         weights: (B, N).
 
@@ -86,7 +86,7 @@ def make_problem(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tenso
 
 
 def second_moments(scalars: Tensor, problem: PnPProblem) -> Tensor:
-    """Sum over points each scalar times ``x~ x~'``.
+    """Sum each scalar times ``x~ x~'`` over the points.
 
     Args:
         scalars: (B, K, N).
@@ -130,11 +130,10 @@ def derivatives(problem: PnPProblem, R: Tensor, t: Tensor) -> Derivatives:
 def _sums(problem: PnPProblem, pixel: Tensor, error: Tensor, inverse_depth: Tensor) -> Tensor:
     """Sum the derivatives with respect to h times the products of ``x~``, (B, 7, 10).
 
-    Three first derivatives, then the four different entries of the second ones.
+    The three first derivatives come first, then the four distinct entries of the second ones.
 
     For one point the first are ``(e, -e.u) w / z``, the second
-    ``[I, -u - e; ., u.u + 2 e.u] w / z^2``, where the terms with the error e are those that
-    Gauss-Newton leaves out.
+    ``[I, -u - e; ., u.u + 2 e.u] w / z^2``. Gauss-Newton leaves out the terms with the error e.
     """
     first = problem.weights[:, None] * inverse_depth
     scalars = pixel.new_empty(len(pixel), 7, pixel.shape[2])
@@ -150,7 +149,7 @@ def _sums(problem: PnPProblem, pixel: Tensor, error: Tensor, inverse_depth: Tens
 
 
 def _assemble(FR: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the gradient (B, 6) and the Hessian (B, 6, 6) of (B, 7, 10) sums."""
+    """Assemble the gradient (B, 6) and the Hessian (B, 6, 6) from the sums (B, 7, 10)."""
     tables = _tables(sums.device)
     force = (FR.transpose(1, 2) @ sums[:, :3, :4]).flatten(1)  # against x~, where x moves
     turn = FR.transpose(1, 2)
@@ -161,13 +160,13 @@ def _assemble(FR: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Tables(NamedTuple):
-    """Constants, float64.
+    """Constant tables, float64.
 
     Attributes:
-        place: (16,) int64, places in ``products`` of the products of two entries of ``x~``.
-        entries: (9, 4), where the four different second derivatives stand in their 3 x 3 matrix.
-        gradient: (12, 6), from the force, 3 x 4, to the gradient.
-        hessian: (102, 36), from the curvature, 3 x 3 x 10, and the force to the Hessian.
+        place: (16,) int64, index in ``products`` of each product of two entries of ``x~``.
+        entries: (9, 4), map from the four distinct second derivatives to their 3 x 3 matrix.
+        gradient: (12, 6), map from the force, 3 x 4, to the gradient.
+        hessian: (102, 36), map from the curvature, 3 x 3 x 10, and the force to the Hessian.
     """
     place: Tensor
     entries: Tensor
@@ -198,7 +197,7 @@ def _tables(device: torch.device) -> _Tables:
 
 
 def _damped_factor(hessian: Tensor, damping: Tensor) -> Tensor:
-    """Return the Cholesky factor of the Hessian, its diagonal raised by ``damping`` (B,)."""
+    """Return the Cholesky factor of the Hessian with its diagonal raised by ``damping`` (B,)."""
     diagonal = hessian.diagonal(dim1=1, dim2=2)
     floor = 1e-13 * diagonal.amax(1, keepdim=True) + 1e-300
     raised = hessian + torch.diag_embed(damping[:, None] * diagonal + floor)
@@ -212,18 +211,18 @@ def _newton_step(at: Derivatives, factor: Tensor) -> Tensor:
 def minimise(problem: PnPProblem, R: Tensor, t: Tensor, iterations: int,
              tolerance: float = STEP_TOLERANCE,
              needed: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Find the nearest minimum by Levenberg-Marquardt with the whole Hessian.
+    """Find the nearest minimum by Levenberg-Marquardt with the full Hessian.
 
-    The number of steps is fixed, so that a GPU need not be waited for; on a CPU it ends early once
-    all steps are shorter than the tolerance.
+    On a GPU the number of steps is fixed, because waiting for a result is slow. On a CPU the loop
+    ends early once all steps are shorter than the tolerance.
 
     Args:
         problem: B problems.
-        R: (B, 3, 3), where to start.
-        t: (B, 3).
+        R: (B, 3, 3), initial rotation.
+        t: (B, 3), initial translation.
         iterations: Number of steps.
-        tolerance: Of a step, in radians and extents: a shorter one leaves its square.
-        needed: (B,) bool, problems that are to converge; all if None.
+        tolerance: Length of a step that needs no further one, in radians and extents.
+        needed: (B,) bool, problems that must converge; all if None.
 
     Returns:
         R (B, 3, 3), t (B, 3), cost (B,), the factored Hessian (B, 6, 6), and which poses
@@ -231,7 +230,7 @@ def minimise(problem: PnPProblem, R: Tensor, t: Tensor, iterations: int,
     """
     at = derivatives(problem, R, t)
     in_front = at.nearest > MIN_DEPTH
-    if not surely_all(in_front):  # visible points lie in front of the camera: so must the start
+    if not surely_all(in_front):  # visible points lie in front of the camera, also at the start
         push = torch.where(in_front, 0., 1 - at.nearest)
         t = torch.cat([t[:, :2], t[:, 2:] + push[:, None]], dim=1)
         at = derivatives(problem, R, t)
@@ -255,19 +254,19 @@ def minimise(problem: PnPProblem, R: Tensor, t: Tensor, iterations: int,
             at = Derivatives(*(torch.where(accept.view(-1, *[1] * (old.dim() - 1)), fresh, old)
                                for fresh, old in zip(new, at)))
         factor = at.factor if surely_all(damping == 0) else _damped_factor(at.hessian, damping)
-    # The last step, undamped: for a converged pose too short to need another evaluation.
+    # The last step is undamped. For a converged pose it is too short to need another evaluation.
     step = _newton_step(at, at.factor)
     converged = step.abs().amax(1) < 10 * tolerance
     step = torch.where(converged[:, None], step, torch.zeros_like(step))
     R, t = move(R, t, step)
-    cost = (at.cost + 0.5 * (at.gradient * step).sum(1)).clamp(min=0)  # what the model says
+    cost = (at.cost + 0.5 * (at.gradient * step).sum(1)).clamp(min=0)  # by the quadratic model
     return R, t, cost, at.factor, converged
 
 
 def move(R: Tensor, t: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
     """Move the pose (R, t) by a step (B, 6) in its local parameters.
 
-    The rotation is Cayley's, which differs from the exponential map only in third order.
+    The rotation is Cayley's. It differs from the exponential map only in third order.
     """
     half = skew(0.5 * step[:, :3])
     scale = 2 / (1 + 0.25 * (step[:, :3]**2).sum(1))[:, None, None]

@@ -35,10 +35,10 @@ def make_transform(R: Tensor, t: Tensor) -> Tensor:
 
 
 def invert_transform(T: Tensor) -> Tensor:
-    """Invert a rigid transform, by its transposed rotation.
+    """Invert a rigid transform by transposing its rotation.
 
     Args:
-        T: (..., 4, 4), its rotation block orthonormal.
+        T: (..., 4, 4) with an orthonormal rotation block.
 
     Returns:
         (..., 4, 4).
@@ -140,7 +140,7 @@ def yaw_rotation(yaw: Tensor) -> Tensor:
     """Return rotations about the LiDAR's z axis.
 
     Args:
-        yaw: (...), radians, anticlockwise seen from above.
+        yaw: (...), radians, counterclockwise when viewed from above.
 
     Returns:
         (..., 3, 3).
@@ -154,12 +154,12 @@ def apply_rigid_transform(points: Tensor, lidar2cam: Tensor, R_r: Tensor,
                     t_r: Tensor) -> tuple[Tensor, Tensor]:
     """Move a scan, and its calibration with it (paper, Eq. 8).
 
-    ``p' = R_r (p + t_r)``, hence ``R_gt = R_raw R_r^-1`` and ``t_gt = t_raw - R_raw t_r``:
-    the points' camera coordinates stay what they were.
+    ``p' = R_r (p + t_r)``, hence ``R_gt = R_raw R_r^-1`` and ``t_gt = t_raw - R_raw t_r``. The
+    camera coordinates of the points do not change.
 
     Args:
         points: (..., N, 3), LiDAR frame.
-        lidar2cam: (..., 4, 4), of the unmoved scan.
+        lidar2cam: (..., 4, 4) before the transform.
         R_r: Random transform rotation, (..., 3, 3).
         t_r: Random transform translation, (..., 3), metres, applied before the rotation.
 
@@ -177,7 +177,7 @@ def apply_rigid_transform(points: Tensor, lidar2cam: Tensor, R_r: Tensor,
 def identity_pose(lidar2cam: Tensor, rigid_transform: Any) -> Tensor:
     """Return the extrinsics before a random rigid transform of the scan: the identity baseline.
 
-    It is the answer "the sensors have not moved", which a method has to beat.
+    It predicts that the sensors have not moved. A method has to beat it.
 
     Args:
         lidar2cam: (..., 4, 4) extrinsics after the transform.
@@ -185,7 +185,7 @@ def identity_pose(lidar2cam: Tensor, rigid_transform: Any) -> Tensor:
             rigid_transform @ p``.
 
     Returns:
-        (..., 4, 4), of the type of ``lidar2cam``.
+        (..., 4, 4), in the type of ``lidar2cam``.
     """
     return matmul_exact(lidar2cam, torch.as_tensor(
         rigid_transform, dtype=lidar2cam.dtype, device=lidar2cam.device))
