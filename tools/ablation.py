@@ -19,7 +19,7 @@ from nclr_plugin.experiments.execution import RunError  # noqa: E402
 
 
 def main(argv=None, tools=TOOLS):
-    """Parse the command line and run the ablation with ``train.py`` and ``test.py`` of a folder."""
+    """Parse the command line and run the ablation with the scripts in ``tools``."""
     argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(
         description='Train and evaluate configs with several seeds, and write a table and a '

@@ -1,4 +1,4 @@
-"""The paper's Table 2 from logs: nine APs and their mean, the best of repeats.
+"""Print the paper's Table 2 from logs: nine APs and their mean, for the best repeat.
 
     python tools/detection_table.py scratch=LOG nclr=LOG nclr=LOG nclr=LOG
 """

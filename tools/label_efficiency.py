@@ -21,7 +21,7 @@ from nclr_plugin.experiments.label_efficiency import (parse_checkpoints,  # noqa
 
 
 def main(argv=None, tools=TOOLS):
-    """Parse the command line and carry out or list the runs of a folder's scripts."""
+    """Parse the command line and execute or list the runs of the scripts in ``tools``."""
     argv = sys.argv[1:] if argv is None else argv
     args = parse_args(argv)
     try:

@@ -15,7 +15,7 @@ from nclr_plugin.experiments.detection_ap import run_repeats  # noqa: E402
 
 
 def main(argv=None):
-    """Parse the command line, run what is not done yet and print the table."""
+    """Parse the command line, run the unfinished repeats and print the table."""
     parser = argparse.ArgumentParser(
         allow_abbrev=False,
         description="Run OpenPCDet's train.py several times and print the APs of the best run. "

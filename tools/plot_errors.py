@@ -1,4 +1,4 @@
-"""Errors of several methods in one picture: recall over thresholds, or histograms.
+"""Plot the errors of several methods: recall over thresholds, or histograms.
 
     python tools/plot_errors.py NCLR=views.csv CrossI2P=other.csv --recall recall.png
 """
@@ -14,7 +14,7 @@ from nclr_plugin.visualization.canvas import write_png  # noqa: E402
 
 
 def main(argv=None):
-    """Parse the command line and draw."""
+    """Parse the command line and draw the plots."""
     parser = argparse.ArgumentParser(
         description='Draw rotation and translation errors of several methods. A table of views is '
         'written by tools/test.py ... --cfg-options test_evaluator.0.out_file=views.csv')

@@ -1,4 +1,4 @@
-"""Probe the frozen point features of a pretraining: linear and nearest-neighbour classification.
+"""Probe frozen point features of pretraining by linear and nearest-neighbour classification.
 
     python tools/probe.py CONFIG CHECKPOINT --dataset kitti_boxes --data-root DIR
 
@@ -23,7 +23,7 @@ from nclr_plugin.experiments.probing import build_pretrainer  # noqa: E402
 
 
 def main(argv=None):
-    """Parse the command line, print and write the figures of each seed."""
+    """Parse the command line, and print and write the results of each seed."""
     args = parse_args(argv)
     MMLogger.get_instance('probe', log_level='WARNING')  # mmengine lists every initial tensor
     try:

@@ -1,8 +1,8 @@
-"""Write the weights of a training for others, with a model card.
+"""Prepare the weights of a training for publication, with a model card.
 
     python tools/publish.py CHECKPOINT --out DIR --figures RESULTS.json
 
-The defaults of data and terms are those of configs/nclr/nclr_minkunet_kitti_real.py.
+The default data and terms are those of configs/nclr/nclr_minkunet_kitti_real.py.
 """
 import argparse
 import sys

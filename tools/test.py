@@ -3,7 +3,7 @@
     python tools/test.py CONFIG CHECKPOINT [--help]
 
 The checkpoint ``none`` tests the random initialisation. ``--show-dir DIR`` writes pictures.
-``--submission DIR`` writes the files for a benchmark server: segmentation, or boxes of KITTI.
+``--submission DIR`` writes the files for a benchmark server: segmentation, or KITTI boxes.
 """
 import os
 import sys

@@ -2,7 +2,7 @@
 
     python tools/train.py CONFIG [--help]
 
-For fine-tuning, ``--checkpoint FILE`` loads pretrained weights and ``--fraction PERCENT`` takes
+For fine-tuning, ``--checkpoint FILE`` loads pretrained weights and ``--fraction PERCENT`` uses
 a part of the labels. All other flags are those of mmdet3d.
 """
 import os

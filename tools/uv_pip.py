@@ -1,9 +1,9 @@
-"""Run ``uv pip`` with the settings of pip, which uv does not read; pip itself where there is no uv.
+"""Run ``uv pip`` with pip's settings, which uv does not read; run pip if uv is not installed.
 
     python tools/uv_pip.py install -r requirements/gold.txt
 
-Indexes, folders of wheels, constraints, certificates and proxies of pip's configuration files and
-variables are passed on. Variables of uv that are set already come first.
+Passes on indexes, wheel folders, constraints, certificates and proxies from pip's configuration
+files and environment variables. Variables of uv that are already set take precedence.
 """
 import ast
 import os
@@ -26,7 +26,7 @@ VARIABLES = {
 
 
 def read_settings(listing):
-    """Return the settings for ``pip install`` in the output of ``pip config list``, by name."""
+    """Read the settings of ``pip install`` from the output of ``pip config list``, by name."""
     by_section = {'global': {}, 'install': {}, ':env:': {}}  # later ones win
     for line in listing.splitlines():
         key, _, value = line.partition('=')
@@ -38,10 +38,10 @@ def read_settings(listing):
 
 
 def uv_options(settings):
-    """Return the options of ``uv pip install`` for such settings."""
+    """Convert pip's settings to options of ``uv pip install``."""
     options = [part for name, option in OPTIONS.items() for value in settings.get(name, '').split()
                for part in (option, value)]
-    if 'extra-index-url' in settings:  # the best version of any index, as pip takes it
+    if 'extra-index-url' in settings:  # like pip, take the best version of any index
         options += ['--index-strategy', 'unsafe-best-match']
     if settings.get('no-index', 'false').lower() in ('1', 'true', 'yes', 'on'):
         options.append('--no-index')
@@ -49,7 +49,7 @@ def uv_options(settings):
 
 
 def uv_variables(settings):
-    """Return the variables of uv for such settings."""
+    """Convert pip's settings to environment variables of uv."""
     return {variable: settings[name] for name, variables in VARIABLES.items()
             for variable in variables if name in settings}
 

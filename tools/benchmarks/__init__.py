@@ -1,1 +1,1 @@
-"""Benchmarks of ``tools/benchmark.py``, one a module."""
+"""Benchmarks of ``tools/benchmark.py``, one per module."""

@@ -1,7 +1,7 @@
-"""Size, time and memory of the point backbones on one scan, compared with mmdet3d's MinkUNet.
+"""Compare size, time and memory of the point backbones with mmdet3d's MinkUNet on one scan.
 
-Times are measured in turn within one process, on the CPU as processor time. Memory is measured in
-a fresh process for each network.
+The networks are timed in turn within one process; on a CPU, the time is processor time. Memory is
+measured in a fresh process for each network.
 """
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
     Attributes:
         kind: Registered name of the backbone.
         blocks: Number of blocks in each encoder stage.
-        baseline: Name of the row that it is compared with.
+        baseline: Name of the row to compare with.
     """
     kind: str
     blocks: Tuple[int, ...]
@@ -41,7 +41,7 @@ class Entry(NamedTuple):
         """Build the network with random weights, in training mode, on the CPU."""
         optional_import('mmdet3d.models', 'mmdet3d', 'The benchmark of backbones')
         backend = dict(sparseconv_backend='spconv') if self.kind == 'MinkUNetBackbone' else {}
-        # mmdet3d modifies the lists that it is given, even its own defaults.
+        # mmdet3d modifies the lists passed to it, even its own defaults.
         return MODELS.build(
             dict(
                 type=self.kind, in_channels=4, base_channels=32,

@@ -1,4 +1,4 @@
-"""Accuracy, gradients and speed of the pose solvers, compared with OpenCV's.
+"""Compare accuracy, gradients and speed of the pose solvers with OpenCV's.
 
 The problems are those of :mod:`nclr_plugin.demo.pose_problems`. The bound is the
 maximum-likelihood pose: OpenCV's iterative solver, started at the true pose.
@@ -57,20 +57,20 @@ def main(args: argparse.Namespace) -> None:
 def run(num_problems: int, num_points: int, seed: int, repeats: int) -> List[Dict[str, object]]:
     """Solve all problems.
 
-    Rows with outliers compare ``solve_robust`` with solvers that are given the inliers only, and
-    with the bound of the same problems before a share s of their matches was replaced. That bound
-    is out of reach: fewer matches cost a factor of about ``1 / sqrt(1 - s)``. What they cost on
-    these problems, the bound of the inliers over that of all matches, is the limit. A row's time
-    is that of all its problems, forward and backward (robust: forward).
+    Rows with outliers compare ``solve_robust`` with solvers that get the inliers only, and with the
+    bound of the same problems before a share s of their matches was replaced. That bound is out of
+    reach: fewer matches raise the error by a factor of about ``1 / sqrt(1 - s)``. The limit is this
+    factor on these problems: the bound of the inliers over the bound of all matches. The time of a
+    row covers all its problems, forward and backward (robust: forward only).
 
     Args:
         num_problems: Number of problems per row, times ``OUTLIER_FACTOR`` with outliers.
         num_points: Number of matches per problem.
         seed: Random seed of the problems.
-        repeats: Number of timed rounds; the median counts.
+        repeats: Number of timed rounds; the median is returned.
 
     Returns:
-        One dictionary a row: problem, ours, epnp, sqpnp, bound, outlier_free (median degrees,
+        One dictionary per row: problem, ours, epnp, sqpnp, bound, outlier_free (median degrees,
         metres), valid, gradient (largest entry), milliseconds, opencv_milliseconds, time_ratio
         (median over rounds).
     """

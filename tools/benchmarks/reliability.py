@@ -1,7 +1,7 @@
-"""Rates at which calibrations are called reliable, for matching and for mismatched pairs.
+"""Measure how often calibrations are called reliable, for matching and for mismatched pairs.
 
-The calibrator is given the scans of a test set with their own images, and the same scans with
-images of other scenes.
+The calibrator gets the scans of a test set with their own images, and the same scans with images of
+other scenes.
 """
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from nclr_plugin.experiments.tables import markdown_table
 from nclr_plugin.visualization import plot_roc
 from nclr_plugin.visualization.canvas import write_png
 
-# The part of the test pipeline that provides what a user has.
+# Steps of the test pipeline that provide what a user has.
 GIVEN = ('LoadPoints', 'AccumulateSweeps', 'LoadImages', 'RandomRigidTransform')
 SCORES = 'photometric_consistency', 'inlier_ratio'
 
@@ -35,7 +35,7 @@ class Pair(NamedTuple):
 
     Attributes:
         true: Whether image and scan show the same scene.
-        reliable: The verdict.
+        reliable: Whether the calibrator calls the pose reliable.
         photometric_consistency: Score of the pose; -inf without one.
         inlier_ratio: Share of matches that support the pose; -inf without a pose.
         error: RRE in degrees and RTE in metres; NaN without a pose.

@@ -1,4 +1,4 @@
-"""Error and time of the robust pose solvers by the share of outliers, one thread."""
+"""Measure error and time of the robust pose solvers by the share of outliers, on one thread."""
 from __future__ import annotations
 
 import argparse
@@ -50,8 +50,8 @@ def run(num_problems: int, matches: int, noise: float, outliers: Sequence[float]
     """Solve each problem by all methods in turn, so that a busy machine slows them alike.
 
     Returns:
-        A row for each share of outliers: poses found (nearer than 1 deg and 0.5 m), median errors,
-        mean seconds, and the mean over those of the first method.
+        One row per share of outliers: poses found (within 1 deg and 0.5 m), median errors, mean
+        seconds, and their ratio to those of the first method.
     """
     rows = []
     for share in outliers:

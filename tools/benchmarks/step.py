@@ -1,4 +1,4 @@
-"""Cost of a pretraining step, compared with its two backbones, and of waiting for data.
+"""Time a pretraining step, compared with its two backbones, and the wait for its data.
 
 Ratios are taken within one round, because the speed of a machine drifts.
 """

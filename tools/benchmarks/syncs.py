@@ -1,7 +1,7 @@
-"""Count the operations of a training step for which a host has to wait for its GPU.
+"""Count the operations of a training step for which the CPU has to wait for the GPU.
 
-On a GPU they are those that torch's sync debug mode reports. On a CPU they are the calls that would
-be: an upper bound, because a copy of a tensor that is on the device already counts, too.
+On a GPU, torch's sync debug mode reports them. Without one, the calls that would wait are counted.
+That is an upper bound: it includes copies of tensors that are already on the device.
 """
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from nclr_plugin.utils import devices
 ROOT = Path(__file__).resolve().parents[2]
 TORCH = str(Path(torch.__file__).parent)
 MODES = ('torch/overrides.py', 'torch/utils/_python_dispatch.py', 'torch/utils/_device.py')
-STEPS = 4  # the last one counts: by then schedules have switched all losses on
+STEPS = 4  # only the last one counts: schedules have switched all losses on by then
 UNKNOWN_SIZE = 'result of unknown size'
-OPERATORS = {  # of torch, by the name without its overload
+OPERATORS = {  # of torch, by name without overload
     '_local_scalar_dense': 'value read by the host',
     'equal': 'value read by the host',
     'nonzero': UNKNOWN_SIZE, 'masked_select': UNKNOWN_SIZE, 'bincount': UNKNOWN_SIZE,
@@ -44,13 +44,13 @@ TO_DEVICE, TO_HOST = 'copy to the device', 'copy to the host'
 
 
 class Sync(NamedTuple):
-    """A place where the host waits.
+    """A line of code where the CPU waits for the GPU.
 
     Attributes:
-        file: Its file, relative to its package's folder.
-        line: Its line.
-        text: The source there.
-        kind: What it waits for.
+        file: Source file, relative to the folder of its package.
+        line: Line number.
+        text: Source code of the line.
+        kind: Reason of the wait.
     """
     file: str
     line: int
@@ -59,10 +59,10 @@ class Sync(NamedTuple):
 
 
 class SyncCounter:
-    """Context that counts the waits of what runs in it, as ``counts`` by :class:`Sync`.
+    """Context manager that counts the waits for the GPU: ``counts`` by :class:`Sync`.
 
-    On a CPU, code that has another way for a GPU takes that way, and asynchronous copies count as
-    such: batches lie in pinned memory, see :func:`nclr_plugin.engine.launcher.train`.
+    Without a GPU, code takes the paths that it would take on one. Asynchronous copies count as
+    such, because batches lie in pinned memory; see :func:`nclr_plugin.engine.launcher.train`.
     """
 
     def __init__(self) -> None:
@@ -86,9 +86,9 @@ class SyncCounter:
     def record(self, kind: str, in_spconv: bool = False) -> None:
         """Count a wait at the innermost line outside torch.
 
-        Not on a CPU: those of spconv, whose algorithm is another one there, of torch's optimizers,
-        whose numbers of steps lie in the host's memory on any device, and copies that torch's own
-        functions ask for, between tensors of one device.
+        Without a GPU, some are left out: those of spconv, which uses another algorithm on a CPU;
+        those of torch's optimizers, which keep their step counts in CPU memory on any device; and
+        copies that torch's own functions request, between tensors of one device.
         """
         frame = sys._getframe(1)
         while frame.f_back and (frame.f_code.co_filename.startswith(TORCH)
@@ -108,7 +108,7 @@ class SyncCounter:
 
 
 class _Operators(TorchDispatchMode):
-    """Reports operators that wait."""
+    """Report operators that wait for the GPU."""
 
     def __init__(self, counter: SyncCounter) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class _Operators(TorchDispatchMode):
 
 
 class _Functions(TorchFunctionMode):
-    """Reports copies between host and device, which on a CPU call no operator."""
+    """Report copies between CPU and GPU, which call no operator without a GPU."""
 
     def __init__(self, counter: SyncCounter) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ def _copy_kind(function: Any, args: tuple, kwargs: dict) -> Optional[str]:
 
 @contextlib.contextmanager
 def _pair_generation(record: Callable[..., None]) -> Iterator[None]:
-    """Report spconv's pairs of strided convolutions, whose outputs it has to count on a GPU."""
+    """Report spconv's strided convolutions, because spconv has to count their outputs on a GPU."""
     try:
         from spconv.pytorch import ops
     except ImportError:
@@ -194,7 +194,7 @@ def _pair_generation(record: Callable[..., None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _debug_mode(record: Callable[[str], None]) -> Iterator[None]:
-    """Report what torch finds on a GPU."""
+    """Report the waits that torch detects on a GPU."""
 
     def show(message: Any, category: Any, *where: Any, **more: Any) -> None:
         if 'synchronizing CUDA operation' in str(message):
@@ -226,10 +226,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(cfg: Config, batch_size: int) -> List[dict]:
-    """Train four steps as ``tools/train.py`` does, hooks included, and count those of the last.
+    """Train four steps like ``tools/train.py``, hooks included, and count the waits of the last.
 
     Returns:
-        Rows of the table, a place each, and one of the sum.
+        Rows of the table: one per place, then the sum.
     """
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     loader = cfg.train_dataloader
