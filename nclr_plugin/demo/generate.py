@@ -29,7 +29,7 @@ def generate(root: str, layout: str, options: DemoOptions, workers: int = 1,
         Lines that report the written frames and their paths.
 
     Raises:
-        ValueError: If the layout is unknown.
+        ValueError: If the layout is unknown, or has fewer sequences than ``options.towns``.
         FileExistsError: If ``root`` is not empty.
     """
     if layout not in LAYOUTS:

@@ -46,7 +46,7 @@ class Material(NamedTuple):
         semantic: Raw SemanticKITTI label.
         pattern: Pattern of the colour.
         accent: Second sRGB colour, for example of window glass, joints or the border of a sign.
-        infrared: Laser reflectance, relative to the luminance of the colour.
+        infrared: Laser reflectance, relative to the square root of the luminance of the colour.
         params: Parameters of the pattern, metres. Facades: storey height, window spacing, window
             width, window height; fences: spacing of the slats.
     """
