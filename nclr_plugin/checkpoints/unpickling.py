@@ -59,7 +59,7 @@ def load_inert(path: str, map_location: Any = None) -> tuple[Any, list[str]]:
         Content, and names of the classes and functions that :class:`Unknown` replaces.
 
     Raises:
-        Exception: Of any type, if the file is broken or has another format.
+        Exception: If the file is broken or has another format; torch raises many types.
     """
     unknown: dict[str, type] = {}
     return torch.load(path, map_location=map_location, pickle_module=_pickle_module(unknown),
