@@ -1,9 +1,11 @@
 """Calibrate a camera against a LiDAR from images and scans of a rig.
 
     python tools/calibrate.py IMAGE SCAN --intrinsics K.yaml --checkpoint CHECKPOINT --out DIR
+    python tools/calibrate.py IMAGE SCAN --intrinsics K.yaml --initial guess.yaml --refine --out DIR
 
-IMAGE and SCAN are two files, or two folders whose poses are fused. Exit status: 0 for a reliable
-pose, 1 for an unreliable one, 2 for input that cannot be used.
+IMAGE and SCAN are two files, or two folders. With a network, the poses of all pairs are fused. With
+--refine, which needs none, the pose near the guess is found that fits all pairs best. Exit status:
+0 for a reliable pose, 1 for an unreliable one, 2 for input that cannot be used.
 """
 import argparse
 import os
@@ -18,6 +20,8 @@ from nclr_plugin.apis import Calibrator, read_intrinsics  # noqa: E402
 from nclr_plugin.apis.calibrator import MIN_CONSISTENCY, MIN_INLIER_RATIO  # noqa: E402
 from nclr_plugin.apis.pairs import (EXTRINSICS, calibrate_pairs, pair_files,  # noqa: E402
                                     read_initial)
+from nclr_plugin.apis.refined_files import refine_files  # noqa: E402
+from nclr_plugin.apis.refinement import RANGE_DEG, RANGE_M  # noqa: E402
 from nclr_plugin.datasets.scan_files import SUFFIXES  # noqa: E402
 from nclr_plugin.errors import INPUT_ERRORS  # noqa: E402
 
@@ -35,12 +39,20 @@ def parse_args(argv=None):
     parser.add_argument('--intrinsics', required=True,
                         help='YAML file with cam2img and, if known, dist_coeffs, distortion_model '
                         'and image_size; or a file of OpenCV or ROS (camera_info)')
-    parser.add_argument('--checkpoint', required=True, help='checkpoint of NCLR or CrossI2P')
+    parser.add_argument('--checkpoint', help='checkpoint of NCLR or CrossI2P; with --refine its '
+                        'pose is the start where it is reliable')
     parser.add_argument('--out', required=True, help='folder for the extrinsics and overlays')
     parser.add_argument('--config', help='config of the network (default: that in the checkpoint)')
     parser.add_argument('--initial',
                         help=f'YAML file with a rough lidar2cam, such as {EXTRINSICS} of an '
                         'earlier run; needed if the LiDAR is not mounted upright')
+    parser.add_argument('--refine', action='store_true',
+                        help='find the pose near --initial that fits all pairs best')
+    parser.add_argument('--range-deg', type=float, default=RANGE_DEG,
+                        help='largest rotation from --initial about each axis of the camera that '
+                        '--refine tries (default: %(default)g)')
+    parser.add_argument('--range-m', type=float, default=RANGE_M,
+                        help='largest translation along each axis, metres (default: %(default)g)')
     parser.add_argument('--lidar-dim', type=int, default=4,
                         help='columns of .bin and .npy scans (default: 4; nuScenes: 5)')
     parser.add_argument('--intensity-scale', type=float,
@@ -55,7 +67,12 @@ def parse_args(argv=None):
     parser.add_argument('--no-search', action='store_true',
                         help='do not search for a better pose near an unreliable one')
     parser.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.refine and not args.initial:
+        parser.error('--refine needs the guess to start from: --initial')
+    if not args.refine and not args.checkpoint:
+        parser.error('expected --checkpoint, or --refine with --initial')
+    return args
 
 
 def main(argv=None):
@@ -65,11 +82,16 @@ def main(argv=None):
         pairs, incomplete = pair_files(args.image, args.scan)
         intrinsics = read_intrinsics(args.intrinsics)
         initial = args.initial and read_initial(args.initial)
-        calibrator = Calibrator(
+        calibrator = args.checkpoint and Calibrator(
             args.checkpoint, args.config, args.device, args.min_inlier_ratio,
             args.min_consistency, not args.no_search, args.intensity_scale)
-        reliable = calibrate_pairs(calibrator, pairs, incomplete, intrinsics, args.out, initial,
-                                   args.lidar_dim)
+        if args.refine:
+            reliable = refine_files(
+                pairs, incomplete, intrinsics, args.out, initial, (args.range_deg, args.range_m),
+                args.lidar_dim, args.intensity_scale, calibrator)
+        else:
+            reliable = calibrate_pairs(calibrator, pairs, incomplete, intrinsics, args.out,
+                                       initial, args.lidar_dim)
     except INPUT_ERRORS as error:
         print(f'{type(error).__name__}: {error}', file=sys.stderr)
         sys.exit(BAD_INPUT)

@@ -2,8 +2,10 @@
 from ..errors import CalibrationInputError
 from .calibrator import Calibrator, calibrate
 from .intrinsics import Intrinsics, read_intrinsics
+from .refinement import Pair, Refinement, refine
 from .results import Calibration, Matches, RigEstimate, fuse
 from .scans import load_scan
 
 __all__ = ['Calibration', 'CalibrationInputError', 'Calibrator', 'Intrinsics', 'Matches',
-           'RigEstimate', 'calibrate', 'fuse', 'load_scan', 'read_intrinsics']
+           'Pair', 'Refinement', 'RigEstimate', 'calibrate', 'fuse', 'load_scan', 'read_intrinsics',
+           'refine']

@@ -49,7 +49,7 @@ def calibrate_pairs(calibrator: Calibrator, pairs: dict[str, tuple[str, str]],
     results: dict[str, Calibration] = {}
     for name, (image, scan) in pairs.items():
         try:
-            result = calibrator(_read_image(image), load_scan(scan, lidar_dim), intrinsics, initial)
+            result = calibrator(read_pair_image(image), load_scan(scan, lidar_dim), intrinsics, initial)
         except CalibrationInputError as error:
             if num_pairs == 1:
                 raise
@@ -71,7 +71,7 @@ def calibrate_pairs(calibrator: Calibrator, pairs: dict[str, tuple[str, str]],
         print(describe_rig(estimate, len(unusable)))
         content, reliable = _rig_record(estimate, results, unusable), estimate.reliable
     path = Path(out) / EXTRINSICS
-    _write_yaml(path, content)
+    write_yaml(path, content)
     print(f'written: {path}')
     return reliable
 
@@ -159,7 +159,12 @@ def describe_rig(estimate: RigEstimate, num_unusable: int = 0) -> str:
     return line if estimate.reliable else f'{line}; NOT RELIABLE: too few agree'
 
 
-def _read_image(path: str) -> np.ndarray:
+def read_pair_image(path: str) -> np.ndarray:
+    """Read an image as RGB, (H, W, 3) uint8.
+
+    Raises:
+        CalibrationInputError: If it cannot be read.
+    """
     try:
         return read_image('given', dict(img_path=path))
     except BrokenFrameError as error:
@@ -192,7 +197,8 @@ def _rig_record(estimate: RigEstimate, results: dict[str, Calibration],
         pairs={name: _record(result) for name, result in results.items()}, unusable=unusable)
 
 
-def _write_yaml(path: Path, content: dict) -> None:
+def write_yaml(path: Path, content: dict) -> None:
+    """Write a dict, and make the folder of the file."""
     import yaml  # comes with mmengine
 
     path.parent.mkdir(parents=True, exist_ok=True)

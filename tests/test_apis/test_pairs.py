@@ -227,3 +227,15 @@ def test_options_for_columns_and_intensities(status, files, scene, tmp_path, cap
     again = yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())
     np.testing.assert_allclose(written['lidar2cam'], again['lidar2cam'], atol=1e-9)
     assert written['num_matches'] == again['num_matches']
+
+
+def test_a_guess_is_refined_without_a_network(status, files, scene, tmp_path, capsys):
+    guess = scene.lidar2cam.copy()
+    guess[:3, 3] += 0.1
+    (tmp_path / 'guess.yaml').write_text(yaml.safe_dump(dict(lidar2cam=guess.tolist())))
+    words = files[:4] + ['--out', str(tmp_path / 'out'), '--refine']
+    assert status(words) == 2  # no guess
+    assert status([*words, '--initial', str(tmp_path / 'guess.yaml')]) == 1  # one pair
+    written = yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())
+    assert written['kept'] == 'guess' and written['lidar2cam'] == guess.tolist()
+    assert 'NOT RELIABLE' in capsys.readouterr().out
