@@ -1,0 +1,149 @@
+"""Write extrinsics in the formats of other programs: KITTI, ROS, URDF and OpenCV."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple, Sequence
+
+import numpy as np
+import torch
+
+from ..geometry.se3 import invert_transform, so3_log
+
+FORMATS = dict(kitti='extrinsics_kitti.txt', ros='extrinsics_ros.txt',
+               urdf='extrinsics_urdf.xml', opencv='extrinsics_opencv.yaml')  # files
+DECIMALS = 12  # far finer than any calibration; residues of rounding become 0
+GIMBAL_LOCK = 1e-9  # cosine of the pitch below which roll and yaw turn about the same axis
+
+
+class Frames(NamedTuple):
+    """Names of the coordinate frames in ROS and URDF.
+
+    Attributes:
+        lidar: Frame of the scans.
+        camera: Optical frame of the camera: x right, y down, z forward.
+    """
+    lidar: str = 'lidar'
+    camera: str = 'camera_optical'
+
+
+def kitti_tr(lidar2cam: np.ndarray) -> str:
+    """Return the line ``Tr`` of KITTI's calib.txt: ``lidar2cam`` row by row, metres.
+
+    KITTI's reference camera is this camera then, so its ``P`` is ``[cam2img | 0]``.
+
+    Args:
+        lidar2cam: (4, 4).
+    """
+    return f'Tr: {_numbers(lidar2cam[:3].ravel())}\n'
+
+
+def ros_transform(lidar2cam: np.ndarray, frames: Frames = Frames()) -> str:
+    """Return the static transform of ROS, with the commands that publish it.
+
+    The LiDAR's frame is the parent, the camera's frame the child. As everywhere in ROS, the
+    transform is the pose of the child in the parent, so it maps points from the camera to the
+    LiDAR: it is the inverse of ``lidar2cam``.
+
+    Args:
+        lidar2cam: (4, 4).
+        frames: Names of the frames.
+    """
+    cam2lidar = _invert(lidar2cam)
+    quaternion = rotation_quaternion(cam2lidar[:3, :3])
+    pose = _numbers((*cam2lidar[:3, 3], *quaternion))
+    options = ' '.join(f'--{name} {value}' for name, value in zip(
+        ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw'), pose.split()))
+    return (
+        f'# Pose of the camera ({frames.camera}, the child) in the frame of the LiDAR ({frames.lidar}, '
+        'the\n# parent), metres: p_lidar = T p_camera. It is the inverse of lidar2cam.\n'
+        f'# x y z qx qy qz qw\n{pose}\n# ROS 2\n'
+        f'ros2 run tf2_ros static_transform_publisher {options} --frame-id {frames.lidar} '
+        f'--child-frame-id {frames.camera}\n# ROS 1\n'
+        f'rosrun tf2_ros static_transform_publisher {pose} {frames.lidar} {frames.camera}\n')
+
+
+def urdf_joint(lidar2cam: np.ndarray, frames: Frames = Frames()) -> str:
+    """Return the fixed joint of a URDF, from the LiDAR (parent) to the camera (child).
+
+    Its origin is the pose of the camera in the LiDAR's frame: xyz in metres, rpy in radians about
+    the LiDAR's x, y and z axes in this order.
+
+    Args:
+        lidar2cam: (4, 4).
+        frames: Names of the links.
+    """
+    cam2lidar = _invert(lidar2cam)
+    return (f'<joint name="{frames.lidar}_to_{frames.camera}" type="fixed">\n'
+            f'  <parent link="{frames.lidar}"/>\n  <child link="{frames.camera}"/>\n'
+            f'  <origin xyz="{_numbers(cam2lidar[:3, 3])}" '
+            f'rpy="{_numbers(roll_pitch_yaw(cam2lidar[:3, :3]))}"/>\n</joint>\n')
+
+
+def opencv_vectors(lidar2cam: np.ndarray) -> str:
+    """Return a file of OpenCV's ``FileStorage`` with ``rvec`` and ``tvec``.
+
+    ``cv2.projectPoints(points, rvec, tvec, cam2img, dist_coeffs)`` projects points of the LiDAR's
+    frame: the transform is ``lidar2cam``.
+
+    Args:
+        lidar2cam: (4, 4).
+    """
+    vectors = (('rvec', _rotation_vector(lidar2cam[:3, :3])), ('tvec', lidar2cam[:3, 3]))
+    return '%YAML:1.0\n---\n' + ''.join(
+        f'{name}: !!opencv-matrix\n   rows: 3\n   cols: 1\n   dt: d\n'
+        f'   data: [ {_numbers(vector, ", ")} ]\n' for name, vector in vectors)
+
+
+def write_formats(out: str, formats: Sequence[str], lidar2cam: Any,
+                  frames: Frames = Frames()) -> list[Path]:
+    """Write extrinsics in formats of other programs.
+
+    Args:
+        out: Output folder.
+        formats: Names of :data:`FORMATS`.
+        lidar2cam: (4, 4).
+        frames: Names of the coordinate frames.
+
+    Returns:
+        Path of each file.
+    """
+    folder, lidar2cam = Path(out), np.asarray(lidar2cam, np.float64)
+    texts = dict(kitti=kitti_tr(lidar2cam), ros=ros_transform(lidar2cam, frames),
+                 urdf=urdf_joint(lidar2cam, frames), opencv=opencv_vectors(lidar2cam))
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / FORMATS[name] for name in formats]
+    for name, path in zip(formats, paths):
+        path.write_text(texts[name], encoding='utf-8')
+    return paths
+
+
+def rotation_quaternion(R: np.ndarray) -> np.ndarray:
+    """Return the quaternion (x, y, z, w) of a rotation (3, 3), with w >= 0."""
+    vector = _rotation_vector(R)
+    half = np.linalg.norm(vector) / 2
+    return np.append(vector / 2 * np.sinc(half / np.pi), np.cos(half))
+
+
+def roll_pitch_yaw(R: np.ndarray) -> np.ndarray:
+    """Return the angles (3,), radians, with ``R = Rz(yaw) @ Ry(pitch) @ Rx(roll)``.
+
+    If the pitch is a quarter turn, roll and yaw turn about the same axis; the yaw is 0 then.
+    """
+    cosine = np.hypot(R[0, 0], R[1, 0])
+    pitch = np.arctan2(-R[2, 0], cosine)
+    if cosine < GIMBAL_LOCK:
+        return np.array([np.arctan2(-R[1, 2], R[1, 1]), pitch, 0.])
+    return np.array([np.arctan2(R[2, 1], R[2, 2]), pitch, np.arctan2(R[1, 0], R[0, 0])])
+
+
+def _rotation_vector(R: np.ndarray) -> np.ndarray:
+    return so3_log(torch.from_numpy(np.array(R, np.float64))).numpy()
+
+
+def _invert(transform: np.ndarray) -> np.ndarray:
+    return invert_transform(torch.from_numpy(np.array(transform, np.float64))).numpy()
+
+
+def _numbers(values: Sequence[float], separator: str = ' ') -> str:
+    """Format numbers with 9 digits; 0 in place of residues of rounding and of -0."""
+    return separator.join(f'{value:.9g}' for value in np.round(values, DECIMALS) + 0.)
