@@ -3,9 +3,10 @@
     python tools/calibrate.py IMAGE SCAN --intrinsics K.yaml --checkpoint CHECKPOINT --out DIR
     python tools/calibrate.py IMAGE SCAN --intrinsics K.yaml --initial guess.yaml --refine --out DIR
 
-IMAGE and SCAN are two files, or two folders. With a network, the poses of all pairs are fused. With
---refine, which needs none, the pose near the guess is found that fits all pairs best. Exit status:
-0 for a reliable pose, 1 for an unreliable one, 2 for input that cannot be used.
+IMAGE and SCAN are two files or two folders; a list file takes the place of both. With a network,
+the poses of all pairs are fused. With --refine, which needs none, the pose near the guess is found
+that fits all pairs best. Exit status: 0 for a reliable pose, 1 for an unreliable one, 2 for input
+that cannot be used.
 """
 import argparse
 import os
@@ -18,8 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nclr_plugin.apis import Calibrator, read_intrinsics  # noqa: E402
 from nclr_plugin.apis.calibrator import MIN_CONSISTENCY, MIN_INLIER_RATIO  # noqa: E402
-from nclr_plugin.apis.pairs import (EXTRINSICS, calibrate_pairs, pair_files,  # noqa: E402
-                                    read_initial)
+from nclr_plugin.apis.formats import (EXTRINSICS, FORMATS, Frames,  # noqa: E402
+                                      write_extrinsics)
+from nclr_plugin.apis.inputs import find_pairs, read_initial  # noqa: E402
+from nclr_plugin.apis.pairs import calibrate_pairs  # noqa: E402
 from nclr_plugin.apis.refined_files import refine_files  # noqa: E402
 from nclr_plugin.apis.refinement import RANGE_DEG, RANGE_M  # noqa: E402
 from nclr_plugin.datasets.scan_files import SUFFIXES  # noqa: E402
@@ -34,8 +37,10 @@ def parse_args(argv=None):
         allow_abbrev=False,
         description='Calibrate a camera against a LiDAR from an image and a scan, or from folders '
         'of them: files with the same stem are a pair, and the poses of all pairs are fused.')
-    parser.add_argument('image', help='PNG or JPEG, or a folder of them')
-    parser.add_argument('scan', help=f'{", ".join(SUFFIXES)}, or a folder of them')
+    parser.add_argument('image', help='PNG or JPEG, or a folder of them; or a list (.txt) of an '
+                        'image and a scan per line')
+    parser.add_argument('scan', nargs='?', help=f'{", ".join(SUFFIXES)}, or a folder of them; none '
+                        'beside a list')
     parser.add_argument('--intrinsics', required=True,
                         help='YAML file with cam2img and, if known, dist_coeffs, distortion_model '
                         'and image_size; or a file of OpenCV or ROS (camera_info)')
@@ -53,6 +58,12 @@ def parse_args(argv=None):
                         '--refine tries (default: %(default)g)')
     parser.add_argument('--range-m', type=float, default=RANGE_M,
                         help='largest translation along each axis, metres (default: %(default)g)')
+    parser.add_argument('--format', nargs='+', choices=FORMATS, default=[],
+                        help=f'write and print the pose in these formats, too, beside {EXTRINSICS}')
+    parser.add_argument('--lidar-frame', default=Frames().lidar,
+                        help='frame of the LiDAR in ROS and URDF (default: %(default)s)')
+    parser.add_argument('--camera-frame', default=Frames().camera,
+                        help='optical frame of the camera (default: %(default)s)')
     parser.add_argument('--lidar-dim', type=int, default=4,
                         help='columns of .bin and .npy scans (default: 4; nuScenes: 5)')
     parser.add_argument('--intensity-scale', type=float,
@@ -79,23 +90,23 @@ def main(argv=None):
     """Calibrate, and exit with a status that tells whether the pose is reliable."""
     args = parse_args(argv)
     try:
-        pairs, incomplete = pair_files(args.image, args.scan)
+        pairs = find_pairs(args.image, args.scan, args.lidar_dim)
         intrinsics = read_intrinsics(args.intrinsics)
         initial = args.initial and read_initial(args.initial)
         calibrator = args.checkpoint and Calibrator(
             args.checkpoint, args.config, args.device, args.min_inlier_ratio,
             args.min_consistency, not args.no_search, args.intensity_scale)
         if args.refine:
-            reliable = refine_files(
-                pairs, incomplete, intrinsics, args.out, initial, (args.range_deg, args.range_m),
-                args.lidar_dim, args.intensity_scale, calibrator)
+            record = refine_files(pairs, intrinsics, initial, (args.range_deg, args.range_m),
+                                  args.intensity_scale, calibrator)
         else:
-            reliable = calibrate_pairs(calibrator, pairs, incomplete, intrinsics, args.out,
-                                       initial, args.lidar_dim)
+            record = calibrate_pairs(calibrator, pairs, intrinsics, args.out, initial)
+        write_extrinsics(args.out, record, args.format,
+                         Frames(args.lidar_frame, args.camera_frame))
     except INPUT_ERRORS as error:
         print(f'{type(error).__name__}: {error}', file=sys.stderr)
         sys.exit(BAD_INPUT)
-    sys.exit(RELIABLE if reliable else NOT_RELIABLE)
+    sys.exit(RELIABLE if record['reliable'] else NOT_RELIABLE)
 
 
 if __name__ == '__main__':

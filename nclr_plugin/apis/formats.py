@@ -1,16 +1,17 @@
-"""Write extrinsics in the formats of other programs: KITTI, ROS, URDF and OpenCV."""
+"""Write extrinsics as YAML, and in the formats of KITTI, ROS, URDF and OpenCV."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple, Sequence
+from typing import NamedTuple, Sequence
 
 import numpy as np
 import torch
 
 from ..geometry.se3 import invert_transform, so3_log
 
+EXTRINSICS = 'extrinsics.yaml'
 FORMATS = dict(kitti='extrinsics_kitti.txt', ros='extrinsics_ros.txt',
-               urdf='extrinsics_urdf.xml', opencv='extrinsics_opencv.yaml')  # files
+               urdf='extrinsics_urdf.xml', opencv='extrinsics_opencv.yaml')
 DECIMALS = 12  # far finer than any calibration; residues of rounding become 0
 GIMBAL_LOCK = 1e-9  # cosine of the pitch below which roll and yaw turn about the same axis
 
@@ -54,8 +55,8 @@ def ros_transform(lidar2cam: np.ndarray, frames: Frames = Frames()) -> str:
     options = ' '.join(f'--{name} {value}' for name, value in zip(
         ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw'), pose.split()))
     return (
-        f'# Pose of the camera ({frames.camera}, the child) in the frame of the LiDAR ({frames.lidar}, '
-        'the\n# parent), metres: p_lidar = T p_camera. It is the inverse of lidar2cam.\n'
+        f'# Pose of the camera ({frames.camera}, the child) in the frame of the LiDAR\n'
+        f'# ({frames.lidar}, the parent), metres: p_lidar = T p_camera, the inverse of lidar2cam.\n'
         f'# x y z qx qy qz qw\n{pose}\n# ROS 2\n'
         f'ros2 run tf2_ros static_transform_publisher {options} --frame-id {frames.lidar} '
         f'--child-frame-id {frames.camera}\n# ROS 1\n'
@@ -94,27 +95,33 @@ def opencv_vectors(lidar2cam: np.ndarray) -> str:
         f'   data: [ {_numbers(vector, ", ")} ]\n' for name, vector in vectors)
 
 
-def write_formats(out: str, formats: Sequence[str], lidar2cam: Any,
-                  frames: Frames = Frames()) -> list[Path]:
-    """Write extrinsics in formats of other programs.
+def write_extrinsics(out: str, record: dict, formats: Sequence[str] = (),
+                     frames: Frames = Frames()) -> None:
+    """Write extrinsics as YAML and in other formats, and print the latter and the files' names.
+
+    A pose that is not reliable is written as YAML only, which says so; the other formats cannot.
 
     Args:
         out: Output folder.
+        record: Content of the YAML file; ``lidar2cam`` (4, 4) and ``reliable`` among others.
         formats: Names of :data:`FORMATS`.
-        lidar2cam: (4, 4).
         frames: Names of the coordinate frames.
-
-    Returns:
-        Path of each file.
     """
-    folder, lidar2cam = Path(out), np.asarray(lidar2cam, np.float64)
+    import yaml  # comes with mmengine
+
+    folder, lidar2cam = Path(out), np.array(record['lidar2cam'], np.float64)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / EXTRINSICS, 'w', encoding='utf-8') as stream:
+        yaml.safe_dump(record, stream, sort_keys=False, default_flow_style=None)
+    print(f'written: {folder / EXTRINSICS}')
+    if formats and not record['reliable']:
+        print(f'not written, because the pose is not reliable: {", ".join(formats)}')
+        return
     texts = dict(kitti=kitti_tr(lidar2cam), ros=ros_transform(lidar2cam, frames),
                  urdf=urdf_joint(lidar2cam, frames), opencv=opencv_vectors(lidar2cam))
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / FORMATS[name] for name in formats]
-    for name, path in zip(formats, paths):
-        path.write_text(texts[name], encoding='utf-8')
-    return paths
+    for name in formats:
+        (folder / FORMATS[name]).write_text(texts[name], encoding='utf-8')
+        print(f'written: {folder / FORMATS[name]}\n{texts[name]}', end='')
 
 
 def rotation_quaternion(R: np.ndarray) -> np.ndarray:

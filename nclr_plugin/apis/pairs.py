@@ -1,55 +1,44 @@
-"""Calibrate pairs of image and scan files, and write the extrinsics."""
+"""Calibrate pairs of images and scans with a network, and report the results."""
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..datasets.images import read_image
-from ..datasets.readers.pairing import IMAGE_SUFFIXES, Folder, describe_missing, match_files
-from ..datasets.scan_files import SUFFIXES
-from ..errors import BrokenFrameError, CalibrationInputError
+from ..errors import CalibrationInputError
 from ..visualization.canvas import write_png
 from .calibrator import Calibrator
+from .inputs import FilePairs
 from .intrinsics import Intrinsics
 from .results import MAX_FROM_INITIAL_DEG, Calibration, RigEstimate, fuse, pose_difference
-from .scans import load_scan
-
-EXTRINSICS = 'extrinsics.yaml'
 
 
-def calibrate_pairs(calibrator: Calibrator, pairs: dict[str, tuple[str, str]],
-                    unusable: dict[str, str], intrinsics: Intrinsics, out: str,
-                    initial: Any = None, lidar_dim: int = 4) -> bool:
-    """Calibrate all pairs, fuse their poses, and print and write the results.
-
-    Writes ``extrinsics.yaml`` and one overlay per pair to ``out``.
+def calibrate_pairs(calibrator: Calibrator, pairs: FilePairs, intrinsics: Intrinsics, out: str,
+                    initial: Any = None) -> dict:
+    """Calibrate all pairs, fuse their poses, print the results, and draw an overlay of each pair.
 
     Args:
         calibrator: Calibrator.
-        pairs: Image and scan file of each pair, by name; see :func:`pair_files`.
-        unusable: Reasons why further pairs cannot be used, by name.
+        pairs: Pairs; see :func:`~nclr_plugin.apis.inputs.find_pairs`.
         intrinsics: Intrinsics of the camera.
-        out: Output folder.
+        out: Folder for the overlays.
         initial: (4, 4) rough ``lidar2cam``.
-        lidar_dim: Number of columns in raw scans.
 
     Returns:
-        Whether the pose is reliable.
+        Content of ``extrinsics.yaml``: ``lidar2cam``, ``reliable``, and others.
 
     Raises:
         CalibrationInputError: If no pair can be used.
     """
-    num_pairs = len(pairs) + len(unusable)
-    unusable = dict(unusable)
+    unusable = dict(pairs.unusable)
+    num_pairs = len(pairs.names) + len(unusable)
     for name, reason in unusable.items():
         print(f'{name}: NOT USABLE: {reason}')
     results: dict[str, Calibration] = {}
-    for name, (image, scan) in pairs.items():
+    for name in pairs.names:
         try:
-            result = calibrator(read_pair_image(image), load_scan(scan, lidar_dim), intrinsics, initial)
+            result = calibrator(*pairs.load(name), intrinsics, initial)
         except CalibrationInputError as error:
             if num_pairs == 1:
                 raise
@@ -64,64 +53,10 @@ def calibrate_pairs(calibrator: Calibrator, pairs: dict[str, tuple[str, str]],
         raise CalibrationInputError(f'none of {num_pairs} pairs can be used; {name}: '
                                     f'{unusable[name]}')
     if num_pairs == 1:
-        result, = results.values()
-        content, reliable = _record(result), result.reliable
-    else:
-        estimate = fuse(list(results.values()))
-        print(describe_rig(estimate, len(unusable)))
-        content, reliable = _rig_record(estimate, results, unusable), estimate.reliable
-    path = Path(out) / EXTRINSICS
-    write_yaml(path, content)
-    print(f'written: {path}')
-    return reliable
-
-
-def pair_files(image: str, scan: str) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
-    """Pair images with scans.
-
-    Args:
-        image: Image, or folder of images.
-        scan: Scan, or folder of scans. Files with the same stem are a pair.
-
-    Returns:
-        The image and scan of each complete pair, by stem, and what each incomplete one lacks.
-
-    Raises:
-        CalibrationInputError: If there is no complete pair.
-    """
-    if os.path.isdir(image) != os.path.isdir(scan):
-        raise CalibrationInputError(
-            f"expected two files or two folders, found '{image}' and '{scan}'.")
-    if not os.path.isdir(image):
-        return {Path(image).stem: (image, scan)}, {}
-    folders = dict(image=Folder(image, IMAGE_SUFFIXES), scan=Folder(scan, SUFFIXES))
-    files, missing = match_files(folders)
-    incomplete = {stem: f"expected its {name} in '{folders[name].path}' "
-                        f"({stem}{f' or {stem}'.join(folders[name].suffixes)}), found none"
-                  for name, stems in missing.items() for stem in stems}
-    pairs = {stem: (os.path.join(image, file), os.path.join(scan, files['scan'][stem]))
-             for stem, file in files['image'].items() if stem in files['scan']}
-    if not pairs:
-        raise CalibrationInputError(
-            'expected images and scans with the same stems (000012.png goes with 000012.bin), '
-            f'found no such pair: {describe_missing(folders, files, missing)}; rename the files.')
-    return pairs, incomplete
-
-
-def read_initial(path: str) -> Any:
-    """Read ``lidar2cam`` from a YAML file; the calibrator checks it.
-
-    Raises:
-        CalibrationInputError: If the file or the entry does not exist.
-    """
-    import yaml  # comes with mmengine
-
-    try:
-        with open(path, encoding='utf-8') as stream:
-            return yaml.safe_load(stream)['lidar2cam']
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise CalibrationInputError(f"initial guess '{path}': expected a YAML file with lidar2cam, "
-                                    f'4 rows of 4 numbers, found a fault: {error}') from error
+        return _record(results[name])
+    estimate = fuse(list(results.values()))
+    print(describe_rig(estimate, len(unusable)))
+    return _rig_record(estimate, results, unusable)
 
 
 def describe(result: Calibration) -> str:
@@ -159,18 +94,6 @@ def describe_rig(estimate: RigEstimate, num_unusable: int = 0) -> str:
     return line if estimate.reliable else f'{line}; NOT RELIABLE: too few agree'
 
 
-def read_pair_image(path: str) -> np.ndarray:
-    """Read an image as RGB, (H, W, 3) uint8.
-
-    Raises:
-        CalibrationInputError: If it cannot be read.
-    """
-    try:
-        return read_image('given', dict(img_path=path))
-    except BrokenFrameError as error:
-        raise CalibrationInputError(error.reason) from error
-
-
 def _record(result: Calibration) -> dict:
     deviation = np.sqrt(np.diag(result.covariance))
     return dict(
@@ -195,12 +118,3 @@ def _rig_record(estimate: RigEstimate, results: dict[str, Calibration],
         rotation_spread_deg=estimate.rotation_spread_deg.tolist(),
         translation_spread_m=estimate.translation_spread_m.tolist(),
         pairs={name: _record(result) for name, result in results.items()}, unusable=unusable)
-
-
-def write_yaml(path: Path, content: dict) -> None:
-    """Write a dict, and make the folder of the file."""
-    import yaml  # comes with mmengine
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, 'w', encoding='utf-8') as stream:
-        yaml.safe_dump(content, stream, sort_keys=False, default_flow_style=None)

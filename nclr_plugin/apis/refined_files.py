@@ -1,53 +1,42 @@
-"""Refine and check the poses of cameras from files, and write the extrinsics."""
+"""Refine and check the poses of cameras from files, and report the results."""
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .calibrator import Calibrator
+from .inputs import FilePairs
 from .intrinsics import Intrinsics
-from .pairs import EXTRINSICS, read_pair_image, write_yaml
 from .refinement import Pair, Refinement, describe_refinement, refine
-from .scans import load_scan
 
 
-def refine_files(pairs: dict[str, tuple[str, str]], unusable: dict[str, str],
-                 intrinsics: Intrinsics, out: str, initial: Any,
-                 ranges: tuple[float, float], lidar_dim: int = 4,
-                 intensity_scale: float | None = None,
-                 calibrator: Calibrator | None = None) -> bool:
-    """Refine the pose of one camera over all pairs; print the result and write it to ``out``.
+def refine_files(pairs: FilePairs, intrinsics: Intrinsics, initial: Any,
+                 ranges: tuple[float, float], intensity_scale: float | None = None,
+                 calibrator: Calibrator | None = None) -> dict:
+    """Refine the pose of one camera over all pairs, and print the result.
 
     Args:
-        pairs: Image and scan file of each pair, by name.
-        unusable: Reasons why further pairs cannot be used, by name.
+        pairs: Pairs; see :func:`~nclr_plugin.apis.inputs.find_pairs`.
         intrinsics: Intrinsics of the camera.
-        out: Output folder.
         initial: (4, 4) rough ``lidar2cam``.
         ranges: Largest rotation (degrees) and translation (metres) from it.
-        lidar_dim: Number of columns in raw scans.
         intensity_scale: Factor that scales intensities to 0..1.
         calibrator: Network to start from.
 
     Returns:
-        Whether the pose is reliable.
+        Content of ``extrinsics.yaml``: ``lidar2cam``, ``reliable``, and others.
 
     Raises:
         CalibrationInputError: If a pair cannot be used.
     """
-    for name, reason in unusable.items():
+    for name, reason in pairs.unusable.items():
         print(f'{name}: NOT USABLE: {reason}')
-    frames = [Pair(read_pair_image(image), load_scan(scan, lidar_dim), intrinsics, name)
-              for name, (image, scan) in pairs.items()]
+    frames = [Pair(*pairs.load(name), intrinsics, name) for name in pairs.names]
     result = refine(frames, initial, *ranges, calibrator=calibrator,
                     intensity_scale=intensity_scale, progress=True)
     print(describe_refinement(result))
-    path = Path(out) / EXTRINSICS
-    write_yaml(path, refinement_record(result))
-    print(f'written: {path}')
-    return result.reliable
+    return refinement_record(result)
 
 
 def refinement_record(result: Refinement) -> dict:

@@ -4,10 +4,12 @@ import xml.etree.ElementTree as ElementTree
 import cv2
 import numpy as np
 import pytest
+import yaml
 from scipy.spatial.transform import Rotation
 
 from nclr_plugin.apis.formats import (FORMATS, Frames, kitti_tr, opencv_vectors, roll_pitch_yaw,
-                                      ros_transform, rotation_quaternion, urdf_joint, write_formats)
+                                      ros_transform, rotation_quaternion, urdf_joint,
+                                      write_extrinsics)
 from nclr_plugin.datasets.readers.calibration import kitti_lidar2ref, read_kitti_calibration
 
 FRAMES = Frames('velodyne', 'cam2_optical')
@@ -99,10 +101,23 @@ def test_angles_of_a_camera_that_is_turned_on_its_side(roll, pitch, yaw):
     assert found[2] == 0 or abs(pitch) != 90
 
 
-def test_files_are_named_by_their_format(tmp_path):
-    paths = write_formats(str(tmp_path / 'new' / 'out'), list(FORMATS), np.eye(4).tolist())
-    assert [path.name for path in paths] == [
-        'extrinsics_kitti.txt', 'extrinsics_ros.txt', 'extrinsics_urdf.xml',
-        'extrinsics_opencv.yaml']
-    assert paths[0].read_text() == 'Tr: 1 0 0 0 0 1 0 0 0 0 1 0\n'
-    assert all(path.read_text().endswith('\n') for path in paths)
+def test_files_and_what_is_printed(tmp_path, capsys):
+    record = dict(lidar2cam=np.eye(4).tolist(), reliable=True, num_pairs=3)
+    out = tmp_path / 'new' / 'out'
+    write_extrinsics(str(out), record, ['kitti', 'ros'])
+    assert sorted(path.name for path in out.iterdir()) == [
+        'extrinsics.yaml', 'extrinsics_kitti.txt', 'extrinsics_ros.txt']
+    assert yaml.safe_load((out / 'extrinsics.yaml').read_text()) == record
+    kitti, ros = ((out / FORMATS[name]).read_text() for name in ('kitti', 'ros'))
+    assert kitti == 'Tr: 1 0 0 0 0 1 0 0 0 0 1 0\n' and '--frame-id lidar' in ros
+    assert capsys.readouterr().out == (
+        f"written: {out / 'extrinsics.yaml'}\nwritten: {out / 'extrinsics_kitti.txt'}\n{kitti}"
+        f"written: {out / 'extrinsics_ros.txt'}\n{ros}")
+    write_extrinsics(str(out), record, list(FORMATS))
+    assert len(list(out.iterdir())) == 5
+
+
+def test_an_unreliable_pose_is_not_made_ready_to_paste(tmp_path, capsys):
+    write_extrinsics(str(tmp_path), dict(lidar2cam=np.eye(4).tolist(), reliable=False), ['urdf'])
+    assert [path.name for path in tmp_path.iterdir()] == ['extrinsics.yaml']
+    assert 'not written, because the pose is not reliable: urdf' in capsys.readouterr().out

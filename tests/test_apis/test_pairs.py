@@ -239,3 +239,21 @@ def test_a_guess_is_refined_without_a_network(status, files, scene, tmp_path, ca
     written = yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())
     assert written['kept'] == 'guess' and written['lidar2cam'] == guess.tolist()
     assert 'NOT RELIABLE' in capsys.readouterr().out
+
+
+def test_a_list_of_pairs_and_other_formats(status, folders, scene, tmp_path, capsys):
+    (tmp_path / 'pairs.txt').write_text(''.join(
+        f'images/{stem}.jpg scans/{stem}.npy\n' for stem in ('000', '002', '003')))
+    words = [str(tmp_path / 'pairs.txt'), *folders[2:], '--format', 'kitti', 'ros',
+             '--lidar-frame', 'velodyne']
+    assert status(words) == 0
+    written = yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())
+    assert written['used'] == ['000', '002', '003']
+    line = (tmp_path / 'out/extrinsics_kitti.txt').read_text()
+    np.testing.assert_allclose(np.array(line.split()[1:], float).reshape(3, 4),
+                               scene.lidar2cam[:3], atol=1e-3)
+    out = capsys.readouterr().out
+    assert line in out and '--frame-id velodyne --child-frame-id camera_optical' in out
+    (tmp_path / 'pairs.txt').write_text('images/000.jpg\n')
+    assert status(words) == 2
+    assert 'expected an image and a scan per line' in capsys.readouterr().err
