@@ -15,11 +15,11 @@ TOWNS=8                       # towns of these scenes: the sequences in the conf
 VAL_SCENES=${VAL_SCENES:-60}  # held-out scenes, in another town
 SEED=${SEED:-0}               # seed of the demo world
 SAMPLES=${SAMPLES:-4000}      # training samples; the config has 8000
-PICTURES=4                    # frames to draw
+PICTURES=4                    # frames to draw, half of them by each process
 DATA=data/demo
 OUT=work_dirs/quickstart
 WORKERS=$(env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)
-PROCESSES=$((WORKERS < 2 ? 1 : 2)) # training processes, one sample each per step
+PROCESSES=$((WORKERS < 2 ? 1 : 2)) # of training, one sample each per step, and of evaluation
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PYTHON=${NCLR_VENV:-.venv}/bin/python
@@ -98,12 +98,23 @@ create_data() {
         --seed "$SEED" --image-size 416 128 --azimuths 1024 --workers "$WORKERS"
 }
 
+# launch LOG NAME TOOL option...: runs a tool of the framework in all processes.
+launch() {
+    local log=$1 name=$2 tool=$3
+    shift 3
+    if [ "$PROCESSES" -eq 1 ]; then
+        quiet "$log" "$name" "$PYTHON" "$tool" "$CONFIG" "$@"
+    else
+        quiet "$log" "$name" "$PYTHON" -m torch.distributed.run --standalone \
+            --nproc_per_node "$PROCESSES" "$tool" "$CONFIG" "$@" --launcher pytorch
+    fi
+}
+
 evaluate() { # checkpoint, folder of the log, further options
     local checkpoint=$1 folder=$2
     shift 2
     rm -rf "$folder"
-    quiet "$folder.log" scene \
-        "$PYTHON" tools/test.py "$CONFIG" "$checkpoint" --work-dir "$folder" "$@"
+    launch "$folder.log" scene tools/test.py "$checkpoint" --work-dir "$folder" "$@"
 }
 
 # A checkpoint of other settings or data must not be resumed.
@@ -114,20 +125,16 @@ train() {
     fi
     local options=(train_cfg.max_iters=$((SAMPLES / PROCESSES))
         val_cfg=None val_dataloader=None val_evaluator=None) # the next stage evaluates
-    local start=("$PYTHON") launcher=none
-    if [ "$PROCESSES" -eq 2 ]; then
-        start+=(-m torch.distributed.run --standalone --nproc_per_node 2)
-        launcher=pytorch
-        options+=(optim_wrapper.optimizer.lr=1e-3) # 7e-4 for one sample a step, times sqrt(2)
-    fi
-    quiet "$OUT/train.log" step "${start[@]}" tools/train.py "$CONFIG" --launcher "$launcher" \
-        --work-dir "$OUT/train" --resume --cfg-options "${options[@]}"
+    # 7e-4 for one sample a step, times sqrt(2)
+    [ "$PROCESSES" -eq 1 ] || options+=(optim_wrapper.optimizer.lr=1e-3)
+    launch "$OUT/train.log" step tools/train.py --work-dir "$OUT/train" --resume \
+        --cfg-options "${options[@]}"
 }
 
 evaluate_trained() {
     rm -rf "$OUT/pictures"
     evaluate "$CHECKPOINT" "$OUT/after" --mismatched-image-control --show-dir "$OUT/pictures" \
-        --cfg-options default_hooks.pictures.max_frames="$PICTURES"
+        --cfg-options default_hooks.pictures.max_frames=$((PICTURES / PROCESSES))
 }
 
 mkdir -p "$OUT"
