@@ -4,14 +4,8 @@ _base_ = ['./crossi2p_demo.py', '../_base_/datasets/kitti_real.py']
 # dataset settings
 train_pipeline = [
     *_base_.load, _base_.crop, _base_.rigid_transform, _base_.sample, *_base_.window, _base_.pack]
-train_dataloader = dict(
-    dataset=dict(
-        data_root='', reader=dict(_delete_=True, **_base_.training_frames),
-        pipeline=train_pipeline))
-val_dataloader = dict(
-    dataset=dict(
-        data_root=_base_.object_root, reader=dict(_delete_=True, **_base_.held_back_frames),
-        repeats=15))
+train_dataloader = dict(dataset=dict(_base_.train_frames, pipeline=train_pipeline))
+val_dataloader = dict(dataset=_base_.val_frames)
 test_dataloader = val_dataloader
 
 # schedule

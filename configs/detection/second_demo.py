@@ -29,34 +29,30 @@ paste = dict(
     type='ObjectSample',
     db_sampler=dict(_base_.db_sampler, sample_groups=dict(Car=8, Pedestrian=0, Cyclist=0)))
 crop = dict(type='PointsRangeFilter', point_cloud_range=point_cloud_range)
-train_pipeline = [
-    load,
-    labels,
-    paste,
-    dict(type='RandomFlip3D', flip_ratio_bev_horizontal=0.5),
-    crop,
-    dict(type='ObjectRangeFilter', point_cloud_range=point_cloud_range),
+crop_boxes = dict(type='ObjectRangeFilter', point_cloud_range=point_cloud_range)
+augment = [paste, dict(type='RandomFlip3D', flip_ratio_bev_horizontal=0.5)]
+pack = [
     dict(type='PointShuffle'),
     dict(type='Pack3DDetInputs', keys=['points', 'gt_bboxes_3d', 'gt_labels_3d']),
 ]
+# The wrapper in which mmdet3d's detectors take a scan for testing: it changes nothing.
+unaugmented = dict(
+    type='MultiScaleFlipAug3D',
+    img_scale=(1333, 800),
+    pts_scale_ratio=1,
+    flip=False,
+    transforms=[
+        dict(
+            type='GlobalRotScaleTrans',
+            rot_range=[0, 0],
+            scale_ratio_range=[1., 1.],
+            translation_std=[0, 0, 0]),
+        dict(type='RandomFlip3D'),
+    ])
+pack_points = dict(type='Pack3DDetInputs', keys=['points'])
+train_pipeline = [load, labels, *augment, crop, crop_boxes, *pack]
 test_pipeline = [
-    load,
-    dict(
-        type='MultiScaleFlipAug3D',
-        img_scale=(1333, 800),
-        pts_scale_ratio=1,
-        flip=False,
-        transforms=[
-            dict(
-                type='GlobalRotScaleTrans',
-                rot_range=[0, 0],
-                scale_ratio_range=[1., 1.],
-                translation_std=[0, 0, 0]),
-            dict(type='RandomFlip3D'),
-            crop,
-        ]),
-    dict(type='Pack3DDetInputs', keys=['points']),
-]
+    load, dict(unaugmented, transforms=[*unaugmented['transforms'], crop]), pack_points]
 
 train_dataloader = dict(
     batch_size=2,

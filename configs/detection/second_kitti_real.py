@@ -18,34 +18,12 @@ model = dict(
 
 # dataset settings
 crop = dict(type='PointsRangeFilter', point_cloud_range=point_cloud_range)
+crop_boxes = dict(type='ObjectRangeFilter', point_cloud_range=point_cloud_range)
 train_pipeline = [
-    _base_.load,
-    _base_.labels,
-    _base_.paste,
-    dict(type='RandomFlip3D', flip_ratio_bev_horizontal=0.5),
-    crop,
-    dict(type='ObjectRangeFilter', point_cloud_range=point_cloud_range),
-    dict(type='PointShuffle'),
-    dict(type='Pack3DDetInputs', keys=['points', 'gt_bboxes_3d', 'gt_labels_3d']),
-]
+    _base_.load, _base_.labels, *_base_.augment, crop, crop_boxes, *_base_.pack]
 test_pipeline = [
-    _base_.load,
-    dict(
-        type='MultiScaleFlipAug3D',
-        img_scale=(1333, 800),
-        pts_scale_ratio=1,
-        flip=False,
-        transforms=[
-            dict(
-                type='GlobalRotScaleTrans',
-                rot_range=[0, 0],
-                scale_ratio_range=[1., 1.],
-                translation_std=[0, 0, 0]),
-            dict(type='RandomFlip3D'),
-            crop,
-        ]),
-    dict(type='Pack3DDetInputs', keys=['points']),
-]
+    _base_.load, dict(_base_.unaugmented, transforms=[*_base_.unaugmented.transforms, crop]),
+    _base_.pack_points]
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

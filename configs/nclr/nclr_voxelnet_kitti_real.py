@@ -4,13 +4,7 @@ _base_ = ['./nclr_minkunet_kitti_real.py']
 # model settings
 model = dict(
     data_preprocessor=dict(voxel_size=(0.1, 0.1, 0.1), max_voxels=60000),
-    point_backbone=dict(
-        _delete_=True,
-        type='SplitSparseEncoder',
-        in_channels=4,
-        out_channels=32,
-        init_cfg=dict(
-            type='InputScaleInit', layer='conv_input.0', std=(None, None, 1., 0.3))))
+    point_backbone=dict(_delete_=True, **_base_.demo_voxelnet))
 
 # dataset settings
 crop = dict(type='CropPoints', point_cloud_range=[-51.2, -51.2, -3, 51.2, 51.2, 1])

@@ -4,20 +4,26 @@
 real_root = '{{$NCLR_REAL_ROOT:data/real}}'
 object_root = f'{real_root}/kitti_object'
 
-training_frames = dict(
-    type='ConcatReader',
-    parts=[
-        dict(
-            data_root=object_root,
-            reader=dict(type='KittiObjectReader', frame_list='ImageSets/train.txt')),
-        dict(
-            data_root=f'{real_root}/kitti_unlabelled',
-            reader=dict(type='KittiObjectReader')),
-        dict(
-            data_root=f'{real_root}/kitti_odometry',
-            reader=dict(type='KittiOdometryReader', sequences=['04', '80', '82'])),
-    ])
-held_back_frames = dict(type='KittiObjectReader', frame_list='ImageSets/val.txt')
+train_frames = dict(
+    data_root='',
+    reader=dict(
+        _delete_=True,
+        type='ConcatReader',
+        parts=[
+            dict(
+                data_root=object_root,
+                reader=dict(type='KittiObjectReader', frame_list='ImageSets/train.txt')),
+            dict(
+                data_root=f'{real_root}/kitti_unlabelled',
+                reader=dict(type='KittiObjectReader')),
+            dict(
+                data_root=f'{real_root}/kitti_odometry',
+                reader=dict(type='KittiOdometryReader', sequences=['04', '80', '82'])),
+        ]))
+val_frames = dict(
+    data_root=object_root,
+    reader=dict(_delete_=True, type='KittiObjectReader', frame_list='ImageSets/val.txt'),
+    repeats=15)
 
 appearance = [dict(type='RandomSceneFlip', prob=0.5), dict(type='ColorJitter')]
 # A crop of a larger image moves the scene as if the camera were mounted elsewhere.

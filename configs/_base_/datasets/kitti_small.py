@@ -4,20 +4,28 @@
 kitti_root = '{{$NCLR_KITTI_ROOT:data/kitti}}'
 odometry_root = '{{$NCLR_SEMANTICKITTI_ROOT:data/semantickitti}}'
 
-left_out_frames = dict(
-    type='KittiObjectReader', frame_list=['000004', '000009', '000014', '000019'])
-training_frames = dict(
-    type='ConcatReader',
-    parts=[
-        dict(
-            data_root=kitti_root,
-            reader=dict(
-                type='KittiObjectReader',
-                frame_list=[f'{frame:06d}' for frame in range(20) if frame % 5 != 4])),
-        dict(
-            data_root=odometry_root,
-            reader=dict(type='KittiOdometryReader', sequences=['90'])),
-    ])
+train_frames = dict(
+    data_root='',
+    reader=dict(
+        _delete_=True,
+        type='ConcatReader',
+        parts=[
+            dict(
+                data_root=kitti_root,
+                reader=dict(
+                    type='KittiObjectReader',
+                    frame_list=[f'{frame:06d}' for frame in range(20) if frame % 5 != 4])),
+            dict(
+                data_root=odometry_root,
+                reader=dict(type='KittiOdometryReader', sequences=['90'])),
+        ]))
+val_frames = dict(
+    data_root=kitti_root,
+    reader=dict(
+        _delete_=True,
+        type='KittiObjectReader',
+        frame_list=['000004', '000009', '000014', '000019']),
+    repeats=15)
 
 # A crop of a larger image moves the scene as if the camera were mounted elsewhere.
 window = [

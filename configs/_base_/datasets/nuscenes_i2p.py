@@ -17,26 +17,16 @@ test_pipeline = [
     *load, _base_.crop, _base_.rigid_transform, _base_.sample, _base_.noise, *resize, _base_.window,
     _base_.occlusion, _base_.pack]
 
+reader = dict(
+    _delete_=True, type='NuScenesReader', cameras=['CAM_FRONT'], num_sweeps=3, sweep_step=4)
 train_dataloader = dict(
     dataset=dict(
         data_root=data_root,
-        reader=dict(
-            _delete_=True,
-            type='NuScenesReader',
-            info_file='nuscenes_infos_train.pkl',
-            cameras=['CAM_FRONT'],
-            num_sweeps=3,
-            sweep_step=4),
+        reader=dict(reader, info_file='nuscenes_infos_train.pkl'),
         pipeline=train_pipeline))
 val_dataloader = dict(
     dataset=dict(
         data_root=data_root,
-        reader=dict(
-            _delete_=True,
-            type='NuScenesReader',
-            info_file='nuscenes_infos_val.pkl',
-            cameras=['CAM_FRONT'],
-            num_sweeps=3,
-            sweep_step=4),
+        reader=dict(reader, info_file='nuscenes_infos_val.pkl'),
         pipeline=test_pipeline))
 test_dataloader = val_dataloader

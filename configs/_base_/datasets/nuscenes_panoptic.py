@@ -8,18 +8,7 @@ labels = [
     dict(type='PointSegClassMapping'),
 ]
 crop = dict(type='PointsRangeFilter', point_cloud_range=[-50., -50., -5., 50., 50., 3.])
-augment = [
-    dict(
-        type='RandomFlip3D',
-        sync_2d=False,
-        flip_ratio_bev_horizontal=0.5,
-        flip_ratio_bev_vertical=0.5),
-    dict(
-        type='GlobalRotScaleTrans',
-        rot_range=[-3.141592653589793, 3.141592653589793],
-        scale_ratio_range=[0.95, 1.05],
-        translation_std=[0.1, 0.1, 0.1]),
-]
+augment = [_base_.flip, _base_.rotate_scale_shift]
 pack = dict(
     type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask', 'pts_instance_mask'])
 train_pipeline = [*_base_.load, *labels, crop, *augment, pack]

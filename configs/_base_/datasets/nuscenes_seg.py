@@ -3,6 +3,7 @@
 # `tools/create_data.py nuscenes`; those of label fractions by
 # `tools/create_infos.py nuscenes DATA_ROOT`. Unlabelled points stay in the input; loss and metric
 # ignore them.
+_base_ = './seg_parts.py'
 data_root = '{{$NCLR_NUSCENES_ROOT:data/nuscenes}}'
 
 load = [
@@ -19,18 +20,7 @@ labels = [
         dataset_type='nuscenes'),
     dict(type='PointSegClassMapping'),
 ]
-augment = [
-    dict(
-        type='RandomFlip3D',
-        sync_2d=False,
-        flip_ratio_bev_horizontal=0.5,
-        flip_ratio_bev_vertical=0.5),
-    dict(
-        type='GlobalRotScaleTrans',
-        rot_range=[-3.141592653589793, 3.141592653589793],
-        scale_ratio_range=[1., 1.],
-        translation_std=[0., 0., 0.]),
-]
+augment = [_base_.flip, _base_.rotate]
 pack = dict(type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask'])
 train_pipeline = [*load, *labels, *augment, pack]
 test_pipeline = [*load, *labels, pack]
@@ -71,5 +61,5 @@ visualizer = dict(type='Det3DLocalVisualizer', vis_backends=vis_backends, name='
 submission = dict(
     dataset=dict(
         ann_file='nuscenes_infos_test.pkl',
-        pipeline=[*load, dict(type='Pack3DDetInputs', keys=['points'])]),
+        pipeline=[*load, _base_.pack_points]),
     evaluator=dict(type='NuScenesSubmission', out_dir=None, data_root=data_root))

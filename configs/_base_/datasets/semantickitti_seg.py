@@ -2,7 +2,7 @@
 # SemanticKITTI: DATA_ROOT/sequences/XX/{velodyne,labels}; infos by
 # `tools/create_infos.py semantickitti DATA_ROOT`. Unlabelled points stay in the input, in training
 # and in validation; loss and metric ignore them.
-_base_ = 'mmdet3d::_base_/datasets/semantickitti.py'
+_base_ = ['mmdet3d::_base_/datasets/semantickitti.py', './seg_parts.py']
 data_root = '{{$NCLR_SEMANTICKITTI_ROOT:data/semantickitti}}'
 
 load = [dict(type='LoadPointsFromFile', coord_type='LIDAR', load_dim=4, use_dim=4)]
@@ -17,18 +17,7 @@ labels = [
         dataset_type='semantickitti'),
     dict(type='PointSegClassMapping'),
 ]
-augment = [
-    dict(
-        type='RandomFlip3D',
-        sync_2d=False,
-        flip_ratio_bev_horizontal=0.5,
-        flip_ratio_bev_vertical=0.5),
-    dict(
-        type='GlobalRotScaleTrans',
-        rot_range=[-3.141592653589793, 3.141592653589793],
-        scale_ratio_range=[1., 1.],
-        translation_std=[0., 0., 0.]),
-]
+augment = [_base_.flip, _base_.rotate]
 pack = dict(type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask'])
 train_pipeline = [*load, *labels, *augment, pack]
 test_pipeline = [*load, *labels, pack]
@@ -42,5 +31,5 @@ test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline)
 submission = dict(
     dataset=dict(
         ann_file='semantickitti_infos_test.pkl',
-        pipeline=[*load, dict(type='Pack3DDetInputs', keys=['points'])]),
+        pipeline=[*load, _base_.pack_points]),
     evaluator=dict(type='SemanticKittiSubmission', out_dir=None))

@@ -11,14 +11,14 @@ train_dataloader = dict(
         data_root=data_root,
         ann_file='semanticposs_infos_train.pkl',
         pipeline=_base_.train_pipeline))
-val_dataset = dict(
-    _delete_=True,
-    type='SemanticPossDataset',
-    data_root=data_root,
-    ann_file='semanticposs_infos_val.pkl',
-    pipeline=_base_.test_pipeline,
-    test_mode=True)
-val_dataloader = dict(dataset=val_dataset)
-test_dataloader = dict(dataset=val_dataset)
+val_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='SemanticPossDataset',
+        data_root=data_root,
+        ann_file='semanticposs_infos_val.pkl',
+        pipeline=_base_.test_pipeline,
+        test_mode=True))
+test_dataloader = val_dataloader
 
 submission = None  # there is no server

@@ -1,5 +1,5 @@
 # model settings
-# Point backbone and image branch of the demo models.
+# Point backbones and image branch of the demo models.
 # Three stages: with voxels of 0.5 m, a fourth would leave tokens of 8 m to fuse.
 demo_backbone = dict(
     type='SplitMinkUNet',
@@ -9,6 +9,11 @@ demo_backbone = dict(
     decoder_channels=(64, 48, 32),
     decoder_blocks=(1, 1, 1),
     batch_stats_in_eval=True)
+demo_voxelnet = dict(
+    type='SplitSparseEncoder',
+    in_channels=4,
+    out_channels=32,
+    init_cfg=dict(type='InputScaleInit', layer='conv_input.0', std=(None, None, 1., 0.3)))
 demo_image_branch = dict(
     depth=18,
     base_channels=24,
