@@ -20,10 +20,10 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'README.md', 'model-index.yml',
          'requirements', 'configs', 'tools', 'nclr_plugin')
-HOSTS = {'mmdet3d', 'mmdet', 'mmcv', 'spconv', 'scipy', 'pcdet'}
+FRAMEWORKS = {'mmdet3d', 'mmdet', 'mmcv', 'spconv', 'scipy', 'pcdet'}
 MARKER = r'python_version ([<>]=?|==) "3\.\d+"'
 PINNED = re.compile(rf'[\w.-]+==[\w.]+(; {MARKER}( and {MARKER})?)?$')
-OPTIONAL = HOSTS | {'cv2', 'matplotlib', 'torchvision', 'PIL', 'skimage', 'open3d', 'nuscenes',
+OPTIONAL = FRAMEWORKS | {'cv2', 'matplotlib', 'torchvision', 'PIL', 'skimage', 'open3d', 'nuscenes',
                     'pandas', 'tabulate'}
 
 
@@ -171,7 +171,7 @@ import json, sys
 
 class Block:
     def find_spec(self, name, path=None, target=None):
-        if name.split('.')[0] in {hosts}:
+        if name.split('.')[0] in {frameworks}:
             raise ImportError(f'{{name}} is blocked')
 
 sys.meta_path.insert(0, Block())
@@ -189,8 +189,8 @@ def imports_at_load(path):
             yield node.module.split('.')[0]
 
 
-def test_import_needs_no_host():
-    output = run(sys.executable, '-c', IMPORT.format(hosts=HOSTS), cwd=str(ROOT))
+def test_import_needs_no_framework():
+    output = run(sys.executable, '-c', IMPORT.format(frameworks=FRAMEWORKS), cwd=str(ROOT))
     loaded = json.loads(output.splitlines()[-1])
     assert len(loaded) > 10
     # mmengine itself imports OpenCV and matplotlib, so for these the source is looked at.

@@ -30,7 +30,7 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
     Output: ``inputs``, :class:`~nclr_plugin.structures.Views`, and ``data_samples``.
 
     Raises:
-        ValueError: The images of the batch differ in size.
+        ValueError: If the images of the batch differ in size.
     """
 
     def __init__(self,

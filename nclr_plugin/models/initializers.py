@@ -24,8 +24,8 @@ class InputScaleInit:
         std: Rough standard deviation of each input channel; ``None`` leaves it out.
 
     Raises:
-        AttributeError: The module has no such layer.
-        ValueError: The layer has another number of inputs.
+        AttributeError: If the module has no such layer.
+        ValueError: If the layer has another number of inputs.
     """
 
     def __init__(self, layer: str, std: Sequence[float | None]) -> None:

@@ -3,7 +3,7 @@
 ``register()`` adds this project's classes to OpenPCDet. ``python -m nclr_plugin.pcdet.train`` and
 ``.test`` do so and then run OpenPCDet's tools. Importing this package needs no OpenPCDet.
 """
-from .host import find_openpcdet
+from .openpcdet import find_openpcdet
 from .registration import register
 
 __all__ = ['find_openpcdet', 'register']

@@ -12,7 +12,7 @@ from torch.utils.data import get_worker_info
 
 from ..datasets import CalibrationDataset
 from . import nuscenes_reader  # noqa: F401, registers the reader
-from .host import plain
+from .openpcdet import plain
 
 
 class NCLRCalibrationDataset(DatasetTemplate):

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, Callable, Sequence
 
 from ..errors import DataLayoutError, one_line_errors
-from .host import find_openpcdet
+from .openpcdet import find_openpcdet
 from .pretrained_model import check_pretrained_model
 from .registration import register
 
@@ -50,16 +50,16 @@ def run_tool(name: str, argv: Sequence[str] | None = None) -> None:
         runpy.run_path(str(script), run_name='__main__')
 
 
-def _check_pretrained_model(argv: Sequence[str], host_config: ModuleType) -> None:
+def _check_pretrained_model(argv: Sequence[str], config_module: ModuleType) -> None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument('--cfg_file')
     parser.add_argument('--pretrained_model')
     parser.add_argument('--set', nargs=argparse.REMAINDER, default=[])
     args, _ = parser.parse_known_args(argv)
     if args.cfg_file and args.pretrained_model:
-        config = copy.deepcopy(host_config.cfg)
-        host_config.cfg_from_yaml_file(args.cfg_file, config)
-        host_config.cfg_from_list(args.set, config)
+        config = copy.deepcopy(config_module.cfg)
+        config_module.cfg_from_yaml_file(args.cfg_file, config)
+        config_module.cfg_from_list(args.set, config)
         check_pretrained_model(args.pretrained_model, config)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..checkpoints.voxels import Voxels
 from ..utils.sparse import set_sparse_algorithm
-from .host import plain
+from .openpcdet import plain
 from .networks import LooseParameters  # also registers the networks that YAML names
 
 

@@ -1,7 +1,7 @@
 """Register this project's classes with OpenPCDet."""
 from __future__ import annotations
 
-from .host import import_openpcdet
+from .openpcdet import import_openpcdet
 
 
 def register() -> None:

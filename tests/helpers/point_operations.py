@@ -64,7 +64,7 @@ def points_in_boxes_part(points, boxes):
     return torch.where(inside.any(2), inside.argmax(2), -1).int()
 
 
-HOST_PLACES = {
+PLACES = {
     'mmdet3d.models.middle_encoders.voxel_set_abstraction': [furthest_point_sample],
     'mmdet3d.models.layers.pointnet_modules.stack_point_sa_module': [
         ball_query, grouping_operation],
@@ -72,8 +72,8 @@ HOST_PLACES = {
 }
 
 
-def replace_in_host(monkeypatch):
+def replace_in_mmdet3d(monkeypatch):
     """Have mmdet3d call these."""
-    for module, operations in HOST_PLACES.items():
+    for module, operations in PLACES.items():
         for operation in operations:
             monkeypatch.setattr(f'{module}.{operation.__name__}', operation)

@@ -1,4 +1,4 @@
-"""Plain files for the hosts, without the plugin at fine-tuning time."""
+"""Plain files for mmdet3d and OpenPCDet, without the plugin at fine-tuning time."""
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,8 @@ def out(tmp_path):
     return str(tmp_path / 'exported' / 'out.pth')
 
 
-def host(**parts):
-    """A model of a host that has the given networks as its parts."""
+def assemble(**parts):
+    """A model that has the given networks as its parts."""
     model = nn.Module()
     for name, part in parts.items():
         model.add_module(name, part)
@@ -24,7 +24,7 @@ def host(**parts):
 
 
 def test_a_segmentor_loads_the_file_with_mmdet3ds_loader(minkunet, save, equal, out):
-    source, model = minkunet(), host(backbone=minkunet(seed=1), head=nn.Linear(2, 2))
+    source, model = minkunet(), assemble(backbone=minkunet(seed=1), head=nn.Linear(2, 2))
     state = {**{f'point_backbone.{k}': v for k, v in source.state_dict().items()},
              'point_backbone.other.weight': torch.zeros(1),
              'image_backbone.layer1.0.conv1.weight': torch.zeros(1)}
@@ -38,7 +38,7 @@ def test_a_segmentor_loads_the_file_with_mmdet3ds_loader(minkunet, save, equal, 
 
 
 def test_a_detector_loads_the_file_with_mmdet3ds_loader(sparse_encoder, save, equal, out):
-    source, model = sparse_encoder(), host(middle_encoder=sparse_encoder(1))
+    source, model = sparse_encoder(), assemble(middle_encoder=sparse_encoder(1))
     export_backbone(save(source.state_dict(), prefix='point_backbone.'), 'mmdet3d', out)
     load_checkpoint(model, out, map_location='cpu')
     assert equal(source, model.middle_encoder)
@@ -54,7 +54,7 @@ def test_the_voxels_of_pretraining_are_still_known(sparse_encoder, tmp_path, out
 
 def test_without_the_version_mmdet3d_would_permute(minkunet, save, equal, out):
     """The metadata is what makes the difference."""
-    source, model = minkunet(), host(backbone=minkunet(seed=1))
+    source, model = minkunet(), assemble(backbone=minkunet(seed=1))
     export_backbone(save(source.state_dict()), 'mmdet3d', out)
     state = torch.load(out)['state_dict']
     assert state._metadata['backbone.conv_input.0.0'] == dict(version=2)
@@ -66,7 +66,7 @@ def test_without_the_version_mmdet3d_would_permute(minkunet, save, equal, out):
 
 @pytest.mark.parametrize('minkowski', [False, True], ids=['TorchSparse', 'MinkowskiEngine'])
 def test_published_checkpoints_are_exported(minkunet, published, save, equal, out, minkowski):
-    source, model = minkunet(), host(backbone=minkunet(seed=1))
+    source, model = minkunet(), assemble(backbone=minkunet(seed=1))
     report = export_backbone(save(published(source, minkowski), prefix='encoder.'), 'mmdet3d', out)
     assert len(report.reshaped) == 49
     load_checkpoint(model, out, map_location='cpu')
@@ -99,7 +99,7 @@ def test_openpcdets_residual_names_and_back(residual_encoder, openpcdet_residual
     state['backbone_3d.conv4.1.conv2.bias'] += 0.5
     torch.save(exported, there)
     export_backbone(there, 'mmdet3d', back)
-    load_checkpoint(host(middle_encoder=target), back, map_location='cpu')
+    load_checkpoint(assemble(middle_encoder=target), back, map_location='cpu')
     expected = source.state_dict()
     expected['encoder_layers.encoder_layer4.0.bn2.running_mean'] -= 0.5
     fresh = residual_encoder(2)
@@ -123,7 +123,7 @@ def test_a_whole_detector_goes_there_and_back(sparse_encoder, openpcdet_bev_name
 
     def detector(seed):
         torch.manual_seed(seed)
-        return host(middle_encoder=sparse_encoder(seed),
+        return assemble(middle_encoder=sparse_encoder(seed),
                     backbone=backbones.SECOND(256, [128, 256], [5, 5], [1, 2]),
                     neck=necks.SECONDFPN([128, 256], [256, 256], [1, 2]))
 

@@ -216,9 +216,9 @@ def test_a_network_that_sees_a_part_of_the_inputs(minkunet, published, save, tmp
     if exported:
         out = str(tmp_path / 'out.pth')
         report = export_backbone(path, 'mmdet3d', out)
-        host = nn.Module()
-        host.backbone = target
-        host.load_state_dict(torch.load(out)['state_dict'], strict=True)
+        reference = nn.Module()
+        reference.backbone = target
+        reference.load_state_dict(torch.load(out)['state_dict'], strict=True)
     else:
         report = load_pretrained(target, path)
     assert report.completed == [f'conv_input.0.0.weight {words}']

@@ -70,7 +70,7 @@ def mmdet3d_run(pretrained, root, tmp_path_factory, patch):
     """What mmdet3d's script leaves, and its model as it was after loading."""
     import mmdet3d
     from mmengine.runner import Runner
-    host = Path(mmdet3d.__file__).parent / '.mim'
+    mim = Path(mmdet3d.__file__).parent / '.mim'
     work = tmp_path_factory.mktemp('work')
     report = export_backbone(pretrained, 'mmdet3d', str(work / 'backbone.pth'))
     assert not report.missing + report.unexpected
@@ -88,10 +88,10 @@ def mmdet3d_run(pretrained, root, tmp_path_factory, patch):
 
     patch.setattr(Runner, 'load_or_resume', keep)
     patch.setattr(sys, 'argv', [
-        'train.py', str(host / 'configs' / 'minkunet' / NAME), '--work-dir', str(work / 'train'),
+        'train.py', str(mim / 'configs' / 'minkunet' / NAME), '--work-dir', str(work / 'train'),
         '--cfg-options', f'load_from={work / "backbone.pth"}', 'train_cfg.max_epochs=1',
         *(f'{part}_dataloader.dataset.data_root={root}' for part in ('train', 'val'))])
-    runpy.run_path(str(host / 'tools' / 'train.py'), run_name='__main__')
+    runpy.run_path(str(mim / 'tools' / 'train.py'), run_name='__main__')
     runner, model = found
     end = SimpleNamespace(
         iter=runner.iter, cfg=runner.cfg, backbone=runner.model.backbone,

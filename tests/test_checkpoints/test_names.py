@@ -1,4 +1,4 @@
-"""Names of published checkpoints against the names of the hosts' networks."""
+"""Names of published checkpoints against the names in mmdet3d."""
 import pytest
 import torch
 
@@ -10,9 +10,9 @@ POINT_UNET = next(rules for name, rules in LAYOUTS.items() if 'SPVNAS' in name)
 
 
 def test_openpcdets_encoder_has_the_names_of_mmdet3ds(sparse_encoder, openpcdet_shapes):
-    host = {name: tuple(tensor.shape) for name, tensor in sparse_encoder().state_dict().items()}
-    assert {rename(name, OPENPCDET): shape for name, shape in openpcdet_shapes.items()} == host
-    assert {rename(name, TO_OPENPCDET): shape for name, shape in host.items()} == openpcdet_shapes
+    ours = {name: tuple(tensor.shape) for name, tensor in sparse_encoder().state_dict().items()}
+    assert {rename(name, OPENPCDET): shape for name, shape in openpcdet_shapes.items()} == ours
+    assert {rename(name, TO_OPENPCDET): shape for name, shape in ours.items()} == openpcdet_shapes
 
 
 def test_openpcdets_bev_network_has_the_names_of_mmdet3ds(openpcdet_bev_names):
@@ -20,9 +20,9 @@ def test_openpcdets_bev_network_has_the_names_of_mmdet3ds(openpcdet_bev_names):
     necks = pytest.importorskip('mmdet3d.models.necks')
     backbone = backbones.SECOND(256, [128, 256], [5, 5], [1, 2])
     neck = necks.SECONDFPN([128, 256], [256, 256], [1, 2])
-    host = list(backbone.state_dict()) + list(neck.state_dict())
-    assert sorted(rename(name, OPENPCDET) for name in openpcdet_bev_names) == sorted(host)
-    assert sorted(rename(name, TO_OPENPCDET) for name in host) == sorted(openpcdet_bev_names)
+    ours = list(backbone.state_dict()) + list(neck.state_dict())
+    assert sorted(rename(name, OPENPCDET) for name in openpcdet_bev_names) == sorted(ours)
+    assert sorted(rename(name, TO_OPENPCDET) for name in ours) == sorted(openpcdet_bev_names)
 
 
 # One name of each kind, of mmdet3d's backbone on TorchSparse and on MinkowskiEngine.

@@ -199,13 +199,13 @@ def test_no_tensors_are_no_state():
 @pytest.mark.parametrize('suffix', ['.safetensors', '.pth'])
 def test_safetensors(minkunet, equal, tmp_path, suffix):
     library = pytest.importorskip('safetensors.torch')
-    source, target, host = minkunet(), minkunet(seed=1), minkunet(seed=2)
+    source, target, reference = minkunet(), minkunet(seed=1), minkunet(seed=2)
     path = str(tmp_path / f'weights{suffix}')
     library.save_file({f'backbone.{k}': t.contiguous() for k, t in source.state_dict().items()},
                       path)
     assert load_pretrained(target, path).prefix == 'backbone.' and equal(source, target)
-    _load_checkpoint_to_model(nn.ModuleDict(dict(backbone=host)), load(path))
-    assert equal(source, host)
+    _load_checkpoint_to_model(nn.ModuleDict(dict(backbone=reference)), load(path))
+    assert equal(source, reference)
 
 
 def test_a_cut_off_file_of_safetensors_is_one_sentence(tmp_path):

@@ -165,7 +165,7 @@ def test_what_a_config_reads_is_checked(root, lost, says):
     assert says in str(error.value)
 
 
-def test_infos_of_the_other_host_are_named(root):
+def test_infos_of_the_other_framework_are_named(root):
     with pytest.raises(DataLayoutError, match="list is OpenPCDet's.*found a list"):
         Mmdet3DKitti(str(root), make_infos([3]))
 
@@ -217,7 +217,7 @@ def test_openpcdet_gets_a_data_path_for_each_fraction(openpcdet_root):
     split_kitti(str(openpcdet_root), (10, 50))  # again, over what is there
 
 
-def test_both_hosts_train_on_the_same_frames(root, openpcdet_root):
+def test_both_frameworks_train_on_the_same_frames(root, openpcdet_root):
     for folder in (root, openpcdet_root):
         split_kitti(str(folder), (20, ), seed=3)
     theirs = load(openpcdet_root / 'labels_20' / 'kitti_infos_train.pkl')
@@ -254,7 +254,7 @@ def test_openpcdet_class_without_objects_is_told(openpcdet_root, capsys):
     assert 'no Car' not in printed
 
 
-def test_infos_of_neither_host(root):
+def test_infos_of_neither_framework(root):
     dump(root / 'kitti_infos_train.pkl', dict(infos=[]))
     with pytest.raises(DataLayoutError, match="data_list.*OpenPCDet.*found a dict"):
         split_kitti(str(root), (10, ))

@@ -13,11 +13,11 @@ def test_every_component_is_in_a_root_registry():
 
 def test_no_name_is_taken_by_mmdet3d():
     pytest.importorskip('mmdet3d', reason='mmdet3d is not installed')
-    import mmdet3d.registry as host
+    import mmdet3d.registry as theirs
     from mmdet3d.utils import register_all_modules
 
     register_all_modules(init_default_scope=False)
-    for registry, of_host in zip(REGISTRIES, (host.DATASETS, host.DATA_SAMPLERS, host.TASK_UTILS,
-                                              host.TRANSFORMS)):
+    mmdet3ds = (theirs.DATASETS, theirs.DATA_SAMPLERS, theirs.TASK_UTILS, theirs.TRANSFORMS)
+    for registry, of_mmdet3d in zip(REGISTRIES, mmdet3ds):
         for name in set(datasets.__all__) & set(registry.module_dict):
-            assert of_host.get(name) is getattr(datasets, name)
+            assert of_mmdet3d.get(name) is getattr(datasets, name)

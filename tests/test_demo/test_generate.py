@@ -77,19 +77,3 @@ def test_command_line(tmp_path, capsys, load_tool):
     assert f'sequence 08 (validation): 1 frames in {out}' in printed
     with pytest.raises(SystemExit, match='absent or empty'):
         main([str(out), '--scenes', '1'])
-
-
-@pytest.mark.parametrize('wrong, message', [
-    (dict(scenes=-1), 'scenes: expected at least 0, found -1'),
-    (dict(scenes=0), 'expected at least one scene in total, found none'),
-    (dict(scenes=1, towns=0), 'towns: expected at least 1'),
-    (dict(scenes=1, heading='up'), "found 'up'"),
-    (dict(scenes=1, image_size=(8, 100)), 'image_size'),
-    (dict(scenes=1, azimuths=3), 'azimuths'),
-    (dict(scenes=1, focal=-3.0), 'focal'),
-    (dict(scenes=1, sensor_height=-1.0), 'sensor_height'),
-    (dict(scenes=1, beams=48), 'found 48'),
-])
-def test_wrong_options(wrong, message):
-    with pytest.raises(ValueError, match=message):
-        DemoOptions(**wrong)

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from nclr_plugin.demo import labels, objects, scenery
+from nclr_plugin.demo import labels, objects
 
 SIZES = {  # least and greatest length, width, height in metres
     labels.CAR: ((3.5, 1.5, 1.2), (5.6, 2.2, 2.2)),
@@ -24,17 +24,6 @@ def test_road_users(label):
         assert (box.size >= low).all() and (box.size <= high).all(), box.size
         assert abs(box.center[2] - box.size[2] / 2) < 0.12
         assert abs(box.center[1]) < 0.1
-
-
-def test_building_fills_its_lot():
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        parts = scenery.building(rng, 12.0, 9.0, 3, (0.8, 0.7, 0.6), (0.5, 0.2, 0.1))
-        box = objects.bounding_box(parts)
-        assert 12.0 <= box.size[0] < 13.0
-        assert -2.0 < box.center[1] - box.size[1] / 2 <= 0.0
-        assert 8.0 < box.size[2] < 22.0
-        assert {part.material.semantic for part in parts} == {labels.BUILDING}
 
 
 def test_random_numbers_decide():

@@ -14,7 +14,7 @@ from nclr_plugin.engine.finetuning import checkpoint_options, fraction_options
 
 ROOT = Path(__file__).resolve().parents[2]
 DETECTION = ROOT / 'configs' / 'detection'
-HOST_CONFIGS = {
+MMDET3D_CONFIGS = {
     'second_kitti': 'second/second_hv_secfpn_8xb6-80e_kitti-3d-3class.py',
     'pv_rcnn_kitti': 'pv_rcnn/pv_rcnn_8xb2-80e_kitti-3d-3class.py',
     'centerpoint_nuscenes':
@@ -31,16 +31,16 @@ SMALL = {f'model.{key}': value for key, value in {
 SHORT = {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 100, 'train_cfg.val_begin': 100}
 
 
-def host_folder():
+def mmdet3d_folder():
     import mmdet3d
     return Path(mmdet3d.__file__).parent / '.mim'
 
 
-def run_host(script, *argv):
+def run_mmdet3d(script, *argv):
     """A script of mmdet3d, as from its own folder."""
     before, path = sys.argv, sys.path.copy()
-    sys.argv = [str(host_folder() / 'tools' / script), *map(str, argv)]
-    sys.path.insert(0, str(host_folder()))
+    sys.argv = [str(mmdet3d_folder() / 'tools' / script), *map(str, argv)]
+    sys.path.insert(0, str(mmdet3d_folder()))
     hidden = {name: sys.modules.pop(name) for name in list(sys.modules)
               if name.split('.')[0] == 'tools'}
     try:
@@ -61,7 +61,7 @@ def kitti(make_world, tmp_path_factory):
             if folder.name != 'velodyne_reduced':
                 (root / part / folder.name).symlink_to(folder)
     (root / 'ImageSets').symlink_to(world / 'ImageSets')
-    run_host('create_data.py', 'kitti', '--root-path', root, '--out-dir', root,
+    run_mmdet3d('create_data.py', 'kitti', '--root-path', root, '--out-dir', root,
              '--extra-tag', 'kitti')
     return root
 
@@ -95,14 +95,14 @@ def differences(ours, theirs, name=''):
         yield name
 
 
-@pytest.mark.parametrize('name', HOST_CONFIGS)
+@pytest.mark.parametrize('name', MMDET3D_CONFIGS)
 def test_configs_are_mmdet3ds_but_for_data_and_weights(name, monkeypatch):
     for variable in ('NCLR_KITTI_ROOT', 'NCLR_NUSCENES_ROOT'):
         monkeypatch.delenv(variable, raising=False)
-    host = Config.fromfile(str(host_folder() / 'configs' / HOST_CONFIGS[name])).to_dict()
+    theirs = Config.fromfile(str(mmdet3d_folder() / 'configs' / MMDET3D_CONFIGS[name])).to_dict()
     ours = Config.fromfile(str(DETECTION / f'{name}.py')).to_dict()
     assert {change.split('.')[0] if '.' not in change else change
-            for change in differences(ours, host)} <= {
+            for change in differences(ours, theirs)} <= {
         'custom_imports', 'custom_hooks', 'submission', 'model.init_cfg'}
 
 
@@ -115,7 +115,7 @@ def test_the_small_configs_have_one_range_throughout(name, monkeypatch):
     cells = [round((high - low) / edge) for low, high, edge in zip(
         limits[:3], limits[3:], layer.voxel_size)]
     assert layer.point_cloud_range == limits
-    # One layer more in height, as in the host.
+    # One layer more in height, as in mmdet3d.
     assert config.model.middle_encoder.sparse_shape == [cells[2] + 1, cells[1], cells[0]]
     for ranges in config.model.bbox_head.anchor_generator.ranges:
         assert [*ranges[:2], *ranges[3:5]] == [*limits[:2], *limits[3:5]]
@@ -189,7 +189,7 @@ def test_pretrain_fine_tune_and_write_kittis_files(run, kitti, pretrained, on_ki
         'train_dataloader.persistent_workers': False, 'default_hooks.logger.interval': 1,
         'model.backbone.layer_nums': '[1,1]', 'experiment_name': 'detection',
         'model.init_cfg.checkpoint': pretrained}.items()]
-    run_host('train.py', DETECTION / 'second_demo.py', '--work-dir', tmp_path / 'second',
+    run_mmdet3d('train.py', DETECTION / 'second_demo.py', '--work-dir', tmp_path / 'second',
              '--cfg-options', *options)
     text = log(tmp_path / 'second')
     encoder = torch.load(str(pretrained), map_location='cpu')['state_dict']

@@ -123,7 +123,7 @@ def test_builds_with_the_encoder_trains_and_predicts(device, scene, monkeypatch,
     path = tmp_path / 'nclr.pth'
     weights = _encoder_checkpoint(path)
     if device == 'cpu':
-        reference.replace_in_host(monkeypatch)
+        reference.replace_in_mmdet3d(monkeypatch)
     config = Config.fromfile(str(CONFIG))
     config.model.init_cfg.checkpoint = str(path)
     init_default_scope(config.default_scope)

@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'detection' / 'second_nuscenes.py'
-HOSTS = {
+UPSTREAM = {
     'pillars': 'pointpillars/pointpillars_hv_secfpn_sbn-all_8xb4-2x_nus-3d.py',
     'centerpoint': 'centerpoint/centerpoint_voxel01_second_secfpn_8xb4-cyclic-20e_nus-3d.py',
 }
@@ -14,10 +14,10 @@ RANGE = [-51.2, -51.2, -5, 51.2, 51.2, 3]
 
 
 @pytest.fixture(scope='module')
-def hosts():
+def upstream():
     import mmdet3d
     folder = Path(mmdet3d.__file__).parent / '.mim' / 'configs'
-    return {name: Config.fromfile(str(folder / path)) for name, path in HOSTS.items()}
+    return {name: Config.fromfile(str(folder / path)) for name, path in UPSTREAM.items()}
 
 
 @pytest.fixture
@@ -36,24 +36,24 @@ def in_range(node):
     return [in_range(value) for value in node] if isinstance(node, (list, tuple)) else node
 
 
-def test_data_anchors_and_schedule_are_mmdet3ds(config, hosts):
-    host = hosts['pillars']
+def test_data_anchors_and_schedule_are_mmdet3ds(config, upstream):
+    pillars = upstream['pillars']
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator',
                  'test_evaluator', 'optim_wrapper', 'param_scheduler', 'train_cfg'):
-        assert in_range(config[name]) == in_range(host[name]), name
-    head, host_head = (in_range(each.model.pts_bbox_head) for each in (config, host))
-    ours, theirs = head.pop('anchor_generator'), host_head.pop('anchor_generator')
-    assert {name for name in head if head[name] != host_head[name]} == {
+        assert in_range(config[name]) == in_range(pillars[name]), name
+    head, their_head = (in_range(each.model.pts_bbox_head) for each in (config, pillars))
+    ours, theirs = head.pop('anchor_generator'), their_head.pop('anchor_generator')
+    assert {name for name in head if head[name] != their_head[name]} == {
         'in_channels', 'feat_channels'}
     assert [[edge[2], edge[5]] for edge in ours.pop('ranges')] == [
         [edge[2], edge[5]] for edge in theirs.pop('ranges')]
     assert ours == theirs
     for name in ('train_cfg', 'test_cfg'):
-        assert in_range(config.model[name]) == in_range(host.model[name])
+        assert in_range(config.model[name]) == in_range(pillars.model[name])
 
 
-def test_networks_are_those_of_centerpoint(config, hosts):
-    ours, theirs = config.model, hosts['centerpoint'].model
+def test_networks_are_those_of_centerpoint(config, upstream):
+    ours, theirs = config.model, upstream['centerpoint'].model
     for part, names in (('data_preprocessor', ('voxel_layer', )),
                         ('pts_voxel_encoder', ('type', 'num_features')),
                         ('pts_middle_encoder', ('type', 'in_channels', 'encoder_channels',

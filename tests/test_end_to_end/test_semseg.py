@@ -161,22 +161,22 @@ def test_mmdet3d_trains_on_a_fraction_from_scratch_and_tests(world, run, log, tm
                                                               monkeypatch):
     import mmdet3d
     tools = Path(mmdet3d.__file__).parent / '.mim' / 'tools'
-    words = run.words('train', CONFIGS / 'minkunet_demo.py', '--work-dir', tmp_path / 'host',
+    words = run.words('train', CONFIGS / 'minkunet_demo.py', '--work-dir', tmp_path / 'mmdet3d',
                       tiny=False, options={
                           **SHORT, 'visualizer.name': str(tmp_path),
                           'train_dataloader.dataset.ann_file': 'semantickitti_infos_train_50.pkl'})
     monkeypatch.setattr(sys, 'argv', words)
     runpy.run_path(str(tools / 'train.py'), run_name='__main__')
-    checkpoint = (tmp_path / 'host' / 'last_checkpoint').read_text()
+    checkpoint = (tmp_path / 'mmdet3d' / 'last_checkpoint').read_text()
     words = run.words('test', CONFIGS / 'minkunet_demo.py', checkpoint, '--work-dir',
-                      tmp_path / 'host_test', tiny=False, options=SHORT)
+                      tmp_path / 'mmdet3d_test', tiny=False, options=SHORT)
     monkeypatch.setattr(sys, 'argv', words)
     runpy.run_path(str(tools / 'test.py'), run_name='__main__')
-    trained = figures(tmp_path / 'host')[-1]
-    tested = json.loads(next((tmp_path / 'host_test').glob('*/*.json')).read_text())['miou']
+    trained = figures(tmp_path / 'mmdet3d')[-1]
+    tested = json.loads(next((tmp_path / 'mmdet3d_test').glob('*/*.json')).read_text())['miou']
     assert tested == pytest.approx(trained)
-    assert 'training starts from scratch' in log(tmp_path / 'host')
-    assert 'Labels of 2 frames fit' in log(tmp_path / 'host')
+    assert 'training starts from scratch' in log(tmp_path / 'mmdet3d')
+    assert 'Labels of 2 frames fit' in log(tmp_path / 'mmdet3d')
 
 
 @pytest.mark.parametrize('sequence, spoil, message', [

@@ -77,7 +77,7 @@ def test_amp_on_a_gpu_is_mmengines_with_a_gradient_scaler(config, monkeypatch):
     asked = []
     monkeypatch.setattr(launcher, 'get_device', lambda: 'cuda')
     monkeypatch.setattr(launcher, 'run_script',
-                        lambda host, args, options: asked.append((args, options)))
+                        lambda script, args, options: asked.append((args, options)))
     launcher.train([config, '--amp'])
     (args, options), = asked
     assert args.amp and 'optim_wrapper.type' not in options
@@ -141,16 +141,16 @@ def seen(monkeypatch):
     configs, load = [], launcher.load_script
 
     def load_watched(name):
-        host = load(name)
+        script = load(name)
 
         def main():
-            args = host.parse_args()
-            config = host.Config.fromfile(args.config)
+            args = script.parse_args()
+            config = script.Config.fromfile(args.config)
             config.merge_from_dict(args.cfg_options or {})
             configs.append(config)
 
-        host.main = main
-        return host
+        script.main = main
+        return script
 
     monkeypatch.setattr(launcher, 'load_script', load_watched)
     return configs

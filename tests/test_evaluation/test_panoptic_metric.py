@@ -149,18 +149,18 @@ def test_as_mmdet3d_where_mmdet3d_is_right(evaluate):
         semantic = np.where(semantic == IGNORED, 3, semantic)
         scans.append((semantic, np.where(semantic < 2, instance, 0), found,
                       np.where(found < 2, ids, 0)))
-    host = panoptic_seg_eval(
+    reference = panoptic_seg_eval(
         [dict(pts_semantic_mask=s, pts_instance_mask=i) for s, i, _, _ in scans],
         [dict(pts_semantic_mask=s, pts_instance_mask=i) for _, _, s, i in scans],
         [*CLASSES, 'unlabelled'], CLASSES[:2], CLASSES[2:], 3, 2**16, {}, [IGNORED])
-    assert evaluate(scans) == pytest.approx(host)
+    assert evaluate(scans) == pytest.approx(reference)
 
 
 def test_what_mmdet3d_gets_wrong(evaluate):
     """The reasons for the adapter: if these hold no more, it can go."""
     from mmdet3d.evaluation import panoptic_seg_eval
 
-    def host(scan, classes=(*CLASSES, 'unlabelled')):
+    def reference(scan, classes=(*CLASSES, 'unlabelled')):
         semantic, instance, found, ids = map(np.asarray, scan)
         return panoptic_seg_eval(
             [dict(pts_semantic_mask=semantic, pts_instance_mask=instance)],
@@ -168,13 +168,13 @@ def test_what_mmdet3d_gets_wrong(evaluate):
             list(classes), classes[:2], classes[2:5], 1, 2**16, {}, [IGNORED])
 
     with pytest.raises(IndexError):  # a point without a label
-        host(([0, IGNORED], [1, 0], [0, 0], [1, 0]), CLASSES)
+        reference(([0, IGNORED], [1, 0], [0, 0], [1, 0]), CLASSES)
     apart = [0] * 4, [1, 1, 1, 1], [0] * 4, [2**16, 2**16, 2**16, 2**16]
     with pytest.raises(KeyError):  # an id over 16 bits
-        host(apart)
+        reference(apart)
     assert evaluate([apart], 1)['pq'] == 1
     perfect = [0] * 4, [1] * 4, [0] * 4, [1] * 4
-    assert host(perfect)['pq'] == pytest.approx(1 / len(CLASSES))  # absent classes count as 0
+    assert reference(perfect)['pq'] == pytest.approx(1 / len(CLASSES))  # absent classes count as 0
     assert evaluate([perfect], 1)['pq'] == 1
 
 

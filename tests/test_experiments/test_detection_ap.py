@@ -1,4 +1,4 @@
-"""Table 2 from the text that hosts log."""
+"""Table 2 from the text that mmdet3d and OpenPCDet log."""
 import json
 
 import pytest
@@ -21,7 +21,7 @@ def block(header, lines, kinds, suffix):
         for kind, values in zip(kinds, lines)), ''])
 
 
-def log_of(host, precisions, classes=CLASSES):
+def log_of(framework, precisions, classes=CLASSES):
     """A printed evaluation, with other figures at 11 points and looser overlaps."""
     text = '2026-01-01 00:00:00,000   INFO  Car_3d/easy_R40: 12.3456\n'
     other = (99., 98., 97.)
@@ -29,7 +29,7 @@ def log_of(host, precisions, classes=CLASSES):
         for strict, overlap in zip((True, False), OVERLAPS[name]):
             values = precisions[name] if strict else other
             for points, shown in ((11, other), (40, values)):
-                if host == 'openpcdet':
+                if framework == 'openpcdet':
                     header = f'{name} AP{"_R40" if points == 40 else ""}@{overlap}'
                     suffix, kinds = '', ('bbox', 'bev ', '3d  ')
                 else:
@@ -41,12 +41,12 @@ def log_of(host, precisions, classes=CLASSES):
 
 
 @pytest.fixture(params=['openpcdet', 'mmdet3d'])
-def host(request):
+def framework(request):
     return request.param
 
 
-def test_the_nine_and_their_mean_are_those_of_the_paper(tmp_path, host):
-    (tmp_path / 'log.txt').write_text(log_of(host, SCRATCH))
+def test_the_nine_and_their_mean_are_those_of_the_paper(tmp_path, framework):
+    (tmp_path / 'log.txt').write_text(log_of(framework, SCRATCH))
     found = read_precisions(tmp_path / 'log.txt')
     assert [found[name, level] for name in CLASSES
             for level in ('easy', 'moderate', 'hard')] == [
@@ -54,16 +54,16 @@ def test_the_nine_and_their_mean_are_those_of_the_paper(tmp_path, host):
     assert f'{average(found):.2f}' == '67.65'  # the paper's last column
 
 
-def test_the_last_evaluation_of_a_log_counts(tmp_path, host):
+def test_the_last_evaluation_of_a_log_counts(tmp_path, framework):
     earlier = {name: (1., 2., 3.) for name in CLASSES}
-    (tmp_path / 'log.txt').write_text(log_of(host, earlier) + log_of(host, SCRATCH))
+    (tmp_path / 'log.txt').write_text(log_of(framework, earlier) + log_of(framework, SCRATCH))
     assert read_precisions(tmp_path / 'log.txt')['Car', 'hard'] == 78.61
 
 
-def test_a_class_without_its_3d_figures_does_not_get_those_of_the_next(tmp_path, host):
-    cut = log_of(host, SCRATCH, ['Car', 'Pedestrian'])
-    text = cut + log_of(host, SCRATCH, ['Cyclist']).replace('3d  ', '3x  ') + log_of(
-        host, SCRATCH, ['Car'])
+def test_a_class_without_its_3d_figures_does_not_get_those_of_the_next(tmp_path, framework):
+    cut = log_of(framework, SCRATCH, ['Car', 'Pedestrian'])
+    text = cut + log_of(framework, SCRATCH, ['Cyclist']).replace('3d  ', '3x  ') + log_of(
+        framework, SCRATCH, ['Car'])
     (tmp_path / 'log.txt').write_text(text)
     with pytest.raises(ValueError, match=r"found none of \['Cyclist'\]"):
         read_precisions(tmp_path / 'log.txt')
@@ -100,7 +100,7 @@ def test_a_log_without_an_evaluation_is_named(tmp_path, load_tool):
     assert 'nowhere.log' in error.value.code
 
 
-HOST = '''
+STAND_IN = '''
 import sys
 from pathlib import Path
 calls = Path(__file__).with_name('calls.txt')
@@ -120,7 +120,7 @@ for name, overlap in (('Car', '0.70'), ('Pedestrian', '0.50'), ('Cyclist', '0.50
 @pytest.fixture
 def training(tmp_path, monkeypatch):
     """Folder of the stand-in; ``fails`` in it names the repeat that breaks down."""
-    (tmp_path / 'stand_in.py').write_text(HOST)
+    (tmp_path / 'stand_in.py').write_text(STAND_IN)
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
     monkeypatch.setattr(detection_ap, 'MODULE', 'stand_in')
     return tmp_path

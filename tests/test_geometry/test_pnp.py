@@ -5,7 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nclr_plugin.demo.pose_problems import make_problems
-from nclr_plugin.geometry import pnp, reprojection
+from nclr_plugin.geometry import pnp
 from nclr_plugin.geometry.pnp import refine_pose, solve_pnp
 from nclr_plugin.geometry.se3 import make_transform, rotation_error_geodesic_deg, so3_exp
 
@@ -373,7 +373,7 @@ def test_scaled_intrinsics_are_refused():
         solve_pnp(problems.points, problems.pixels, 2 * problems.cam2img)
 
 
-# ------------------------------------------------------------------- refinement, derivatives
+# --------------------------------------------------------------------------- refinement
 
 
 def test_refinement_returns_from_a_perturbed_pose():
@@ -387,34 +387,6 @@ def test_refinement_returns_from_a_perturbed_pose():
     b = gradients(solve_pnp(*inputs), inputs)
     for x, y in zip(a, b):
         torch.testing.assert_close(x, y, atol=1e-6, rtol=1e-5)
-
-
-def test_derivatives_agree_with_autograd():
-    generator = torch.Generator().manual_seed(0)
-    points = torch.randn(1, 3, 15, generator=generator, dtype=torch.float64)
-    noise = 20 * torch.randn(1, 2, 15, generator=generator, dtype=torch.float64)
-    weights = torch.rand(1, 15, generator=generator, dtype=torch.float64)
-    cam2img = torch.tensor([[[300., 7., 250.], [0., 310., 80.], [0., 0., 1.]]]).double()
-    R = so3_exp(torch.tensor([[0.3, -1., 0.7]]).double())
-    t = torch.tensor([[0.2, -0.1, 6.]]).double()
-    h = cam2img @ (R @ points + t[..., None])
-    pixels = h[:, :2] / h[:, 2:] - cam2img[:, :2, 2:] + noise
-
-    def cost(step):
-        in_camera = R @ (so3_exp(step[:, :3]) @ points + step[:, 3:, None]) + t[..., None]
-        h = cam2img @ in_camera
-        projected = h[:, :2] / h[:, 2:] - cam2img[:, :2, 2:]
-        return 0.5 * (((projected - pixels)**2).sum(1) * weights).sum()
-
-    zero = torch.zeros(1, 6).double()
-    at = reprojection.derivatives(
-        reprojection.make_problem(points, pixels, cam2img, weights), R, t)
-    gradient = torch.autograd.functional.jacobian(cost, zero)[0]
-    hessian = torch.autograd.functional.hessian(cost, zero)[0, :, 0]
-    torch.testing.assert_close(at.cost[0], cost(zero))
-    torch.testing.assert_close(at.gradient[0], gradient)
-    assert torch.linalg.eigvalsh(hessian)[0] > 0  # else the Gauss-Newton part takes its place
-    torch.testing.assert_close(at.hessian[0], hessian)
 
 
 def test_no_batch_of_matrices_is_inverted():

@@ -176,3 +176,12 @@ def pretrained_in_openpcdet(run_module, kitti_root, tmp_path_factory):
     assert done.returncode == 0, done.stderr[-3000:]
     log = done.stdout + done.stderr
     return log, Path(re.search(r'Result is saved to (\S+)/eval/', log)[1]), folder
+
+
+@pytest.fixture(scope='session')
+def pretraining(in_openpcdet, kitti_root, tmp_path_factory):
+    """Report of the helpers' program that pretrains in OpenPCDet."""
+    path = tmp_path_factory.mktemp('pretraining') / 'a.yaml'
+    path.write_text(
+        f'_BASE_CONFIG_: {REPO / "configs" / "pcdet" / "nclr_pretrain_kitti.yaml"}\n')
+    return in_openpcdet('pretraining.py', kitti_root, path)

@@ -1,4 +1,4 @@
-"""Weights of each host's pretraining, fine-tuned by the other's own train.py on half the labels."""
+"""Weights of mmdet3d's and OpenPCDet's pretraining, fine-tuned by the other on half the labels."""
 import math
 import os
 import pickle
@@ -13,7 +13,7 @@ import torch
 pytestmark = pytest.mark.slow
 mmdet3d = pytest.importorskip('mmdet3d')
 REPO = Path(__file__).resolve().parents[2]
-HOST = Path(mmdet3d.__file__).parent / '.mim'
+MIM = Path(mmdet3d.__file__).parent / '.mim'
 PRETRAINING = """
 _base_ = ['{config}']
 reader = dict(_delete_=True, type='KittiObjectReader', frame_list='ImageSets/train.txt')
@@ -46,7 +46,7 @@ OPTIMIZATION: {{PCT_START: 0.5}}
 def run(script, *arguments, **variables):
     environment = dict(
         os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', **variables,
-        PYTHONPATH=os.pathsep.join([str(REPO), str(HOST), os.environ.get('PYTHONPATH', '')]))
+        PYTHONPATH=os.pathsep.join([str(REPO), str(MIM), os.environ.get('PYTHONPATH', '')]))
     done = subprocess.run([sys.executable, str(script), *map(str, arguments)], text=True,
                           env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
@@ -107,7 +107,7 @@ def infos_of_mmdet3d(kitti_root, tmp_path):
         for folder in (kitti_root / part).iterdir():
             (root / part / folder.name).symlink_to(folder)
     (root / 'ImageSets').symlink_to(kitti_root / 'ImageSets')
-    run(HOST / 'tools' / 'create_data.py', 'kitti', '--root-path', root, '--out-dir', root,
+    run(MIM / 'tools' / 'create_data.py', 'kitti', '--root-path', root, '--out-dir', root,
         '--extra-tag', 'kitti')
     run(REPO / 'tools' / 'split_detection_infos.py', root, '--fractions', '50')
     return root
@@ -122,7 +122,7 @@ def test_pretrained_in_openpcdet_fine_tuned_in_mmdet3d(pretrained_in_openpcdet, 
                f'{data}.ann_file': 'kitti_infos_train_50.pkl',
                f'{data}.pipeline.2.db_sampler.info_path':
                    infos_of_mmdet3d / 'kitti_dbinfos_train_50.pkl'}
-    log = run(HOST / 'tools' / 'train.py', REPO / 'configs' / 'detection' / 'second_demo.py',
+    log = run(MIM / 'tools' / 'train.py', REPO / 'configs' / 'detection' / 'second_demo.py',
               '--work-dir', tmp_path / 'work', *steps(2, **options),
               NCLR_KITTI_ROOT=str(infos_of_mmdet3d))
     assert '60 of 60 tensors match' in log

@@ -95,14 +95,14 @@ def _run(tmp_path, *argv, **variables):
 
 def test_runs_openpcdets_tool_from_anywhere(tmp_path, write_files):
     pytest.importorskip('spconv')
-    host = write_files(tmp_path / 'host', CHECKOUT)
+    checkout = write_files(tmp_path / 'checkout', CHECKOUT)
     write_files(tmp_path, {'my/a.yaml': '_BASE_CONFIG_: cfgs/base.yaml\nB: 2'})
-    done = _run(tmp_path, '--cfg_file', 'my/a.yaml', '--any_flag', OPENPCDET_ROOT=str(host))
+    done = _run(tmp_path, '--cfg_file', 'my/a.yaml', '--any_flag', OPENPCDET_ROOT=str(checkout))
     assert done.returncode == 0, done.stderr
     first, argv = done.stdout.splitlines()[-2:]
-    assert first == (f"__main__ {host}/tools the tool beside it {{'A': 1, 'B': 2}} "
+    assert first == (f"__main__ {checkout}/tools the tool beside it {{'A': 1, 'B': 2}} "
                      "['Host', 'NCLRCalibrationDataset'] ['Host', 'NCLRPretrain']")
-    assert argv == str([f'{host}/tools/train.py', '--cfg_file', f'{tmp_path}/my/a.yaml',
+    assert argv == str([f'{checkout}/tools/train.py', '--cfg_file', f'{tmp_path}/my/a.yaml',
                         '--any_flag'])
 
 
@@ -125,15 +125,15 @@ MODEL: {BACKBONE_3D: {NAME: VoxelBackBone8x}}
 
 @pytest.fixture
 def train_second(tmp_path, write_files):
-    """Trains a detector of the made-up host from a checkpoint."""
+    """Trains a detector of the made-up OpenPCDet from a checkpoint."""
     pytest.importorskip('spconv')
-    host = write_files(tmp_path / 'host', CHECKOUT)
+    checkout = write_files(tmp_path / 'checkout', CHECKOUT)
     write_files(tmp_path, {'second.yaml': SECOND})
 
     def run(checkpoint):
         torch.save(checkpoint, tmp_path / 'w.pth')
         return _run(tmp_path, '--cfg_file', 'second.yaml', '--pretrained_model', 'w.pth', '--set',
-                    'CLASS_NAMES', 'Car', OPENPCDET_ROOT=str(host))
+                    'CLASS_NAMES', 'Car', OPENPCDET_ROOT=str(checkout))
 
     return run
 

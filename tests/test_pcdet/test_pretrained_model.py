@@ -1,4 +1,4 @@
-"""Files given as ``--pretrained_model``; in the real host: test_pretraining.py, test_weights.py."""
+"""Files given as ``--pretrained_model``; in the real OpenPCDet, see test_weights.py."""
 import pytest
 import torch
 

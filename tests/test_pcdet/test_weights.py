@@ -13,7 +13,7 @@ def report(in_openpcdet, tmp_path_factory):
 
 
 @pytest.mark.parametrize('way', ['to_openpcdet', 'to_mmdet3d'])
-def test_same_features_in_both_hosts(report, way):
+def test_same_features_in_both_frameworks(report, way):
     assert report[way]['pairs'] == 5
     assert report[way]['largest'] > 0.1
     assert report[way]['difference'] <= 1e-5

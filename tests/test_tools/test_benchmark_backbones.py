@@ -9,7 +9,7 @@ pytest.importorskip('spconv')
 from benchmarks import backbones  # noqa: E402
 from nclr_plugin.errors import BrokenFrameError  # noqa: E402
 
-HOST, SPVCNN = "mmdet3d's MinkUNet-18", 'SPVCNN'
+BASELINE, SPVCNN = "mmdet3d's MinkUNet-18", 'SPVCNN'
 
 
 def parse(*argv):
@@ -28,20 +28,21 @@ def scan(tmp_path):
 
 def test_a_row_for_each_network_with_mmdet3ds_as_the_measure(scan, monkeypatch):
     monkeypatch.setattr(backbones, 'ENTRIES',
-                        {name: backbones.ENTRIES[name] for name in (HOST, SPVCNN)})
+                        {name: backbones.ENTRIES[name] for name in (BASELINE, SPVCNN)})
     rows = backbones.run_backbones(parse(scan, '--voxel-size', 0.2, '--repeats', 2))
-    assert [row['name'] for row in rows] == [HOST, SPVCNN]
+    assert [row['name'] for row in rows] == [BASELINE, SPVCNN]
     for row in rows:
         assert len(row['forward']) == len(row['backward']) == len(row['ratio']) == 2
         assert min(row['forward'] + row['backward']) > 0
         assert row['memory'] > 4 * row['parameters'], 'gradients alone need as much'
         assert row['memory'] < 40 * row['parameters']
-    host, spvcnn = rows
-    assert host['ratio'] == [1, 1] and host['memory_ratio'] == 1
-    assert spvcnn['parameters'] - host['parameters'] == sum(
+    baseline, spvcnn = rows
+    assert baseline['ratio'] == [1, 1] and baseline['memory_ratio'] == 1
+    assert spvcnn['parameters'] - baseline['parameters'] == sum(
         before * after + 3 * after for before, after in ((32, 256), (256, 128), (128, 96)))
     assert spvcnn['ratio'][0] == pytest.approx(
-        (spvcnn['forward'][0] + spvcnn['backward'][0]) / (host['forward'][0] + host['backward'][0]))
+        (spvcnn['forward'][0] + spvcnn['backward'][0])
+        / (baseline['forward'][0] + baseline['backward'][0]))
 
 
 def test_table():

@@ -30,8 +30,8 @@ def boxes(*places, labels):
 
 def test_corners_are_in_the_order_of_mmdet3d():
     structures = pytest.importorskip('mmdet3d.structures')
-    host = structures.LiDARInstance3DBoxes(torch.tensor([[7., 3, -1, 2, 2, 2, 0]]))
-    np.testing.assert_allclose(host.corners[0].numpy(), box(7, 3), atol=1e-6)
+    reference = structures.LiDARInstance3DBoxes(torch.tensor([[7., 3, -1, 2, 2, 2, 0]]))
+    np.testing.assert_allclose(reference.corners[0].numpy(), box(7, 3), atol=1e-6)
 
 
 def test_boxes_from_above_are_where_they_are():

@@ -67,7 +67,7 @@ class DGCNN(BaseModule):
         coordinate_scale: Unit of the coordinates in the input, metres.
 
     Raises:
-        ValueError: There is no layer, no neighbour, or not one dilation per layer.
+        ValueError: If there is no layer, no neighbour, or not one dilation per layer.
     """
 
     def __init__(self,

@@ -29,9 +29,9 @@ class ResNetFPN(BaseModule):
             image.
 
     Raises:
-        FileNotFoundError: ``weights`` is a path that does not exist.
-        PretrainedWeightsError: ``weights`` lacks tensors of the encoder, has others, or cannot be
-            reached (no network, no torchvision).
+        FileNotFoundError: If ``weights`` is a path that does not exist.
+        PretrainedWeightsError: If ``weights`` lacks tensors of the encoder, has others or cannot
+            be reached (no network, no torchvision).
     """
 
     stride = 4

@@ -61,11 +61,11 @@ class TimmFPN(BaseModule):
         frozen: Do not train the encoder.
 
     Raises:
-        ImportError: timm is not installed.
-        ValueError: timm has no such network, or it has no maps of the strides.
-        FileNotFoundError: ``weights`` is a path that does not exist.
-        PretrainedWeightsError: ``weights`` lacks tensors of the encoder, has others, or cannot be
-            reached.
+        ImportError: If timm is not installed.
+        ValueError: If timm has no such network, or it has no maps of the strides.
+        FileNotFoundError: If ``weights`` is a path that does not exist.
+        PretrainedWeightsError: If ``weights`` lacks tensors of the encoder, has others or cannot
+            be reached.
     """
 
     stride = 4

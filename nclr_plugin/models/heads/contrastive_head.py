@@ -72,7 +72,7 @@ class ContrastiveHead(BaseModule):
         imid_weight, cmid_weight: :math:`\lambda_1`, :math:`\lambda_2` of Eq. 7.
 
     Raises:
-        ValueError: ``literal`` is set together with a queue, which the paper does not have.
+        ValueError: If ``literal`` is set together with a queue, which the paper does not have.
     """
 
     def __init__(self,

@@ -101,7 +101,7 @@ class CrossI2P(CalibrationModel):
         kwargs: Arguments of :class:`~nclr_plugin.models.pretrainers.base.CalibrationModel`.
 
     Raises:
-        ValueError: ``reprojection_target`` is neither of the two.
+        ValueError: If ``reprojection_target`` is neither of the two.
     """
 
     def __init__(self,
@@ -298,7 +298,7 @@ class CrossI2P(CalibrationModel):
         """Eq. 13-16: refined matches within the true patches, EPnP, pose and reprojection."""
         columns, valid, patch = self.true_patches(
             views, features, truth, self.pose_head.num_points)
-        matches, matched = self._refine(views, features, columns, patch)
+        matches, matched = self._refine(features, columns, patch)
         points = views.voxels.points[features.view_voxels.take(columns)]
         cam2img = views.cam2img
         solution = self.pose_head.solve(points, matches.pixels, valid & matched, cam2img)
@@ -319,9 +319,9 @@ class CrossI2P(CalibrationModel):
             best = similarity.topk(min(self.patches.top_k, similarity.shape[2])).indices
             patch = self._patch_cells(views, features, best).any(2)
             cells = cells & self._gather_by_owner(patch, features, columns)
-        return self._refine(views, features, columns, cells)
+        return self._refine(features, columns, cells)
 
-    def _refine(self, views: Views, features: CrossI2PFeatures, columns: Tensor,
+    def _refine(self, features: CrossI2PFeatures, columns: Tensor,
                 pixel_mask: Tensor) -> tuple[Matches, Tensor]:
         head = self.matching_head
         similarity = head.similarity(self.embed_points(features, columns), features.pixels)

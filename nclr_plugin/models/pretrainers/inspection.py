@@ -28,7 +28,7 @@ def inspect_features(model: Any, views: Any, features: Any) -> list[dict[str, An
     truth = model.ground_truth(views, features)
     voxels, view_voxels = features.voxels, features.view_voxels
     points = model.matching_head.embed_points(features.points, voxels.relative_points)
-    matchings = _match_true_overlap(model, views, features, truth, points)
+    matchings = _match_true_overlap(model, features, truth, points)
     aligned_points, aligned_pixels = model.matching_head.aligned_features(points, features.pixels)
     scans = []
     for scan in range(views.batch_size):
@@ -53,7 +53,7 @@ def inspect_features(model: Any, views: Any, features: Any) -> list[dict[str, An
     return scans
 
 
-def _match_true_overlap(model: Any, views: Any, features: Any, truth: Any,
+def _match_true_overlap(model: Any, features: Any, truth: Any,
                         points: Tensor) -> list[BaseDataElement]:
     """Match truly overlapping points by cosine and by learned similarity, hard and soft."""
     head = model.matching_head

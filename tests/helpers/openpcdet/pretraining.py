@@ -24,7 +24,7 @@ TOOLS = find_openpcdet() / 'tools'
 sys.path.insert(0, str(TOOLS))
 from train_utils.optimization import build_optimizer  # noqa: E402
 
-logger = logging.getLogger('host')
+logger = logging.getLogger('openpcdet')
 config = config_loader(merge_new_config, [TOOLS])(str(YAML), EasyDict())
 config.DATA_CONFIG.DATA_PATH = str(DATA)
 config.MODEL.NCLR.image_branch.update(depth=18, out_channels=32, weights='')

@@ -16,7 +16,7 @@ from torch import nn
 
 from nclr_plugin.checkpoints import PretrainedWeightsError, export_backbone, load_pretrained
 from nclr_plugin.pcdet import find_openpcdet, register
-from nclr_plugin.pcdet.host import plain
+from nclr_plugin.pcdet.openpcdet import plain
 from nclr_plugin.pcdet.launcher import config_loader
 from nclr_plugin.pcdet.pretrained_model import check_pretrained_model
 from nclr_plugin.utils.sparse import set_sparse_algorithm
@@ -98,7 +98,7 @@ def difference(encoder, backbone, stages=(1, 2, 3, 4)):
 def load(model, path):
     """OpenPCDet's own loading, and what its log says."""
     lines = []
-    logger = logging.Logger('host')
+    logger = logging.Logger('openpcdet')
     logger.addHandler(type('Keep', (logging.Handler, ), dict(
         emit=lambda self, record: lines.append(record.getMessage())))())
     model.load_params_from_file(str(path), logger)
@@ -211,9 +211,9 @@ for name, prefix in CASES.items():
 os.chdir(TOOLS)
 report['configs'] = {}
 for name in ('second', 'pv_rcnn'):
-    host = cfg_from_yaml_file(f'cfgs/kitti_models/{name}.yaml', EasyDict())
-    host.DATA_CONFIG.pop('_BASE_CONFIG_')
+    theirs = cfg_from_yaml_file(f'cfgs/kitti_models/{name}.yaml', EasyDict())
+    theirs.DATA_CONFIG.pop('_BASE_CONFIG_')
     ours = config_loader(merge_new_config, [TOOLS])(
         str(REPO / 'configs' / 'pcdet' / f'{name}_kitti.yaml'), EasyDict())
-    report['configs'][name] = plain(ours) == plain(host)
+    report['configs'][name] = plain(ours) == plain(theirs)
 print(json.dumps(report))

@@ -28,14 +28,14 @@ def _build(**kwargs):
 def test_encode_and_decode_are_mmdet3ds_forward(voxels, blocks):
     kwargs = dict(encoder_blocks=blocks, decoder_blocks=(2, 2, 2, 2))
     net = _build(**kwargs).eval()
-    host = MinkUNetBackbone(
+    reference = MinkUNetBackbone(
         in_channels=4, sparseconv_backend='spconv',
         **{k: list(v) if isinstance(v, tuple) else v for k, v in {**WIDTHS, **kwargs}.items()})
-    host.eval()
-    set_sparse_algorithm(host, 'cpu')
-    assert list(host.state_dict()) == list(net.state_dict())
+    reference.eval()
+    set_sparse_algorithm(reference, 'cpu')
+    assert list(reference.state_dict()) == list(net.state_dict())
     state = net.state_dict()
-    host.load_state_dict(state)
+    reference.load_state_dict(state)
     # mmdet3d drops voxels at the far edge of grids that are not whole bottleneck voxels: this one
     # is made whole by a voxel in its corner.
     corner = voxels.coors.amax(0) // 16 * 16 + 15
@@ -43,7 +43,7 @@ def test_encode_and_decode_are_mmdet3ds_forward(voxels, blocks):
     feats, coors = torch.cat((voxels.feats, torch.zeros(1, 4))), torch.cat(
         (voxels.coors, corner[None]))
     with torch.no_grad():
-        expected = host(feats, coors)
+        expected = reference(feats, coors)
         levels = net.encode(feats, coors)
         result = net.decode(levels, levels[-1].features)
     torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-5)

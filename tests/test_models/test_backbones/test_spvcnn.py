@@ -31,11 +31,12 @@ def test_keys_and_shapes_are_mmdet3ds(monkeypatch):
         init(self, *args, **{**kwargs, 'sparseconv_backend': 'spconv'})
 
     monkeypatch.setattr(MinkUNetBackbone, '__init__', on_spconv)
-    host = SPVCNNBackbone(
+    reference = SPVCNNBackbone(
         in_channels=4, **{k: list(v) if isinstance(v, tuple) else v for k, v in WIDTHS.items()})
-    host, ours = ({k: v.shape for k, v in net.state_dict().items()} for net in (host, _build()))
+    theirs, ours = (
+        {k: v.shape for k, v in net.state_dict().items()} for net in (reference, _build()))
     assert 'point_transforms.2.1.running_var' in ours
-    assert list(ours.items()) == list(host.items())
+    assert list(ours.items()) == list(theirs.items())
 
 
 def test_points_on_voxels_corners_have_their_features_and_others_a_mixture():

@@ -18,10 +18,10 @@ def build():
 
 @pytest.mark.parametrize('training', [True, False])
 def test_equals_mmdet3d(build, batch, monkeypatch, training):
-    ours, host = build('SegDataPreprocessor'), build('mmdet3d.Det3DDataPreprocessor')
-    ours.train(training), host.train(training)
+    ours, reference = build('SegDataPreprocessor'), build('mmdet3d.Det3DDataPreprocessor')
+    ours.train(training), reference.train(training)
     monkeypatch.setattr(torch.Tensor, 'cuda', lambda tensor: tensor)
-    expected = host(batch(), training)
+    expected = reference(batch(), training)
     monkeypatch.undo()
     found = ours(batch(), training)
     for name in ('voxels', 'coors'):

@@ -1,4 +1,4 @@
-"""The YAML for pretraining, and the data set of each on a demo world; OpenPCDet is made up."""
+"""The data set of each YAML for pretraining, on a demo world; OpenPCDet is made up."""
 import importlib
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import yaml
 from mmengine import fileio
 from mmengine.registry import MODELS
 
@@ -39,12 +40,12 @@ class DatasetTemplate(torch.utils.data.Dataset):
 
 @pytest.fixture
 def dataset_class(monkeypatch):
-    """``NCLRCalibrationDataset`` on the made-up host."""
+    """``NCLRCalibrationDataset`` on the made-up OpenPCDet."""
     name = 'nclr_plugin.pcdet.calibration_dataset'
-    host = ModuleType('pcdet.datasets')
-    host.DatasetTemplate = DatasetTemplate
+    fake = ModuleType('pcdet.datasets')
+    fake.DatasetTemplate = DatasetTemplate
     monkeypatch.setitem(sys.modules, 'pcdet', ModuleType('pcdet'))
-    monkeypatch.setitem(sys.modules, 'pcdet.datasets', host)
+    monkeypatch.setitem(sys.modules, 'pcdet.datasets', fake)
     monkeypatch.delitem(sys.modules, name, raising=False)
     yield importlib.import_module(name).NCLRCalibrationDataset
     sys.modules.pop(name)
@@ -110,3 +111,18 @@ def test_names_parts_that_can_be_built(name):
     for part, values in config['NCLR'].items():
         if isinstance(values, dict) and 'type' in values:
             assert MODELS.get(values['type']) is not None, part
+
+
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('*.yaml')), ids=lambda path: path.stem)
+def test_bases_exist_here_or_in_openpcdet(path):
+    base = yaml.safe_load(path.read_text()).get('_BASE_CONFIG_')
+    assert base is None or base.startswith('cfgs/') or (path.parent / base).is_file()
+
+
+@pytest.mark.slow
+def test_batches_follow_openpcdets_conventions(pretraining):
+    assert pretraining['batch'] == dict(
+        points=[5], scans=[0., 1.], camera_imgs=[2, 3, 160, 512], dtype='torch.uint8', frames=2,
+        size=2)
+    assert pretraining['passes_differ']
+    assert pretraining['test_is_deterministic']

@@ -1,9 +1,10 @@
-"""A missing, incomplete or unbuilt OpenPCDet."""
+"""A missing, incomplete or unbuilt OpenPCDet, and its configs as plain dictionaries."""
 import sys
 
 import pytest
 
 from nclr_plugin.pcdet import find_openpcdet, register
+from nclr_plugin.pcdet.openpcdet import plain
 
 TOOL = {'tools/train.py': ''}
 PACKAGE = {'pcdet/__init__.py': '', 'pcdet/datasets/__init__.py': '',
@@ -60,3 +61,15 @@ def test_a_package_is_missing(no_pcdet, monkeypatch, tmp_path, write_files):
     with pytest.raises(ImportError, match=r"needs no_such_package.*nclr_plugin\[pcdet\]"):
         register()
     assert 'pcdet.datasets' not in sys.modules
+
+
+class Easy(dict):
+    """Has its keys as attributes, too, as EasyDict."""
+
+
+def test_plain_copies_all_levels():
+    node = Easy(a=[Easy(b=1)], c=(Easy(d='e'), ))
+    copy = plain(node)
+    assert copy == dict(a=[dict(b=1)], c=[dict(d='e')])
+    assert type(copy) is type(copy['a'][0]) is type(copy['c'][0]) is dict
+    assert copy['a'] is not node['a']

@@ -1,0 +1,83 @@
+"""The reprojection error, its derivatives and its minimum, against autograd and finite steps."""
+import pytest
+import torch
+
+from nclr_plugin.demo.pose_problems import make_problems
+from nclr_plugin.geometry import reprojection
+from nclr_plugin.geometry.se3 import so3_exp
+
+
+def normalised(count=8, num_points=40, noise=0.):
+    """Problems around their centroid, with the true pose, as ``pnp.normalise`` makes them."""
+    problems = make_problems(count, num_points, noise)
+    R, t = problems.lidar2cam[:, :3, :3], problems.lidar2cam[:, :3, 3]
+    centre = problems.points.mean(1)
+    points = (problems.points - centre[:, None]).transpose(1, 2)
+    pixels = (problems.pixels - problems.cam2img[:, None, :2, 2]).transpose(1, 2)
+    weights = torch.full((count, num_points), 1 / num_points, dtype=torch.float64)
+    problem = reprojection.make_problem(points, pixels, problems.cam2img, weights)
+    return problem, R, t + (R @ centre[..., None])[..., 0]
+
+
+def test_derivatives_agree_with_autograd():
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(1, 3, 15, generator=generator, dtype=torch.float64)
+    noise = 20 * torch.randn(1, 2, 15, generator=generator, dtype=torch.float64)
+    weights = torch.rand(1, 15, generator=generator, dtype=torch.float64)
+    cam2img = torch.tensor([[[300., 7., 250.], [0., 310., 80.], [0., 0., 1.]]]).double()
+    R = so3_exp(torch.tensor([[0.3, -1., 0.7]]).double())
+    t = torch.tensor([[0.2, -0.1, 6.]]).double()
+    h = cam2img @ (R @ points + t[..., None])
+    pixels = h[:, :2] / h[:, 2:] - cam2img[:, :2, 2:] + noise
+
+    def cost(step):
+        in_camera = R @ (so3_exp(step[:, :3]) @ points + step[:, 3:, None]) + t[..., None]
+        h = cam2img @ in_camera
+        projected = h[:, :2] / h[:, 2:] - cam2img[:, :2, 2:]
+        return 0.5 * (((projected - pixels)**2).sum(1) * weights).sum()
+
+    zero = torch.zeros(1, 6).double()
+    at = reprojection.derivatives(
+        reprojection.make_problem(points, pixels, cam2img, weights), R, t)
+    gradient = torch.autograd.functional.jacobian(cost, zero)[0]
+    hessian = torch.autograd.functional.hessian(cost, zero)[0, :, 0]
+    torch.testing.assert_close(at.cost[0], cost(zero))
+    torch.testing.assert_close(at.gradient[0], gradient)
+    assert torch.linalg.eigvalsh(hessian)[0] > 0  # else the Gauss-Newton part takes its place
+    torch.testing.assert_close(at.hessian[0], hessian)
+
+
+def test_second_moments_are_sums_of_outer_products():
+    problem, _, _ = normalised(3, 12)
+    scalars = torch.randn(3, 2, 12, dtype=torch.float64)
+    x = torch.cat([torch.ones(3, 1, 12).double(), problem.products[:, 1:4]], dim=1)
+    torch.testing.assert_close(
+        reprojection.second_moments(scalars, problem),
+        torch.einsum('bkn,bin,bjn->bkij', scalars, x, x))
+
+
+def test_minimise_returns_to_the_true_pose_of_exact_pixels():
+    problem, R, t = normalised()
+    start = so3_exp(0.05 * torch.ones(len(R), 3).double()) @ R
+    R_min, t_min, cost, _, converged = reprojection.minimise(problem, start, t + 0.2, 20)
+    assert converged.all() and cost.max() < 1e-12
+    torch.testing.assert_close(R_min, R, atol=1e-8, rtol=0)
+    torch.testing.assert_close(t_min, t, atol=1e-6, rtol=0)
+
+
+def test_minimise_ends_early_only_when_the_needed_problems_have_converged():
+    problem, R, t = normalised()
+    start = so3_exp(0.3 * torch.ones(len(R), 3).double()) @ R
+    none = torch.zeros(len(R), dtype=torch.bool)
+    assert not reprojection.minimise(problem, start, t, 20, needed=none)[-1].any()
+    assert reprojection.minimise(problem, start, t, 20, needed=~none)[-1].all()
+
+
+@pytest.mark.parametrize('length', [1e-1, 1e-2])
+def test_a_move_differs_from_the_exponential_map_in_third_order(length):
+    _, R, t = normalised(4)
+    step = length * torch.tensor([0.6, -0.5, 0.62, 1., 2., 3.]).double().expand(4, 6)
+    R_new, t_new = reprojection.move(R, t, step)
+    torch.testing.assert_close(R_new @ R_new.transpose(1, 2), torch.eye(3).double().expand(4, 3, 3))
+    torch.testing.assert_close(R_new, R @ so3_exp(step[:, :3]), atol=0.2 * length**3, rtol=0)
+    torch.testing.assert_close(t_new, t + (R @ step[:, 3:, None])[..., 0])
