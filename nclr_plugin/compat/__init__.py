@@ -4,16 +4,21 @@ mmcv has compiled operators for few releases of torch. ``mmcv-lite`` is mmcv wit
 module ``mmcv._ext``. If that is absent, :mod:`~nclr_plugin.compat.mmcv_ext` replaces it: it has the
 operators of SECOND for the CPU, and any other operator raises and says what to install. A compiled
 module always takes precedence.
+
+Where there is no GPU, :class:`KernelFinder` spares every process the 6 seconds that spconv spends
+on the list of its GPU kernels when it is imported.
 """
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 EXTENSION = 'mmcv._ext'
 REPLACEMENT = str(Path(__file__).with_name('mmcv_ext.py'))
@@ -30,6 +35,20 @@ class ExtensionFinder:
         return spec_from_file_location(name, REPLACEMENT)
 
 
+class KernelFinder:
+    """Leave ``spconv.algo`` without GPU kernels to choose from, where there is no GPU.
+
+    The import of that module describes thousands of kernels. The CPU's are not among them.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> None:
+        """Empty the lists of kernels before ``spconv.algo`` is imported; leave that to others."""
+        if name == 'spconv.algo' and not torch.cuda.is_available():
+            core = import_module('spconv.core')
+            core.ALL_NATIVE_PARAMS = core.ALL_IMPGEMM_PARAMS = []
+
+
 def make_mmdet3d_importable() -> None:
     """Provide ``mmcv._ext`` and ``np.long`` if absent; repeated calls do nothing.
 
@@ -37,5 +56,6 @@ def make_mmdet3d_importable() -> None:
     """
     if ExtensionFinder not in sys.meta_path:
         sys.meta_path.append(ExtensionFinder)
+        sys.meta_path.insert(0, KernelFinder)
     if 'long' not in vars(np):  # hasattr would warn
         np.long = np.int_

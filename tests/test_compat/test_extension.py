@@ -1,4 +1,4 @@
-"""How ``mmcv._ext`` is found, in processes of their own."""
+"""How ``mmcv._ext`` is found, and what spconv imports, in processes of their own."""
 import os
 import subprocess
 import sys
@@ -71,3 +71,13 @@ def test_numpy_has_a_long():
 
     import nclr_plugin  # noqa: F401
     assert np.array([1], np.long).dtype.kind == 'i'
+
+
+@pytest.mark.parametrize('gpu', [False, True])
+def test_spconv_describes_its_gpu_kernels_only_where_there_is_a_gpu(gpu):
+    pytest.importorskip('spconv.pytorch')
+    code = ('import nclr_plugin, torch\n'
+            f'torch.cuda.is_available = lambda: {gpu}\n'
+            'import spconv.pytorch\nfrom spconv.algo import CONV\n'
+            'print(len(CONV.all_desps) > 0)')
+    assert python(code).endswith(str(gpu))
