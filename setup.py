@@ -120,7 +120,7 @@ setup(
     cmdclass=dict(build=Build, editable_mim=EditableMim, start_up=StartUp),
     install_requires=read_requirements('core'),
     extras_require=dict(
-        {name: read_requirements(name) for name in ('mmdet3d', 'pcdet', 'tests', 'timm')},
+        {name: read_requirements(name) for name in ('bags', 'mmdet3d', 'pcdet', 'tests', 'timm')},
         light=read_requirements('mmdet3d') + read_requirements('light')),
     zip_safe=False,
 )

@@ -89,6 +89,7 @@ CHECKS: tuple[tuple[str, Callable[[], Finding]], ...] = (
     ('mmdet3d: detection operators', operators),
     ('OpenPCDet', lambda: imports(
         'Set OPENPCDET_ROOT or install it; see configs/pcdet/README.md', 'pcdet')),
+    ('recordings of ROS', lambda: imports("pip install 'nclr_plugin[bags]'", 'rosbags.highlevel')),
     ('weights named torchvision://', lambda: imports('pip install torchvision', 'torchvision')),
     ('pictures', lambda: imports('pip install matplotlib', 'matplotlib')),
     ('tests', lambda: imports("pip install 'nclr_plugin[tests]'", 'pytest', 'hypothesis',

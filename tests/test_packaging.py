@@ -24,7 +24,7 @@ FRAMEWORKS = {'mmdet3d', 'mmdet', 'mmcv', 'spconv', 'scipy', 'pcdet'}
 MARKER = r'python_version ([<>]=?|==) "3\.\d+"'
 PINNED = re.compile(rf'[\w.-]+==[\w.]+(; {MARKER}( and {MARKER})?)?$')
 OPTIONAL = FRAMEWORKS | {'cv2', 'matplotlib', 'torchvision', 'PIL', 'skimage', 'open3d', 'nuscenes',
-                    'pandas', 'tabulate'}
+                    'pandas', 'tabulate', 'rosbags'}
 
 
 def run(*args, cwd, **environment):
@@ -99,7 +99,7 @@ def test_wheel_holds_the_package_and_real_files_for_openmim(source, tmp_path):
     assert re.search(r'^Requires-Dist: torch *\(?>=2\.1\)?$', metadata, re.MULTILINE), \
         'attention with a mask under mixed precision needs it'
     extras = re.findall(r'^Provides-Extra: (\w+)', metadata, re.MULTILINE)
-    assert sorted(extras) == ['light', 'mmdet3d', 'pcdet', 'tests', 'timm']
+    assert sorted(extras) == ['bags', 'light', 'mmdet3d', 'pcdet', 'tests', 'timm']
 
 
 def test_source_archive_builds_the_same_wheel(source, sdist, tmp_path):

@@ -3,10 +3,10 @@
     python tools/calibrate.py IMAGE SCAN --intrinsics K.yaml --checkpoint CHECKPOINT --out DIR
     python tools/calibrate.py IMAGE SCAN --intrinsics K.yaml --initial guess.yaml --refine --out DIR
 
-IMAGE and SCAN are two files or two folders; a list file takes the place of both. With a network,
-the poses of all pairs are fused. With --refine, which needs none, the pose near the guess is found
-that fits all pairs best. Exit status: 0 for a reliable pose, 1 for an unreliable one, 2 for input
-that cannot be used.
+IMAGE and SCAN are two files or two folders; a list file or a recording of ROS takes the place of
+both. With a network, the poses of all pairs are fused. With --refine, which needs none, the pose
+near the guess is found that fits all pairs best. Exit status: 0 for a reliable pose, 1 for an
+unreliable one, 2 for input that cannot be used.
 """
 import argparse
 import os
@@ -18,6 +18,8 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nclr_plugin.apis import Calibrator, read_intrinsics  # noqa: E402
+from nclr_plugin.apis.bags import MAX_PAIRS, TOLERANCE  # noqa: E402
+from nclr_plugin.apis.bags import SUFFIXES as BAG_SUFFIXES  # noqa: E402
 from nclr_plugin.apis.calibrator import MIN_CONSISTENCY, MIN_INLIER_RATIO  # noqa: E402
 from nclr_plugin.apis.formats import (EXTRINSICS, FORMATS, Frames,  # noqa: E402
                                       write_extrinsics)
@@ -26,7 +28,7 @@ from nclr_plugin.apis.pairs import calibrate_pairs  # noqa: E402
 from nclr_plugin.apis.refined_files import refine_files  # noqa: E402
 from nclr_plugin.apis.refinement import RANGE_DEG, RANGE_M  # noqa: E402
 from nclr_plugin.datasets.scan_files import SUFFIXES  # noqa: E402
-from nclr_plugin.errors import INPUT_ERRORS  # noqa: E402
+from nclr_plugin.errors import INPUT_ERRORS, CalibrationInputError  # noqa: E402
 
 RELIABLE, NOT_RELIABLE, BAD_INPUT = range(3)
 
@@ -38,12 +40,14 @@ def parse_args(argv=None):
         description='Calibrate a camera against a LiDAR from an image and a scan, or from folders '
         'of them: files with the same stem are a pair, and the poses of all pairs are fused.')
     parser.add_argument('image', help='PNG or JPEG, or a folder of them; or a list (.txt) of an '
-                        'image and a scan per line')
+                        'image and a scan per line; or a recording of ROS '
+                        f'({", ".join(BAG_SUFFIXES)}, or a folder)')
     parser.add_argument('scan', nargs='?', help=f'{", ".join(SUFFIXES)}, or a folder of them; none '
-                        'beside a list')
-    parser.add_argument('--intrinsics', required=True,
+                        'beside a list or a recording')
+    parser.add_argument('--intrinsics',
                         help='YAML file with cam2img and, if known, dist_coeffs, distortion_model '
-                        'and image_size; or a file of OpenCV or ROS (camera_info)')
+                        'and image_size; or a file of OpenCV or ROS (camera_info). Default: the '
+                        'camera_info of a recording')
     parser.add_argument('--checkpoint', help='checkpoint of NCLR or CrossI2P; with --refine its '
                         'pose is the start where it is reliable')
     parser.add_argument('--out', required=True, help='folder for the extrinsics and overlays')
@@ -60,10 +64,17 @@ def parse_args(argv=None):
                         help='largest translation along each axis, metres (default: %(default)g)')
     parser.add_argument('--format', nargs='+', choices=FORMATS, default=[],
                         help=f'write and print the pose in these formats, too, beside {EXTRINSICS}')
-    parser.add_argument('--lidar-frame', default=Frames().lidar,
-                        help='frame of the LiDAR in ROS and URDF (default: %(default)s)')
-    parser.add_argument('--camera-frame', default=Frames().camera,
-                        help='optical frame of the camera (default: %(default)s)')
+    parser.add_argument('--lidar-frame', help='frame of the LiDAR in ROS and URDF (default: that '
+                        f'of a recording, or {Frames().lidar})')
+    parser.add_argument('--camera-frame', help='optical frame of the camera (default: that of a '
+                        f'recording, or {Frames().camera})')
+    parser.add_argument('--image-topic', help='topic of the images in a recording (default: the '
+                        'only one)')
+    parser.add_argument('--points-topic', help='topic of the scans (default: the only one)')
+    parser.add_argument('--tolerance', type=float, help='largest difference of the time stamps of '
+                        f'an image and a scan in a recording, seconds (default: {TOLERANCE:g})')
+    parser.add_argument('--max-pairs', type=int, help='number of pairs of a recording that are '
+                        f'used, evenly spaced (default: {MAX_PAIRS})')
     parser.add_argument('--lidar-dim', type=int, default=4,
                         help='columns of .bin and .npy scans (default: 4; nuScenes: 5)')
     parser.add_argument('--intensity-scale', type=float,
@@ -86,12 +97,21 @@ def parse_args(argv=None):
     return args
 
 
+def recording_options(args):
+    """Return the options of a recording that are given."""
+    names = 'image_topic', 'points_topic', 'tolerance', 'max_pairs'
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
 def main(argv=None):
     """Calibrate, and exit with a status that tells whether the pose is reliable."""
     args = parse_args(argv)
     try:
-        pairs = find_pairs(args.image, args.scan, args.lidar_dim)
-        intrinsics = read_intrinsics(args.intrinsics)
+        pairs = find_pairs(args.image, args.scan, args.lidar_dim, **recording_options(args))
+        intrinsics = read_intrinsics(args.intrinsics) if args.intrinsics else pairs.intrinsics
+        if intrinsics is None:
+            raise CalibrationInputError('expected the intrinsics of the camera (--intrinsics), or '
+                                        'a recording with its camera_info, found neither.')
         initial = args.initial and read_initial(args.initial)
         calibrator = args.checkpoint and Calibrator(
             args.checkpoint, args.config, args.device, args.min_inlier_ratio,
@@ -102,7 +122,8 @@ def main(argv=None):
         else:
             record = calibrate_pairs(calibrator, pairs, intrinsics, args.out, initial)
         write_extrinsics(args.out, record, args.format,
-                         Frames(args.lidar_frame, args.camera_frame))
+                         Frames(args.lidar_frame or pairs.frames.lidar,
+                                args.camera_frame or pairs.frames.camera))
     except INPUT_ERRORS as error:
         print(f'{type(error).__name__}: {error}', file=sys.stderr)
         sys.exit(BAD_INPUT)

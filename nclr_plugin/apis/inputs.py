@@ -1,4 +1,4 @@
-"""Find pairs of images and scans: two files, two folders, or a list file."""
+"""Find pairs of images and scans: two files, two folders, a list file, or a recording of ROS."""
 from __future__ import annotations
 
 import os
@@ -13,6 +13,10 @@ from ..datasets.readers.pairing import (IMAGE_SUFFIXES, Folder, describe_missing
                                         read_frame_list)
 from ..datasets.scan_files import SUFFIXES
 from ..errors import BrokenFrameError, CalibrationInputError
+from .bags import SUFFIXES as BAG_SUFFIXES
+from .bags import RecordedPairs, is_recording, read_recording
+from .formats import Frames
+from .intrinsics import Intrinsics
 from .scans import load_scan
 
 LIST_SUFFIX = '.txt'
@@ -25,10 +29,14 @@ class FilePairs(NamedTuple):
         files: Image and scan file of each pair, by name of the pair.
         unusable: Reasons why further pairs cannot be used, by name.
         lidar_dim: Number of columns in raw scans.
+        intrinsics: ``None``: files of images hold none.
+        frames: Names of the coordinate frames.
     """
     files: dict[str, tuple[str, str]]
     unusable: dict[str, str]
     lidar_dim: int = 4
+    intrinsics: Intrinsics | None = None
+    frames: Frames = Frames()
 
     @property
     def names(self) -> list[str]:
@@ -52,23 +60,31 @@ class FilePairs(NamedTuple):
             raise CalibrationInputError(error.reason) from error
 
 
-def find_pairs(image: str, scan: str | None = None, lidar_dim: int = 4) -> FilePairs:
-    """Find pairs of image and scan files.
+def find_pairs(image: str, scan: str | None = None, lidar_dim: int = 4,
+               **options: Any) -> FilePairs | RecordedPairs:
+    """Find pairs of images and scans.
 
     Args:
-        image: Image, folder of images, or list file (``.txt``).
-        scan: Scan, or folder of scans; ``None`` beside a list file. Files with the same stem are a
-            pair.
+        image: Image, folder of images, list file (``.txt``), or recording of ROS.
+        scan: Scan, or folder of scans; ``None`` beside a list file or a recording. Files with the
+            same stem are a pair.
         lidar_dim: Number of columns in raw scans.
+        **options: Topics and others; see :func:`~nclr_plugin.apis.bags.read_recording`.
 
     Raises:
         CalibrationInputError: If there is no complete pair.
     """
+    if scan is None and is_recording(image):
+        return read_recording(image, **options)
+    if options:
+        raise CalibrationInputError(f"{', '.join(options)}: expected a recording beside it "
+                                    f"({', '.join(BAG_SUFFIXES)}), found '{image}'.")
     if scan is None:
         if Path(image).suffix.lower() != LIST_SUFFIX:
             raise CalibrationInputError(
                 f"'{image}': expected a scan beside the image, a folder of scans beside a folder "
-                f'of images, or a list of pairs ({LIST_SUFFIX}), found no second argument.')
+                f'of images, a list of pairs ({LIST_SUFFIX}), or a recording '
+                f"({', '.join(BAG_SUFFIXES)}), found no second argument.")
         return FilePairs(read_pair_list(image), {}, lidar_dim)
     if os.path.isdir(image) != os.path.isdir(scan):
         raise CalibrationInputError(

@@ -84,9 +84,7 @@ def read_image(frame_id: str, image: dict) -> np.ndarray:
     """
     path = image['img_path']
     try:
-        data = _read_bytes(path)
-        pixels = _to_rgb(_decode(data))
-        pixels, orientation = _apply_exif_orientation(pixels, data)
+        pixels, orientation = decode_image(_read_bytes(path))
         folder = os.path.dirname(path)
         if orientation > 1:
             warn_once(
@@ -100,6 +98,19 @@ def read_image(frame_id: str, image: dict) -> np.ndarray:
     except ValueError as error:
         raise BrokenFrameError(frame_id, f"image '{path}': {error}") from error
     return pixels
+
+
+def decode_image(data: bytes) -> tuple[np.ndarray, int]:
+    """Decode a PNG or JPEG; see :func:`read_image`.
+
+    Returns:
+        The upright image, (H, W, 3) uint8 RGB, and its EXIF orientation, 1 ... 8 (1: as it is
+        stored).
+
+    Raises:
+        ValueError: If it cannot be decoded, or has more than 8 bits a channel or transparent parts.
+    """
+    return _apply_exif_orientation(_to_rgb(_decode(data)), data)
 
 
 def _read_bytes(path: str) -> bytes:
@@ -137,7 +148,6 @@ def _to_rgb(pixels: np.ndarray) -> np.ndarray:
 
 
 def _apply_exif_orientation(pixels: np.ndarray, data: bytes) -> tuple[np.ndarray, int]:
-    """Return the upright image and its EXIF orientation, 1 ... 8 (1: as it is stored)."""
     orientation = _exif_orientation(data)
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)

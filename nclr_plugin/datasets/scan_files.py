@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import Any, BinaryIO, Callable
+from typing import Any, BinaryIO, Callable, Iterable
 
 import numpy as np
 
@@ -165,14 +165,28 @@ def _read_npy(path: str, lidar_dim: int) -> np.ndarray:
     return points
 
 
+def column_fields(names: Iterable[str], where: str) -> list[str]:
+    """Return which fields of a point hold x, y, z and, if there is one, the intensity.
+
+    Args:
+        names: Names of the fields; their case does not matter.
+        where: Name of the scan, for the message.
+
+    Raises:
+        ScanError: If there is no x, y or z.
+    """
+    by_name = {name.lower(): name for name in names}
+    if not all(axis in by_name for axis in 'xyz'):
+        raise ScanError(f'{where}: expected the fields x, y and z, found {list(by_name.values())}.')
+    return [by_name[name] for name in (
+        'x', 'y', 'z', *[name for name in INTENSITIES if name in by_name][:1])]
+
+
 def _read_named(path: str, read: Callable[[str], dict[str, np.ndarray]]) -> np.ndarray:
     fields = read(path)
-    by_name = {name.lower(): name for name in fields}
-    if not all(axis in by_name for axis in 'xyz'):
-        raise ScanError(f"scan '{path}': expected the fields x, y and z, found {list(fields)}.")
-    columns = ['x', 'y', 'z', *[name for name in INTENSITIES if name in by_name][:1]]
+    columns = column_fields(fields, f"scan '{path}'")
     with np.errstate(over='ignore'):
-        return np.stack([np.asarray(fields[by_name[name]], np.float32) for name in columns], 1)
+        return np.stack([np.asarray(fields[name], np.float32) for name in columns], 1)
 
 
 def _read_pcd(path: str) -> dict[str, np.ndarray]:
