@@ -216,7 +216,7 @@ class _Reader:
 
     def read(self, topic: str, stamp: int, time: int) -> Any:
         """Read the message of a topic with a time stamp that was recorded at a time."""
-        # From a moment earlier: rosbags for Python 3.8 misses the last message of a chunk otherwise.
+        # From a moment earlier: rosbags for Python 3.8 misses the last message of a chunk else.
         return next(message for message, _ in self._messages(topic, int(time) - 1, int(time) + 1)
                     if time_stamp(message) == stamp)
 
