@@ -53,7 +53,7 @@ class ScanError(UserError):
 
 
 class ScanColumnsError(ScanError):
-    """A scan has other columns than stated, and most likely all scans have.
+    """A scan's columns are not those stated, most likely those of all scans.
 
     The message names the option to change.
     """

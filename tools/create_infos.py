@@ -28,7 +28,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         description='Write info files of labelled scans and of fractions of them. For nuScenes, '
         'only the fractions are written: the infos are those of mmdet3d. For kitti_boxes, point '
-        'labels are made of the 3D boxes of KITTI object frames, too.')
+        'labels are also written, from the 3D boxes of KITTI object frames.')
     parser.add_argument('dataset', choices=[*SPLITS, NUSCENES, KITTI_BOXES])
     parser.add_argument('root', help='folder of the data set; the files are written there')
     parser.add_argument('--fractions', type=float, nargs='+', metavar='PERCENT',

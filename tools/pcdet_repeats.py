@@ -24,7 +24,7 @@ def main(argv=None):
     parser.add_argument('--out', required=True, type=Path, help='folder of logs and results')
     parser.add_argument('--repeats', type=int, default=3, help='number of trainings (default: 3)')
     parser.add_argument('--extra_tag', default='repeat',
-                        help="beginning of the runs' extra_tag in OpenPCDet's output folder")
+                        help="prefix of the runs' extra_tag in OpenPCDet's output folder")
     args, flags = parser.parse_known_args(argv)
     if '--fix_random_seed' in flags:
         parser.error('--fix_random_seed makes all repeats the same')

@@ -27,8 +27,10 @@ def main(argv=None):
     parser.add_argument('--rotation', choices=ROTATIONS, default=ROTATIONS[0],
                         help='rotation error: the angle, or the sum of the Euler angles '
                         '(default: %(default)s)')
-    parser.add_argument('--max-deg', type=float, default=10., help='end of the axis (default: 10)')
-    parser.add_argument('--max-m', type=float, default=5., help='end of the axis (default: 5)')
+    parser.add_argument('--max-deg', type=float, default=10.,
+                        help='end of the axis of rotation errors (default: 10)')
+    parser.add_argument('--max-m', type=float, default=5.,
+                        help='end of the axis of translation errors (default: 5)')
     args = parser.parse_args(argv)
     if not (args.recall or args.histogram):
         parser.error('expected --recall or --histogram, found neither')

@@ -52,7 +52,8 @@ def parse_args(argv):
     parser.add_argument('config', metavar='CONFIG', help='pretraining config')
     parser.add_argument('checkpoint', metavar='CHECKPOINT', nargs='?',
                         help='its checkpoint (default: the initialisation of the config)')
-    parser.add_argument('--dataset', choices=list(LABEL_MAPS), required=True)
+    parser.add_argument('--dataset', choices=list(LABEL_MAPS), required=True,
+                        help='data set of the labelled scans')
     parser.add_argument('--data-root', required=True, help='folder of the info files')
     parser.add_argument('--train', help='info file of the training scans (default: '
                         'DATASET_infos_train.pkl)')

@@ -20,7 +20,7 @@ def main(argv=None):
     parser.add_argument('root', help='KITTI folder with the info files; the output is written '
                         'there')
     parser.add_argument('--fractions', type=float, nargs='+', default=FRACTIONS, metavar='PERCENT',
-                        help='percent of the training frames (default: 10 20 50)')
+                        help='label fractions (default: 10 20 50)')
     parser.add_argument('--seed', type=int, default=0,
                         help='seed of the random choice (default: 0)')
     parser.add_argument('--split', metavar='FILE',

@@ -1,7 +1,7 @@
 """Real KITTI frames with virtual cameras, so that no scan tells where its camera looks.
 
-Windows of 45 to 80 degrees, the smaller ones by and by; evaluated on windows of 45 degrees. The
-weights of either config may be tested by the other.
+Windows of 45 to 80 degrees, at first the wide ones only; evaluated on windows of 45 degrees. The
+weights of either config may be tested with the other.
 """
 _base_ = ['./nclr_minkunet_kitti_real.py']
 

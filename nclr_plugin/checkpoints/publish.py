@@ -41,8 +41,8 @@ def publish(checkpoint: str, out: str, name: str, data: str, license_id: str, te
     meta = content.get('meta', {})
     if not meta.get('cfg'):
         raise PretrainedWeightsError(
-            f"checkpoint '{checkpoint}': expected the config of its training in it, without which "
-            'nobody can use the weights, found none; give a checkpoint of tools/train.py')
+            f"checkpoint '{checkpoint}': expected the config of its training in it, which the "
+            'weights need, found none; give a checkpoint of tools/train.py')
     kept = {key: meta[key] for key in ('cfg', 'iter', 'seed', 'dataset_meta', 'mmengine_version')
             if key in meta}
     measured = json.loads(Path(figures).read_text(encoding='utf-8')) if figures else {}

@@ -1,4 +1,4 @@
-"""How well a score separates successes from failures."""
+"""Measures of how well a score separates successes from failures."""
 from __future__ import annotations
 
 from typing import NamedTuple

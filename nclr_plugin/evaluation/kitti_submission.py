@@ -17,7 +17,7 @@ NUM_FIELDS = 16  # class, truncation, occlusion, alpha, 4 of the image box, 7 of
 class KittiSubmission(KittiMetric):
     """Write ``pred_instances_3d/NNNNNN.txt`` of KITTI, then read all files again and check them.
 
-    The server wants a zip of the files of all 7518 test frames, those without objects included.
+    The server expects a zip of the files of all 7518 test frames, those without objects included.
 
     Args:
         out_dir: Folder of the submission; existing files are overwritten.

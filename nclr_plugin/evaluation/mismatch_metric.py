@@ -16,7 +16,7 @@ SCORES = 'photometric_consistency', 'inlier_ratio'
 
 @METRICS.register_module()
 class MismatchMetric(BaseMetric):
-    """How well scores of the predicted pose tell mismatched images from matching ones.
+    """Report how well scores of the predicted pose separate mismatched images from matching ones.
 
     It needs a test with the mismatched-image control (``--mismatched-image-control``); otherwise
     there are no figures, and nothing is computed. The scores are ``photometric_consistency``, of

@@ -1,4 +1,4 @@
-"""Errors of predicted poses, and what counts as a pose: the same for every metric."""
+"""Errors of predicted poses, and what counts as a pose, for all metrics."""
 from __future__ import annotations
 
 import warnings

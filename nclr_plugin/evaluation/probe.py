@@ -1,4 +1,4 @@
-"""What frozen point features tell of classes: linear and nearest-neighbour classification."""
+"""Probe frozen point features for classes: linear and nearest-neighbour classification."""
 from __future__ import annotations
 
 import os
@@ -57,16 +57,16 @@ class Probe:
         dataset: ``'semantickitti'`` or ``'kitti_boxes'``; see ``tools/create_infos.py``.
         train: Info file of the training scans.
         val: Info file of the scans that are classified.
-        num_scans: Largest number of scans of each, spread evenly; ``None``: all.
+        num_scans: Largest number of scans of each, evenly spaced; ``None``: all.
         point_cloud_range: Box of the points, as in pretraining.
         voxels_per_class: Largest number of voxels of a class in a training scan.
-        voxels_per_scan: Largest number of voxels of a scan that are classified, drawn evenly over
-            it.
+        voxels_per_scan: Largest number of voxels of a scan that are classified, a random
+            subset.
         neighbours: Number of voting neighbours.
         weight_decay: Weight decay of the logistic regression.
         seed: Seed of the sampling of voxels.
-        voxel_value: ``'mean'`` of the points of a voxel, as in pretraining; ``'first'``: that of
-            one of them, as mmdet3d's segmentors see it.
+        voxel_value: ``'mean'`` of the points of a voxel, as in pretraining, or the ``'first'``
+            point, as in mmdet3d's segmentors.
 
     Raises:
         ValueError: If ``dataset`` or ``voxel_value`` is unknown.
@@ -185,15 +185,15 @@ class Probe:
 
 def logistic_regression(train: Tensor, labels: Tensor, val: Tensor, num_classes: int,
                         weight_decay: float, max_iter: int = 100) -> Tensor:
-    """Classify by the weights of least cross-entropy.
+    """Classify by multinomial logistic regression.
 
     Args:
         train: (N, C).
         labels: (N,).
         val: (M, C).
         num_classes: K.
-        weight_decay: Factor of the squared weights, halved.
-        max_iter: Steps of L-BFGS.
+        weight_decay: Half of it times the squared weights is added to the loss.
+        max_iter: Largest number of L-BFGS iterations.
 
     Returns:
         (M,) classes.
@@ -218,9 +218,10 @@ def nearest_neighbours(train: Tensor, labels: Tensor, val: Tensor, num_classes: 
                        neighbours: int, chunk: int = 2048) -> Tensor:
     """Classify by the votes of the nearest rows by cosine, each weighted by it.
 
-    Args: see :func:`logistic_regression`.
-        neighbours: Voters.
-        chunk: Rows at a time.
+    Args:
+        train, labels, val, num_classes: See :func:`logistic_regression`.
+        neighbours: Number of voters.
+        chunk: Number of rows at a time.
 
     Returns:
         (M,) classes.
@@ -245,7 +246,7 @@ def scores(predicted: Tensor, labels: Tensor, num_classes: int) -> tuple[float, 
 
 @contextmanager
 def _evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """Put a module into evaluation mode, and leave that and the random state as they were."""
+    """Set evaluation mode; restore the mode and the random state afterwards."""
     training, state = module.training, torch.get_rng_state()
     module.eval()
     try:
@@ -260,7 +261,7 @@ def _some(idx: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _files(root: str, infos: str, num_scans: int | None) -> list[tuple[str, str]]:
-    """Return scan and label file of the frames of an info file, some spread evenly over it."""
+    """Return scan and label file of evenly spaced frames of an info file."""
     path = os.path.join(root, infos)
     require_file(path, 'Expected infos of labelled scans; write them by tools/create_infos.py.')
     with open(path, 'rb') as file:

@@ -109,7 +109,7 @@ class SubmissionMetric(BaseMetric):
 class SemanticKittiSubmission(SubmissionMetric):
     """Write ``sequences/NN/predictions/NNNNNN.label`` of SemanticKITTI, uint32 raw labels.
 
-    The server wants a zip of the folder ``sequences`` with all of 11 to 21.
+    The server expects a zip of the folder ``sequences`` with all of 11 to 21.
 
     Args:
         out_dir: Folder that will hold ``sequences``.
@@ -139,7 +139,7 @@ class NuScenesSubmission(SubmissionMetric):
     """Write ``lidarseg/test/TOKEN_lidarseg.bin`` of nuScenes, uint8, and ``test/submission.json``.
 
     Args:
-        out_dir: Folder that will hold ``lidarseg`` and ``test``; the server wants a zip of both.
+        out_dir: Folder that will hold ``lidarseg`` and ``test``; the server expects a zip of both.
         data_root: Folder of the tables, which hold the token of each scan.
         version: Folder of the tables.
         eval_set: ``'test'``, or another split for a trial run.
@@ -194,7 +194,7 @@ class SemanticKittiPanopticSubmission(SemanticKittiSubmission):
     """Write ``sequences/NN/predictions/NNNNNN.label``, uint32, instance << 16 | raw label.
 
     Instances are 1, 2, ... within a scan, each of one class; 0 is no instance. The server
-    wants a zip of the folder ``sequences`` with all of 11 to 21.
+    expects a zip of the folder ``sequences`` with all of 11 to 21.
 
     Args:
         out_dir: Folder that will hold ``sequences``.

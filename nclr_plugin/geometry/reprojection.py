@@ -20,7 +20,7 @@ from .se3 import skew
 
 MIN_DEPTH = 1e-3  # in units of the points' extent; a pose with a nearer point is never accepted
 STEP_TOLERANCE = 1e-6  # radians and extents; after so short a Newton step, its square is left
-# The first steps sum over float32 points, until all are this short or there were so many.
+# The first steps sum over float32 points, until all are this short, or up to this number.
 SINGLE_TOLERANCE = 3e-4
 SINGLE_STEPS = 5
 

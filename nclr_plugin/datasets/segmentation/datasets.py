@@ -42,8 +42,8 @@ class MappedSegDataset(Seg3DDataset):
 class KittiBoxesSegDataset(MappedSegDataset):
     """KITTI object frames whose points are labelled by 3D boxes.
 
-    Labels and infos are written by ``tools/create_infos.py kitti_boxes``. 5 classes are evaluated;
-    5 is the index to be ignored: what no camera sees, and ``DontCare``.
+    Labels and infos are written by ``tools/create_infos.py kitti_boxes``. There are 5 classes; the
+    ignore index is 5: points outside the image, and ``DontCare``.
     """
     METAINFO = {
         'classes': ('car', 'van / truck', 'pedestrian', 'cyclist', 'other'),

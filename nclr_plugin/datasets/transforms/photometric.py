@@ -78,7 +78,7 @@ class PointNoise(BaseTransform):
         self.deviation = deviation
 
     def transform(self, results: dict) -> dict:
-        """Move ``points``; see the class."""
+        """Add noise to ``points``; see the class."""
         if self.deviation:
             points = results['points'].copy()
             noise = results['rng'].normal(0., self.deviation, (len(points), 3))

@@ -111,7 +111,7 @@ class PictureHook(Hook):
             if self._drawn >= self.max_frames or 'lidar_path' not in sample:
                 return
             self._drawn += 1
-            # Of an augmented test, inputs are a list, and its scans are turned and flipped.
+            # With test-time augmentation, inputs are a list of rotated and flipped scans.
             points = inputs['points'][place] if isinstance(inputs, dict) else _read_scan(sample)
             for kind, camera, picture in draw_prediction(
                     points, sample, load_views(sample.metainfo), metainfo,
@@ -121,7 +121,7 @@ class PictureHook(Hook):
                     self._add(runner, kind, name, picture, step)
 
     def _draw_ranked(self, runner: Any, loop: Any) -> None:
-        # Which frames these are is known after the test: they are predicted once more.
+        # These frames are known only after the test, so they are predicted once more.
         if RANKED not in self.kinds or not is_main_process():
             return
         for metric in loop.evaluator.metrics:
@@ -147,7 +147,7 @@ class PictureHook(Hook):
                     self._add(runner, kind, metric.prefix, draw(curves), step)
 
     def _add(self, runner: Any, kind: str, name: str, picture: np.ndarray, step: int) -> None:
-        # No slash: a visual back end may take it for a folder, which is not there.
+        # No slash: a visual back end may take it for a folder that does not exist.
         runner.visualizer.add_image(f'{kind}_{name}', picture, step=step)
         if self.out_dir is not None:
             write_png(self.out_dir / kind / f'{name}.png', picture)
@@ -158,7 +158,7 @@ def _view_name(sample: Any, view: int) -> str:
 
 
 def _read_scan(sample: Any) -> torch.Tensor:
-    """Read a scan (N, D) float32 as its file has it."""
+    """Read the rows (N, D) float32 of a scan file."""
     values = np.fromfile(sample.lidar_path, np.float32)
     rows = len(sample.pred_pts_seg.pts_semantic_mask) if 'pred_pts_seg' in sample else \
         len(values) // sample.num_pts_feats

@@ -1,4 +1,4 @@
-"""Probe of the representation during pretraining."""
+"""Probe the representation during pretraining."""
 from __future__ import annotations
 
 import time

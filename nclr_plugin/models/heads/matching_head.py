@@ -21,7 +21,7 @@ class Matches(NamedTuple):
 
     Attributes:
         pixels: (..., K, 2) input-image pixels (u, v).
-        similarity: (..., K), largest similarity over the masked-in pixels (without temperature).
+        similarity: (..., K), largest similarity over the pixels in the mask (without temperature).
     """
     pixels: Tensor
     similarity: Tensor

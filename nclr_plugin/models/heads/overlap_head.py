@@ -77,7 +77,7 @@ class OverlapHead(BaseModule):
 
     def loss(self, point_logits: Tensor, point_labels: Tensor, point_mask: Tensor,
              pixel_logits: Tensor, pixel_labels: Tensor) -> Tensor:
-        """Eq. 3: each view's mean over its points plus its mean over its pixels, mean over views.
+        """Compute Eq. 3: the mean over points plus that over pixels of each view, mean over views.
 
         It also updates the thresholds.
 

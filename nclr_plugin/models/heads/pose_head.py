@@ -48,7 +48,7 @@ class PoseHead(BaseModule):
 
     def loss(self, points: Tensor, pixels: Tensor, valid: Tensor, cam2img: Tensor,
              lidar2cam: Tensor) -> Tensor:
-        """Eq. 6-7 over the views that have a pose.
+        """Compute Eq. 6-7 over the views that have a pose.
 
         Args:
             points: (V, K, 3), metres, LiDAR frame.

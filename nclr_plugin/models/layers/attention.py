@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-MASKED_LOGIT = -1e4  # finite: a row without any key stays finite, and half precision holds it
+MASKED_LOGIT = -1e4  # finite, also in half precision: a row without any key stays finite
 
 
 class AttentionBlock(nn.Module):

@@ -49,7 +49,7 @@ class VoxelBatch(NamedTuple):
 
         Args:
             rows: Sorted rows.
-            counts: How many of them each scan has.
+            counts: Number of them in each scan.
         """
         feats, coors, points = (
             value.index_select(0, rows) for value in (self.feats, self.coors, self.points))
@@ -60,7 +60,7 @@ class VoxelBatch(NamedTuple):
         """Choose at most ``size`` voxels of each scan, at random or evenly spaced.
 
         Returns:
-            Their sorted rows, and how many each scan has.
+            Their sorted rows, and their number in each scan.
         """
         kept = tuple(min(count, size) for count in self.counts)
         device = self.feats.device
@@ -189,7 +189,7 @@ def containing_rows(coors: Tensor, coarse: Tensor, stride: int) -> Tensor:
 
 
 def _unique(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return ``torch.unique`` of integers with the inverse and counts; by one sort, much sooner."""
+    """Return ``torch.unique`` of integers with the inverse and counts, faster, by one sort."""
     ordered, order = torch.sort(values)
     starts = torch.ones_like(ordered, dtype=torch.bool)
     starts[1:] = ordered[1:] != ordered[:-1]

@@ -42,7 +42,7 @@ def pixel_targets(pixels: Tensor, grid: CellGrid, valid: Tensor,
 
 
 def point_to_pixel_loss(logits: Tensor, targets: PixelTargets, negative_margin: float) -> Tensor:
-    r"""Eq. 1: each point against every pixel of the map.
+    r"""Compute Eq. 1: each point against every pixel of the map.
 
     Pixels nearer than :math:`r_n` to the point's projection, the positive apart, are neither
     positive nor negative.
@@ -65,7 +65,7 @@ def point_to_pixel_loss(logits: Tensor, targets: PixelTargets, negative_margin: 
 
 def pixel_to_point_loss(logits: Tensor, targets: PixelTargets, negative_margin: float,
                         outside: Tensor | None = None) -> Tensor:
-    r"""Eq. 1 from the image: pixel pr(i) against the sampled points.
+    r"""Compute Eq. 1 from the image: pixel pr(i) against the sampled points.
 
     Args:
         logits: (V, K, K), similarity over temperature: pixels pr(i) in rows, points in columns.
@@ -115,7 +115,7 @@ def _nce(logits: Tensor, positive: Tensor, valid: Tensor) -> Tensor:
 def instance_loss(first: Tensor, second: Tensor, temperature: float,
                   valid: Tensor | None = None, ignored: Tensor | None = None,
                   queue: Tensor | None = None) -> Tensor:
-    r"""CrossI2P, Eq. 1 both ways and Eq. 2: each instance against all others of both sets.
+    r"""Compute CrossI2P's Eq. 1 both ways and Eq. 2: an instance against all others of both sets.
 
     :math:`l(i) = -\log \frac{\exp(s(a_i, b_i) / \tau)}{\sum_{k \ne i} \exp(s(a_i, a_k) / \tau)
     + \sum_k \exp(s(a_i, b_k) / \tau)}`. With one instance there is no negative, and the loss is
@@ -141,7 +141,7 @@ def instance_loss(first: Tensor, second: Tensor, temperature: float,
 def printed_cross_modal_loss(first: Tensor, second: Tensor, temperature: float,
                              valid: Tensor | None = None,
                              ignored: Tensor | None = None) -> Tensor:
-    r"""CrossI2P, Eq. 5 and 6 as printed.
+    r"""Compute CrossI2P's Eq. 5 and 6 as printed.
 
     :math:`c(i) = -\log \frac{\exp(s(z_i, h_i) / \tau)}{\sum_k \exp(s(z_i, z_k) / \tau)
     + \sum_{k \ne i} \exp(s(z_i, h_k) / \tau)}`: the denominator has the similarity of an instance

@@ -11,7 +11,7 @@ from ...geometry.se3 import make_transform
 
 
 def pose_loss(solution: PnPSolution, lidar2cam: Tensor) -> Tensor:
-    r"""Eq. 7: :math:`\|R_{gt}^T \hat R - E\|_H + \|t_{gt} - \hat t\|_H`, mean over views.
+    r"""Compute Eq. 7: :math:`\|R_{gt}^T \hat R - E\|_H + \|t_{gt} - \hat t\|_H`, mean over views.
 
     The Huber norm is the mean over the entries of the matrix and of the vector (delta 1).
     A view without a pose adds nothing.
@@ -30,7 +30,7 @@ def pose_loss(solution: PnPSolution, lidar2cam: Tensor) -> Tensor:
 
 def squared_pose_loss(solution: PnPSolution, lidar2cam: Tensor,
                       translation_weight: float = 0.5) -> Tensor:
-    r"""Eq. 14: :math:`\|R - R_{gt}\|^2 + \lambda \|t - t_{gt}\|^2`, mean over views.
+    r"""Compute Eq. 14: :math:`\|R - R_{gt}\|^2 + \lambda \|t - t_{gt}\|^2`, mean over views.
 
     Squared Frobenius norm and squared metres. A view without a pose adds nothing.
 
@@ -47,7 +47,7 @@ def squared_pose_loss(solution: PnPSolution, lidar2cam: Tensor,
 
 def reprojection_loss(solution: PnPSolution, points: Tensor, pixels: Tensor, valid: Tensor,
                       cam2img: Tensor, unit: float = 1.) -> Tensor:
-    r"""Eq. 15: :math:`\sum_i \|\pi(R P_i + t) - I_i\|^2`, as a mean over points and views.
+    r"""Compute Eq. 15: :math:`\sum_i \|\pi(R P_i + t) - I_i\|^2`, as a mean over points and views.
 
     Args:
         solution: Poses of V views; an invalid one adds nothing.

@@ -87,7 +87,7 @@ class CoarseTransformer(BaseModule):
             superpoints = layer.point_self_ffn(superpoints)
             bias = layer.pixel_bias(offset).permute(2, 0, 1)[None]
             pixels = layer.pixel_self_ffn(layer.pixel_self(pixels, bias=bias))
-            # Superpoints of a scan without views attend to anything: no view asks for the result.
+            # Superpoints of a scan without views attend to any view: the result is not used.
             fused = layer.point_cross(superpoints, pixels[view_idx].flatten(1, 2), cell_mask)
             pixels = layer.pixel_cross(
                 pixels, superpoints[view_batch_index], point_mask[view_batch_index])

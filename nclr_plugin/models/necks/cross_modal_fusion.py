@@ -134,7 +134,7 @@ class CrossModalFusion(BaseModule):
         point_pos = point_padding.to_dense(point_pos.to(tokens.dtype))
         pixel_pos = pixel_padding.to_dense(cell_pos.to(pixels.dtype).flatten(0, 1))
         # Queries and keys get their positions in every layer. The tokens carry them too, so that
-        # the values tell where: the column of the pixel, the azimuth of the point.
+        # the values contain them: the column of the pixel, the azimuth of the point.
         tokens, pixels = tokens + point_pos, pixels + pixel_pos
         key_idx, key_mask = self._sample_keypoints(point_padding, points)
         pixel_mask = pixel_padding.mask

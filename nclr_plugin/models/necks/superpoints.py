@@ -34,7 +34,7 @@ class Superpoints(NamedTuple):
 @torch.no_grad()
 def group_superpoints(points: Tensor, batch_index: Tensor, batch_size: int, num_groups: int,
                       radius: float, group_size: int) -> Superpoints:
-    r"""Eq. 8: :math:`\tilde P = \{p \in P : \|p - \tilde p_i\| < r\}` around farthest points.
+    r"""Apply Eq. 8: :math:`\tilde P = \{p \in P : \|p - \tilde p_i\| < r\}` around farthest points.
 
     Args:
         points: (N, 3), metres, in any order.
@@ -42,7 +42,7 @@ def group_superpoints(points: Tensor, batch_index: Tensor, batch_size: int, num_
         batch_size: B.
         num_groups: G, centres of a scan, chosen by farthest point sampling.
         radius: r, metres.
-        group_size: K, members of a group at most: the nearest ones.
+        group_size: K, largest number of members of a group: the nearest ones.
     """
     padding = dense_batch(batch_index, batch_size)
     rows = padding.to_dense(torch.arange(len(points), device=points.device))

@@ -32,7 +32,7 @@ class CalibrationModel(BaseModel):
     :meth:`loss`.
 
     Args:
-        num_samples: Points sampled of a view for the matching losses.
+        num_samples: Number of points per view for the matching losses.
         positive_margin: r_p, cells of the stride-4 map: a point whose nearest cell centre is
             farther away has no positive.
         negative_margin: r_n, cells: nearer pairs are not negatives.
@@ -90,7 +90,7 @@ class CalibrationModel(BaseModel):
 
         Args:
             inputs: The batch.
-            data_samples: One ``CalibrationDataSample`` a scan.
+            data_samples: One ``CalibrationDataSample`` per scan.
             mode: ``'loss'`` (dict of losses), ``'predict'`` (the data samples with poses and
                 matches) or ``'tensor'`` (the features).
             hypothesis: In evaluation, rank of the predicted yaw to use: 0 for the best.

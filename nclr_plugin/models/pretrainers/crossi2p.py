@@ -72,7 +72,8 @@ class CrossI2P(CalibrationModel):
 
     Two additions to the paper: the overlap is detected as in NCLR, because seven of eight
     superpoints have no superpixel, although a nearest one always exists; and ``yaw_head`` (``None``
-    in the paper's model) predicts the yaw, without which a free yaw takes many times the samples.
+    in the paper's model) predicts the yaw, because learning for any yaw takes many times the
+    samples without it.
 
     Args:
         point_backbone: Config of :class:`~nclr_plugin.models.backbones.DGCNN`.
@@ -255,7 +256,7 @@ class CrossI2P(CalibrationModel):
 
     def coarse_loss(self, views: Views, features: CrossI2PFeatures,
                     truth: GroundTruth) -> dict[str, Tensor]:
-        """First stage: each superpoint against the superpixels of a view, and back."""
+        """Compute the losses of the first stage: superpoints against superpixels, both ways."""
         grid = self._superpixel_grid(views)
         pixels, visible = self.project_centres(views, features, truth)
         targets = pixel_targets(pixels, grid, visible)
@@ -275,7 +276,7 @@ class CrossI2P(CalibrationModel):
 
     def fine_loss(self, views: Views, features: CrossI2PFeatures,
                   truth: GroundTruth) -> dict[str, Tensor]:
-        """Second stage: points against the pixels of their patch, and back.
+        """Compute the losses of the second stage: points against pixels of their patch, both ways.
 
         The patches are those of the true superpixels. In one stage a patch is the whole map.
         """
@@ -295,7 +296,7 @@ class CrossI2P(CalibrationModel):
 
     def pose_loss(self, views: Views, features: CrossI2PFeatures,
                   truth: GroundTruth) -> dict[str, Tensor]:
-        """Eq. 13-16: refined matches within the true patches, EPnP, pose and reprojection."""
+        """Compute Eq. 13-16: refined matches in the true patches, EPnP, pose and reprojection."""
         columns, valid, patch = self.true_patches(
             views, features, truth, self.pose_head.num_points)
         matches, matched = self._refine(features, columns, patch)
@@ -312,7 +313,7 @@ class CrossI2P(CalibrationModel):
 
     def match_points(self, views: Views, features: CrossI2PFeatures, columns: Tensor,
                      pixel_mask: Tensor) -> tuple[Matches, Tensor]:
-        """Fine matches in the patches of the coarse ones; see the base class."""
+        """Match within the patches of the coarse matches; see the base class."""
         cells = pixel_mask[:, None].expand(-1, columns.shape[1], -1)
         if self.transformer is not None:
             similarity = self.coarse_similarity(views, features)

@@ -102,7 +102,7 @@ class NCLR(CalibrationModel):
             **(loss_weights or {})}
 
     def extract_features(self, views: Views, hypothesis: int = 0) -> NCLRFeatures:
-        """Section 3.2: encode both sides, fuse, decode, and apply the heads."""
+        """Encode both sides, fuse, decode, and apply the heads (section 3.2)."""
         voxels = views.voxels
         levels = self.point_backbone.encode(voxels.feats, voxels.coors)
         maps = self.image_branch.encode(views.imgs)
@@ -133,7 +133,7 @@ class NCLR(CalibrationModel):
                     hypothesis: int) -> YawPrediction | None:
         """Predict where the cameras look from a level of the point encoder and an image map.
 
-        A voxel has the features of the one that it lies in.
+        A voxel has the features of the coarse voxel that contains it.
         """
         if self.yaw_head is None:
             return None
@@ -146,7 +146,7 @@ class NCLR(CalibrationModel):
             pixel_map, columns, views.view_batch_index, views.batch_size, hypothesis)
 
     def loss(self, views: Views, features: NCLRFeatures, truth: GroundTruth) -> dict[str, Tensor]:
-        """Section 3.6: lambda_f L_f + lambda_o L_o + lambda_p L_p, as a dict of weighted terms."""
+        """Return the terms of lambda_f L_f + lambda_o L_o + lambda_p L_p (section 3.6)."""
         columns, valid = random_subset(truth.visible, self.num_samples)
         weight = self.loss_weights['pose']
         if weight * self.pose_loss_scale == 0:  # no pose is solved
@@ -168,7 +168,7 @@ class NCLR(CalibrationModel):
 
     def feature_losses(self, features: NCLRFeatures, truth: GroundTruth, columns: Tensor,
                        valid: Tensor, points: Tensor) -> dict[str, Tensor]:
-        """Eq. 1 both ways on points of the true overlap; the position-free head's likewise.
+        """Compute Eq. 1 both ways on points of the true overlap, also for the position-free head.
 
         Args:
             features: Features of the batch.
@@ -202,7 +202,7 @@ class NCLR(CalibrationModel):
 
     def pose_loss(self, views: Views, features: NCLRFeatures, columns: Tensor, valid: Tensor,
                   embedded: Tensor, pixel_mask: Tensor) -> Tensor:
-        """Eq. 4-7: soft matches of points in the predicted overlap, EPnP, Huber loss.
+        """Compute Eq. 4-7: soft matches of points in the predicted overlap, EPnP, Huber loss.
 
         Args:
             views: The batch.

@@ -29,7 +29,7 @@ def mean_shift(points: np.ndarray, bandwidth: float) -> np.ndarray:
         (N,) int64: cluster of each point; 0 is the cluster around the densest mode.
 
     Raises:
-        ValueError: If the bandwidth is not positive, or a coordinate is not finite or absurd.
+        ValueError: If the bandwidth is not positive, or a coordinate is not finite or too large.
 
     Example:
         >>> mean_shift(np.array([[0., 0, 0], [.1, 0, 0], [9, 0, 0]]), bandwidth=1.)
@@ -103,7 +103,7 @@ class _Grid:
         keys = self._keys(cells)
         order = np.argsort(keys, kind='stable')
         self.keys = keys[order]
-        self.points = np.ascontiguousarray(points[order].T)  # axis by axis, to be read in a row
+        self.points = np.ascontiguousarray(points[order].T)  # axis by axis, contiguous in memory
 
     def ball_mean(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean (S, 3) and number (S,) of the points within the radius of places (S, 3).
