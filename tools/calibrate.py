@@ -50,7 +50,7 @@ def parse_args(argv=None):
                         'camera_info of a recording')
     parser.add_argument('--checkpoint', help='checkpoint of NCLR or CrossI2P; with --refine its '
                         'pose is the start where it is reliable')
-    parser.add_argument('--out', required=True, help='folder for the extrinsics and overlays')
+    parser.add_argument('--out', required=True, help='folder for the extrinsics and pictures')
     parser.add_argument('--config', help='config of the network (default: that in the checkpoint)')
     parser.add_argument('--initial',
                         help=f'YAML file with a rough lidar2cam, such as {EXTRINSICS} of an '
@@ -117,8 +117,8 @@ def main(argv=None):
             args.checkpoint, args.config, args.device, args.min_inlier_ratio,
             args.min_consistency, not args.no_search, args.intensity_scale)
         if args.refine:
-            record = refine_files(pairs, intrinsics, initial, (args.range_deg, args.range_m),
-                                  args.intensity_scale, calibrator)
+            record = refine_files(pairs, intrinsics, args.out, initial,
+                                  (args.range_deg, args.range_m), args.intensity_scale, calibrator)
         else:
             record = calibrate_pairs(calibrator, pairs, intrinsics, args.out, initial)
         write_extrinsics(args.out, record, args.format,

@@ -239,6 +239,8 @@ def test_a_guess_is_refined_without_a_network(status, files, scene, tmp_path, ca
     written = yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())
     assert written['kept'] == 'guess' and written['lidar2cam'] == guess.tolist()
     assert 'NOT RELIABLE' in capsys.readouterr().out
+    height, width, _ = cv2.imread(str(tmp_path / 'out/refinement.png')).shape
+    assert width > 1800 and height > 700  # one frame, twice, and the scores
 
 
 def test_a_list_of_pairs_and_other_formats(status, folders, scene, tmp_path, capsys):
