@@ -1,4 +1,6 @@
 """Pairs of files, folders and lists; how folders are calibrated is in test_pairs."""
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -80,3 +82,19 @@ def test_a_file_of_a_list_that_cannot_be_read(write, files):
         pairs.load('a')
     with pytest.raises(CalibrationInputError, match='nowhere.png.: expected a file, found none'):
         pairs.load('nowhere')
+
+
+def test_a_recording_without_the_package_that_reads_it(tmp_path, monkeypatch):
+    for name in [name for name in sys.modules if name.split('.')[0] == 'rosbags']:
+        monkeypatch.delitem(sys.modules, name)
+
+    class Absent:
+        @staticmethod
+        def find_spec(name, *_):
+            if name.split('.')[0] == 'rosbags':
+                raise ModuleNotFoundError("No module named 'rosbags'", name='rosbags')
+
+    monkeypatch.setattr(sys, 'meta_path', [Absent, *sys.meta_path])
+    with pytest.raises(ImportError, match='Reading recordings of ROS needs rosbags, which is not '
+                       'installed: pip install rosbags'):
+        find_pairs(str(tmp_path / 'a.mcap'))
