@@ -18,8 +18,7 @@ from mmengine.config import DictAction  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
 
 from nclr_plugin.errors import INPUT_ERRORS  # noqa: E402
-from nclr_plugin.evaluation.probe import LABEL_MAPS, Probe  # noqa: E402
-from nclr_plugin.experiments.probing import build_pretrainer  # noqa: E402
+from nclr_plugin.evaluation.probe import LABEL_MAPS, Probe, build_pretrainer  # noqa: E402
 
 
 def main(argv=None):

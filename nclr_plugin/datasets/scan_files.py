@@ -18,9 +18,9 @@ WIDTHS = range(3, 11)  # possible numbers of columns of a raw file
 PCD_KINDS = dict(F='f', I='i', U='u')  # codes of numpy
 PCD_HEADER_LINES = 20
 PROBED = 2**14  # number of values that are compared to find the number of columns
-MISFIT = 3.  # ratio of mean steps between rows above which another number of columns is right
+MISFIT = 3.  # ratio of median steps between rows above which another number of columns is right
 MAX_TURN_DEG = 5.  # median azimuth step between rows of a scan in order
-SAME_DISTRIBUTION = 0.1  # maximum distance of cumulative distributions of coordinates
+SAME_DISTRIBUTION = 0.1  # maximum Kolmogorov-Smirnov statistic of coordinates
 SAME_STEPS = 0.6  # likewise of steps; lasers that fire in turns take unequal ones
 MIN_ROWS = 200  # to compare
 DIM_OPTION = 'lidar.dim in rig.yaml, --lidar-dim on the command line, lidar_dim in Python'
@@ -113,7 +113,7 @@ def _narrower_width(values: np.ndarray, width: int) -> int | None:
 
 
 def _are_points(xyz: np.ndarray, per_row: int) -> bool:
-    """Tell whether rows of ``per_row`` triples hold as many points, and no other quantities.
+    """Return whether rows of ``per_row`` triples hold as many points, and no other quantities.
 
     The triples are points if their azimuths follow one another, as in a scan in order, or if those
     at each place in a row have the same distribution, as in a shuffled one. Steps within a row
@@ -133,16 +133,16 @@ def _are_points(xyz: np.ndarray, per_row: int) -> bool:
     if min(map(len, (*places, first[last_of_row], first[~last_of_row]))) < MIN_ROWS:
         return False
     steps = np.linalg.norm(xyz[first + 1] - xyz[first], axis=1)
-    if not np.median(steps) or _distance(
+    if not np.median(steps) or _ks_statistic(
             steps[~last_of_row], steps[last_of_row]) > SAME_STEPS:
         return False
     return np.median(turn[first]) < MAX_TURN_DEG or all(
-        _distance(places[0][:, axis], other[:, axis]) < SAME_DISTRIBUTION
+        _ks_statistic(places[0][:, axis], other[:, axis]) < SAME_DISTRIBUTION
         for other in places[1:] for axis in range(3))
 
 
-def _distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the largest difference of the cumulative distributions of two samples."""
+def _ks_statistic(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the two-sample Kolmogorov-Smirnov statistic."""
     every = np.sort(np.concatenate((first, second)))
     shares = [np.searchsorted(np.sort(values), every, side='right') / len(values)
               for values in (first, second)]

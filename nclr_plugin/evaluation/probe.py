@@ -8,9 +8,15 @@ from typing import Any, Iterator, NamedTuple, Sequence
 
 import numpy as np
 import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner import set_random_seed
+from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.utils import import_modules_from_strings
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..checkpoints.loading import check_state_dict
 from ..datasets.readers.pairing import require_file
 from ..datasets.scan_files import read_columns
 from ..datasets.segmentation.labels import check_labels
@@ -42,6 +48,40 @@ SEMANTICKITTI = LabelMap(
 KITTI_BOXES = LabelMap(
     ('car', 'van / truck', 'pedestrian', 'cyclist', 'other'), {1: 0, 2: 1, 3: 2, 4: 3, 5: 4})
 LABEL_MAPS = dict(semantickitti=SEMANTICKITTI, kitti_boxes=KITTI_BOXES)
+
+
+def build_pretrainer(config: str, checkpoint: str | None = None, seed: int = 0,
+                     options: dict | None = None) -> Any:
+    """Build the network of a pretraining config.
+
+    Args:
+        config: Config file.
+        checkpoint: Checkpoint of this network. ``None`` initialises the point backbone at random,
+            but not the image branch, whose weights might be downloaded.
+        seed: Seed of the initialisation.
+        options: Overrides of the config, by dotted key.
+
+    Returns:
+        The network in evaluation mode.
+
+    Raises:
+        FileNotFoundError: If a file does not exist.
+        CheckpointMismatchError: If the checkpoint belongs to another network.
+    """
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(options or {})
+    import_modules_from_strings(**cfg.get('custom_imports', dict(imports=[])))
+    set_random_seed(seed)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+        model = MODELS.build(cfg.model)
+    if checkpoint is None:
+        model.point_backbone.init_weights()
+    else:
+        content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
+        state = content.get('state_dict', content)
+        check_state_dict(model, state)
+        model.load_state_dict(state, strict=False)
+    return model.eval()
 
 
 class Probe:

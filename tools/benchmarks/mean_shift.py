@@ -11,7 +11,7 @@ import numpy as np
 
 from nclr_plugin.errors import DataLayoutError
 from nclr_plugin.experiments.tables import markdown_table
-from nclr_plugin.models.segmentors.mean_shift import mean_shift
+from nclr_plugin.models.segmentors.grouping import mean_shift
 from nclr_plugin.utils.optional import optional_import
 
 # Raw SemanticKITTI labels of vehicles and people, moving ones included.
