@@ -249,7 +249,7 @@ def surfaces(scene):
     depth = in_camera[ahead, 2][cKDTree(pixels).query(grid.reshape(-1, 2))[1]]
     depth = depth.reshape(scene.height, scene.width, 1)
     rng = np.random.default_rng(0)
-    image = 128 + 60 * np.log(depth / 12) + rng.normal(0, 12, (scene.height, scene.width, 1))
+    image = 128 + 60 * np.log(depth / 12) + rng.normal(0, 36, (scene.height, scene.width, 1))
     return np.repeat(image.clip(0, 255), 3, 2).astype(np.uint8)
 
 
