@@ -212,6 +212,13 @@ def test_a_config_that_readmes_give_to_openmim_is_found_by_its_name_alone():
     assert named and all(names.count(name) == 1 for name in named)
 
 
+def test_no_base_file_has_the_name_of_a_config():
+    """A wheel has both, and OpenMIM does not know that the base file is none to run."""
+    paths = list((ROOT / 'configs').rglob('*.py'))
+    bases = {path.name for path in paths if '_base_' in path.parts}
+    assert bases and not bases & {path.name for path in paths if '_base_' not in path.parts}
+
+
 @pytest.mark.parametrize('name', ['common', 'gold', 'modern', 'cuda'])
 def test_environment_is_pinned_and_names_no_index(name):
     lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
