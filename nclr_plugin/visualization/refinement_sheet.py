@@ -13,8 +13,9 @@ FRAME_WIDTH = 920  # of an overlay, pixels
 SPACE = 8
 PLOT_HEIGHT = 300
 BRIGHTNESS = 0.8  # of the images, so that points stand out
-RADIUS, OUTLINE_RADIUS = 0., 1.5  # of points, pixels
-CELL = 6  # pixels within which a point hides others
+SPARSE = 6.  # mean distance of points from which they are drawn larger, pixels
+RADII, SPARSE_RADII = (0., 1.5), (1., 2.5)  # of points, and of those on outlines, pixels
+REACH = 1.7  # mean distances of points within which a point hides others
 NEARER = 0.6  # depth of a point on an outline, relative to what is beside it
 COLUMNS = 'before: the guess', 'after: the refined pose'
 AXES = 'about x (pitch)', 'about y (yaw)', 'about z (roll)', 'x (right)', 'y (down)', 'z (forward)'
@@ -88,32 +89,34 @@ def _overlays(frame: Frame, lidar2cam: Sequence[np.ndarray]) -> np.ndarray:
             frame.points, pose, frame.cam2img))
         _, pixels, depth = project_visible(points, pose, cam2img, *frame.image.shape[:2])
         pixels = scale_pixels(pixels, factor)
-        outline = is_on_outline(pixels, depth)
-        panel = draw_depth(background, pixels, depth, RADIUS)
-        panel = draw_depth(panel, pixels[outline], depth[outline], OUTLINE_RADIUS)
+        spacing = np.sqrt(background[..., 0].size / max(1, len(pixels)))
+        outline = is_on_outline(pixels, depth, REACH * spacing)
+        radius, outline_radius = RADII if spacing < SPARSE else SPARSE_RADII
+        panel = draw_depth(background, pixels, depth, radius)
+        panel = draw_depth(panel, pixels[outline], depth[outline], outline_radius)
         panels.append(titled(panel, f'{frame.title}: score {score:.3f}'))
     return beside(panels, SPACE)
 
 
-def is_on_outline(pixels: np.ndarray, depth: np.ndarray) -> np.ndarray:
+def is_on_outline(pixels: np.ndarray, depth: np.ndarray, reach: float) -> np.ndarray:
     """Tell which points lie beside much farther ones, as the outlines of objects do.
 
     Args:
         pixels: (N, 2).
         depth: (N,), metres.
+        reach: Distance within which points are beside each other, pixels.
 
     Returns:
         (N,) bool.
     """
     if not len(depth):
         return np.zeros(0, bool)
-    cell = np.floor(pixels / CELL).astype(int)
+    cell = np.floor(pixels / reach).astype(int)
     column, row = (cell - cell.min(axis=0) + 1).T
     farthest = np.zeros((row.max() + 2, column.max() + 2))
     np.maximum.at(farthest, (row, column), depth)
-    around = np.max([farthest[row + down, column + right]
-                     for down in (-1, 0, 1) for right in (-1, 0, 1)], axis=0)
-    return depth < NEARER * around
+    # Not above and below: the ground recedes, too.
+    return depth < NEARER * np.maximum(farthest[row, column - 1], farthest[row, column + 1])
 
 
 def _plot_scores(offsets: np.ndarray, scores: Sequence[np.ndarray], width: int) -> np.ndarray:
