@@ -89,7 +89,7 @@ def parse_args(argv=None):
     parser.add_argument('--no-search', action='store_true',
                         help='do not search for a better pose near an unreliable one')
     parser.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     if args.refine and not args.initial:
         parser.error('--refine needs the guess to start from: --initial')
     if not args.refine and not args.checkpoint:

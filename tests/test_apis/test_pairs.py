@@ -259,3 +259,12 @@ def test_a_list_of_pairs_and_other_formats(status, folders, scene, tmp_path, cap
     (tmp_path / 'pairs.txt').write_text('images/000.jpg\n')
     assert status(words) == 2
     assert 'expected an image and a scan per line' in capsys.readouterr().err
+
+
+def test_image_and_scan_may_stand_apart(status, files, capsys):
+    assert status([files[0], *files[2:], files[1]]) == 0
+    assert status([*files[2:], *files[:2]]) == 0
+    assert status([files[0], files[1], *files[2:], files[1]]) == 2  # one too many
+    assert 'unrecognized arguments' in capsys.readouterr().err
+    assert status([*files[2:], files[0]]) == 2
+    assert 'expected a scan beside the image' in capsys.readouterr().err
