@@ -170,7 +170,7 @@ class Probe:
         num_classes = len(self.label_map.classes)
         predictions = dict(
             linear=logistic_regression(train, train_labels, val, num_classes, self.weight_decay),
-            knn=nearest_neighbours(train, train_labels, val, num_classes, self.neighbours))
+            knn=knn_classification(train, train_labels, val, num_classes, self.neighbours))
         results = {}
         for name, predicted in predictions.items():
             iou, recall = scores(predicted, val_labels, num_classes)
@@ -254,7 +254,7 @@ def logistic_regression(train: Tensor, labels: Tensor, val: Tensor, num_classes:
     return (F.pad(val, (0, 1), value=1.) @ weight.detach().t()).argmax(1)
 
 
-def nearest_neighbours(train: Tensor, labels: Tensor, val: Tensor, num_classes: int,
+def knn_classification(train: Tensor, labels: Tensor, val: Tensor, num_classes: int,
                        neighbours: int, chunk: int = 2048) -> Tensor:
     """Classify by the votes of the nearest rows by cosine, each weighted by it.
 

@@ -103,8 +103,8 @@ def plot_features(image: np.ndarray, points: Tensor, sample: Any,
     """
     if 'features' not in sample:
         return None
-    point_idx = evenly_spaced(sample.gt_point_overlap[view])
-    cell_idx = evenly_spaced(sample.gt_pixel_overlap[view].flatten())
+    point_idx = evenly_spaced_idx(sample.gt_point_overlap[view])
+    cell_idx = evenly_spaced_idx(sample.gt_pixel_overlap[view].flatten())
     if min(len(point_idx), len(cell_idx)) < 2:
         return None
     spaces = similarity_spaces(sample.features)
@@ -127,7 +127,7 @@ def plot_features(image: np.ndarray, points: Tensor, sample: Any,
     return render(figure)
 
 
-def evenly_spaced(mask: Tensor) -> np.ndarray:
+def evenly_spaced_idx(mask: Tensor) -> np.ndarray:
     """Return at most ``MAX_DOTS`` indices at which the mask is True, evenly spaced."""
     index = np.flatnonzero(mask.cpu().numpy())
     return index[np.linspace(0, len(index) - 1, min(MAX_DOTS, len(index))).astype(int)]

@@ -14,7 +14,7 @@ from torch import nn
 from nclr_plugin.datasets.segmentation import write_infos
 from nclr_plugin.errors import DataLayoutError
 from nclr_plugin.evaluation.probe import (KITTI_BOXES, SEMANTICKITTI, Probe, logistic_regression,
-                                          nearest_neighbours, scores)
+                                          knn_classification, scores)
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -41,7 +41,7 @@ def test_logistic_regression_is_that_of_scikit_learn():
 def test_neighbours_are_those_of_scikit_learn():
     neighbors = pytest.importorskip('sklearn.neighbors')
     (train, labels), (val, _) = _features(300), _features(500, seed=1)
-    predicted = nearest_neighbours(train, labels, val, 4, neighbours=7, chunk=64)
+    predicted = knn_classification(train, labels, val, 4, neighbours=7, chunk=64)
     reference = neighbors.KNeighborsClassifier(
         7, metric='cosine', weights=lambda distance: np.clip(1 - distance, 0, None))
     expected = reference.fit(train.numpy(), labels.numpy()).predict(val.numpy())

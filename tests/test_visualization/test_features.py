@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 
 from nclr_plugin.visualization import draw_features, features, plot_features
 from nclr_plugin.visualization.canvas import TITLE_HEIGHT
-from nclr_plugin.visualization.features import evenly_spaced, feature_colours, principal_axes
+from nclr_plugin.visualization.features import evenly_spaced_idx, feature_colours, principal_axes
 
 FACTOR = 10
 WIDTH = 80 * FACTOR
@@ -89,10 +89,10 @@ def test_separate_modalities_are_drawn_apart(image, points, plain, monkeypatch):
 def test_only_what_overlaps_is_drawn_and_not_too_much_of_it():
     mask = torch.zeros(5000, dtype=torch.bool)
     mask[1000:4000] = True
-    places = evenly_spaced(mask)
+    places = evenly_spaced_idx(mask)
     assert len(places) == features.MAX_DOTS == len(set(places))
     assert places[0] == 1000 and places[-1] == 3999
-    assert evenly_spaced(mask[:1005]).tolist() == list(range(1000, 1005))
+    assert evenly_spaced_idx(mask[:1005]).tolist() == list(range(1000, 1005))
 
 
 def test_nothing_to_plot(image, points, sample):

@@ -11,7 +11,7 @@ import resource
 import time
 from pathlib import Path
 from statistics import median
-from typing import Dict, Iterable, List, NamedTuple, Tuple
+from typing import Iterable, NamedTuple
 
 import torch
 from mmengine.registry import MODELS
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
         baseline: Name of the row to compare with.
     """
     kind: str
-    blocks: Tuple[int, ...]
+    blocks: tuple[int, ...]
     baseline: str
 
     def build(self) -> nn.Module:
@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='autocast: float16 on a GPU, bfloat16 on a CPU')
 
 
-def run_backbones(args: argparse.Namespace) -> List[dict]:
+def run_backbones(args: argparse.Namespace) -> list[dict]:
     """Measure every network of ``ENTRIES`` on one scan.
 
     Returns:
@@ -93,8 +93,8 @@ def run_backbones(args: argparse.Namespace) -> List[dict]:
 
     nets = {name: entry.build().to(args.device) for name, entry in ENTRIES.items()}
     feats, coors = prepare(nets.values(), args)
-    forward: Dict[str, List[float]] = {name: [] for name in ENTRIES}
-    backward: Dict[str, List[float]] = {name: [] for name in ENTRIES}
+    forward: dict[str, list[float]] = {name: [] for name in ENTRIES}
+    backward: dict[str, list[float]] = {name: [] for name in ENTRIES}
     for repeat in range(args.repeats + 1):
         for name in list(ENTRIES)[::-1 if repeat % 2 else 1]:
             nets[name].zero_grad(set_to_none=True)
@@ -129,7 +129,7 @@ def _seconds(device: str) -> float:
     return time.process_time() if torch.device(device).type == 'cpu' else now(device)
 
 
-def prepare(nets: Iterable[nn.Module], args: argparse.Namespace) -> Tuple[Tensor, Tensor]:
+def prepare(nets: Iterable[nn.Module], args: argparse.Namespace) -> tuple[Tensor, Tensor]:
     """Prepare the networks for the device and return the features and coors of the voxels."""
     for net in nets:
         set_sparse_algorithm(net, args.device)
@@ -156,7 +156,7 @@ def _peak_memory(name: str, args: argparse.Namespace) -> int:
     return torch.cuda.max_memory_allocated(args.device) - before
 
 
-def format_table(rows: List[dict]) -> str:
+def format_table(rows: list[dict]) -> str:
     """Format the rows of :func:`run_backbones` as a Markdown table; times are medians."""
     return markdown_table([{
         'backbone': row['name'],

@@ -5,7 +5,6 @@ import argparse
 import time
 from pathlib import Path
 from statistics import median
-from typing import Dict, List
 
 import numpy as np
 
@@ -31,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--repeats', type=int, default=3, help='timed rounds (default: 3)')
 
 
-def point_sets(scan: Path, label: Path) -> Dict[str, np.ndarray]:
+def point_sets(scan: Path, label: Path) -> dict[str, np.ndarray]:
     """Return the point sets to cluster: (N, 3) arrays by name.
 
     Raises:
@@ -61,7 +60,7 @@ def point_sets(scan: Path, label: Path) -> Dict[str, np.ndarray]:
     }
 
 
-def run_mean_shift(args: argparse.Namespace) -> List[dict]:
+def run_mean_shift(args: argparse.Namespace) -> list[dict]:
     """Time both implementations on every point set, in turn.
 
     Returns:
@@ -72,7 +71,7 @@ def run_mean_shift(args: argparse.Namespace) -> List[dict]:
     from sklearn.metrics import adjusted_rand_score
     rows = []
     for name, points in point_sets(args.scan, args.label).items():
-        times: Dict[str, List[float]] = dict(ours=[], theirs=[])
+        times: dict[str, list[float]] = dict(ours=[], theirs=[])
         for _ in range(args.repeats):
             start = time.process_time()
             ours = mean_shift(points, args.bandwidth)
@@ -88,7 +87,7 @@ def run_mean_shift(args: argparse.Namespace) -> List[dict]:
     return rows
 
 
-def format_table(rows: List[dict]) -> str:
+def format_table(rows: list[dict]) -> str:
     """Format the rows of :func:`run_mean_shift` as a Markdown table; times are medians."""
     return markdown_table([{
         'points': f'{row["number"]:,} {row["name"]}',

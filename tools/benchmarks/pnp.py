@@ -9,7 +9,7 @@ import argparse
 import math
 import os
 import time
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable
 
 import torch
 from torch import Tensor
@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> None:
         torch.set_num_threads(before)
 
 
-def run(num_problems: int, num_points: int, seed: int, repeats: int) -> List[Dict[str, object]]:
+def run(num_problems: int, num_points: int, seed: int, repeats: int) -> list[dict[str, object]]:
     """Solve all problems.
 
     Rows with outliers compare ``solve_robust`` with solvers that get the inliers only, and with the
@@ -115,7 +115,7 @@ def solve_opencv(problems: PoseProblems, method: str) -> Tensor:
     return torch.stack(poses)
 
 
-def _median_errors(pred: Tensor, problems: PoseProblems) -> Tuple[float, float]:
+def _median_errors(pred: Tensor, problems: PoseProblems) -> tuple[float, float]:
     truth = problems.lidar2cam
     rotation = rotation_error_geodesic_deg(pred[:, :3, :3], truth[:, :3, :3])
     return rotation.median().item(), translation_error(pred, truth).median().item()
@@ -133,7 +133,7 @@ def _opencv_epnp_loop(problems: PoseProblems) -> Callable[[], None]:
     return run
 
 
-def _outlier_free_row(problems: PoseProblems, repeats: int) -> Dict[str, object]:
+def _outlier_free_row(problems: PoseProblems, repeats: int) -> dict[str, object]:
     inputs = [value.clone().requires_grad_() for value in problems[:3]]
     inputs.append(torch.ones_like(problems.points[..., 0]).requires_grad_())
     run_opencv = _opencv_epnp_loop(problems)
@@ -160,7 +160,7 @@ def _outlier_free_row(problems: PoseProblems, repeats: int) -> Dict[str, object]
             [ours / theirs for ours, theirs in zip(times[1:], opencv_times[1:])]).median().item())
 
 
-def _outlier_row(problems: PoseProblems, clean: PoseProblems, noise: float) -> Dict[str, object]:
+def _outlier_row(problems: PoseProblems, clean: PoseProblems, noise: float) -> dict[str, object]:
     started = time.perf_counter()
     solutions = [solve_robust(*problem, threshold=INLIER_SIGMAS * noise)
                  for problem in zip(*problems[:3])]
@@ -175,13 +175,13 @@ def _outlier_row(problems: PoseProblems, clean: PoseProblems, noise: float) -> D
         gradient=None, milliseconds=1e3 * elapsed, opencv_milliseconds=None, time_ratio=None)
 
 
-def format_table(rows: List[Dict[str, object]]) -> str:
+def format_table(rows: list[dict[str, object]]) -> str:
     """Format the rows of :func:`run` as a Markdown table; errors are median deg / m."""
 
-    def pair(values: Tuple[float, float]) -> str:
+    def pair(values: tuple[float, float]) -> str:
         return ' / '.join(f'{value:.3f}' for value in values)
 
-    def number(value: Optional[float]) -> str:
+    def number(value: float | None) -> str:
         return '-' if value is None else f'{value:.3g}'
 
     return markdown_table([{

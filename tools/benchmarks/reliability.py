@@ -10,7 +10,7 @@ import sys
 import time
 from copy import deepcopy
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Tuple
+from typing import NamedTuple
 
 import numpy as np
 from mmengine.config import Config, DictAction
@@ -44,7 +44,7 @@ class Pair(NamedTuple):
     reliable: bool
     photometric_consistency: float
     inlier_ratio: float
-    error: Tuple[float, float]
+    error: tuple[float, float]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='overrides of the config')
 
 
-def run_reliability(args: argparse.Namespace) -> Dict[str, dict]:
+def run_reliability(args: argparse.Namespace) -> dict[str, dict]:
     """Calibrate every pair with every checkpoint.
 
     Returns:
@@ -92,7 +92,7 @@ def run_reliability(args: argparse.Namespace) -> Dict[str, dict]:
                                 min_consistency=args.min_consistency,
                                 search=not args.no_search,
                                 intensity_scale=1.)  # scaled when it was loaded
-        pairs: List[Pair] = []
+        pairs: list[Pair] = []
         seconds = 0.
         progress = ProgressBar(len(dataset), file=sys.stderr)
         for number, sample in enumerate(dataset):
@@ -107,7 +107,7 @@ def run_reliability(args: argparse.Namespace) -> Dict[str, dict]:
     return results
 
 
-def _calibrate(calibrator: Calibrator, sample: dict, true: bool) -> List[Pair]:
+def _calibrate(calibrator: Calibrator, sample: dict, true: bool) -> list[Pair]:
     refused = Pair(true, False, -np.inf, -np.inf, (np.nan, np.nan))
     try:
         views = calibrator(list(sample['imgs']), sample['points'], list(sample['cam2img']))
@@ -120,7 +120,7 @@ def _calibrate(calibrator: Calibrator, sample: dict, true: bool) -> List[Pair]:
         for view, truth in zip(views, sample['lidar2cam'])]
 
 
-def format_table(results: Dict[str, dict]) -> str:
+def format_table(results: dict[str, dict]) -> str:
     """Format the results of :func:`run_reliability` as a Markdown table."""
     rows = []
     for checkpoint, result in results.items():
@@ -142,7 +142,7 @@ def format_table(results: Dict[str, dict]) -> str:
     return markdown_table(rows)
 
 
-def _scores(pairs: List[Pair], score: str) -> Tuple[list, list]:
+def _scores(pairs: list[Pair], score: str) -> tuple[list, list]:
     return [getattr(pair, score) for pair in pairs], [pair.true for pair in pairs]
 
 

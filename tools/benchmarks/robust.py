@@ -4,7 +4,7 @@ from __future__ import annotations
 import argparse
 import time
 from statistics import mean, median
-from typing import Dict, List, Sequence
+from typing import Sequence
 
 import torch
 
@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def run(num_problems: int, matches: int, noise: float, outliers: Sequence[float],
-        methods: Sequence[str], seed: int) -> List[Dict[str, str]]:
+        methods: Sequence[str], seed: int) -> list[dict[str, str]]:
     """Solve each problem by all methods in turn, so that a busy machine slows them alike.
 
     Returns:
@@ -56,7 +56,7 @@ def run(num_problems: int, matches: int, noise: float, outliers: Sequence[float]
     rows = []
     for share in outliers:
         problems = make_problems(num_problems, matches, noise, False, share, seed)
-        results: Dict[str, list] = {method: [] for method in methods}
+        results: dict[str, list] = {method: [] for method in methods}
         for points, pixels, cam2img, truth, _ in zip(*problems):
             for method in methods:
                 started = time.perf_counter()

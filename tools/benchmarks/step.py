@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 import time
 from statistics import median
-from typing import Callable, ContextManager, Dict, List
+from typing import Callable, ContextManager
 
 import torch
 from mmengine.config import Config, DictAction
@@ -63,7 +63,7 @@ def build_model(cfg: Config, device: str) -> nn.Module:
     return model
 
 
-def run_step(args: argparse.Namespace) -> List[dict]:
+def run_step(args: argparse.Namespace) -> list[dict]:
     """Time a training batch through the backbones alone and through the whole model.
 
     Returns:
@@ -101,8 +101,8 @@ def run_step(args: argparse.Namespace) -> List[dict]:
     return rows
 
 
-def measure(parts: Dict[str, Callable], rounds: int, device: str, amp: bool, model: nn.Module,
-            clock: Callable[[], float] = time.perf_counter) -> Dict[str, List[float]]:
+def measure(parts: dict[str, Callable], rounds: int, device: str, amp: bool, model: nn.Module,
+            clock: Callable[[], float] = time.perf_counter) -> dict[str, list[float]]:
     """Return the seconds of each part, measured in turn for ``rounds`` after a warm-up."""
     times = {name: [] for name in parts}
     for _ in range(rounds + 1):
@@ -129,7 +129,7 @@ def now(device: str, clock: Callable[[], float] = time.perf_counter) -> float:
     return clock()
 
 
-def run_data(args: argparse.Namespace) -> List[dict]:
+def run_data(args: argparse.Namespace) -> list[dict]:
     """Train with the data loader and measure how long each step waits for its batch.
 
     Returns:

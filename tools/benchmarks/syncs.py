@@ -14,7 +14,7 @@ import tempfile
 import warnings
 from collections import Counter
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, NamedTuple, Optional
+from typing import Any, Callable, Iterator, NamedTuple
 from unittest import mock
 
 import torch
@@ -115,7 +115,7 @@ class _Operators(TorchDispatchMode):
         self.counter = counter
 
     def __torch_dispatch__(self, function: Any, types: Any, args: tuple = (),
-                           kwargs: Optional[dict] = None) -> Any:
+                           kwargs: dict | None = None) -> Any:
         kind = _operator_kind(function, args, kwargs or {})
         if kind:
             self.counter.record(kind)
@@ -130,14 +130,14 @@ class _Functions(TorchFunctionMode):
         self.counter = counter
 
     def __torch_function__(self, function: Any, types: Any, args: tuple = (),
-                           kwargs: Optional[dict] = None) -> Any:
+                           kwargs: dict | None = None) -> Any:
         kind = _copy_kind(function, args, kwargs or {})
         if kind:
             self.counter.record(kind)
         return function(*args, **(kwargs or {}))
 
 
-def _operator_kind(function: Any, args: tuple, kwargs: dict) -> Optional[str]:
+def _operator_kind(function: Any, args: tuple, kwargs: dict) -> str | None:
     name = function.overloadpacket.__name__
     if name in ('index', 'index_put', 'index_put_', '_index_put_impl_'):
         masks = any(i is not None and i.dtype in (torch.bool, torch.uint8) for i in args[1])
@@ -147,7 +147,7 @@ def _operator_kind(function: Any, args: tuple, kwargs: dict) -> Optional[str]:
     return OPERATORS.get(name)
 
 
-def _copy_kind(function: Any, args: tuple, kwargs: dict) -> Optional[str]:
+def _copy_kind(function: Any, args: tuple, kwargs: dict) -> str | None:
     if function is torch.Tensor.to:
         values = (*args[1:], *kwargs.values())
         if not any(isinstance(value, (torch.device, str)) for value in values):
@@ -225,7 +225,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         metavar='KEY=VALUE', help='overrides of the config')
 
 
-def run(cfg: Config, batch_size: int) -> List[dict]:
+def run(cfg: Config, batch_size: int) -> list[dict]:
     """Train four steps like ``tools/train.py``, hooks included, and count the waits of the last.
 
     Returns:

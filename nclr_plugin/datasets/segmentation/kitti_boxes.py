@@ -24,7 +24,7 @@ OTHER, DONT_CARE = 5, 'DontCare'
 COLUMNS = 15  # kind, truncation, occlusion, angle, box in the image (4), h, w, l, x, y, z, yaw
 
 
-class Box(NamedTuple):
+class KittiBox(NamedTuple):
     """A line of KITTI's labels.
 
     Attributes:
@@ -41,7 +41,7 @@ class Box(NamedTuple):
     yaw: float
 
 
-def read_boxes(path: str) -> list[Box]:
+def read_boxes(path: str) -> list[KittiBox]:
     """Read a label file of KITTI's object data.
 
     Raises:
@@ -65,11 +65,11 @@ def read_boxes(path: str) -> list[Box]:
                     f"label file '{path}', line {number}: expected one of {[*LABELS, DONT_CARE]} "
                     f"and {COLUMNS - 1} numbers, found '{line.strip()}'; give KITTI's object "
                     'labels.')
-            boxes.append(Box(words[0], values[3:7], values[7:10], values[10:13], values[13]))
+            boxes.append(KittiBox(words[0], values[3:7], values[7:10], values[10:13], values[13]))
     return boxes
 
 
-def label_points(points: np.ndarray, boxes: Sequence[Box], lidar2ref: np.ndarray,
+def label_points(points: np.ndarray, boxes: Sequence[KittiBox], lidar2ref: np.ndarray,
                  camera: dict[str, np.ndarray], image_size: tuple[int, int]) -> np.ndarray:
     """Label the points of a scan by the boxes that contain them.
 

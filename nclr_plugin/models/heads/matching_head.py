@@ -16,7 +16,7 @@ from ..layers.position_encoding import pixel_pos_encoding, point_pos_encoding
 MASKED_SIMILARITY = -1e4  # finite, so that a fully masked row has a softmax
 
 
-class Matches(NamedTuple):
+class PixelMatches(NamedTuple):
     """Pixels matched to points.
 
     Attributes:
@@ -136,7 +136,7 @@ class MatchingHead(BaseModule):
                 matmul_exact(pixels, basis * scale))
 
     def match(self, points: Tensor, pixels: Tensor, centres: Tensor, pixel_mask: Tensor,
-              mode: str | None = None, aligned: bool = True) -> Matches:
+              mode: str | None = None, aligned: bool = True) -> PixelMatches:
         """Match every point to a pixel in the mask.
 
         Args:
@@ -156,13 +156,13 @@ class MatchingHead(BaseModule):
         similarity = self.similarity(points, pixels, aligned)
         return similarity.masked_fill(~pixel_mask[:, None], MASKED_SIMILARITY)
 
-    def pick(self, masked: Tensor, centres: Tensor, mode: str | None = None) -> Matches:
+    def pick(self, masked: Tensor, centres: Tensor, mode: str | None = None) -> PixelMatches:
         """Match every point by its masked similarities (V, K, L); see :meth:`match`."""
         best, index = masked.max(-1)
         if (mode or self.match_mode) == 'hard':
-            return Matches(centres[index], best)
+            return PixelMatches(centres[index], best)
         weights = torch.softmax(masked / self.match_temperature, -1)
-        return Matches(matmul_exact(weights, centres), best)
+        return PixelMatches(matmul_exact(weights, centres), best)
 
 
 def patch_mask(superpixel: Tensor, coarse: CellGrid, fine: CellGrid, margin: int) -> Tensor:
@@ -186,7 +186,7 @@ def patch_mask(superpixel: Tensor, coarse: CellGrid, fine: CellGrid, margin: int
 
 
 def refine_matches(similarity: Tensor, pixel_mask: Tensor, grid: CellGrid, temperature: float,
-                   radius: int = 1) -> tuple[Matches, Tensor]:
+                   radius: int = 1) -> tuple[PixelMatches, Tensor]:
     """Find the most similar cell in the mask, refined to the mean of the cells around it.
 
     The mean is weighted by the softmax of the similarities, so it is differentiable and moves the
@@ -216,7 +216,7 @@ def refine_matches(similarity: Tensor, pixel_mask: Tensor, grid: CellGrid, tempe
     near = masked.gather(-1, cell).masked_fill(~inside, MASKED_SIMILARITY)
     weights = torch.softmax(near.float() / temperature, -1).to(centres)
     pixels = (weights[..., None] * centres.view(-1, 2)[cell]).sum(-2)
-    return Matches(pixels, best), pixel_mask.any(-1)
+    return PixelMatches(pixels, best), pixel_mask.any(-1)
 
 
 def _projection(in_channels: int, hidden_channels: int, out_channels: int) -> nn.Sequential:

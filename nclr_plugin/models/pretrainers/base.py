@@ -14,7 +14,7 @@ from torch import Tensor
 from ...geometry.camera import in_view, project_points
 from ...geometry.se3 import make_transform
 from ...structures import CalibrationDataSample, Views
-from ..heads.matching_head import Matches
+from ..heads.matching_head import PixelMatches
 from ..heads.yaw_head import YawPrediction, column_codes
 from ..layers.batching import evenly_spaced_subset, group_voxels_by_view
 from ..layers.voxelization import VoxelBatch
@@ -112,7 +112,7 @@ class CalibrationModel(BaseModel):
 
     @abstractmethod
     def match_points(self, views: Views, features: Features, columns: Tensor,
-                     pixel_mask: Tensor) -> tuple[Matches, Tensor]:
+                     pixel_mask: Tensor) -> tuple[PixelMatches, Tensor]:
         """Match some voxels of each view.
 
         Args:

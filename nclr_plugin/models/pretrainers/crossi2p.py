@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ...geometry.camera import CellGrid, sector_columns
 from ...structures import Views
 from ..heads.contrastive_head import Augmentation, Instances
-from ..heads.matching_head import Matches, patch_mask, refine_matches
+from ..heads.matching_head import PixelMatches, patch_mask, refine_matches
 from ..heads.yaw_head import column_codes
 from ..layers.batching import gather_columns, random_subset
 from ..layers.position_encoding import pixel_pos_encoding, point_pos_encoding
@@ -312,7 +312,7 @@ class CrossI2P(CalibrationModel):
                 solution, points, target, valid & matched, cam2img, self.image_branch.stride))
 
     def match_points(self, views: Views, features: CrossI2PFeatures, columns: Tensor,
-                     pixel_mask: Tensor) -> tuple[Matches, Tensor]:
+                     pixel_mask: Tensor) -> tuple[PixelMatches, Tensor]:
         """Match within the patches of the coarse matches; see the base class."""
         cells = pixel_mask[:, None].expand(-1, columns.shape[1], -1)
         if self.transformer is not None:
@@ -323,7 +323,7 @@ class CrossI2P(CalibrationModel):
         return self._refine(features, columns, cells)
 
     def _refine(self, features: CrossI2PFeatures, columns: Tensor,
-                pixel_mask: Tensor) -> tuple[Matches, Tensor]:
+                pixel_mask: Tensor) -> tuple[PixelMatches, Tensor]:
         head = self.matching_head
         similarity = head.similarity(self.embed_points(features, columns), features.pixels)
         return refine_matches(

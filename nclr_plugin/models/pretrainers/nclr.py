@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...geometry.camera import sector_columns
 from ...structures import Views
-from ..heads.matching_head import Matches
+from ..heads.matching_head import PixelMatches
 from ..heads.yaw_head import YawPrediction, column_codes
 from ..layers.batching import gather_columns, random_subset
 from ..layers.voxelization import VoxelBatch, containing_rows
@@ -219,7 +219,7 @@ class NCLR(CalibrationModel):
                                    views.cam2img, views.lidar2cam)
 
     def match_points(self, views: Views, features: NCLRFeatures, columns: Tensor,
-                     pixel_mask: Tensor) -> tuple[Matches, Tensor]:
+                     pixel_mask: Tensor) -> tuple[PixelMatches, Tensor]:
         """Match some voxels of each view; see the base class."""
         matches = self.matching_head.match(
             self.embed_points(features, columns), features.pixels, features.centres, pixel_mask)
