@@ -8,10 +8,7 @@ _base_ = ['./minkunet34_semantickitti.py', '../_base_/models/demo_parts.py']
 # model settings
 model = dict(
     data_preprocessor=dict(voxel_layer=dict(voxel_size=[0.5, 0.5, 0.5])),
-    backbone=dict(
-        _delete_=True,
-        **_base_.demo_backbone,
-        init_cfg=_base_.model.backbone.init_cfg),
+    backbone=_base_.demo_seg_backbone,
     decode_head=dict(channels=32),
     offset_head=dict(channels=32))
 
@@ -29,7 +26,7 @@ test_dataloader = dict(batch_size=2, dataset=dict(data_root=data_root))
 
 # schedule
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=600, val_interval=600)
-# Few steps: new heads learn faster than the layers below, as in configs/semseg/minkunet_demo.py.
+# Few steps: new heads learn faster than the layers below, as in finetune_seg_demo.py.
 optim_wrapper = dict(
     optimizer=dict(lr=2e-3),
     paramwise_cfg=dict(

@@ -20,10 +20,8 @@ labels = [
         dataset_type='nuscenes'),
     dict(type='PointSegClassMapping'),
 ]
-augment = [_base_.flip, _base_.rotate]
-pack = dict(type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask'])
-train_pipeline = [*load, *labels, *augment, pack]
-test_pipeline = [*load, *labels, pack]
+train_pipeline = [*load, *labels, *_base_.augment, _base_.pack]
+test_pipeline = [*load, *labels, _base_.pack]
 data_prefix = dict(pts='samples/LIDAR_TOP', pts_semantic_mask='lidarseg/v1.0-trainval')
 
 train_dataloader = dict(

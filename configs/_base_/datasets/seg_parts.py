@@ -1,5 +1,6 @@
 # dataset settings
-# Augmentations of the segmentation data sets; panoptic segmentation also scales and shifts.
+# Parts of the pipelines of the segmentation data sets; panoptic segmentation also scales, shifts
+# and packs instances.
 flip = dict(
     type='RandomFlip3D',
     sync_2d=False,
@@ -12,4 +13,6 @@ rotate = dict(
     translation_std=[0., 0., 0.])
 rotate_scale_shift = dict(
     rotate, scale_ratio_range=[0.95, 1.05], translation_std=[0.1, 0.1, 0.1])
+augment = [flip, rotate]
+pack = dict(type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask'])
 pack_points = dict(type='Pack3DDetInputs', keys=['points'])

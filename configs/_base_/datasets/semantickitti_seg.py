@@ -17,10 +17,8 @@ labels = [
         dataset_type='semantickitti'),
     dict(type='PointSegClassMapping'),
 ]
-augment = [_base_.flip, _base_.rotate]
-pack = dict(type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask'])
-train_pipeline = [*load, *labels, *augment, pack]
-test_pipeline = [*load, *labels, pack]
+train_pipeline = [*load, *labels, *_base_.augment, _base_.pack]
+test_pipeline = [*load, *labels, _base_.pack]
 
 train_dataloader = dict(
     batch_size=2, dataset=dict(data_root=data_root, pipeline=train_pipeline))

@@ -9,6 +9,8 @@ demo_backbone = dict(
     decoder_channels=(64, 48, 32),
     decoder_blocks=(1, 1, 1),
     batch_stats_in_eval=True)
+demo_seg_backbone = dict(
+    _delete_=True, **demo_backbone, init_cfg=dict(type='NCLRPretrained', checkpoint=None))
 demo_voxelnet = dict(
     type='SplitSparseEncoder',
     in_channels=4,

@@ -4,8 +4,5 @@ _base_ = ['./seg_minkunet34.py', './demo_parts.py']
 
 model = dict(
     data_preprocessor=dict(voxel_layer=dict(voxel_size=[0.5, 0.5, 0.5])),
-    backbone=dict(
-        _delete_=True,
-        **_base_.demo_backbone,
-        init_cfg=_base_.model.backbone.init_cfg),
+    backbone=_base_.demo_seg_backbone,
     decode_head=dict(channels=32))
