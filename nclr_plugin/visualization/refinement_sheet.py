@@ -94,7 +94,7 @@ def _overlays(frame: Frame, lidar2cam: Sequence[np.ndarray]) -> np.ndarray:
         radius, outline_radius = RADII if spacing < SPARSE else SPARSE_RADII
         panel = draw_depth(background, pixels, depth, radius)
         panel = draw_depth(panel, pixels[outline], depth[outline], outline_radius)
-        panels.append(titled(panel, f'{frame.title}: score {score:.3f}'))
+        panels.append(titled(panel, f'{frame.title}: score {score:.3g}'))
     return beside(panels, SPACE)
 
 
@@ -125,13 +125,13 @@ def _plot_scores(offsets: np.ndarray, scores: Sequence[np.ndarray], width: int) 
     low, high = np.min(scores), np.max(scores)
     margin = 0.05 * max(high - low, 1e-9)
     for idx, (axis, label) in enumerate(zip(axes, AXES)):
-        for curve, name, style in zip(scores, ('around the guess', 'around the result'), STYLES):
+        for curve, name, style in zip(scores, ('guess', 'result'), STYLES):
             axis.plot(offsets[idx], curve[idx], label=name, **style)
         axis.axvline(0, color='0.6', linewidth=1, zorder=0)
         axis.set_ylim(low - margin, high + margin)
         axis.set_xlabel(f'{label} [{"deg" if idx < 3 else "m"}]', fontsize=12)
         axis.tick_params(labelsize=10, labelleft=not idx)
         axis.grid(alpha=0.3)
-    axes[0].set_ylabel('score of all frames', fontsize=12)
-    axes[0].legend(fontsize=10, loc='best')
+    axes[0].set_ylabel('score around the pose', fontsize=12)
+    axes[0].legend(fontsize=10, loc='upper left')
     return render(figure)
