@@ -1,17 +1,22 @@
 """Scores of poses over many frames, and their maximum."""
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, NamedTuple, Sequence
 
 import numpy as np
 import torch
 
-from ..evaluation.photometric_consistency import BatchedReflectance, PhotometricConsistency
+from ..evaluation.edge_alignment import EdgeAlignment
 from ..geometry.se3 import make_transform, so3_exp
-from .results import unknown_covariance
 
-SIZE, NUM_NEIGHBOURS = 1500, 6
-ROUNDS, NUM_SAMPLES, NUM_ELITES = 8, 100, 15
+MIN_PARTS = 8  # with fewer frames, parts of each image are scored separately
+# Per level: blur of the images in pixels, pairs of each kind in a frame, rounds, poses of a round.
+LEVELS = (6., 300, 4, 200), (3., 400, 3, 150), (1.5, 600, 3, 120), (0.7, 1000, 3, 120)
+FINE = 0.7, 1500  # blur and pairs of the scores that are compared
+ELITE_SHARE = 0.12
+MIN_STEP_PX, TYPICAL_DEPTH = 0.3, 12.  # smallest deviation of samples: blurs, and metres
+PENALTY = 0.5  # of a pose at the limit of the range, along one axis
+FIT_DEG, FIT_M, FIT_POSES = 0.12, 0.04, 160  # deviation and number of the poses of the last fit
 
 
 class JointScore:
@@ -19,70 +24,141 @@ class JointScore:
 
     Args:
         pairs: Checked pairs of one camera.
-        lidar2cam: (4, 4), centre of the poses to be compared.
+        lidar2cam: (4, 4), the guess.
         ranges: Degrees and metres that poses differ from it.
+
+    Attributes:
+        scale: (6,), the range of each offset, radians and metres.
+        num_parts: Number of parts of each frame that are scored separately.
+        frame: (U,) frame of each unit: frames, or their parts if there are few.
     """
 
     def __init__(self, pairs: Sequence[Any], lidar2cam: np.ndarray,
                  ranges: tuple[float, float]) -> None:
-        self.frames = [BatchedReflectance(
-            PhotometricConsistency(pair.image, pair.points, pair.cam2img), lidar2cam, SIZE,
-            NUM_NEIGHBOURS) for pair in pairs]
-        self.ranges = ranges
+        self.lidar2cam = lidar2cam
+        self.scale = np.repeat((np.radians(ranges[0]), ranges[1]), 3)
+        self.frames = [EdgeAlignment(pair.image, pair.points, pair.cam2img, lidar2cam, ranges[0])
+                       for pair in pairs]
+        self.num_parts = -(-MIN_PARTS // len(pairs))
+        self.frame = np.repeat(np.arange(len(pairs)), self.num_parts)
 
-    def __call__(self, lidar2cam: np.ndarray) -> np.ndarray:
-        """Return the scores (P, F) of poses (P, 4, 4)."""
-        poses = torch.from_numpy(lidar2cam)
-        return torch.stack([frame.correlation(poses) for frame in self.frames], 1).double().numpy()
+    def pose(self, offset: np.ndarray) -> np.ndarray:
+        """Return the pose (4, 4) at an offset (6,) from the guess."""
+        return move(self.lidar2cam, offset[None])[0]
 
-    @staticmethod
-    def move(lidar2cam: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """Return poses (P, 4, 4) rotated about and moved along the camera's axes.
+    def about(self, offset: np.ndarray, sigma: float = FINE[0], size: int = FINE[1],
+              used: np.ndarray | None = None) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the function that scores offsets near one.
 
         Args:
-            lidar2cam: (4, 4).
-            offsets: (P, 6), rotation vectors, radians, and translations, metres.
+            offset: (6,) from the guess.
+            sigma: Blur of the images, pixels.
+            size: Number of pairs of points of each kind in a frame.
+            used: (U,) bool, units that are scored; ``None``: all.
+
+        Returns:
+            Function from offsets (P, 6) to scores (P, U), only of the units used.
         """
-        rotation, translation = torch.from_numpy(offsets).split(3, 1)
-        R = so3_exp(rotation) @ torch.from_numpy(lidar2cam[:3, :3].copy())
-        t = torch.from_numpy(lidar2cam[:3, 3].copy()) + translation
-        return make_transform(R, t).numpy()
+        used = np.ones(len(self.frame), bool) if used is None else used
+        lidar2cam = self.pose(offset)
+        scorers = [self.frames[idx].about(lidar2cam, sigma, size, self.num_parts)
+                   for idx in np.unique(self.frame[used])]
+        mask = used[np.isin(self.frame, self.frame[used])]
 
-    def covariance(self, lidar2cam: np.ndarray) -> np.ndarray:
-        """Return the covariance (6, 6) of the pose of the highest score."""
-        return unknown_covariance()
+        def score(offsets: np.ndarray) -> np.ndarray:
+            poses = torch.from_numpy(move(self.lidar2cam, offsets))
+            return torch.cat([scorer(poses) for scorer in scorers], 1).double().numpy()[:, mask]
+
+        return score
 
 
-def search_jointly(score: JointScore, start: np.ndarray, initial: np.ndarray,
-                   ranges: tuple[float, float], say: Callable[[str], Any],
-                   used: np.ndarray | None = None) -> np.ndarray:
-    """Return the pose (4, 4) of the highest sum of scores.
+class QuadraticFit(NamedTuple):
+    """Quadratic function fitted to the scores about an offset.
+
+    Attributes:
+        offset: (6,), its maximum.
+        covariance: (6, 6) of the maximum; infinite on the diagonal if there is none.
+    """
+    offset: np.ndarray
+    covariance: np.ndarray
+
+
+def move(lidar2cam: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return poses (P, 4, 4) rotated about and moved along the camera's axes.
+
+    Args:
+        lidar2cam: (4, 4).
+        offsets: (P, 6), rotation vectors, radians, and translations, metres.
+    """
+    rotation, translation = torch.from_numpy(np.asarray(offsets, np.float64)).split(3, 1)
+    R = so3_exp(rotation) @ torch.from_numpy(lidar2cam[:3, :3].copy())
+    return make_transform(R, torch.from_numpy(lidar2cam[:3, 3].copy()) + translation).numpy()
+
+
+def search_jointly(score: JointScore, start: np.ndarray, say: Callable[[str], Any],
+                   used: np.ndarray | None = None) -> QuadraticFit:
+    """Find the offset of the highest sum of scores, within the ranges.
+
+    The cross-entropy method draws offsets from a normal distribution and fits it to the best ones,
+    round after round and from blurred images to sharp ones; then a quadratic function is fitted.
 
     Args:
         score: Scores of the frames.
-        start: (4, 4), first pose.
-        initial: (4, 4), guess.
-        ranges: Degrees and metres.
+        start: (6,), centre of the first offsets.
         say: Prints a line of progress.
-        used: (F,) bool, frames that count; ``None``: all.
+        used: (U,) bool, units that count; ``None``: all.
     """
     rng = np.random.default_rng(0)
-    scale = np.repeat((np.radians(ranges[0]), ranges[1]), 3)
-    mean, covariance = np.zeros(6), np.diag(np.square(scale / 2))
-    best = np.zeros((1, 6))
-    used = slice(None) if used is None else used
+    mean, deviation = start, score.scale / 2
+    covariance = np.diag(deviation**2)
+    focal = score.frames[0].cam2img[0, 0]
+    for sigma, size, rounds, num_poses in LEVELS:
+        level = score.about(mean, sigma, size, used)
+        smallest = MIN_STEP_PX * sigma / focal * np.repeat((1., TYPICAL_DEPTH), 3)
+        best, values = np.zeros((0, 6)), np.zeros(0)
+        for _ in range(rounds):
+            offsets = rng.multivariate_normal(mean, covariance, num_poses)
+            offsets = np.concatenate((mean[None], offsets)).clip(-score.scale, score.scale)
+            best = np.concatenate((best, offsets))
+            values = np.append(values, _total(level(offsets), offsets, score.scale))
+            order = np.argsort(-values)[:round(ELITE_SHARE * num_poses)]
+            best, values = best[order], values[order]
+            mean = best.mean(0)
+            covariance = np.cov(best.T, ddof=0) + np.diag(smallest**2)
+        say(f'blur of {sigma:g} px: score {values[0]:.1f}')
+    fit = fit_quadratic(score, mean, used)
+    return fit_quadratic(score, fit.offset, used)
 
-    def total(offsets: np.ndarray) -> np.ndarray:
-        return score(score.move(start, offsets))[:, used].sum(1)
 
-    scores = total(best)
-    for number in range(ROUNDS):
-        samples = rng.multivariate_normal(mean, covariance, NUM_SAMPLES).clip(-scale, scale)
-        best = np.concatenate((best, samples))
-        scores = np.append(scores, total(samples))
-        order = np.argsort(-scores)[:NUM_ELITES]
-        best, scores = best[order], scores[order]
-        mean = best.mean(0)
-        covariance = np.cov(best.T, ddof=0) + np.diag(np.square(scale * 0.5**number / 8))
-        say(f'round {number + 1} of {ROUNDS}: score {scores[0]:.3f}')
-    return score.move(start, best[:1])[0]
+def fit_quadratic(score: JointScore, offset: np.ndarray,
+                  used: np.ndarray | None = None) -> QuadraticFit:
+    """Fit a quadratic function to the scores about an offset, and return its maximum.
+
+    The covariance is that of the maximum if frames are resampled, to first order: the covariance of
+    their gradients, between two inverses of the curvature of their sum.
+    """
+    rng = np.random.default_rng(1)
+    step = np.repeat((np.radians(FIT_DEG), FIT_M), 3)
+    samples = rng.standard_normal((FIT_POSES // 2, 6))
+    samples = np.concatenate((samples, -samples))
+    values = score.about(offset, used=used)(offset + samples * step)
+    rows, columns = np.triu_indices(6)
+    terms = np.concatenate((np.ones((len(samples), 1)), samples,
+                            samples[:, rows] * samples[:, columns]), 1)
+    coefficients = np.linalg.lstsq(terms, values, rcond=None)[0]
+    gradients = coefficients[1:7].T
+    penalty = PENALTY * np.square(step / score.scale)
+    curvature = np.zeros((6, 6))
+    curvature[rows, columns] = coefficients[7:].sum(1)
+    curvature = -(curvature + curvature.T) + 2 * np.diag(penalty)
+    eigenvalues, axes = np.linalg.eigh(curvature)
+    inverse = axes / eigenvalues.clip(min=2 * penalty.min()) @ axes.T
+    gradient = gradients.sum(0) - 2 * penalty * offset / step
+    change = np.clip(inverse @ gradient, -2, 2) * step
+    spread = np.cov(gradients.T) * len(gradients) if len(gradients) > 1 else np.diag([np.inf] * 6)
+    covariance = inverse @ spread @ inverse * np.outer(step, step)
+    return QuadraticFit((offset + change).clip(-score.scale, score.scale), covariance)
+
+
+def _total(scores: np.ndarray, offsets: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return scores.sum(1) - PENALTY * np.square(offsets / scale).sum(1)

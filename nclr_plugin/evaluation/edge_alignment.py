@@ -1,0 +1,193 @@
+"""Whether the edges of an image are where depth and reflectance of a scan change, for many poses.
+
+The score of a pose adds up over frames. It is the place where searches, checks and tables get it.
+"""
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..datasets.scans import drop_invalid_rows
+from ..geometry.camera import project_points
+from ..utils.optional import optional_import
+from .photometric_consistency import MIN_DEPTH, reduce_image
+from .scan_edges import EdgeFinder, ScanEdges
+
+NUM_DIRECTIONS = 8  # of gradients, over half a turn
+LOCAL_SIGMA = 20.  # pixels about which gradients are compared with their mean
+FLOOR = 0.3  # share of the mean gradient of the image that is added to the local mean
+LOG_FLOOR = 0.05  # squared relative gradient below which edges are not told apart
+MIN_DIFFERENCE = 0.5  # rank above which a difference of intensity counts, with its square
+REFLECTANCE_WEIGHT = 0.7  # relative to jumps of depth
+POINTS_AT_ONCE = 200_000
+
+
+class EdgeAlignment:
+    """An image and a scan, prepared to be compared under many poses about one.
+
+    Args:
+        image: RGB, (H, W, 3) uint8.
+        points: (N, 4) x, y, z, intensity; LiDAR frame, metres.
+        cam2img: (3, 3).
+        lidar2cam: (4, 4), centre of the poses.
+        margin_deg: Angle by which poses may differ from it.
+        parts: Weights of jumps of depth and of differences of reflectance.
+    """
+
+    def __init__(self, image: np.ndarray, points: np.ndarray, cam2img: np.ndarray,
+                 lidar2cam: np.ndarray, margin_deg: float,
+                 parts: tuple[float, float] = (1., REFLECTANCE_WEIGHT)) -> None:
+        self._cv2 = optional_import('cv2', 'opencv-python-headless', 'Comparing image and scan')
+        self.image, self.cam2img = reduce_image(image, np.asarray(cam2img, np.float64))
+        self.height, self.width = self.image.shape[:2]
+        points = drop_invalid_rows(np.asarray(points, np.float64), min_points=0)[0]
+        margin = min(np.tan(np.radians(margin_deg)) * self.cam2img[0, 0], self.width / 2)
+        self.finder = EdgeFinder(points, lidar2cam, self.cam2img, (self.width, self.height),
+                                 margin)
+        self.parts = parts
+        self._maps: dict[float, Tensor] = {}
+
+    def about(self, lidar2cam: np.ndarray, sigma: float, size: int,
+              num_parts: int = 1) -> PoseScorer:
+        """Prepare the comparison of poses near one.
+
+        Args:
+            lidar2cam: (4, 4); points that are hidden from there do not count.
+            sigma: Blur of the image, pixels of the reduced image: poses may be that far off.
+            size: Number of pairs of each kind that are compared at most.
+            num_parts: Number of parts of the image that are scored separately.
+        """
+        if sigma not in self._maps:
+            self._maps[sigma] = self._edge_maps(sigma)
+        edges = self.finder.visible(lidar2cam)
+        return PoseScorer(self._maps[sigma], edges, self.finder.has_intensity, lidar2cam,
+                          self.cam2img, size, num_parts, self.parts)
+
+    def _edge_maps(self, sigma: float) -> Tensor:
+        """Return the log gradient in each direction (D, H, W), of zero mean and unit variance.
+
+        Gradients are of all channels of CIELAB, relative to those nearby, so that trees count no
+        more than cars.
+        """
+        cv2 = self._cv2
+        colours = cv2.cvtColor(self.image, cv2.COLOR_RGB2LAB).astype(np.float32)
+        colours = cv2.GaussianBlur(colours, (0, 0), sigma)
+        dx, dy = (cv2.Sobel(colours, cv2.CV_32F, *order, ksize=3) / 8 for order in ((1, 0), (0, 1)))
+        tensor = np.stack(((dx * dx).sum(2), (dx * dy).sum(2), (dy * dy).sum(2)), 2)
+        tensor = cv2.GaussianBlur(tensor, (0, 0), max(0.7 * sigma, 0.5))
+        strength = np.sqrt(tensor[..., 0] + tensor[..., 2])
+        local = cv2.GaussianBlur(strength, (0, 0), LOCAL_SIGMA)
+        tensor /= (local**2 + (FLOOR * strength.mean())**2 + 1e-9)[..., None]
+        angle = np.arange(NUM_DIRECTIONS) * np.pi / NUM_DIRECTIONS
+        c, s = np.cos(angle), np.sin(angle)
+        along = tensor @ np.stack((c * c, 2 * c * s, s * s)).astype(np.float32)
+        maps = np.log(along.clip(0) + LOG_FLOOR).transpose(2, 0, 1)
+        return torch.from_numpy(np.ascontiguousarray((maps - maps.mean()) / (maps.std() + 1e-9)))
+
+
+class PoseScorer:
+    """Scores of poses for one frame.
+
+    The score of each kind of edge is the mean gradient of the image, across the edge, minus that at
+    pairs on one surface, of unit variance if the two are unrelated.
+
+    Args:
+        maps: (D, H, W), gradients of the image by direction.
+        edges: Pairs of points of the scan.
+        has_intensity: Whether their intensities differ.
+        lidar2cam: (4, 4), where parts of the image are told apart.
+        cam2img: (3, 3).
+        size: Number of pairs of each kind.
+        num_parts: Number of interleaved groups of columns of the image, scored separately.
+        weights: Weights of jumps of depth and of differences of reflectance.
+    """
+
+    def __init__(self, maps: Tensor, edges: ScanEdges, has_intensity: bool,
+                 lidar2cam: np.ndarray, cam2img: np.ndarray, size: int, num_parts: int,
+                 weights: tuple[float, float]) -> None:
+        self.height, self.width = maps.shape[1:]
+        self.maps = maps.reshape(-1)
+        edges, groups = _sample(edges, size, has_intensity)
+        self.points = torch.from_numpy(edges.points).float()
+        self.cam2img = torch.from_numpy(cam2img).float()
+        pixels = project_points(torch.from_numpy(edges.points), torch.from_numpy(
+            np.asarray(lidar2cam, np.float64)), torch.from_numpy(cam2img))[0].numpy()
+        weight = sum(part * _contrast(mask, groups[0], edges, pixels[:, 1] / self.height)
+                     for part, mask in zip(weights, groups[1:]))
+        part = np.floor(pixels[:, 0] / self.width * 2 * num_parts) % num_parts
+        self.weight = torch.from_numpy(
+            weight[:, None] * (part[:, None] == np.arange(num_parts))).float()
+        angle = np.arctan2(edges.direction[:, 1], edges.direction[:, 0])
+        direction = np.rint(angle / np.pi * NUM_DIRECTIONS).astype(int) % NUM_DIRECTIONS
+        self.offset = torch.from_numpy(direction * self.height * self.width)
+
+    def __call__(self, lidar2cam: Tensor) -> Tensor:
+        """Return the scores (P, num_parts) of poses (P, 4, 4)."""
+        if not len(self.points):
+            return torch.zeros(len(lidar2cam), self.weight.shape[1])
+        chunk = max(1, POINTS_AT_ONCE // len(self.points))
+        return torch.cat([self._score(poses) for poses in lidar2cam.float().split(chunk)])
+
+    def _score(self, lidar2cam: Tensor) -> Tensor:
+        in_camera = torch.baddbmm(lidar2cam[:, :3, 3:], lidar2cam[:, :3, :3],
+                                  self.points.T.expand(len(lidar2cam), -1, -1))
+        depth = in_camera[:, 2].clamp(min=MIN_DEPTH)
+        K = self.cam2img
+        v = in_camera[:, 1] / depth * K[1, 1] + K[1, 2]
+        u = (in_camera[:, 0] * K[0, 0] + in_camera[:, 1] * K[0, 1]) / depth + K[0, 2]
+        mask = ((in_camera[:, 2] > MIN_DEPTH) & (u >= 0) & (u <= self.width - 1) & (v >= 0)
+                & (v <= self.height - 1))
+        column, row = u.clamp(0, self.width - 1.001), v.clamp(0, self.height - 1.001)
+        left, top = column.floor(), row.floor()
+        index = (top * self.width + left).long() + self.offset
+        column, row = column - left, row - top
+        take = self.maps.take
+        upper = torch.lerp(take(index), take(index + 1), column)
+        index += self.width
+        value = torch.lerp(upper, torch.lerp(take(index), take(index + 1), column), row) * mask
+        mean = value.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
+        return (value - mean * mask) @ self.weight
+
+
+def _sample(edges: ScanEdges, size: int,
+            has_intensity: bool) -> tuple[ScanEdges, list[np.ndarray]]:
+    """Choose pairs: on one surface, across jumps, of different intensities.
+
+    Returns:
+        The chosen pairs, and a mask of each kind.
+    """
+    rng = np.random.default_rng(0)
+    surface = ~edges.jump
+    contrast = np.where(surface, (edges.difference - MIN_DIFFERENCE).clip(0)**2, 0.)
+    chosen = [_choose(rng, weight.astype(float), size) for weight in (surface, edges.jump)]
+    chosen.append(_choose(rng, contrast, size) if has_intensity else np.zeros(0, int))
+    kind = np.repeat(np.arange(3), [len(idx) for idx in chosen])
+    return edges.select(np.concatenate(chosen)), [kind == number for number in range(3)]
+
+
+def _choose(rng: np.random.Generator, weight: np.ndarray, size: int) -> np.ndarray:
+    """Return up to ``size`` different indices, drawn by weight."""
+    size = min(size, int((weight > 0).sum()))
+    return np.sort(rng.choice(len(weight), size, replace=False, p=weight / weight.sum())
+                   if size else np.zeros(0, int))
+
+
+def _contrast(mask: np.ndarray, others: np.ndarray, edges: ScanEdges,
+              height: np.ndarray) -> np.ndarray:
+    """Return weights (M,) of unit norm that compare the pairs of a mask with others.
+
+    What follows from the height in the image, the kind of neighbour and its distance is left out:
+    streets are smooth below and rich in edges above.
+    """
+    used = mask | others
+    weight = np.zeros(len(mask))
+    regressors = np.stack((np.ones(len(mask)), height, height**2, edges.vertical,
+                           edges.vertical * height, edges.distance), 1)[used]
+    if mask.sum() < regressors.shape[1] or others.sum() < regressors.shape[1]:
+        return weight
+    basis = np.linalg.qr(regressors)[0]
+    value = mask[used].astype(float)
+    value -= basis @ (basis.T @ value)
+    weight[used] = value / max(np.linalg.norm(value), 1e-9)
+    return weight
