@@ -1,7 +1,7 @@
 """Scores of poses over many frames, and their maximum."""
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple, Sequence
+from typing import Any, Callable, Sequence
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ FINE = 0.7, 1500  # blur and pairs of the scores that are compared
 ELITE_SHARE = 0.12
 MIN_STEP_PX, TYPICAL_DEPTH = 0.3, 12.  # smallest deviation of samples: blurs, and metres
 PENALTY = 0.5  # of a pose at the limit of the range, along one axis
-FIT_DEG, FIT_M, FIT_POSES = 0.12, 0.04, 160  # deviation and number of the poses of the last fit
+FIT_DEG, FIT_M, FIT_POSES = 0.12, 0.04, 300  # deviation and number of the poses that are fitted
+MAX_DEVIATION = 8.  # of a covariance, in deviations of these poses
 
 
 class JointScore:
@@ -29,6 +30,7 @@ class JointScore:
 
     Attributes:
         scale: (6,), the range of each offset, radians and metres.
+        focal: Focal length of the reduced images, pixels.
         num_parts: Number of parts of each frame that are scored separately.
         frame: (U,) frame of each unit: frames, or their parts if there are few.
     """
@@ -39,6 +41,7 @@ class JointScore:
         self.scale = np.repeat((np.radians(ranges[0]), ranges[1]), 3)
         self.frames = [EdgeAlignment(pair.image, pair.points, pair.cam2img, lidar2cam, ranges[0])
                        for pair in pairs]
+        self.focal = self.frames[0].cam2img[0, 0]
         self.num_parts = -(-MIN_PARTS // len(pairs))
         self.frame = np.repeat(np.arange(len(pairs)), self.num_parts)
 
@@ -71,16 +74,9 @@ class JointScore:
 
         return score
 
-
-class QuadraticFit(NamedTuple):
-    """Quadratic function fitted to the scores about an offset.
-
-    Attributes:
-        offset: (6,), its maximum.
-        covariance: (6, 6) of the maximum; infinite on the diagonal if there is none.
-    """
-    offset: np.ndarray
-    covariance: np.ndarray
+    def by_frame(self, values: np.ndarray) -> np.ndarray:
+        """Sum values (..., U) of units to those of frames (..., F)."""
+        return values.reshape(*values.shape[:-1], -1, self.num_parts).sum(-1)
 
 
 def move(lidar2cam: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -96,11 +92,11 @@ def move(lidar2cam: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def search_jointly(score: JointScore, start: np.ndarray, say: Callable[[str], Any],
-                   used: np.ndarray | None = None) -> QuadraticFit:
-    """Find the offset of the highest sum of scores, within the ranges.
+                   used: np.ndarray | None = None) -> np.ndarray:
+    """Find the offset (6,) of the highest sum of scores, within the ranges.
 
     The cross-entropy method draws offsets from a normal distribution and fits it to the best ones,
-    round after round and from blurred images to sharp ones; then a quadratic function is fitted.
+    round after round and from blurred images to sharp ones.
 
     Args:
         score: Scores of the frames.
@@ -109,56 +105,53 @@ def search_jointly(score: JointScore, start: np.ndarray, say: Callable[[str], An
         used: (U,) bool, units that count; ``None``: all.
     """
     rng = np.random.default_rng(0)
-    mean, deviation = start, score.scale / 2
-    covariance = np.diag(deviation**2)
-    focal = score.frames[0].cam2img[0, 0]
+    mean, covariance = start, np.diag((score.scale / 2)**2)
     for sigma, size, rounds, num_poses in LEVELS:
         level = score.about(mean, sigma, size, used)
-        smallest = MIN_STEP_PX * sigma / focal * np.repeat((1., TYPICAL_DEPTH), 3)
+        smallest = MIN_STEP_PX * sigma / score.focal * np.repeat((1., TYPICAL_DEPTH), 3)
         best, values = np.zeros((0, 6)), np.zeros(0)
         for _ in range(rounds):
             offsets = rng.multivariate_normal(mean, covariance, num_poses)
             offsets = np.concatenate((mean[None], offsets)).clip(-score.scale, score.scale)
             best = np.concatenate((best, offsets))
-            values = np.append(values, _total(level(offsets), offsets, score.scale))
+            penalty = PENALTY * np.square(offsets / score.scale).sum(1)
+            values = np.append(values, level(offsets).sum(1) - penalty)
             order = np.argsort(-values)[:round(ELITE_SHARE * num_poses)]
             best, values = best[order], values[order]
             mean = best.mean(0)
             covariance = np.cov(best.T, ddof=0) + np.diag(smallest**2)
-        say(f'blur of {sigma:g} px: score {values[0]:.1f}')
-    fit = fit_quadratic(score, mean, used)
-    return fit_quadratic(score, fit.offset, used)
+        say(f'images blurred by {sigma:g} px: score {values[0]:.1f}')
+    return mean
 
 
-def fit_quadratic(score: JointScore, offset: np.ndarray,
-                  used: np.ndarray | None = None) -> QuadraticFit:
-    """Fit a quadratic function to the scores about an offset, and return its maximum.
+def resampled_covariance(score: JointScore, offset: np.ndarray) -> np.ndarray:
+    """Return the covariance (6, 6) of the best offset when frames are resampled, to first order.
 
-    The covariance is that of the maximum if frames are resampled, to first order: the covariance of
-    their gradients, between two inverses of the curvature of their sum.
+    That is the covariance of the frames' gradients between two inverses of the curvature of their
+    sum, both from a quadratic function fitted to the scores about the offset. Flat directions get
+    the deviation of the whole fit at least.
+
+    Args:
+        score: Scores of the frames.
+        offset: (6,) of the highest sum.
     """
     rng = np.random.default_rng(1)
     step = np.repeat((np.radians(FIT_DEG), FIT_M), 3)
     samples = rng.standard_normal((FIT_POSES // 2, 6))
     samples = np.concatenate((samples, -samples))
-    values = score.about(offset, used=used)(offset + samples * step)
+    values = score.about(offset)(offset + samples * step)
     rows, columns = np.triu_indices(6)
     terms = np.concatenate((np.ones((len(samples), 1)), samples,
                             samples[:, rows] * samples[:, columns]), 1)
     coefficients = np.linalg.lstsq(terms, values, rcond=None)[0]
-    gradients = coefficients[1:7].T
-    penalty = PENALTY * np.square(step / score.scale)
     curvature = np.zeros((6, 6))
     curvature[rows, columns] = coefficients[7:].sum(1)
-    curvature = -(curvature + curvature.T) + 2 * np.diag(penalty)
-    eigenvalues, axes = np.linalg.eigh(curvature)
-    inverse = axes / eigenvalues.clip(min=2 * penalty.min()) @ axes.T
-    gradient = gradients.sum(0) - 2 * penalty * offset / step
-    change = np.clip(inverse @ gradient, -2, 2) * step
-    spread = np.cov(gradients.T) * len(gradients) if len(gradients) > 1 else np.diag([np.inf] * 6)
-    covariance = inverse @ spread @ inverse * np.outer(step, step)
-    return QuadraticFit((offset + change).clip(-score.scale, score.scale), covariance)
-
-
-def _total(scores: np.ndarray, offsets: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    return scores.sum(1) - PENALTY * np.square(offsets / scale).sum(1)
+    eigenvalues, axes = np.linalg.eigh(-curvature - curvature.T)
+    gradients = coefficients[1:7].T
+    spread = axes.T @ np.cov(gradients.T) @ axes * len(gradients)
+    inverse = 1 / eigenvalues.clip(min=1e-9)
+    deviation = inverse * np.sqrt(np.diag(spread))
+    # Where the fit is not curved downwards, frames do not fix the pose to better than its width.
+    inverse *= np.minimum(1, MAX_DEVIATION / deviation.clip(min=1e-9))
+    covariance = axes @ (spread * inverse * inverse[:, None]) @ axes.T
+    return covariance * np.outer(step, step)

@@ -76,7 +76,8 @@ def refinement_record(result: Refinement) -> dict:
     deviation = np.sqrt(np.diag(result.covariance))
     return dict(
         lidar2cam=result.lidar2cam.tolist(), reliable=bool(result.reliable), kept=result.kept,
-        reason=result.reason, significance=float(result.significance),
+        reason=result.reason, preference=float(result.preference),
+        evidence=float(result.evidence), p_value=float(result.p_value),
         initial=result.initial.tolist(), refined=result.refined.tolist(),
         rotation_deviation_deg=np.degrees(deviation[:3]).tolist(),
         translation_deviation_m=deviation[3:].tolist(),

@@ -38,7 +38,6 @@ class EdgeAlignment:
     def __init__(self, image: np.ndarray, points: np.ndarray, cam2img: np.ndarray,
                  lidar2cam: np.ndarray, margin_deg: float,
                  parts: tuple[float, float] = (1., REFLECTANCE_WEIGHT)) -> None:
-        self._cv2 = optional_import('cv2', 'opencv-python-headless', 'Comparing image and scan')
         self.image, self.cam2img = reduce_image(image, np.asarray(cam2img, np.float64))
         self.height, self.width = self.image.shape[:2]
         points = drop_invalid_rows(np.asarray(points, np.float64), min_points=0)[0]
@@ -58,19 +57,21 @@ class EdgeAlignment:
             size: Number of pairs of each kind that are compared at most.
             num_parts: Number of parts of the image that are scored separately.
         """
-        if sigma not in self._maps:
-            self._maps[sigma] = self._edge_maps(sigma)
         edges = self.finder.visible(lidar2cam)
-        return PoseScorer(self._maps[sigma], edges, self.finder.has_intensity, lidar2cam,
+        return PoseScorer(self.edge_maps(sigma), edges, self.finder.has_intensity, lidar2cam,
                           self.cam2img, size, num_parts, self.parts)
 
-    def _edge_maps(self, sigma: float) -> Tensor:
+    def edge_maps(self, sigma: float) -> Tensor:
         """Return the log gradient in each direction (D, H, W), of zero mean and unit variance.
+
+        They are computed once for each blur, in pixels.
 
         Gradients are of all channels of CIELAB, relative to those nearby, so that trees count no
         more than cars.
         """
-        cv2 = self._cv2
+        if sigma in self._maps:
+            return self._maps[sigma]
+        cv2 = optional_import('cv2', 'opencv-python-headless', 'Comparing image and scan')
         colours = cv2.cvtColor(self.image, cv2.COLOR_RGB2LAB).astype(np.float32)
         colours = cv2.GaussianBlur(colours, (0, 0), sigma)
         dx, dy = (cv2.Sobel(colours, cv2.CV_32F, *order, ksize=3) / 8 for order in ((1, 0), (0, 1)))
@@ -83,7 +84,9 @@ class EdgeAlignment:
         c, s = np.cos(angle), np.sin(angle)
         along = tensor @ np.stack((c * c, 2 * c * s, s * s)).astype(np.float32)
         maps = np.log(along.clip(0) + LOG_FLOOR).transpose(2, 0, 1)
-        return torch.from_numpy(np.ascontiguousarray((maps - maps.mean()) / (maps.std() + 1e-9)))
+        maps = (maps - maps.mean()) / (maps.std() + 1e-9)
+        self._maps[sigma] = torch.from_numpy(np.ascontiguousarray(maps))
+        return self._maps[sigma]
 
 
 class PoseScorer:

@@ -1,0 +1,132 @@
+"""Whether frames confirm a pose: cross-validation over frames, and the search for a shift in time.
+
+A pose is always judged by frames that it was not fitted to: the best of many poses fits its own
+frames better by chance, too.
+"""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ..evaluation.edge_alignment import PoseScorer
+from .joint_search import FINE, JointScore, move, search_jointly
+
+NUM_FOLDS = 2
+NUM_OTHERS = 64  # other poses that a pose is compared with
+OTHERS_DEG, OTHERS_M = (1.5, 4.), (0.2, 0.5)  # how far away they are
+MAX_SHIFT = 6  # frames
+SHIFT_SIZE = 400  # pairs of points of each kind when scans are exchanged
+MIN_SHIFTED = 4  # frames on which a shift is judged at least
+
+
+class Verification(NamedTuple):
+    """Judgement of frames on poses that were refined on other frames.
+
+    Attributes:
+        preference: Standard errors by which they prefer these poses to the guess.
+        evidence: Standard errors by which they prefer the better of both to other poses up to 4 deg
+            and 0.5 m away. About 0 if image and scan are unrelated.
+        p_value: Probability of so high a preference if the guess were as good.
+        spread: (2, 6), offsets of the poses that the two halves of the frames lead to.
+    """
+    preference: float
+    evidence: float
+    p_value: float
+    spread: np.ndarray
+
+
+def verify(score: JointScore, start: np.ndarray) -> Verification:
+    """Refine on each half of the frames, and score the result and the guess on the other half.
+
+    With few frames, halves are interleaved columns of the images.
+
+    Args:
+        score: Scores of the frames.
+        start: (6,), offset at which the searches start.
+    """
+    num_units = len(score.frame)
+    fold = (np.arange(num_units) * NUM_FOLDS // num_units if score.num_parts == 1
+            else np.arange(num_units) % NUM_FOLDS)
+    others = _other_offsets()
+    gain, margin, spread = np.zeros(num_units), np.zeros(num_units), []
+    for number in range(NUM_FOLDS):
+        unused = fold == number
+        offset = search_jointly(score, start, _silent, ~unused)
+        offsets = np.concatenate((np.zeros((1, 6)), offset[None], others, offset + others))
+        values = score.about(offset, used=unused)(offsets)
+        gain[unused] = values[1] - values[0]
+        better = int(values[1].sum() > values[0].sum())
+        near = values[2 + better * NUM_OTHERS:][:NUM_OTHERS]
+        margin[unused] = values[better] - near.mean(0)
+        spread.append(offset)
+    preference = standard_errors(gain)
+    return Verification(preference, standard_errors(margin), _upper_tail(preference, num_units - 1),
+                        np.stack(spread))
+
+
+def find_shift(score: JointScore, offsets: np.ndarray) -> tuple[int, float]:
+    """Find whether scans some frames earlier or later fit the images better.
+
+    Args:
+        score: Scores of the frames, which are in the order of time.
+        offsets: (K, 6), poses at which they are compared.
+
+    Returns:
+        Number of frames by which the best scans are later than the images, and the standard errors
+        by which they are better than those of the images' own frames; (0, 0.) if none is better.
+    """
+    best = 0, 0.
+    num_frames = len(score.frames)
+    if num_frames < MIN_SHIFTED:
+        return best
+    poses = torch.from_numpy(move(score.lidar2cam, offsets))
+    edges = [frame.finder.visible(pose) for frame in score.frames
+             for pose in poses[:1].numpy()]
+
+    def scores(image: int, scan: int) -> np.ndarray:
+        frame, other = score.frames[image], score.frames[scan]
+        scorer = PoseScorer(frame.edge_maps(FINE[0]), edges[scan], other.finder.has_intensity,
+                            score.lidar2cam, frame.cam2img, SHIFT_SIZE, 1, frame.parts)
+        return scorer(poses)[:, 0].double().numpy()
+
+    own = np.stack([scores(idx, idx) for idx in range(num_frames)], 1)  # (K, F)
+    own = own[own.sum(1).argmax()]
+    for shift in range(-MAX_SHIFT, MAX_SHIFT + 1):
+        images = np.arange(max(0, -shift), min(num_frames, num_frames - shift))
+        if shift == 0 or len(images) < MIN_SHIFTED:
+            continue
+        shifted = np.stack([scores(idx, idx + shift) for idx in images], 1)
+        gain = standard_errors(shifted[shifted.sum(1).argmax()] - own[images])
+        if gain > best[1]:
+            best = shift, gain
+    return best
+
+
+def standard_errors(values: np.ndarray) -> float:
+    """Return the mean of values in standard errors; 0 for fewer than two, or equal ones."""
+    if len(values) < 2 or values.std() == 0:
+        return 0.
+    return float(values.mean() / values.std(ddof=1) * np.sqrt(len(values)))
+
+
+def _upper_tail(value: float, freedom: int) -> float:
+    """Return the probability that Student's t exceeds a value."""
+    from scipy.stats import t  # the score needs scipy, too
+
+    return float(t.sf(value, max(1, freedom)))
+
+
+def _other_offsets() -> np.ndarray:
+    """Return offsets (P, 6) in random directions, in a shell about a pose."""
+    rng = np.random.default_rng(2)
+    direction = rng.standard_normal((NUM_OTHERS, 2, 3))
+    direction /= np.linalg.norm(direction, axis=2, keepdims=True)
+    size = np.stack((np.radians(rng.uniform(*OTHERS_DEG, NUM_OTHERS)),
+                     rng.uniform(*OTHERS_M, NUM_OTHERS)), 1)
+    return (direction * size[..., None]).reshape(-1, 6)
+
+
+def _silent(_: str) -> None:
+    """Print nothing."""
