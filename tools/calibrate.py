@@ -5,8 +5,14 @@
 
 IMAGE and SCAN are two files or two folders; a list file or a recording of ROS takes the place of
 both. With a network, the poses of all pairs are fused. With --refine, which needs none, the pose
-near the guess is found that fits all pairs best. Exit status: 0 for a reliable pose, 1 for an
-unreliable one, 2 for input that cannot be used.
+near the guess is found that fits all pairs best; with --check, the pose --initial is checked.
+With a rig.yaml, as pretraining reads it, both do so for each camera of the rig:
+
+    python tools/calibrate.py rig.yaml --refine --out DIR
+    python tools/calibrate.py rig.yaml --check
+
+Exit status: 0 for reliable poses, 1 if one is not reliable or a checked one is off, 2 for input
+that cannot be used.
 """
 import argparse
 import os
@@ -25,8 +31,10 @@ from nclr_plugin.apis.formats import (EXTRINSICS, FORMATS, Frames,  # noqa: E402
                                       write_extrinsics)
 from nclr_plugin.apis.inputs import find_pairs, read_initial  # noqa: E402
 from nclr_plugin.apis.pairs import calibrate_pairs  # noqa: E402
-from nclr_plugin.apis.refined_files import refine_files  # noqa: E402
+from nclr_plugin.apis.refined_files import (check_files, check_rig,  # noqa: E402
+                                            refine_files, refine_rig)
 from nclr_plugin.apis.refinement import RANGE_DEG, RANGE_M  # noqa: E402
+from nclr_plugin.apis.rigs import is_rig  # noqa: E402
 from nclr_plugin.datasets.scan_files import SUFFIXES  # noqa: E402
 from nclr_plugin.errors import INPUT_ERRORS, CalibrationInputError  # noqa: E402
 
@@ -41,7 +49,7 @@ def parse_args(argv=None):
         'of them: files with the same stem are a pair, and the poses of all pairs are fused.')
     parser.add_argument('image', help='PNG or JPEG, or a folder of them; or a list (.txt) of an '
                         'image and a scan per line; or a recording of ROS '
-                        f'({", ".join(BAG_SUFFIXES)}, or a folder)')
+                        f'({", ".join(BAG_SUFFIXES)}, or a folder); or a rig.yaml')
     parser.add_argument('scan', nargs='?', help=f'{", ".join(SUFFIXES)}, or a folder of them; none '
                         'beside a list or a recording')
     parser.add_argument('--intrinsics',
@@ -50,13 +58,20 @@ def parse_args(argv=None):
                         'camera_info of a recording')
     parser.add_argument('--checkpoint', help='checkpoint of NCLR or CrossI2P; with --refine its '
                         'pose is the start where it is reliable')
+<<<<<<< HEAD
     parser.add_argument('--out', required=True, help='folder for the extrinsics and pictures')
+=======
+    parser.add_argument('--out', help='folder for the extrinsics and overlays')
+>>>>>>> 397a821 (Refine and check each camera of a rig in one call; tests in a world of rectangles)
     parser.add_argument('--config', help='config of the network (default: that in the checkpoint)')
     parser.add_argument('--initial',
                         help=f'YAML file with a rough lidar2cam, such as {EXTRINSICS} of an '
                         'earlier run; needed if the LiDAR is not mounted upright')
     parser.add_argument('--refine', action='store_true',
-                        help='find the pose near --initial that fits all pairs best')
+                        help='find the pose near --initial, or the poses near those of a '
+                        'rig.yaml, that fit all pairs best')
+    parser.add_argument('--check', action='store_true',
+                        help='check the pose --initial, or those of a rig.yaml')
     parser.add_argument('--range-deg', type=float, default=RANGE_DEG,
                         help='largest rotation from --initial about each axis of the camera that '
                         '--refine tries (default: %(default)g)')
@@ -89,11 +104,26 @@ def parse_args(argv=None):
     parser.add_argument('--no-search', action='store_true',
                         help='do not search for a better pose near an unreliable one')
     parser.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
+<<<<<<< HEAD
     args = parser.parse_intermixed_args(argv)
     if args.refine and not args.initial:
         parser.error('--refine needs the guess to start from: --initial')
     if not args.refine and not args.checkpoint:
         parser.error('expected --checkpoint, or --refine with --initial')
+=======
+    args = parser.parse_args(argv)
+    joint = args.refine or args.check
+    if args.refine and args.check:
+        parser.error('expected one of --refine and --check')
+    if is_rig(args.image) and not joint:
+        parser.error('expected --refine or --check beside a rig.yaml')
+    if joint and bool(args.initial) == is_rig(args.image):
+        parser.error('--refine and --check need a pose: expected either --initial or a rig.yaml')
+    if not joint and not args.checkpoint:
+        parser.error('expected --checkpoint, or --refine or --check')
+    if not args.check and not args.out:
+        parser.error('expected a folder for the results: --out')
+>>>>>>> 397a821 (Refine and check each camera of a rig in one call; tests in a world of rectangles)
     return args
 
 
@@ -104,9 +134,10 @@ def recording_options(args):
 
 
 def main(argv=None):
-    """Calibrate, and exit with a status that tells whether the pose is reliable."""
+    """Calibrate or check, and exit with a status that tells whether the poses are reliable."""
     args = parse_args(argv)
     try:
+<<<<<<< HEAD
         pairs = find_pairs(args.image, args.scan, args.lidar_dim, **recording_options(args))
         intrinsics = read_intrinsics(args.intrinsics) if args.intrinsics else pairs.intrinsics
         if intrinsics is None:
@@ -124,10 +155,53 @@ def main(argv=None):
         write_extrinsics(args.out, record, args.format,
                          Frames(args.lidar_frame or pairs.frames.lidar,
                                 args.camera_frame or pairs.frames.camera))
+=======
+        reliable = (run_rig if is_rig(args.image) else run_camera)(args)
+>>>>>>> 397a821 (Refine and check each camera of a rig in one call; tests in a world of rectangles)
     except INPUT_ERRORS as error:
         print(f'{type(error).__name__}: {error}', file=sys.stderr)
         sys.exit(BAD_INPUT)
-    sys.exit(RELIABLE if record['reliable'] else NOT_RELIABLE)
+    sys.exit(RELIABLE if reliable else NOT_RELIABLE)
+
+
+def run_rig(args):
+    """Refine or check each camera of a rig; return whether all are reliable."""
+    if args.check:
+        return not any(result.exit_status for result in check_rig(args.image).values())
+    records = refine_rig(args.image, args.out, (args.range_deg, args.range_m),
+                         load_calibrator(args))
+    for name, record in records.items():
+        write_extrinsics(str(Path(args.out) / name), record, args.format, Frames(
+            args.lidar_frame or Frames().lidar, args.camera_frame or name))
+    return all(record['reliable'] for record in records.values())
+
+
+def run_camera(args):
+    """Calibrate, refine or check one camera; return whether its pose is reliable."""
+    pairs = find_pairs(args.image, args.scan, args.lidar_dim, **recording_options(args))
+    intrinsics = read_intrinsics(args.intrinsics) if args.intrinsics else pairs.intrinsics
+    if intrinsics is None:
+        raise CalibrationInputError('expected the intrinsics of the camera (--intrinsics), or '
+                                    'a recording with its camera_info, found neither.')
+    initial = args.initial and read_initial(args.initial)
+    if args.check:
+        return not check_files(pairs, intrinsics, initial, args.intensity_scale).exit_status
+    if args.refine:
+        record = refine_files(pairs, intrinsics, initial, (args.range_deg, args.range_m),
+                              args.intensity_scale, load_calibrator(args))
+    else:
+        record = calibrate_pairs(load_calibrator(args), pairs, intrinsics, args.out, initial)
+    write_extrinsics(args.out, record, args.format,
+                     Frames(args.lidar_frame or pairs.frames.lidar,
+                            args.camera_frame or pairs.frames.camera))
+    return record['reliable']
+
+
+def load_calibrator(args):
+    """Return the network of the checkpoint, if one is given."""
+    return args.checkpoint and Calibrator(
+        args.checkpoint, args.config, args.device, args.min_inlier_ratio, args.min_consistency,
+        not args.no_search, args.intensity_scale)
 
 
 if __name__ == '__main__':

@@ -1,11 +1,12 @@
 """Calibrate a camera against a LiDAR in Python from image, scan, intrinsics and checkpoint."""
 from ..errors import CalibrationInputError
 from .calibrator import Calibrator, calibrate
+from .check import CalibrationCheck, check
 from .intrinsics import Intrinsics, read_intrinsics
 from .refinement import Pair, Refinement, refine
 from .results import Calibration, Matches, RigEstimate, fuse
 from .scans import load_scan
 
-__all__ = ['Calibration', 'CalibrationInputError', 'Calibrator', 'Intrinsics', 'Matches',
-           'Pair', 'Refinement', 'RigEstimate', 'calibrate', 'fuse', 'load_scan', 'read_intrinsics',
-           'refine']
+__all__ = ['Calibration', 'CalibrationCheck', 'CalibrationInputError', 'Calibrator', 'Intrinsics',
+           'Matches', 'Pair', 'Refinement', 'RigEstimate', 'calibrate', 'check', 'fuse', 'load_scan',
+           'read_intrinsics', 'refine']

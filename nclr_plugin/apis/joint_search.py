@@ -10,13 +10,16 @@ from ..evaluation.edge_alignment import EdgeAlignment
 from ..geometry.se3 import make_transform, so3_exp
 
 MIN_PARTS = 8  # with fewer frames, parts of each image are scored separately
-# Per level: blur of the images in pixels, pairs of each kind in a frame, rounds, poses of a round.
-LEVELS = (6., 300, 4, 200), (3., 400, 3, 150), (1.5, 600, 3, 120), (0.7, 1000, 3, 120)
+# Per level: blur of the images in pixels, pairs of each kind in a frame, rounds, poses of a round,
+# and poses that survive it. Far from the maximum many poses are nearly as good as those near it.
+LEVELS = ((3., 150, 1, 3000, 100), (3., 150, 1, 1000, 80), (1.5, 250, 3, 400, 40),
+          (0.7, 400, 2, 200, 15))
+LAST = 0.7, 700, 8, 100, 20  # the same for the rounds in which the survivors are averaged
 FINE = 0.7, 1500  # blur and pairs of the scores that are compared
-ELITE_SHARE = 0.12
-MIN_STEP_PX, TYPICAL_DEPTH = 0.3, 12.  # smallest deviation of samples: blurs, and metres
+FULL_EFFORT, MAX_EFFORT = 20, 3.  # frames; with fewer, more pairs and poses are tried, up to times 3
+STEP, LAST_STEP, TYPICAL_DEPTH = 1., 0.3, 12.  # deviation of new poses: blurs, and metres
 PENALTY = 0.5  # of a pose at the limit of the range, along one axis
-FIT_DEG, FIT_M, FIT_POSES = 0.12, 0.04, 300  # deviation and number of the poses that are fitted
+FIT_PX, FIT_POSES = 0.75, 300  # deviation and number of the poses that are fitted
 MAX_DEVIATION = 8.  # of a covariance, in deviations of these poses
 
 
@@ -39,8 +42,8 @@ class JointScore:
                  ranges: tuple[float, float]) -> None:
         self.lidar2cam = lidar2cam
         self.scale = np.repeat((np.radians(ranges[0]), ranges[1]), 3)
-        self.frames = [EdgeAlignment(pair.image, pair.points, pair.cam2img, lidar2cam, ranges[0])
-                       for pair in pairs]
+        self.frames = [EdgeAlignment(pair.image, pair.points, pair.cam2img.cam2img, lidar2cam,
+                                     ranges[0]) for pair in pairs]
         self.focal = self.frames[0].cam2img[0, 0]
         self.num_parts = -(-MIN_PARTS // len(pairs))
         self.frame = np.repeat(np.arange(len(pairs)), self.num_parts)
@@ -95,8 +98,9 @@ def search_jointly(score: JointScore, start: np.ndarray, say: Callable[[str], An
                    used: np.ndarray | None = None) -> np.ndarray:
     """Find the offset (6,) of the highest sum of scores, within the ranges.
 
-    The cross-entropy method draws offsets from a normal distribution and fits it to the best ones,
-    round after round and from blurred images to sharp ones.
+    Poses are drawn within the whole range, and the best of them are varied, round after round and
+    from blurred images to sharp ones. At last a normal distribution is fitted to the best ones and
+    drawn from (cross-entropy method).
 
     Args:
         score: Scores of the frames.
@@ -105,23 +109,37 @@ def search_jointly(score: JointScore, start: np.ndarray, say: Callable[[str], An
         used: (U,) bool, units that count; ``None``: all.
     """
     rng = np.random.default_rng(0)
-    mean, covariance = start, np.diag((score.scale / 2)**2)
-    for sigma, size, rounds, num_poses in LEVELS:
-        level = score.about(mean, sigma, size, used)
-        smallest = MIN_STEP_PX * sigma / score.focal * np.repeat((1., TYPICAL_DEPTH), 3)
-        best, values = np.zeros((0, 6)), np.zeros(0)
+    best, deviation = start[None], score.scale / 2
+    effort = min(MAX_EFFORT, max(1., np.sqrt(FULL_EFFORT / len(score.frames))))
+    for sigma, size, rounds, num_poses, survivors in LEVELS:
+        level = score.about(best[0], sigma, round(effort * size), used)
         for _ in range(rounds):
-            offsets = rng.multivariate_normal(mean, covariance, num_poses)
-            offsets = np.concatenate((mean[None], offsets)).clip(-score.scale, score.scale)
-            best = np.concatenate((best, offsets))
-            penalty = PENALTY * np.square(offsets / score.scale).sum(1)
-            values = np.append(values, level(offsets).sum(1) - penalty)
-            order = np.argsort(-values)[:round(ELITE_SHARE * num_poses)]
-            best, values = best[order], values[order]
-            mean = best.mean(0)
-            covariance = np.cov(best.T, ddof=0) + np.diag(smallest**2)
+            parents = best[rng.integers(len(best), size=round(effort * num_poses))]
+            offsets = parents + deviation * rng.standard_normal(parents.shape)
+            best, values = _best(score, level, np.concatenate((best, offsets)),
+                                 round(effort * survivors))
+            deviation = STEP * sigma / score.focal * np.repeat((1., TYPICAL_DEPTH), 3)
         say(f'images blurred by {sigma:g} px: score {values[0]:.1f}')
+    sigma, size, rounds, num_poses, survivors = LAST
+    level = score.about(best[0], sigma, round(effort * size), used)
+    smallest = deviation * LAST_STEP / STEP
+    mean, covariance = best[0], np.diag(deviation**2)
+    for _ in range(rounds):
+        offsets = rng.multivariate_normal(mean, covariance, num_poses)
+        best, values = _best(score, level, np.concatenate((best, offsets)), survivors)
+        mean = best.mean(0)
+        covariance = np.cov(best.T, ddof=0) + np.diag(smallest**2)
+    say(f'images blurred by {sigma:g} px: score {values[0]:.1f}')
     return mean
+
+
+def _best(score: JointScore, level: Callable[[np.ndarray], np.ndarray], offsets: np.ndarray,
+          number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the best offsets (number, 6) of (P, 6) within the range, and their scores."""
+    offsets = offsets.clip(-score.scale, score.scale)
+    values = level(offsets).sum(1) - PENALTY * np.square(offsets / score.scale).sum(1)
+    order = np.argsort(-values)[:number]
+    return offsets[order], values[order]
 
 
 def resampled_covariance(score: JointScore, offset: np.ndarray) -> np.ndarray:
@@ -136,7 +154,7 @@ def resampled_covariance(score: JointScore, offset: np.ndarray) -> np.ndarray:
         offset: (6,) of the highest sum.
     """
     rng = np.random.default_rng(1)
-    step = np.repeat((np.radians(FIT_DEG), FIT_M), 3)
+    step = FIT_PX / score.focal * np.repeat((1., TYPICAL_DEPTH), 3)
     samples = rng.standard_normal((FIT_POSES // 2, 6))
     samples = np.concatenate((samples, -samples))
     values = score.about(offset)(offset + samples * step)

@@ -6,13 +6,17 @@ from typing import Any, Sequence
 
 import numpy as np
 
+from ..errors import CalibrationInputError
 from ..visualization.canvas import write_png
 from ..visualization.refinement_sheet import Frame, best_median_worst, draw_refinement
 from .calibrator import Calibrator
+from .check import CalibrationCheck, check
 from .inputs import FilePairs
 from .intrinsics import Intrinsics
-from .refinement import Pair, Refinement, describe_refinement, refine
-
+from .refinement import (Pair, Refinement, check_initial, check_pair, describe_refinement,
+                         refine)
+from .rigs import read_rig, write_rig
+from .scans import ScanChecker
 
 SHEET = 'refinement.png'
 
@@ -35,13 +39,10 @@ def refine_files(pairs: FilePairs, intrinsics: Intrinsics, out: str, initial: An
         Content of ``extrinsics.yaml``: ``lidar2cam``, ``reliable``, and others.
 
     Raises:
-        CalibrationInputError: If a pair cannot be used.
+        CalibrationInputError: If no pair can be used.
     """
-    for name, reason in pairs.unusable.items():
-        print(f'{name}: NOT USABLE: {reason}')
-    frames = [Pair(*pairs.load(name), intrinsics, name) for name in pairs.names]
-    result = refine(frames, initial, *ranges, calibrator=calibrator,
-                    intensity_scale=intensity_scale, progress=True)
+    frames = _load(pairs, intrinsics, initial, intensity_scale)
+    result = refine(frames, initial, *ranges, calibrator=calibrator, progress=True)
     print(describe_refinement(result))
     write_png(Path(out) / SHEET, draw_sheet(result, frames))
     print(f'written: {Path(out) / SHEET}')
@@ -69,6 +70,99 @@ def draw_sheet(result: Refinement, pairs: Sequence[Pair]) -> np.ndarray:
     return draw_refinement(
         describe_refinement(result), frames, (result.initial, result.refined), offsets,
         [profile.scores + total for profile, total in zip(profiles, scores.sum(axis=1))])
+
+
+def refine_rig(path: str, out: str, ranges: tuple[float, float],
+               calibrator: Calibrator | None = None) -> dict[str, dict]:
+    """Refine the pose of each camera of a rig, print the results, and write a ``rig.yaml``.
+
+    Args:
+        path: ``rig.yaml`` with the guesses; see :func:`~nclr_plugin.apis.rigs.read_rig`.
+        out: Folder of the new ``rig.yaml``, and of a folder for each camera. Poses that are not
+            reliable stay as they are.
+        ranges: Largest rotation (degrees) and translation (metres).
+        calibrator: Network to start from.
+
+    Returns:
+        Content of ``extrinsics.yaml`` of each camera, by name.
+
+    Raises:
+        CalibrationInputError: If the rig cannot be read, or a camera has no usable pair.
+    """
+    records = {}
+    for camera in read_rig(path):
+        print(f'camera {camera.name}:')
+        records[camera.name] = refine_files(
+            camera.pairs, camera.intrinsics, str(Path(out) / camera.name), camera.lidar2cam, ranges,
+            camera.intensity_scale, calibrator)
+    write_rig(path, out, {name: np.array(record['lidar2cam'])
+                          for name, record in records.items()})
+    return records
+
+
+def check_rig(path: str) -> dict[str, CalibrationCheck]:
+    """Check the pose of each camera of a rig, and print a statement for each.
+
+    Args:
+        path: ``rig.yaml``; see :func:`~nclr_plugin.apis.rigs.read_rig`.
+
+    Returns:
+        Result of each camera, by name.
+
+    Raises:
+        CalibrationInputError: If the rig cannot be read, or a camera has no usable pair.
+    """
+    checks = {}
+    for camera in read_rig(path):
+        checks[camera.name] = check_files(camera.pairs, camera.intrinsics, camera.lidar2cam,
+                                          camera.intensity_scale, f'camera {camera.name}: ')
+    return checks
+
+
+def check_files(pairs: FilePairs, intrinsics: Intrinsics, lidar2cam: Any,
+                intensity_scale: float | None = None, title: str = '') -> CalibrationCheck:
+    """Check the pose of one camera, and print a statement after a title.
+
+    Args:
+        pairs, intrinsics, intensity_scale: See :func:`refine_files`.
+        lidar2cam: (4, 4), the calibration.
+        title: Name of the camera.
+
+    Raises:
+        CalibrationInputError: If no pair can be used.
+    """
+    frames = _load(pairs, intrinsics, lidar2cam, intensity_scale)
+    result = check(frames, lidar2cam)
+    print(f'{title}{result.statement}')
+    return result
+
+
+def _load(pairs: FilePairs, intrinsics: Intrinsics, initial: Any,
+          intensity_scale: float | None) -> list[Pair]:
+    """Load and check pairs, and name those that cannot be used.
+
+    Returns:
+        The others, undistorted and with intensities of 0..1.
+
+    Raises:
+        CalibrationInputError: If none can be used.
+    """
+    initial = check_initial(initial)
+    check_scan = ScanChecker(intensity_scale)
+    unusable, frames = dict(pairs.unusable), []
+    for name in pairs.names:
+        try:
+            pair = check_pair(Pair(*pairs.load(name), intrinsics, name), initial, check_scan)
+        except CalibrationInputError as error:
+            unusable[name] = str(error)
+            continue
+        frames.append(pair)
+    if not frames:
+        raise CalibrationInputError(f'none of {len(unusable)} pairs can be used; {name}: '
+                                    f'{unusable[name]}')
+    for name, reason in unusable.items():
+        print(f'{name}: NOT USABLE: {reason}')
+    return frames
 
 
 def refinement_record(result: Refinement) -> dict:

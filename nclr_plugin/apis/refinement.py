@@ -18,9 +18,9 @@ from .verification import Verification, find_shift, verify
 
 RANGE_DEG, RANGE_M = 5., 0.5
 MAX_RANGE = 30., 5.  # degrees and metres; farther away, frames do not have the same points in view
-NUM_PROFILE_STEPS, PROFILE_SIZE = 21, 600  # poses along each axis; pairs of points
+NUM_PROFILE_STEPS = 21  # poses along each axis
 MIN_PREFERENCE = 3.  # standard errors by which unused frames must prefer the refined pose
-MIN_EVIDENCE = 4.  # standard errors by which they must prefer it to poses far away
+MIN_EVIDENCE = 5.  # standard errors by which they must prefer it to poses far away
 MIN_SHIFT_GAIN = 3.  # standard errors by which scans of other frames fit better
 # Deviation of the best poses of many real frames from careful calibrations, about and along each
 # axis: rims of objects are round, and a moving LiDAR bends its scans. More frames do not reduce it.
@@ -72,7 +72,7 @@ class Refinement(NamedTuple):
         preference: Standard errors by which frames prefer poses that were refined on other frames
             to the guess.
         evidence: Standard errors by which frames prefer such poses to others up to 4 deg and 0.5 m
-            away; below 4, image and scan hardly agree anywhere.
+            away; below 5, image and scan hardly agree anywhere.
         p_value: Probability of so high a preference if the guess were as good.
         same: Whether ``refined`` and ``initial`` differ by no more than the errors of the method.
         names: Name of each frame.
@@ -126,7 +126,7 @@ def refine(pairs: Sequence[Pair],
     Raises:
         CalibrationInputError: If a pair, the guess or a range cannot be used.
     """
-    initial = _check_initial(initial)
+    initial = check_initial(initial)
     ranges = check_ranges(range_deg, range_m)
     pairs = check_pairs(pairs, initial, intensity_scale)
     start = initial if calibrator is None else _network_start(pairs, initial, calibrator, ranges)
@@ -189,7 +189,7 @@ def _profiles(score: JointScore, offset: np.ndarray, ranges: tuple[float, float]
     """Return the scores along the six axes through the pose at an offset (6,)."""
     steps = np.linspace(-1, 1, NUM_PROFILE_STEPS)
     offsets = offset + steps[:, None] * np.diag(score.scale)[:, None]  # (6, S, 6)
-    scores = score.about(offset, size=PROFILE_SIZE)(offsets.reshape(-1, 6)).sum(1).reshape(6, -1)
+    scores = score.about(offset)(offsets.reshape(-1, 6)).sum(1).reshape(6, -1)
     return Profiles(ranges[0] * steps, ranges[1] * steps,
                     scores - scores[:, [NUM_PROFILE_STEPS // 2]])
 
@@ -204,17 +204,25 @@ def check_pairs(pairs: Sequence[Pair], initial: np.ndarray,
     if not len(pairs):
         raise CalibrationInputError('expected pairs of an image and a scan, found none.')
     check_scan = ScanChecker(intensity_scale)
-    checked = []
-    for number, pair in enumerate(pairs):
-        image, points, cam2img, name = Pair(*pair)
-        name = name or f'pair {number}'
-        intrinsics = make_intrinsics(*cam2img) if isinstance(
-            cam2img, Intrinsics) else make_intrinsics(cam2img)
-        check_image(image, intrinsics, name)
-        points = check_scan(points, name)
-        check_in_front(points, initial, intrinsics.cam2img, *image.shape[:2])
-        checked.append(Pair(intrinsics.undistort(image), points, intrinsics.cam2img, name))
-    return checked
+    return [check_pair(Pair(*pair)._replace(name=pair[3] if len(pair) > 3 and pair[3]
+                                            else f'pair {number}'), initial, check_scan)
+            for number, pair in enumerate(pairs)]
+
+
+def check_pair(pair: Pair, initial: np.ndarray, check_scan: ScanChecker) -> Pair:
+    """Check one pair, undistort its image, and scale its intensities.
+
+    Raises:
+        CalibrationInputError: If it cannot be used.
+    """
+    image, points, cam2img, name = pair
+    intrinsics = make_intrinsics(*cam2img) if isinstance(
+        cam2img, Intrinsics) else make_intrinsics(cam2img)
+    check_image(image, intrinsics, name)
+    points = check_scan(points, name)
+    check_in_front(points, initial, intrinsics.cam2img, *image.shape[:2])
+    rectified = Intrinsics(intrinsics.cam2img, image_size=image.shape[1::-1])
+    return Pair(intrinsics.undistort(image), points, rectified, name)
 
 
 def check_ranges(range_deg: float, range_m: float) -> tuple[float, float]:
@@ -236,7 +244,12 @@ def describe_refinement(result: Refinement) -> str:
             f'{"" if result.reliable else "; NOT RELIABLE"}')
 
 
-def _check_initial(initial: Any) -> np.ndarray:
+def check_initial(initial: Any) -> np.ndarray:
+    """Return a pose (4, 4) as float64.
+
+    Raises:
+        CalibrationInputError: If it is none.
+    """
     try:
         return np.asarray(check_lidar2cam(initial, 'initial lidar2cam'), np.float64)
     except ValueError as error:

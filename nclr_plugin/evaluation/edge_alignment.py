@@ -137,18 +137,16 @@ class PoseScorer:
                                   self.points.T.expand(len(lidar2cam), -1, -1))
         depth = in_camera[:, 2].clamp(min=MIN_DEPTH)
         K = self.cam2img
-        v = in_camera[:, 1] / depth * K[1, 1] + K[1, 2]
-        u = (in_camera[:, 0] * K[0, 0] + in_camera[:, 1] * K[0, 1]) / depth + K[0, 2]
-        mask = ((in_camera[:, 2] > MIN_DEPTH) & (u >= 0) & (u <= self.width - 1) & (v >= 0)
-                & (v <= self.height - 1))
-        column, row = u.clamp(0, self.width - 1.001), v.clamp(0, self.height - 1.001)
-        left, top = column.floor(), row.floor()
-        index = (top * self.width + left).long() + self.offset
-        column, row = column - left, row - top
-        take = self.maps.take
-        upper = torch.lerp(take(index), take(index + 1), column)
-        index += self.width
-        value = torch.lerp(upper, torch.lerp(take(index), take(index + 1), column), row) * mask
+        column = in_camera[:, 0].mul_(K[0, 0])
+        if K[0, 1]:
+            column = column + in_camera[:, 1] * K[0, 1]
+        column = column.div_(depth).add_(K[0, 2] + 0.5).floor_()
+        row = in_camera[:, 1].mul_(K[1, 1]).div_(depth).add_(K[1, 2] + 0.5).floor_()
+        mask = ((in_camera[:, 2] > MIN_DEPTH) & (column >= 0) & (column < self.width) & (row >= 0)
+                & (row < self.height))
+        index = row.mul_(self.width).add_(column).masked_fill_(~mask, 0).long().add_(self.offset)
+        # The nearest pixel will do: many points together move by less.
+        value = self.maps.take(index).mul_(mask)
         mean = value.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
         return (value - mean * mask) @ self.weight
 
