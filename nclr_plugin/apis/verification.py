@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..evaluation.edge_alignment import PoseScorer
+from ..utils.optional import optional_import
 from .joint_search import FINE, JointScore, move, search_jointly
 
 NUM_FOLDS = 2
@@ -113,9 +114,8 @@ def standard_errors(values: np.ndarray) -> float:
 
 def _upper_tail(value: float, freedom: int) -> float:
     """Return the probability that Student's t exceeds a value."""
-    from scipy.stats import t  # the score needs scipy, too
-
-    return float(t.sf(value, max(1, freedom)))
+    stats = optional_import('scipy.stats', 'scipy', 'Comparing image and scan')
+    return float(stats.t.sf(value, max(1, freedom)))
 
 
 def _other_offsets() -> np.ndarray:

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from nclr_plugin.apis import (CalibrationInputError, Intrinsics, Pair, check, joint_search,
                               refine)
 
+pytestmark = pytest.mark.slow
 K = Intrinsics(CAM2IMG, image_size=(WIDTH, HEIGHT))
 
 
