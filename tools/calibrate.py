@@ -58,11 +58,7 @@ def parse_args(argv=None):
                         'camera_info of a recording')
     parser.add_argument('--checkpoint', help='checkpoint of NCLR or CrossI2P; with --refine its '
                         'pose is the start where it is reliable')
-<<<<<<< HEAD
-    parser.add_argument('--out', required=True, help='folder for the extrinsics and pictures')
-=======
-    parser.add_argument('--out', help='folder for the extrinsics and overlays')
->>>>>>> 397a821 (Refine and check each camera of a rig in one call; tests in a world of rectangles)
+    parser.add_argument('--out', help='folder for the extrinsics and pictures')
     parser.add_argument('--config', help='config of the network (default: that in the checkpoint)')
     parser.add_argument('--initial',
                         help=f'YAML file with a rough lidar2cam, such as {EXTRINSICS} of an '
@@ -104,14 +100,7 @@ def parse_args(argv=None):
     parser.add_argument('--no-search', action='store_true',
                         help='do not search for a better pose near an unreliable one')
     parser.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
-<<<<<<< HEAD
     args = parser.parse_intermixed_args(argv)
-    if args.refine and not args.initial:
-        parser.error('--refine needs the guess to start from: --initial')
-    if not args.refine and not args.checkpoint:
-        parser.error('expected --checkpoint, or --refine with --initial')
-=======
-    args = parser.parse_args(argv)
     joint = args.refine or args.check
     if args.refine and args.check:
         parser.error('expected one of --refine and --check')
@@ -123,7 +112,6 @@ def parse_args(argv=None):
         parser.error('expected --checkpoint, or --refine or --check')
     if not args.check and not args.out:
         parser.error('expected a folder for the results: --out')
->>>>>>> 397a821 (Refine and check each camera of a rig in one call; tests in a world of rectangles)
     return args
 
 
@@ -137,27 +125,7 @@ def main(argv=None):
     """Calibrate or check, and exit with a status that tells whether the poses are reliable."""
     args = parse_args(argv)
     try:
-<<<<<<< HEAD
-        pairs = find_pairs(args.image, args.scan, args.lidar_dim, **recording_options(args))
-        intrinsics = read_intrinsics(args.intrinsics) if args.intrinsics else pairs.intrinsics
-        if intrinsics is None:
-            raise CalibrationInputError('expected the intrinsics of the camera (--intrinsics), or '
-                                        'a recording with its camera_info, found neither.')
-        initial = args.initial and read_initial(args.initial)
-        calibrator = args.checkpoint and Calibrator(
-            args.checkpoint, args.config, args.device, args.min_inlier_ratio,
-            args.min_consistency, not args.no_search, args.intensity_scale)
-        if args.refine:
-            record = refine_files(pairs, intrinsics, args.out, initial,
-                                  (args.range_deg, args.range_m), args.intensity_scale, calibrator)
-        else:
-            record = calibrate_pairs(calibrator, pairs, intrinsics, args.out, initial)
-        write_extrinsics(args.out, record, args.format,
-                         Frames(args.lidar_frame or pairs.frames.lidar,
-                                args.camera_frame or pairs.frames.camera))
-=======
         reliable = (run_rig if is_rig(args.image) else run_camera)(args)
->>>>>>> 397a821 (Refine and check each camera of a rig in one call; tests in a world of rectangles)
     except INPUT_ERRORS as error:
         print(f'{type(error).__name__}: {error}', file=sys.stderr)
         sys.exit(BAD_INPUT)
@@ -187,8 +155,9 @@ def run_camera(args):
     if args.check:
         return not check_files(pairs, intrinsics, initial, args.intensity_scale).exit_status
     if args.refine:
-        record = refine_files(pairs, intrinsics, initial, (args.range_deg, args.range_m),
-                              args.intensity_scale, load_calibrator(args))
+        record = refine_files(pairs, intrinsics, args.out, initial,
+                              (args.range_deg, args.range_m), args.intensity_scale,
+                              load_calibrator(args))
     else:
         record = calibrate_pairs(load_calibrator(args), pairs, intrinsics, args.out, initial)
     write_extrinsics(args.out, record, args.format,
