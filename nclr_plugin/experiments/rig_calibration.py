@@ -1,0 +1,213 @@
+"""How well poses of a rig are refined, checked and told apart on real frames of one calibration."""
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from typing import Callable, Sequence
+
+import numpy as np
+import torch
+
+from ..apis import Pair, check, load_scan, refine
+from ..apis.intrinsics import Intrinsics
+from ..apis.joint_search import move
+from ..apis.results import pose_difference
+from ..datasets.images import read_image
+from ..datasets.readers import KittiObjectReader
+from ..errors import DataLayoutError
+from ..evaluation.confidence import auroc
+from ..evaluation.edge_alignment import REFLECTANCE_WEIGHT, EdgeAlignment
+from ..evaluation.photometric_consistency import BatchedReflectance, PhotometricConsistency
+from ..evaluation.scan_edges import EdgeFinder
+from ..geometry.camera import in_view, project_points
+
+OFFSETS_DEG, OFFSETS_M = (0.1, 0.25, 0.5, 1., 2., 4.), (0.02, 0.05, 0.1, 0.2, 0.5)
+CHECK_DEG, CHECK_M = (0.25, 0.5, 1., 2.), (0.05, 0.1, 0.2)
+PARTS = {'jumps of depth': (1., 0.), 'reflectance edges': (0., 1.),
+         'both (used)': (1., REFLECTANCE_WEIGHT)}
+NUM_BINS = 16  # of the normalised information distance
+NUM_DRAWS = 2000  # of frames, from which shares of single comparisons are counted
+
+
+class RigFrames:
+    """Frames of the KITTI object layout that share one calibration.
+
+    Args:
+        roots: Data roots; the calibration that most of their frames have is used.
+        names: Stems of the frames; ``None``: all.
+
+    Attributes:
+        lidar2cam: (4, 4), the calibration.
+
+    Raises:
+        DataLayoutError: If there are none.
+    """
+
+    def __init__(self, roots: Sequence[str], names: set[str] | None = None) -> None:
+        groups = defaultdict(list)
+        for root in roots:
+            for frame in KittiObjectReader().read(root):
+                image = frame['images'][0]
+                if names is None or frame['frame_id'].split('/')[-1] in names:
+                    key = np.concatenate([image['cam2img'].ravel(), image['lidar2cam'].ravel()])
+                    groups[tuple(np.round(key, 6))].append(frame)
+        if not groups:
+            raise DataLayoutError(f'expected frames in {", ".join(roots)}, found none of the list.')
+        self.frames = max(groups.values(), key=len)
+        self.lidar2cam = np.asarray(self.frames[0]['images'][0]['lidar2cam'], np.float64)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def load(self, idx: int) -> Pair:
+        """Read one frame."""
+        frame = self.frames[idx]
+        image = read_image(frame['frame_id'], dict(img_path=frame['images'][0]['img_path']))
+        return Pair(image, load_scan(frame['lidar_path']), Intrinsics(
+            frame['images'][0]['cam2img'], image_size=image.shape[1::-1]), frame['frame_id'])
+
+    def draw(self, rng: np.random.Generator, number: int) -> list[Pair]:
+        """Read random frames, in their order."""
+        return [self.load(idx) for idx in np.sort(rng.choice(len(self), number, replace=False))]
+
+
+def refinement_rows(frames: RigFrames, number: int, draws: int, off_deg: float, off_m: float,
+                    say: Callable[[str], None]) -> list[dict[str, str]]:
+    """Refine guesses that are off by up to some degrees and metres per axis; return one row.
+
+    Args:
+        frames: Frames of the rig.
+        number: Frames of a draw.
+        draws: Draws of guess and frames.
+        off_deg, off_m: Largest offset of a guess about and along each axis.
+        say: Prints a line for each draw.
+    """
+    refined, used, kept, seconds = [], [], [], []
+    limits = np.repeat((np.radians(off_deg), off_m), 3)
+    for draw in range(draws):
+        rng = np.random.default_rng(draw)
+        pairs = frames.draw(rng, number)
+        guess = move(frames.lidar2cam, rng.uniform(-limits, limits)[None])[0]
+        start = time.process_time()
+        result = refine(pairs, guess)
+        seconds.append(time.process_time() - start)
+        refined.append(pose_difference(result.refined, frames.lidar2cam))
+        used.append(pose_difference(result.lidar2cam, frames.lidar2cam))
+        kept.append(result.kept == 'guess')
+        say(f'{number} frames, draw {draw}: best pose {refined[-1][0]:.2f} deg {refined[-1][1]:.2f} '
+            f'm; {"reliable" if result.reliable else "NOT RELIABLE"}: {result.reason}')
+    refined, used, kept = np.array(refined), np.array(used), np.array(kept)
+    return [{
+        'frames': str(number), 'guess off by up to': f'{off_deg:g} deg, {off_m:g} m per axis',
+        'draws': str(draws), 'guess kept': str(kept.sum()),
+        'best pose, median': '{:.2f} deg, {:.2f} m'.format(*np.median(refined, 0)),
+        'refined poses, largest': '-' if kept.all() else '{:.2f} deg, {:.2f} m'.format(
+            *used[~kept].max(0)),
+        'CPU s': f'{np.mean(seconds):.0f}'}]
+
+
+def check_rows(frames: RigFrames, number: int, draws: int,
+               say: Callable[[str], None]) -> list[dict[str, str]]:
+    """Check right and wrong calibrations; return one row with the AUROC of each offset.
+
+    Offsets are in a random direction. The score is the p-value.
+    """
+    def p_values(size: float, part: int) -> list[float]:
+        values = []
+        for draw in range(draws):
+            rng = np.random.default_rng(1000 + draw)
+            pairs = frames.draw(rng, number)
+            direction = rng.standard_normal(3)
+            offset = np.zeros((2, 3))
+            offset[part] = size * direction / np.linalg.norm(direction)
+            result = check(pairs, move(frames.lidar2cam, offset.reshape(1, 6))[0])
+            values.append(result.p_value)
+            say(f'{number} frames, draw {draw}, offset {np.degrees(offset[0]).round(2)} deg '
+                f'{offset[1].round(2)} m: {result.verdict}, p = {result.p_value:.2g}')
+        return values
+
+    right = p_values(0., 0)
+    row = {'frames': str(number), 'draws': str(draws)}
+    sizes = [(np.radians(size), 0, f'{size:g} deg') for size in CHECK_DEG]
+    for size, part, name in [*sizes, *((size, 1, f'{size:g} m') for size in CHECK_M)]:
+        values = np.array(right + p_values(size, part))
+        row[name] = f'{auroc(values, np.arange(len(values)) < draws):.2f}'
+    return [row]
+
+
+def part_rows(frames: RigFrames, number: int) -> list[dict[str, str]]:
+    """Compare scores of the true pose with those of poses that are off along one axis.
+
+    Args:
+        frames: Frames of the rig.
+        number: Frames that are scored.
+
+    Returns:
+        A row for each score: the width of its peak, where half of its height is lost, and in how
+        many of 100 draws of 1 and of 5 frames the true pose scores higher than an offset one.
+    """
+    offsets = np.concatenate([np.zeros((1, 6)), *(
+        np.stack([sign * size * np.eye(6)[axis + 3 * part] for sign in (1, -1) for axis in range(3)])
+        for part, sizes in enumerate((np.radians(OFFSETS_DEG), OFFSETS_M)) for size in sizes)])
+    poses = torch.from_numpy(move(frames.lidar2cam, offsets))
+    scores = defaultdict(list)
+    rng = np.random.default_rng(0)
+    for idx in rng.choice(len(frames), min(number, len(frames)), replace=False):
+        pair = frames.load(idx)
+        image, points, K = pair.image, np.asarray(pair.points, np.float64), pair.cam2img.cam2img
+        frame = EdgeAlignment(image, points, K, frames.lidar2cam, OFFSETS_DEG[-1])
+        for name, weights in PARTS.items():
+            frame.parts = weights
+            scores[name].append(frame.about(frames.lidar2cam, 0.7, 1500)(poses)[:, 0].numpy())
+        consistency = PhotometricConsistency(image, points, K)
+        scores['rank correlation of differences'].append(BatchedReflectance(
+            consistency, frames.lidar2cam, 3000, 4).correlation(poses).numpy())
+        scores['normalised information distance'].append(
+            _information(frame.image, points, frame.cam2img, poses))
+    return [_part_row(name, np.stack(values), rng) for name, values in scores.items()]
+
+
+def _part_row(name: str, scores: np.ndarray, rng: np.random.Generator) -> dict[str, str]:
+    """Summarise scores (F, 1 + O), the true pose first."""
+    fall = scores[:, :1] - scores[:, 1:]
+    by_size = fall.reshape(len(fall), -1, 6)
+    mean = by_size.mean((0, 2))
+    sizes = len(OFFSETS_DEG)
+    row = {'score': name}
+    for unit, values, curve in (('deg', OFFSETS_DEG, mean[:sizes]), ('m', OFFSETS_M, mean[sizes:])):
+        row[f'half height, {unit}'] = f'{np.interp(0.5, curve / curve.max(), values):.2f}'
+    for frames in (1, 5):
+        chosen = rng.integers(len(fall), size=(NUM_DRAWS, frames))
+        higher = 100 * (by_size[chosen].sum(1) > 0).mean((0, 2))
+        for label, position in (('0.25 deg', 1), ('0.5 deg', 2), ('1 deg', 3),
+                                ('0.1 m', sizes + 2), ('0.2 m', sizes + 3)):
+            row[f'{frames}: {label}'] = f'{higher[position]:.0f}'
+    return row
+
+
+def _information(image: np.ndarray, points: np.ndarray, cam2img: np.ndarray,
+                 lidar2cam: torch.Tensor) -> np.ndarray:
+    """Return mutual over joint information (P,) of intensity and grey value, by ranks."""
+    grey = image.astype(np.float64).mean(2)
+    height, width = grey.shape
+    finder = EdgeFinder(points, lidar2cam[0].numpy(), cam2img, (width, height), 0.)
+    xyz, intensity = torch.from_numpy(finder.points[:, :3]), _bins(finder.points[:, 3])
+    levels = _bins(grey.ravel()).reshape(height, width)
+    result = []
+    for pose in lidar2cam:
+        pixels, depth = project_points(xyz, pose, torch.from_numpy(cam2img))
+        mask = in_view(pixels, depth, height, width).numpy()
+        column, row = pixels.round().long().numpy()[mask].T
+        joint = np.zeros((NUM_BINS, NUM_BINS))
+        np.add.at(joint, (intensity[mask], levels[row, column]), 1)
+        joint /= max(1, joint.sum())
+        entropy = [-(p[p > 0] * np.log(p[p > 0])).sum()
+                   for p in (joint.sum(0), joint.sum(1), joint.ravel())]
+        result.append((entropy[0] + entropy[1] - entropy[2]) / max(entropy[2], 1e-9))
+    return np.array(result)
+
+
+def _bins(values: np.ndarray) -> np.ndarray:
+    """Return the bin of each value (N,), all bins being about equally full."""
+    edges = np.quantile(values, np.arange(1, NUM_BINS) / NUM_BINS)
+    return np.searchsorted(edges, values)

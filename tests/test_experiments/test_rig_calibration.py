@@ -1,0 +1,45 @@
+"""Tables about refined and checked poses, on real frames."""
+import pytest
+
+from nclr_plugin.apis import joint_search
+from nclr_plugin.errors import DataLayoutError
+from nclr_plugin.experiments.rig_calibration import (RigFrames, check_rows, part_rows,
+                                                     refinement_rows)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def frames(shared_data):
+    return RigFrames([str(shared_data / 'kitti_object')])
+
+
+def test_frames_of_one_calibration(frames, shared_data):
+    names = [frame['frame_id'] for frame in frames.frames]
+    assert len(names) == 17 and not {'000000', '000006', '000015'} & set(names)
+    only = RigFrames([str(shared_data / 'kitti_object')], {'000001', '000006'})
+    assert len(only) == 1
+    with pytest.raises(DataLayoutError, match='found none of the list'):
+        RigFrames([str(shared_data / 'kitti_object')], {'nothing'})
+
+
+def test_scores_of_the_true_pose_are_compared(frames):
+    rows = part_rows(frames, 3)
+    assert [row['score'] for row in rows] == [
+        'jumps of depth', 'reflectance edges', 'both (used)', 'rank correlation of differences',
+        'normalised information distance']
+    for row in rows:
+        assert 0 < float(row['half height, deg']) < 4 and 0 < float(row['half height, m']) < 0.5
+        assert 50 < int(row['5: 1 deg']) <= 100
+
+
+def test_refined_and_checked_poses_are_counted(frames, monkeypatch):
+    monkeypatch.setattr(joint_search, 'LEVELS', ((3., 50, 1, 50, 5), ))
+    monkeypatch.setattr(joint_search, 'LAST', (0.7, 100, 1, 30, 5))
+    lines = []
+    row, = refinement_rows(frames, 2, 1, 1., 0.1, lines.append)
+    assert row['frames'] == '2' and row['draws'] == '1' and row['guess kept'] in '01'
+    row, = check_rows(frames, 1, 2, lines.append)
+    assert {'0.25 deg', '2 deg', '0.05 m', '0.2 m'} < set(row)
+    assert 0 <= float(row['2 deg']) <= 1
+    assert len(lines) == 1 + 2 * 8 and all('draw' in line for line in lines)
