@@ -1,6 +1,7 @@
 """What mmdet3d's own ways to use a network do with the configs here: on a CPU, without a Runner."""
 import runpy
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -66,6 +67,42 @@ def test_augmented_test_by_mmdet3ds_script(tmp_path, checkpoint, monkeypatch, ru
                                            'test_dataloader.batch_size': 1})
     monkeypatch.setattr(sys, 'argv', words)
     runpy.run_path(str(script), run_name='__main__')
+    assert list((tmp_path / 'work').glob('*/*.json'))
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Function: name below mmdet3d's tools, words -> run it in this process."""
+    import mmdet3d
+    tools = Path(mmdet3d.__file__).parent / '.mim' / 'tools'
+
+    def run_script(name, *words):
+        monkeypatch.setattr(sys, 'argv', [name, *map(str, words)])
+        runpy.run_path(str(tools / name), run_name='__main__')
+
+    return run_script
+
+
+@pytest.mark.parametrize('config', ['nclr/nclr_minkunet_demo.py', 'semseg/minkunet_demo.py'])
+def test_print_config(script, capsys, config):
+    script('misc/print_config.py', CONFIGS / config, '--options', 'train_cfg.max_iters=7')
+    text = capsys.readouterr().out.partition('\n')[2]  # after its own line
+    printed = Config.fromstring(text, '.py')
+    expected = Config.fromfile(str(CONFIGS / config))
+    assert printed.train_cfg.max_iters == 7 and printed.model == expected.model
+
+
+def test_a_published_checkpoint_is_tested(script, run, checkpoint, tmp_path):
+    """By ``publish_model.py`` of mmdet3d, which leaves a ``mv`` running when it ends."""
+    out = tmp_path / 'published.pth'
+    script('model_converters/publish_model.py', checkpoint, out)
+    for _ in range(100):
+        if not out.exists():
+            break
+        time.sleep(0.1)
+    published, = tmp_path.glob('published-*.pth')
+    run('test', SEMSEG, published, '--work-dir', tmp_path / 'work', tiny=False,
+        options={**COARSE, **IN_PROCESS})
     assert list((tmp_path / 'work').glob('*/*.json'))
 
 

@@ -1,6 +1,7 @@
 """600 and 100 of nuScenes' 700 training scenes."""
 import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,6 +113,24 @@ def test_infos_and_fractions(semantickitti, capsys):
     # 1% of 30 frames is none: said, and nothing is written.
     assert '1% of 30 frames selects none' in capsys.readouterr().out
     assert not (semantickitti / 'semantickitti_infos_train_1.pkl').exists()
+
+
+def test_fractions_are_read_below_another_root(semantickitti):
+    """The data set is moved after its infos were written."""
+    pytest.importorskip('mmdet3d')
+    from mmdet3d.datasets import SemanticKittiDataset
+    create_infos('semantickitti', str(semantickitti))
+    moved = semantickitti.with_name('moved')
+    semantickitti.rename(moved)
+    dataset = SemanticKittiDataset(
+        data_root=str(moved), ann_file='semantickitti_infos_train_10.pkl', pipeline=[],
+        metainfo=dict(seg_label_mapping={40: 8}, max_label=259,
+                      classes=SemanticKittiDataset.METAINFO['classes']))
+    assert len(dataset) == 3
+    for index in range(3):
+        info = dataset.get_data_info(index)
+        for key in ('lidar_path', 'pts_semantic_mask_path'):
+            assert info[key].startswith(str(moved)) and Path(info[key]).is_file()
 
 
 def test_a_split_that_was_shared(semantickitti):
