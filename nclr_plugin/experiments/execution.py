@@ -272,6 +272,7 @@ def carry_out_all(runs: Sequence[Run], test_sets: Sequence[TestSet], tools: Path
     if len(left) < len(runs):
         write()
     failed: dict[str, str] = {}
+    written = True
     processes, start = Processes(), time.monotonic()
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ThreadPoolExecutor(jobs) as pool:
@@ -283,8 +284,12 @@ def carry_out_all(runs: Sequence[Run], test_sets: Sequence[TestSet], tools: Path
                 if outcome:
                     failed[run.name] = outcome
                 else:
-                    write()
-                    outcome = summarize(run)
+                    try:  # whatever is wrong with the tables must not stop the runs
+                        write()
+                        written, outcome = True, summarize(run)
+                    except Exception as error:
+                        written, outcome = False, (
+                            f'finished; results not written: {type(error).__name__}: {error}')
                 print(progress(number, len(left), time.monotonic() - start, run.name, outcome),
                       flush=True)
         except KeyboardInterrupt:
@@ -292,6 +297,8 @@ def carry_out_all(runs: Sequence[Run], test_sets: Sequence[TestSet], tools: Path
             raise RunError('interrupted; repeat the command to resume') from None
         finally:
             signal.signal(signal.SIGTERM, before)
+    if not written:
+        write()
     if failed:
         raise RunError('\n'.join([f'{len(failed)} of {len(runs)} runs failed:'] +
                                  [f'  {name}: {reason}' for name, reason in failed.items()]))

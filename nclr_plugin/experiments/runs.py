@@ -11,6 +11,7 @@ import platform
 import shlex
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
@@ -22,6 +23,10 @@ from ..engine.finetuning import checkpoint_options, fraction_options
 ROOT = Path(__file__).resolve().parents[2]
 TEST = 'test'  # name of the test set of the configs themselves
 SEED_KEYS = ('randomness.seed', 'train_dataloader.dataset.seed', 'test_dataloader.dataset.seed')
+
+# mmengine reloads pkg_resources for a base config of another package; in two threads at a time
+# this fails now and then.
+_LOADING = threading.Lock()
 
 
 class TestSet(NamedTuple):
@@ -83,7 +88,8 @@ class Run(NamedTuple):
         Raises:
             ValueError: If the options, the fraction or the weights do not fit the config.
         """
-        config = Config.fromfile(str(self.config), import_custom_modules=False)
+        with _LOADING:
+            config = Config.fromfile(str(self.config), import_custom_modules=False)
         if self.fraction is not None:
             config.merge_from_dict(fraction_options(config, self.fraction))
         if self.weights is not None:

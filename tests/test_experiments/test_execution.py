@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nclr_plugin.experiments.execution import (FORMS, Processes, RunError, adopt, announce,
-                                               carry_out, clock, is_finished, is_trained, job_line,
+                                               carry_out, carry_out_all, clock, is_finished, is_trained, job_line,
                                                progress, read_test, samples_seen)
 from nclr_plugin.experiments.label_efficiency import plan_label_runs
 from nclr_plugin.experiments.runs import CONFIG_TEST_SET, TEST, TestSet, commit
@@ -87,6 +87,28 @@ def test_a_training_without_checkpoint_is_a_failure(make_run, tools):
     (tools.folder / 'train.py').write_text('')
     with pytest.raises(RunError, match='left no checkpoint'):
         carry_out(make_run(), SETS, tools.folder, Processes())
+
+
+@pytest.mark.parametrize('failing', [[1], [1, 2]], ids=['at first', 'to the end'])
+def test_results_that_cannot_be_written_are_told_at_once_and_stop_no_run(
+        make_run, tools, capsys, failing):
+    written = []
+
+    def write():
+        written.append(len(tools.calls()))
+        if len(written) in failing or failing == [1, 2]:
+            raise PermissionError('results.md')
+
+    runs = [make_run(seed) for seed in (1, 2)]
+    if failing == [1]:
+        carry_out_all(runs, [CONFIG_TEST_SET], tools.folder, 1, write, lambda run: 'fine')
+    else:
+        with pytest.raises(PermissionError, match='results.md'):
+            carry_out_all(runs, [CONFIG_TEST_SET], tools.folder, 1, write, lambda run: 'fine')
+    assert all(is_finished(run, [CONFIG_TEST_SET]) for run in runs)
+    lines = capsys.readouterr().out.splitlines()
+    assert 'results not written: PermissionError: results.md' in lines[1]
+    assert len(written) == 2 + (failing == [1, 2])
 
 
 def test_stopping_ends_children_and_starts_no_more(tmp_path):

@@ -1,5 +1,7 @@
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +108,13 @@ def test_command_can_be_repeated():
     assert command_line('ablation.py', ['a.py', '--out', 'my dir'],
                         dict(NCLR_KITTI_ROOT='k', NCLR_DEMO_ROOT='a b')) \
         == "NCLR_DEMO_ROOT='a b' NCLR_KITTI_ROOT=k python tools/ablation.py a.py --out 'my dir'"
+
+
+def test_threads_may_load_configs_at_the_same_time():
+    """As several jobs do, whose configs have bases of mmdet3d."""
+    pytest.importorskip('mmdet3d')
+    config = Path(__file__).parents[2] / 'configs' / 'semseg' / 'minkunet_demo.py'
+    run = plan_runs([str(config)], [0], 'out')[0]
+    with ThreadPoolExecutor(4) as pool:
+        loaded = list(pool.map(lambda _: run.load(), range(12)))
+    assert all(config.model == loaded[0].model for config in loaded)
