@@ -94,8 +94,8 @@ def refinement_rows(frames: RigFrames, number: int, draws: int, off_deg: float, 
         refined.append(pose_difference(result.refined, frames.lidar2cam))
         used.append(pose_difference(result.lidar2cam, frames.lidar2cam))
         kept.append(result.kept == 'guess')
-        say(f'{number} frames, draw {draw}: best pose {refined[-1][0]:.2f} deg {refined[-1][1]:.2f} '
-            f'm; {"reliable" if result.reliable else "NOT RELIABLE"}: {result.reason}')
+        say(f'{number} frames, draw {draw}: best pose {refined[-1][0]:.2f} deg '
+            f'{refined[-1][1]:.2f} m; {"reliable" if result.reliable else "NOT RELIABLE"}: {result.reason}')
     refined, used, kept = np.array(refined), np.array(used), np.array(kept)
     return [{
         'frames': str(number), 'guess off by up to': f'{off_deg:g} deg, {off_m:g} m per axis',
@@ -147,7 +147,8 @@ def part_rows(frames: RigFrames, number: int) -> list[dict[str, str]]:
         many of 100 draws of 1 and of 5 frames the true pose scores higher than an offset one.
     """
     offsets = np.concatenate([np.zeros((1, 6)), *(
-        np.stack([sign * size * np.eye(6)[axis + 3 * part] for sign in (1, -1) for axis in range(3)])
+        np.stack([sign * size * np.eye(6)[axis + 3 * part]
+                  for sign in (1, -1) for axis in range(3)])
         for part, sizes in enumerate((np.radians(OFFSETS_DEG), OFFSETS_M)) for size in sizes)])
     poses = torch.from_numpy(move(frames.lidar2cam, offsets))
     scores = defaultdict(list)

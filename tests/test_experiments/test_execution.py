@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from nclr_plugin.experiments.execution import (FORMS, Processes, RunError, adopt, announce,
-                                               carry_out, carry_out_all, clock, is_finished, is_trained, job_line,
-                                               progress, read_test, samples_seen)
+                                               carry_out, carry_out_all, clock, is_finished,
+                                               is_trained, job_line, progress, read_test,
+                                               samples_seen)
 from nclr_plugin.experiments.label_efficiency import plan_label_runs
 from nclr_plugin.experiments.runs import CONFIG_TEST_SET, TEST, TestSet, commit
 
