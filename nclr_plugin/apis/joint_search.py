@@ -16,7 +16,7 @@ LEVELS = ((3., 150, 1, 3000, 100), (3., 150, 1, 1000, 80), (1.5, 250, 3, 400, 40
           (0.7, 400, 2, 200, 15))
 LAST = 0.7, 700, 8, 100, 20  # the same for the rounds in which the survivors are averaged
 FINE = 0.7, 1500  # blur and pairs of the scores that are compared
-FULL_EFFORT, MAX_EFFORT = 20, 3.  # frames; with fewer, more pairs and poses are tried, up to times 3
+FULL_EFFORT, MAX_EFFORT = 20, 3.  # frames; with fewer, up to 3 times as many pairs and poses
 STEP, LAST_STEP, TYPICAL_DEPTH = 1., 0.3, 12.  # deviation of new poses: blurs, and metres
 PENALTY = 0.5  # of a pose at the limit of the range, along one axis
 FIT_PX, FIT_POSES = 0.75, 300  # deviation and number of the poses that are fitted

@@ -76,15 +76,15 @@ def find_shift(score: JointScore, offsets: np.ndarray) -> tuple[int, float]:
 
     Returns:
         Number of frames by which the best scans are later than the images, and the standard errors
-        by which they are better than those of the images' own frames; (0, 0.) if none is better.
+        by which they are better than those of the images' own frames at the same pose; (0, 0.) if
+        none is better.
     """
     best = 0, 0.
     num_frames = len(score.frames)
     if num_frames < MIN_SHIFTED:
         return best
     poses = torch.from_numpy(move(score.lidar2cam, offsets))
-    edges = [frame.finder.visible(pose) for frame in score.frames
-             for pose in poses[:1].numpy()]
+    edges = [frame.finder.visible(score.lidar2cam) for frame in score.frames]
 
     def scores(image: int, scan: int) -> np.ndarray:
         frame, other = score.frames[image], score.frames[scan]
@@ -93,15 +93,16 @@ def find_shift(score: JointScore, offsets: np.ndarray) -> tuple[int, float]:
         return scorer(poses)[:, 0].double().numpy()
 
     own = np.stack([scores(idx, idx) for idx in range(num_frames)], 1)  # (K, F)
-    own = own[own.sum(1).argmax()]
     for shift in range(-MAX_SHIFT, MAX_SHIFT + 1):
         images = np.arange(max(0, -shift), min(num_frames, num_frames - shift))
         if shift == 0 or len(images) < MIN_SHIFTED:
             continue
         shifted = np.stack([scores(idx, idx + shift) for idx in images], 1)
-        gain = standard_errors(shifted[shifted.sum(1).argmax()] - own[images])
-        if gain > best[1]:
-            best = shift, gain
+        pose = shifted.sum(1).argmax()
+        # The own scans may fit best at another pose, which may be wrong.
+        if shifted[pose].sum() > own[:, images].sum(1).max():
+            gain = standard_errors(shifted[pose] - own[pose, images])
+            best = max(best, (shift, gain), key=lambda found: found[1])
     return best
 
 
