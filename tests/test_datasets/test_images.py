@@ -5,6 +5,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from nclr_plugin.errors import BrokenFrameError
+from nclr_plugin.datasets import NuScenesReader
 from nclr_plugin.datasets.images import read_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
@@ -103,6 +104,14 @@ def test_a_resized_image_is_doubted_once_a_folder(tmp_path, warned, factor):
     assert len(warned) == 1 and 'off the centre' in warned[0]
     assert str(tmp_path) in warned[0]
     refused(tmp_path / 'a.png', 'expected 1242 x 375', cam2img=KITTI, image_size=(1242, 375))
+
+
+def test_cameras_of_nuscenes_are_not_doubted(shared_data, warned):
+    """Their principal points are at up to 0.56 of the height."""
+    frame, = NuScenesReader('info_v2.pkl').read(str(shared_data / 'nuscenes_frame'))
+    for image in frame['images']:
+        read_image(frame['frame_id'], image)
+    assert len(warned) == 1 and warned[0].startswith('Cannot check whether the intrinsics')
 
 
 def test_that_nothing_tells_is_said_once(tmp_path, warned):
