@@ -26,6 +26,7 @@ MIN_SHIFT_GAIN = 3.  # standard errors by which scans of other frames fit better
 # axis: rims of objects are round, and a moving LiDAR bends its scans. More frames do not reduce it.
 SYSTEMATIC = np.repeat((np.radians(0.12), 0.04), 3)
 SAME_POSE = 12.6  # squared distance in deviations; 95% of equal poses are nearer (6 dimensions)
+MAX_SPREAD = 1., 0.3  # deviations, degrees and metres, with which frames confirm a guess
 AT_LIMIT = 0.97  # share of the range
 
 
@@ -135,9 +136,8 @@ def refine(pairs: Sequence[Pair],
     offset = search_jointly(score, begin, print if progress else _silent)
     covariance = resampled_covariance(score, offset)
     verification = verify(score, begin)
-    distance = offset @ np.linalg.solve(covariance + np.diag(SYSTEMATIC**2), offset)
-    same = bool(distance < SAME_POSE)
-    kept, reliable, reason = _judge(score, offset, verification, same)
+    same = _same(offset, covariance, verification)
+    kept, reliable, reason = _judge(score, offset, covariance, verification, same)
     refined = score.pose(offset)
     fine = score.about(offset)
     before, after = score.by_frame(fine(np.stack((np.zeros(6), offset))))
@@ -151,8 +151,15 @@ def refine(pairs: Sequence[Pair],
         profiles_after=_profiles(score, offset, ranges))
 
 
-def _judge(score: JointScore, offset: np.ndarray, verification: Verification,
-           same: bool) -> tuple[str, bool, str]:
+def _same(offset: np.ndarray, covariance: np.ndarray, verification: Verification) -> bool:
+    """Return whether an offset is within the errors of the method, or those of few frames."""
+    distance = offset @ np.linalg.solve(covariance + np.diag(SYSTEMATIC**2), offset)
+    return bool((offset**2 / SYSTEMATIC**2).sum() < SAME_POSE or (
+        distance < SAME_POSE and verification.preference < MIN_PREFERENCE))
+
+
+def _judge(score: JointScore, offset: np.ndarray, covariance: np.ndarray,
+           verification: Verification, same: bool) -> tuple[str, bool, str]:
     """Return which pose is kept, whether it is reliable, and why, in a sentence."""
     rotation, translation = pose_difference(score.pose(offset), score.lidar2cam)
     refined = f'the refined pose, {rotation:.2f} deg and {translation:.2f} m from the guess'
@@ -171,6 +178,11 @@ def _judge(score: JointScore, offset: np.ndarray, verification: Verification,
         return 'guess', False, (
             f'{refined}, is at the limit of the range: the guess is farther off than the range, or '
             'the sensors are out of sync while moving')
+    deviation = np.sqrt(np.diag(covariance))
+    spread = np.degrees(np.linalg.norm(deviation[:3])), np.linalg.norm(deviation[3:])
+    if same and (spread[0] > MAX_SPREAD[0] or spread[1] > MAX_SPREAD[1]):
+        return 'guess', False, (f'the frames fix the pose only to {spread[0]:.2f} deg and '
+                                f'{spread[1]:.2f} m: more places are needed')
     if same:
         return 'guess', True, f'confirmed: {refined}, is the same within the errors of the method'
     text = f'(by {verification.preference:.1f} standard errors)'
