@@ -8,5 +8,5 @@ from .results import Calibration, Matches, RigEstimate, fuse
 from .scans import load_scan
 
 __all__ = ['Calibration', 'CalibrationCheck', 'CalibrationInputError', 'Calibrator', 'Intrinsics',
-           'Matches', 'Pair', 'Refinement', 'RigEstimate', 'calibrate', 'check', 'fuse', 'load_scan',
-           'read_intrinsics', 'refine']
+           'Matches', 'Pair', 'Refinement', 'RigEstimate', 'calibrate', 'check', 'fuse',
+           'load_scan', 'read_intrinsics', 'refine']

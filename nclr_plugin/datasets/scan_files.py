@@ -12,7 +12,8 @@ from ..utils.optional import optional_import
 
 RAW_SUFFIXES = ('.bin', '.npy')
 SUFFIXES = (*RAW_SUFFIXES, '.pcd', '.ply')
-INTENSITIES = ('intensity', 'i', 'reflectance', 'reflectivity', 'scalar_intensity')
+INTENSITIES = ('intensity', 'intensities', 'i', 'reflectance', 'reflectivity', 'remission',
+               'scalar_intensity')
 FLOAT_BYTES = 4
 WIDTHS = range(3, 11)  # possible numbers of columns of a raw file
 PCD_KINDS = dict(F='f', I='i', U='u')  # codes of numpy

@@ -95,7 +95,8 @@ def refinement_rows(frames: RigFrames, number: int, draws: int, off_deg: float, 
         used.append(pose_difference(result.lidar2cam, frames.lidar2cam))
         kept.append(result.kept == 'guess')
         say(f'{number} frames, draw {draw}: best pose {refined[-1][0]:.2f} deg '
-            f'{refined[-1][1]:.2f} m; {"reliable" if result.reliable else "NOT RELIABLE"}: {result.reason}')
+            f'{refined[-1][1]:.2f} m; {"reliable" if result.reliable else "NOT RELIABLE"}: '
+            f'{result.reason}')
     refined, used, kept = np.array(refined), np.array(used), np.array(kept)
     return [{
         'frames': str(number), 'guess off by up to': f'{off_deg:g} deg, {off_m:g} m per axis',
