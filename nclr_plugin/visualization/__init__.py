@@ -9,6 +9,7 @@ from .features import draw_features, plot_features
 from .matches import draw_matches, draw_pixel_similarity, draw_point_similarity
 from .overlap_map import draw_overlap
 from .points import compare_poses, compare_sample
+from .visualizer import CalibrationVisualizer
 
 PICTURES = dict(
     overlay=compare_sample,
@@ -20,7 +21,7 @@ PICTURES = dict(
     feature_map=draw_features)
 
 __all__ = [
-    'PICTURES', 'compare_poses', 'compare_sample', 'draw_features', 'draw_matches', 'draw_overlap',
-    'draw_pixel_similarity', 'draw_point_similarity', 'plot_error_histograms', 'plot_features',
-    'plot_recall', 'plot_roc'
+    'PICTURES', 'CalibrationVisualizer', 'compare_poses', 'compare_sample', 'draw_features',
+    'draw_matches', 'draw_overlap', 'draw_pixel_similarity', 'draw_point_similarity',
+    'plot_error_histograms', 'plot_features', 'plot_recall', 'plot_roc'
 ]
