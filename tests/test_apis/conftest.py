@@ -108,3 +108,16 @@ def save_network(tmp_path, scene):
         return str(path)
 
     return save
+
+
+@pytest.fixture
+def status(load_tool):
+    """Return a function that runs calibrate.py and returns its exit status."""
+    tool = load_tool('calibrate')
+
+    def call(words):
+        with pytest.raises(SystemExit) as end:
+            tool.main(words)
+        return end.value.code
+
+    return call

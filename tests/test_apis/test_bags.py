@@ -332,19 +332,6 @@ def words(write, scene, tmp_path, save_network):
     return make_words
 
 
-@pytest.fixture
-def status(load_tool):
-    """Function: words of the command line -> exit status."""
-    tool = load_tool('calibrate')
-
-    def call(words):
-        with pytest.raises(SystemExit) as end:
-            tool.main(words)
-        return end.value.code
-
-    return call
-
-
 @pytest.mark.parametrize('kind', KINDS)
 def test_a_recording_by_the_command_line(words, status, scene, tmp_path, kind, capsys):
     assert status([*words(kind), '--format', 'ros', '--max-pairs', '3']) == 0

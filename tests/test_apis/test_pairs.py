@@ -19,19 +19,6 @@ def files(scene, tmp_path, save_network):
             str(tmp_path / 'out'), '--device', 'cpu']
 
 
-@pytest.fixture
-def status(load_tool):
-    """Function: words of the command line -> exit status."""
-    tool = load_tool('calibrate')
-
-    def call(words):
-        with pytest.raises(SystemExit) as end:
-            tool.main(words)
-        return end.value.code
-
-    return call
-
-
 def test_files_re_read_to_the_same_transform(status, files, scene, tmp_path, capsys):
     assert status(files) == 0
     written = yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())
