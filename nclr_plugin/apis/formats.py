@@ -1,19 +1,20 @@
 """Write extrinsics as YAML, and in the formats of KITTI, ROS, URDF and OpenCV."""
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
-from typing import NamedTuple, Sequence
+from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 import torch
 
-from ..geometry.se3 import invert_transform, so3_log
+from ..geometry.se3 import invert_transform
+from ..utils.optional import optional_import
 
 EXTRINSICS = 'extrinsics.yaml'
 FORMATS = dict(kitti='extrinsics_kitti.txt', ros='extrinsics_ros.txt',
                urdf='extrinsics_urdf.xml', opencv='extrinsics_opencv.yaml')
 DECIMALS = 12  # far finer than any calibration; residues of rounding become 0
-GIMBAL_LOCK = 1e-9  # cosine of the pitch below which roll and yaw turn about the same axis
 
 
 class Frames(NamedTuple):
@@ -89,7 +90,7 @@ def opencv_vectors(lidar2cam: np.ndarray) -> str:
     Args:
         lidar2cam: (4, 4).
     """
-    vectors = (('rvec', _rotation_vector(lidar2cam[:3, :3])), ('tvec', lidar2cam[:3, 3]))
+    vectors = (('rvec', _rotation(lidar2cam[:3, :3]).as_rotvec()), ('tvec', lidar2cam[:3, 3]))
     return '%YAML:1.0\n---\n' + ''.join(
         f'{name}: !!opencv-matrix\n   rows: 3\n   cols: 1\n   dt: d\n'
         f'   data: [ {_numbers(vector, ", ")} ]\n' for name, vector in vectors)
@@ -126,9 +127,8 @@ def write_extrinsics(out: str, record: dict, formats: Sequence[str] = (),
 
 def rotation_quaternion(R: np.ndarray) -> np.ndarray:
     """Return the quaternion (x, y, z, w) of a rotation (3, 3), with w >= 0."""
-    vector = _rotation_vector(R)
-    half = np.linalg.norm(vector) / 2
-    return np.append(vector / 2 * np.sinc(half / np.pi), np.cos(half))
+    quaternion = _rotation(R).as_quat()
+    return -quaternion if quaternion[3] < 0 else quaternion
 
 
 def roll_pitch_yaw(R: np.ndarray) -> np.ndarray:
@@ -136,15 +136,14 @@ def roll_pitch_yaw(R: np.ndarray) -> np.ndarray:
 
     If the pitch is a quarter turn, roll and yaw turn about the same axis; the yaw is 0 then.
     """
-    cosine = np.hypot(R[0, 0], R[1, 0])
-    pitch = np.arctan2(-R[2, 0], cosine)
-    if cosine < GIMBAL_LOCK:
-        return np.array([np.arctan2(-R[1, 2], R[1, 1]), pitch, 0.])
-    return np.array([np.arctan2(R[2, 1], R[2, 2]), pitch, np.arctan2(R[1, 0], R[0, 0])])
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', UserWarning)  # of the quarter turn
+        return _rotation(R).as_euler('xyz')
 
 
-def _rotation_vector(R: np.ndarray) -> np.ndarray:
-    return so3_log(torch.from_numpy(np.array(R, np.float64))).numpy()
+def _rotation(R: np.ndarray) -> Any:
+    transform = optional_import('scipy.spatial.transform', 'scipy', 'Writing a rotation')
+    return transform.Rotation.from_matrix(R)
 
 
 def _invert(transform: np.ndarray) -> np.ndarray:
