@@ -8,7 +8,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from nclr_plugin.errors import DataLayoutError  # noqa: E402
+from nclr_plugin.datasets.kitti_infos import FRACTIONS as DETECTION_FRACTIONS  # noqa: E402
+from nclr_plugin.datasets.kitti_infos import split_kitti  # noqa: E402
+from nclr_plugin.datasets.kitti_preparation import prepare_kitti  # noqa: E402
 from nclr_plugin.datasets.segmentation.infos import SPLITS  # noqa: E402
 from nclr_plugin.datasets.segmentation.kitti_boxes import (  # noqa: E402
     KITTI_BOXES,
@@ -18,24 +20,29 @@ from nclr_plugin.datasets.segmentation.infos import (  # noqa: E402
     FRACTIONS,
     NUSCENES,
     create_infos,
+    create_nuscenes_ablation,
     create_nuscenes_fractions,
 )
-from nclr_plugin.datasets.segmentation.infos import create_nuscenes_ablation  # noqa: E402
+from nclr_plugin.errors import DataLayoutError  # noqa: E402
+
+KITTI = 'kitti'
 
 
 def main(argv=None):
     """Parse the command line and write the files."""
     parser = argparse.ArgumentParser(
         description='Write info files of labelled scans and of fractions of them. For nuScenes, '
-        'only the fractions are written: the infos are those of mmdet3d. For kitti_boxes, point '
-        'labels are also written, from the 3D boxes of KITTI object frames.')
-    parser.add_argument('dataset', choices=[*SPLITS, NUSCENES, KITTI_BOXES])
+        'only the fractions are written: the infos are those of mmdet3d. For kitti, this is '
+        "mmdet3d's preparation for detectors, which also works without test frames. For "
+        'kitti_boxes, point labels are also written, from the 3D boxes of KITTI object frames.')
+    parser.add_argument('dataset', choices=[*SPLITS, NUSCENES, KITTI, KITTI_BOXES])
     parser.add_argument('root', help='folder of the data set; the files are written there')
     parser.add_argument('--fractions', type=float, nargs='+', metavar='PERCENT',
                         help='label fractions (default: those of '
-                        f'{" ".join(map(str, FRACTIONS))} that select any frame)')
+                        f'{" ".join(map(str, FRACTIONS))} that select any frame; kitti: '
+                        f'{" ".join(map(str, DETECTION_FRACTIONS))})')
     parser.add_argument('--seed', type=int, default=0,
-                        help='seed of the random choice (SemanticKITTI, kitti_boxes; default: 0)')
+                        help='seed of the random choice (default: 0; nuScenes: not random)')
     parser.add_argument('--split', metavar='FILE',
                         help='use the frames of this file: a label split written by this tool, or '
                         'a percentile list of the SegContrast protocol')
@@ -54,6 +61,9 @@ def main(argv=None):
     try:
         if args.ablation:
             create_nuscenes_ablation(args.root, args.fractions or (1, ))
+        elif args.dataset == KITTI:
+            prepare_kitti(args.root)
+            split_kitti(args.root, args.fractions or DETECTION_FRACTIONS, args.seed, args.split)
         elif args.dataset == KITTI_BOXES:
             create_kitti_boxes(args.root, args.fractions, args.seed, args.split)
         elif args.dataset == NUSCENES:

@@ -59,6 +59,20 @@ class Mmdet3DKitti:
         """Return ``'NNNNNN'``, the stem of the scan."""
         return os.path.splitext(os.path.basename(info['lidar_points']['lidar_path']))[0]
 
+    def object_frame(self, entry: dict) -> str:
+        """Return the frame of an object of the database, which names its place in the infos.
+
+        Raises:
+            DataLayoutError: If there is no such place.
+        """
+        place = int(entry['image_idx'])
+        if not 0 <= place < len(self.infos):
+            raise DataLayoutError(
+                f"object database '{os.path.join(self.root, OBJECTS)}': expected the places of "
+                f'frames in the {len(self.infos)} infos as image_idx, found {place}: the two are '
+                'not of one preparation; write both again by tools/create_infos.py kitti.')
+        return self.frame_id(self.infos[place])
+
     def check(self) -> None:
         """Check that training and evaluation find calibration and scans of all frames.
 
@@ -138,6 +152,11 @@ class OpenPCDetKitti:
     def frame_id(info: dict) -> str:
         """Return ``'NNNNNN'``."""
         return info['point_cloud']['lidar_idx']
+
+    @staticmethod
+    def object_frame(entry: dict) -> str:
+        """Return the frame of an object of the database."""
+        return entry['image_idx']
 
     def complete(self) -> None:
         """Do nothing: OpenPCDet's infos are complete."""
@@ -277,18 +296,6 @@ def _absent(root: str, folder: str, suffix: str, frames: Iterable[str]) -> list[
     return [path for path in paths if not os.path.isfile(path)]
 
 
-def select_objects(dbinfos: dict[str, list[dict]], frames: Sequence[str]) -> dict[str, list[dict]]:
-    """Select the objects of an object database that are in given frames.
-
-    Args:
-        dbinfos: Objects by class, each with the ``image_idx`` of its frame, a number or a name.
-        frames: Frame names ``'NNNNNN'``.
-    """
-    numbers = {int(frame) for frame in frames}
-    return {name: [entry for entry in objects if int(entry['image_idx']) in numbers]
-            for name, objects in dbinfos.items()}
-
-
 def split_kitti(root: str, fractions: Sequence[float] = FRACTIONS, seed: int = 0,
                 split_file: str | None = None) -> dict[float, int]:
     """Write infos and object databases of label fractions, and the split as JSON.
@@ -326,7 +333,9 @@ def split_kitti(root: str, fractions: Sequence[float] = FRACTIONS, seed: int = 0
     written = {}
     for percent in fractions:
         selected = split.select(kitti.infos, percent, kitti.frame_id)
-        objects = select_objects(dbinfos, [kitti.frame_id(info) for info in selected])
+        frames = {kitti.frame_id(info) for info in selected}
+        objects = {name: [entry for entry in entries if kitti.object_frame(entry) in frames]
+                   for name, entries in dbinfos.items()}
         kitti.write(percent, selected, objects)
         written[percent] = len(selected)
         print(f'{percent:g}%: {len(selected)} of {len(kitti.infos)} frames; objects to paste: '

@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from nclr_plugin.datasets.kitti_infos import (Mmdet3DKitti, check_config, require_infos,
-                                              select_objects, split_kitti)
+                                              split_kitti)
 from nclr_plugin.errors import DataLayoutError
 
 CLASSES = ('Pedestrian', 'Cyclist', 'Car')
@@ -31,7 +31,8 @@ def root(tmp_path):
         (tmp_path / 'training' / 'velodyne_reduced' / f'{frame:06d}.bin').touch()
     dump(tmp_path / 'kitti_infos_train.pkl', dict(
         metainfo=dict(categories={'Car': 2}), data_list=make_infos(FRAMES)))
-    dump(tmp_path / 'kitti_dbinfos_train.pkl', make_objects('kitti_gt_database/{}_{}_0.bin', int))
+    dump(tmp_path / 'kitti_dbinfos_train.pkl', make_objects(
+        'kitti_gt_database/{}_{}_0.bin', FRAMES.index))
     return tmp_path
 
 
@@ -94,9 +95,11 @@ def test_ignored_objects_get_their_category_in_all_infos(root):
         assert categories == {'Car': 2, 'DontCare': -1}
 
 
-def test_objects_are_told_by_frame_not_by_place():
-    objects = select_objects({'Car': [dict(image_idx=0), dict(image_idx=6)]}, ['000006'])
-    assert objects == {'Car': [dict(image_idx=6)]}
+def test_objects_of_other_infos_are_refused(root):
+    dump(root / 'kitti_infos_train.pkl', dict(
+        metainfo=dict(categories={'Car': 2}), data_list=make_infos(FRAMES[:20])))
+    with pytest.raises(DataLayoutError, match='20 infos as image_idx, found 20.*create_infos'):
+        split_kitti(str(root), (20, ))
 
 
 def test_a_split_can_be_handed_on(root, tmp_path, load_tool):
