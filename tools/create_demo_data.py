@@ -52,16 +52,18 @@ def parse_args(argv):
                         help='road: the vehicle drives along the street; free: any heading, '
                         'anywhere on the road (default: road)')
     parser.add_argument('--image-size', type=int, nargs=2, metavar=('WIDTH', 'HEIGHT'),
-                        help='pixels (default: kitti 1242 375, nuscenes 1600 900)')
+                        help='pixels (default: kitti 1242 375, nuscenes 1600 900, rig 640 360)')
     parser.add_argument('--focal', type=float,
                         help='focal length in pixels (default: kitti 721.5, nuscenes front camera '
-                        '1266, scaled with the width)')
+                        '1266, rig 448, scaled with the width)')
     parser.add_argument('--beams', type=int, choices=(64, 32),
-                        help='number of LiDAR beams (default: kitti 64, nuscenes 32)')
+                        help='number of LiDAR beams (default: kitti and rig 64, nuscenes 32)')
     parser.add_argument('--azimuths', type=int,
-                        help='number of LiDAR azimuth steps (default: kitti 1800, nuscenes 1084)')
+                        help='number of LiDAR azimuth steps (default: kitti 1800, nuscenes '
+                        '1084, rig 1024)')
     parser.add_argument('--sensor-height', type=float,
-                        help='height of the LiDAR in metres (default: kitti 1.73, nuscenes 1.84)')
+                        help='height of the LiDAR in metres (default: kitti and rig 1.73, nuscenes '
+                        '1.84)')
     parser.add_argument('--workers', type=int, default=1,
                         help='number of processes (default: 1)')
     return parser.parse_args(argv)

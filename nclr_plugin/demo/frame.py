@@ -147,10 +147,10 @@ def _boxes(scene: Scene, lidar2world: np.ndarray) -> np.ndarray:
     if not scene.objects:
         return np.zeros((0, 7))
     world2lidar = np.linalg.inv(lidar2world)
-    turn = np.arctan2(world2lidar[1, 0], world2lidar[0, 0])
     rows = []
     for thing in scene.objects:
-        yaw = (thing.yaw + turn + np.pi) % (2 * np.pi) - np.pi
+        ahead = world2lidar[:2, :2] @ (np.cos(thing.yaw), np.sin(thing.yaw))
+        yaw = np.arctan2(ahead[1], ahead[0])
         center = world2lidar[:3, :3] @ thing.center + world2lidar[:3, 3]
         rows.append([*center, *thing.size, yaw])
     return np.array(rows)

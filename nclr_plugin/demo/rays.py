@@ -149,7 +149,7 @@ class LidarRays(RayGrid):
         elevations: (H,) beam elevations in descending order, radians.
         azimuths: Number W of azimuth steps per turn.
         start: Azimuth of column 0, radians.
-        lidar2world: (4, 4) pose, rotated about z only.
+        lidar2world: (4, 4) pose.
     """
     def __init__(self, elevations: np.ndarray, azimuths: int, start: float,
                  lidar2world: np.ndarray) -> None:

@@ -29,6 +29,14 @@ def frame(mounts) -> Frame:
 
 
 @pytest.fixture(scope='session')
+def upside_down(mounts) -> Frame:
+    """A frame of a LiDAR that is mounted upside down, and no camera."""
+    lidar = mounts[1]._replace(elevations=np.radians(np.linspace(22., -22., 64)),
+                               lidar2ego=mounts[1].lidar2ego @ np.diag([1., -1., -1., 1.]))
+    return render_frame({}, lidar, seed=3, split=Split.TRAIN, town=0, index=1, heading='road')
+
+
+@pytest.fixture(scope='session')
 def make_root(tmp_path_factory):
     """Function that generates a layout once and returns its folder."""
     roots = {}

@@ -5,8 +5,9 @@ import pytest
 from nclr_plugin.demo.frame import Split, beam_elevations, box_corners, render_frame, visibility
 
 
-def test_boxes_hold_the_points_of_their_object(frame):
-    counted = 0
+@pytest.mark.parametrize('mounting', ['frame', 'upside_down'])
+def test_boxes_hold_the_points_of_their_object(mounting, request):
+    frame, counted = request.getfixturevalue(mounting), 0
     for k, thing in enumerate(frame.objects):
         rows = frame.scan.instance == thing.instance
         assert rows.sum() == frame.num_points[k]

@@ -15,7 +15,7 @@ def digest(root):
     }
 
 
-@pytest.mark.parametrize('layout', ['semantickitti', 'kitti', 'nuscenes'])
+@pytest.mark.parametrize('layout', ['semantickitti', 'kitti', 'nuscenes', 'rig'])
 def test_same_files_with_any_number_of_workers(tmp_path, layout):
     reports = []
     generate(str(tmp_path / 'one'),
