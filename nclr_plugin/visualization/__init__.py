@@ -6,8 +6,7 @@ predict what the picture shows.
 """
 from .curves import plot_error_histograms, plot_recall, plot_roc
 from .features import draw_features, plot_features
-from .matches import draw_matches, draw_pixel_similarity, draw_point_similarity
-from .overlap_map import draw_overlap
+from .matches import draw_matches, draw_overlap, draw_pixel_similarity, draw_point_similarity
 from .points import compare_poses, compare_sample
 from .visualizer import CalibrationVisualizer
 

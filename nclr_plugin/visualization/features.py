@@ -7,10 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .birds_eye import PANEL_HEIGHT, draw_birds_eye
+from .points import PANEL_HEIGHT, draw_birds_eye, draw_discs, project_visible
 from .canvas import (TITLE_HEIGHT, beside, dim, enlarge_cells, fit, new_figure, render,
                      scale_pixels, stack, titled)
-from .points import draw_discs, project_visible
 
 MAX_DOTS = 200  # of each modality
 TITLES = {'cosine': 'before alignment', 'learned alignment': 'after learned alignment'}

@@ -1,4 +1,4 @@
-"""Matches between points and pixels: their errors and the similarities behind them."""
+"""Predicted matches and overlap of points and pixels, and the similarities behind them."""
 from __future__ import annotations
 
 from typing import Any, Callable, NamedTuple
@@ -7,10 +7,11 @@ import numpy as np
 from torch import Tensor
 
 from ..utils.optional import optional_import
-from .canvas import (WHITE, beside, colour_bar, colour_scale, dim, enlarge_cells, fit, grey,
-                     legend, map_stride, scale_pixels, stack, strip, titled)
+from .canvas import (TITLE_HEIGHT, WHITE, beside, colour_bar, colour_scale, dim, enlarge_cells, fit,
+                     grey, legend, map_stride, scale_pixels, stack, strip, titled)
 from .features import similarity_spaces
-from .points import MAX_DEPTH, draw_discs, project_visible
+from .points import (MAX_DEPTH, PANEL_HEIGHT, depth_bar, draw_birds_eye, draw_depth, draw_discs,
+                     project_visible)
 
 WAYS = dict(
     cosine_hard='cosine similarity, most similar pixel',
@@ -23,6 +24,11 @@ WIDTH = 720  # of a panel of similarities; two fit side by side
 OPACITY = 0.65
 PURPLE = (190, 40, 255)
 CELL = 1 / 96  # cells in which depths are compared, share of the image's width
+# Indexed by 2 * ground truth + prediction.
+OVERLAP_CLASSES = (((110, 110, 110), 'true negative'), ((235, 60, 50), 'false positive'),
+                   ((255, 215, 40), 'false negative'), ((70, 205, 90), 'true positive'))
+OVERLAP_COLOURS = np.array([colour for colour, _ in OVERLAP_CLASSES], np.uint8)
+OVERLAP_OPACITY = 0.6
 
 
 def draw_matches(image: np.ndarray, points: Tensor, sample: Any,
@@ -233,3 +239,71 @@ def _finish(heat: np.ndarray, view: View, query: Query, best: np.ndarray | None,
 def _level(similarity: np.ndarray) -> np.ndarray:
     low, high = similarity.min(), similarity.max()
     return (similarity - low) / max(high - low, 1e-6)
+
+
+def draw_overlap(image: np.ndarray, points: Tensor, sample: Any,
+                 view: int) -> np.ndarray | None:
+    """Draw the scan on the image, and the predicted overlap of pixels and points.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, as given to the model.
+        points: (N, 3+) points in the LiDAR frame after the random transform, metres.
+        sample: :class:`~nclr_plugin.structures.CalibrationDataSample` of a network with overlap
+            head.
+        view: Index of the view.
+
+    Returns:
+        uint8 RGB picture; ``None`` for a network without overlap head.
+    """
+    if 'pred_point_overlap' not in sample:
+        return None
+    height, width = image.shape[:2]
+    background, factor = fit(image, height=PANEL_HEIGHT)
+    camera = sample.lidar2cam[view], sample.cam2img[view]
+    point_classes, point_title = classify_overlap(sample, 'point', view)
+    cell_classes, cell_title = classify_overlap(sample, 'pixel', view)
+
+    _, pixels, depth = project_visible(points, *camera, height, width)
+    truth = draw_depth(dim(background), scale_pixels(pixels, factor), depth)
+    pixel_classes = enlarge_cells(cell_classes, height, width, *background.shape[:2])
+    cells = _tint(grey(background), pixel_classes)
+    visible, pixels, depth = project_visible(sample.voxel_points, *camera, height, width)
+    order = np.argsort(-depth, kind='stable')
+    in_view = draw_discs(dim(grey(background)), scale_pixels(pixels[order], factor),
+                         OVERLAP_COLOURS[point_classes[visible[order]]], 2)
+    column = stack([
+        titled(beside([truth, depth_bar(len(truth))]), 'true projection, coloured by depth'),
+        titled(cells, f'pixels: {cell_title}'),
+        titled(in_view, 'points in view'),
+        legend(OVERLAP_CLASSES[:0:-1], background.shape[1])])
+
+    # Errors are drawn on top, then what overlaps, then the rest.
+    order = np.argsort(np.array([0, 3, 2, 1])[point_classes], kind='stable')
+    above = draw_birds_eye(sample.voxel_points[order.copy()],
+                           OVERLAP_COLOURS[point_classes[order]], *camera, width,
+                           len(column) - 2 * TITLE_HEIGHT)
+    above = titled(above, f'all points from above: {point_title}')
+    return beside([column, stack([above, legend(OVERLAP_CLASSES[::-1], above.shape[1])])])
+
+
+def classify_overlap(sample: Any, kind: str, view: int) -> tuple[np.ndarray, str]:
+    """Return indices into ``OVERLAP_CLASSES`` and a title with the IoU.
+
+    Args:
+        sample: Data sample with true and predicted overlap.
+        kind: ``'point'`` or ``'pixel'``.
+        view: Index of the view.
+    """
+    threshold = float(sample.overlap_thresholds[('point', 'pixel').index(kind)])
+    truth = sample.get(f'gt_{kind}_overlap')[view].cpu().numpy()
+    predicted = sample.get(f'pred_{kind}_overlap')[view].cpu().numpy() > threshold
+    either = (truth | predicted).sum()
+    iou = f'{(truth & predicted).sum() / either:.3f}' if either else 'undefined'
+    return 2 * truth.astype(int) + predicted, f'IoU {iou} (threshold {threshold:g})'
+
+
+def _tint(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Colour an image by the class of its pixels; true negatives stay as they are."""
+    colours = OVERLAP_OPACITY * OVERLAP_COLOURS[classes]
+    tinted = ((1 - OVERLAP_OPACITY) * image + colours).astype(np.uint8)
+    return np.where((classes > 0)[..., None], tinted, image)

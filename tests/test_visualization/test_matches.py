@@ -1,12 +1,16 @@
+"""Pictures of matches, similarities and overlap: which colour is where."""
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import jaccard_score
 
-from nclr_plugin.visualization import (draw_matches, draw_pixel_similarity, draw_point_similarity,
-                                       matches)
+from nclr_plugin.visualization import (draw_matches, draw_overlap, draw_pixel_similarity,
+                                       draw_point_similarity, matches)
 from nclr_plugin.visualization.canvas import (BAR_WIDTH, PANEL_WIDTH, TITLE_HEIGHT, colour_scale,
                                               grey)
-from nclr_plugin.visualization.matches import COLOURS, OPACITY, PURPLE, WIDTH, choose_queries
+from nclr_plugin.visualization.matches import (COLOURS, OPACITY, OVERLAP_CLASSES, OVERLAP_COLOURS,
+                                               OVERLAP_OPACITY, PURPLE, WIDTH, choose_queries,
+                                               classify_overlap)
 
 FACTOR = 9  # of the enlargement of 80 pixels
 HEIGHT = 40 * FACTOR
@@ -203,3 +207,76 @@ def test_no_matches_to_show(image, points, sample):
     assert draw_matches(image, points, sample, 0) is None
     sample.pop('matchings')
     assert draw_matches(image, points, sample, 0) is None
+
+
+ZOOM = 10  # of the enlargement of 40 rows
+BROAD = 80 * ZOOM
+HIGH = 40 * ZOOM + TITLE_HEIGHT
+
+
+def overlap_panels(picture):
+    """Projection, cells, points in view."""
+    return [picture[i * HIGH + TITLE_HEIGHT:(i + 1) * HIGH, :BROAD] for i in range(3)]
+
+
+def test_cells_are_green_red_yellow_or_as_they_were(image, points, sample):
+    sample.gt_pixel_overlap[0, 0, :4] = torch.tensor([True, False, True, False])
+    sample.pred_pixel_overlap[0, 0, :4] = torch.tensor([.9, .9, .1, .1])
+    _, cells, _ = overlap_panels(draw_overlap(np.full_like(image, 100), points, sample, 0))
+    side = 4 * ZOOM
+    shown = [cells[side // 2, i * side + side // 2].astype(int) for i in range(4)]
+    for (colour, _), found in zip([OVERLAP_CLASSES[i] for i in (3, 1, 2)], shown):
+        assert np.abs(found - 100 - OVERLAP_OPACITY * (np.array(colour) - 100)).max() <= 1
+    assert (shown[3] == 100).all()
+    border = cells[side // 2, 2 * side - 2:2 * side + 2].astype(int)
+    assert (border[1] == shown[1]).all() and (border[2] == shown[2]).all()
+
+
+def test_true_positives_are_green_false_ones_red_and_false_negatives_yellow():
+    colours = {meaning: colour for colour, meaning in OVERLAP_CLASSES}
+    red, green, blue = colours['true positive']
+    assert green > 1.5 * max(red, blue)
+    red, green, blue = colours['false positive']
+    assert red > 2 * max(green, blue)
+    red, green, blue = colours['false negative']
+    assert min(red, green) > 2 * blue
+    assert [meaning for _, meaning in OVERLAP_CLASSES] == [
+        'true negative', 'false positive', 'false negative', 'true positive']
+
+
+def test_points_in_view_have_the_colour_of_their_class(image, points, sample):
+    point = torch.tensor([[8., 1., -0.5]])  # u = 39.5 - 60 / 8 = 32, v = 19.5 + 30 / 8 = 23.25
+    sample.voxel_points = point
+    for truth, found in ((True, .9), (True, .1)):
+        sample.gt_point_overlap = torch.tensor([[truth]])
+        sample.pred_point_overlap = torch.tensor([[found]])
+        _, _, in_view = overlap_panels(draw_overlap(image, points, sample, 0))
+        row, column = round(23.75 * ZOOM - .5), round(32.5 * ZOOM - .5)
+        assert (in_view[row, column] == OVERLAP_COLOURS[3 if found > .5 else 2]).all()
+
+
+def test_false_positives_behind_the_camera_are_seen_from_above(image, points, sample):
+    sample.pred_point_overlap = torch.full((1, len(points)), .1)
+    wrong = np.array(OVERLAP_CLASSES[1][0])
+
+    def reds(picture):
+        above = picture[TITLE_HEIGHT:-TITLE_HEIGHT, BROAD + BAR_WIDTH:]
+        return np.nonzero((above == wrong).all(axis=-1))[0]
+
+    assert not len(reds(draw_overlap(image, points, sample, 0)))
+    sample.pred_point_overlap[0, -50:] = .9
+    rows = reds(draw_overlap(image, points, sample, 0))
+    assert len(rows) and rows.min() > (3 * HIGH - TITLE_HEIGHT) / 2
+
+
+def test_intersection_over_union_is_that_of_all_points(sample):
+    _, title = classify_overlap(sample, 'point', 0)
+    expected = jaccard_score(sample.gt_point_overlap[0], sample.pred_point_overlap[0] > .6)
+    assert title == f'IoU {expected:.3f} (threshold 0.6)'
+    sample.gt_pixel_overlap[:] = False
+    sample.pred_pixel_overlap[:] = 0
+    assert classify_overlap(sample, 'pixel', 0)[1] == 'IoU undefined (threshold 0.5)'
+
+
+def test_without_overlap_head_there_is_no_picture(image, points, plain):
+    assert draw_overlap(image, points, plain, 0) is None

@@ -1,13 +1,16 @@
+"""A scan in an image and from above: which colour is where."""
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from nclr_plugin.geometry.se3 import make_transform
 from nclr_plugin.structures import CalibrationDataSample
 from nclr_plugin.visualization import compare_poses, compare_sample
 from nclr_plugin.visualization.canvas import BAR_WIDTH, DIMMED, TITLE_HEIGHT
 from nclr_plugin.visualization.points import (DEPTH_TICKS, MAX_DEPTH, MIN_DEPTH, depth_colours,
-                                              depth_level, draw_depth, draw_discs, level_depth)
+                                              depth_level, draw_birds_eye, draw_depth, draw_discs,
+                                              level_depth)
 
 AXES = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1.]])
 K = np.array([[900., 0, 639.5], [0, 900., 191.5], [0, 0, 1]])
@@ -137,3 +140,55 @@ def test_failed_view_is_shown_without_points(sample):
 def test_sample_without_predictions_has_two_panels(sample):
     picture = compare_sample(grey(), torch.tensor(scan()), sample, 0)
     assert len(picture) == 2 * (384 + TITLE_HEIGHT)
+
+
+LIDAR2CAM = torch.tensor([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1.]])
+CAM2IMG = torch.tensor([[100., 0, 99.5], [0, 100., 49.5], [0, 0, 1]])  # 90 degrees of 200 pixels
+RGB = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
+XYZ = torch.tensor([[5., 0., 0.], [0., 8., 1.], [-9., 0., 0.]])  # ahead, left, behind
+
+
+def places(panel):
+    """Metres ahead and to the left of the centre, of every colour; the border is 10 m away."""
+    found = []
+    for colour in RGB:
+        v, u = np.nonzero((panel == colour).all(axis=-1))
+        found.append([(199.5 - v.mean()) / 20, (199.5 - u.mean()) / 20])
+    return np.array(found)
+
+
+def test_ahead_is_up_and_left_is_left():
+    panel = draw_birds_eye(XYZ, RGB, LIDAR2CAM, CAM2IMG, 200, 400)
+    assert panel.shape == (400, 400, 3)
+    assert np.allclose(places(panel), XYZ[:, :2], atol=0.1)
+
+
+def test_it_does_not_depend_on_where_the_sensor_was_placed():
+    angle = torch.tensor(2.)
+    turn = torch.tensor([[angle.cos(), -angle.sin(), 0], [angle.sin(), angle.cos(), 0],
+                         [0, 0, 1]])
+    rigid_transform = make_transform(turn, torch.tensor([30., -12., 1.]))
+    moved = XYZ @ turn.T + rigid_transform[:3, 3]
+    panel = draw_birds_eye(moved, RGB, LIDAR2CAM @ rigid_transform.inverse(), CAM2IMG, 200, 400)
+    assert np.allclose(places(panel), XYZ[:, :2], atol=0.15)
+
+
+def test_lines_enclose_what_the_image_shows():
+    panel = draw_birds_eye(XYZ[:1], RGB[:1], LIDAR2CAM, CAM2IMG, 200, 400).astype(int)
+    v, u = np.nonzero((panel[:150] > 180).all(axis=-1))
+    ahead, left = (199.5 - v) / 20, (199.5 - u) / 20
+    assert len(v) > 100 and (left > 3).any() and (left < -3).any()
+    assert np.abs(ahead - np.abs(left)).max() < 0.2
+
+
+def test_a_few_far_points_do_not_shrink_the_rest():
+    points = torch.cat([XYZ.repeat(100, 1), torch.tensor([[900., 0., 0.]])])
+    colours = np.concatenate([RGB.repeat(100, axis=0).reshape(3, 100, 3).swapaxes(0, 1)
+                              .reshape(-1, 3), RGB[:1]])
+    assert np.allclose(places(draw_birds_eye(points, colours, LIDAR2CAM, CAM2IMG, 200, 400)),
+                       XYZ[:, :2], atol=0.1)
+
+
+def test_without_points_the_circles_remain():
+    panel = draw_birds_eye(XYZ[:0], RGB[:0], LIDAR2CAM, CAM2IMG, 200, 400)
+    assert panel.shape == (400, 400, 3) and (panel > 60).any()
