@@ -109,8 +109,8 @@ def test_similarities_and_matches(sides, alignment):
     assert_as_in_float32(lambda: [
         head.similarity(points, pixels), head.logits(points, pixels),
         head.similarity(points, pixels, aligned=False), *head.aligned_features(points, pixels),
-        *head.match(points, pixels, centres, pixel_mask, 'soft'),
-        *head.match(points, pixels, centres, pixel_mask, 'hard')])
+        *head.match(points, pixels, centres, pixel_mask, 'soft')[:2],
+        *head.match(points, pixels, centres, pixel_mask, 'hard')[:2]])
     half = head.similarity(points.bfloat16(), pixels.bfloat16())
     assert half.dtype == torch.float32, 'as documented'
 
@@ -121,7 +121,7 @@ def test_refined_matches(sides):
     def compute():
         matches, found = refine_matches(
             similarity, similarity > -.5, CellGrid(24, 40, stride=4), .02)
-        return [*matches, found]
+        return [*matches[:2], found]
 
     assert_as_in_float32(compute)
 

@@ -14,6 +14,7 @@ from ...geometry.se3 import matmul_exact
 from ..layers.position_encoding import pixel_pos_encoding, point_pos_encoding
 
 MASKED_SIMILARITY = -1e4  # finite, so that a fully masked row has a softmax
+POINTS_AT_ONCE = 512  # whose similarities to all cells of a map fit into a processor's cache
 
 
 class PixelMatches(NamedTuple):
@@ -22,9 +23,11 @@ class PixelMatches(NamedTuple):
     Attributes:
         pixels: (..., K, 2) input-image pixels (u, v).
         similarity: (..., K), largest similarity over the pixels in the mask (without temperature).
+        cell: (..., K), row-major index of the cell that has it.
     """
     pixels: Tensor
     similarity: Tensor
+    cell: Tensor
 
 
 @MODELS.register_module()
@@ -148,21 +151,23 @@ class MatchingHead(BaseModule):
             mode: ``'soft'`` or ``'hard'``, in place of ``match``.
             aligned: ``False`` compares by cosine, without the alignment.
         """
-        return self.pick(self.masked_similarity(points, pixels, pixel_mask, aligned), centres, mode)
-
-    def masked_similarity(self, points: Tensor, pixels: Tensor, pixel_mask: Tensor,
-                          aligned: bool = True) -> Tensor:
-        """Return the similarities (V, K, L), very low outside the mask; see :meth:`match`."""
-        similarity = self.similarity(points, pixels, aligned)
-        return similarity.masked_fill(~pixel_mask[:, None], MASKED_SIMILARITY)
-
-    def pick(self, masked: Tensor, centres: Tensor, mode: str | None = None) -> PixelMatches:
-        """Match every point by its masked similarities (V, K, L); see :meth:`match`."""
-        best, index = masked.max(-1)
-        if (mode or self.match_mode) == 'hard':
-            return PixelMatches(centres[index], best)
-        weights = torch.softmax(masked / self.match_temperature, -1)
-        return PixelMatches(matmul_exact(weights, centres), best)
+        cells = None
+        if not torch.is_grad_enabled() and pixel_mask.any():
+            # In evaluation, the cells that no view may match are left out.
+            cells = pixel_mask.any(0).nonzero()[:, 0]
+            pixels, centres, pixel_mask = pixels[:, cells], centres[cells], pixel_mask[:, cells]
+        parts = []
+        for block in points.split(POINTS_AT_ONCE, 1):
+            masked = self.similarity(block, pixels, aligned).masked_fill(
+                ~pixel_mask[:, None], MASKED_SIMILARITY)
+            best, cell = masked.max(-1)
+            if (mode or self.match_mode) == 'hard':
+                matched = centres[cell]
+            else:
+                weights = torch.softmax(masked / self.match_temperature, -1)
+                matched = matmul_exact(weights, centres)
+            parts.append((matched, best, cell if cells is None else cells[cell]))
+        return PixelMatches(*(torch.cat(part, 1) for part in zip(*parts)))
 
 
 def patch_mask(superpixel: Tensor, coarse: CellGrid, fine: CellGrid, margin: int) -> Tensor:
@@ -216,7 +221,7 @@ def refine_matches(similarity: Tensor, pixel_mask: Tensor, grid: CellGrid, tempe
     near = masked.gather(-1, cell).masked_fill(~inside, MASKED_SIMILARITY)
     weights = torch.softmax(near.float() / temperature, -1).to(centres)
     pixels = (weights[..., None] * centres.view(-1, 2)[cell]).sum(-2)
-    return PixelMatches(pixels, best), pixel_mask.any(-1)
+    return PixelMatches(pixels, best, index), pixel_mask.any(-1)
 
 
 def _projection(in_channels: int, hidden_channels: int, out_channels: int) -> nn.Sequential:

@@ -125,11 +125,13 @@ def evenly_spaced_subset(mask: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
     Args:
         mask: (V, L) bool, the columns to select from.
-        size: Number of columns to select of each row.
+        size: Largest number of columns to select of each row.
 
     Returns:
-        Columns and validity, see :func:`random_subset`.
+        Columns and validity, see :func:`random_subset`, with K no larger than the fullest row needs
+        (at least 1), for which the CPU waits for the GPU.
     """
+    size = max(min(size, int(mask.sum(1).max())), 1)
     order = torch.arange(mask.shape[1], device=mask.device, dtype=torch.float64)
     return _largest((order * GOLDEN_RATIO % 1).expand(mask.shape), mask, size)
 

@@ -56,7 +56,7 @@ def inspect_features(model: Any, views: Any, features: Any) -> list[dict[str, An
 def _match_true_overlap(model: Any, features: Any, truth: Any,
                         points: Tensor) -> list[BaseDataElement]:
     """Match truly overlapping points by cosine and by learned similarity, hard and soft."""
-    head = model.matching_head
+    head, centres = model.matching_head, features.centres
     _, pixel_mask = model.predicted_overlap(features)
     columns, valid = evenly_spaced_subset(truth.visible, model.num_test_points)
     valid = valid & pixel_mask.any(1, keepdim=True)
@@ -68,9 +68,9 @@ def _match_true_overlap(model: Any, features: Any, truth: Any,
     for name, aligned in (('cosine', False), ('learned', True)):
         if aligned and head.alignment_weight is None:
             continue
-        masked = head.masked_similarity(points, features.pixels, pixel_mask, aligned)
-        for mode in ('hard', 'soft'):
-            fields[f'{name}_{mode}'] = head.pick(masked, features.centres, mode).pixels
+        matches = head.match(points, features.pixels, centres, pixel_mask, 'soft', aligned)
+        fields[f'{name}_hard'] = centres[matches.cell]
+        fields[f'{name}_soft'] = matches.pixels
         pair = head.aligned_features(points, features.pixels) if aligned else (
             points, features.pixels)
         fields[f'{name}_similarity'] = _cosine_at_cell(*pair, cell)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nclr_plugin.geometry.camera import CellGrid
-from nclr_plugin.models.heads import MatchingHead
+from nclr_plugin.models.heads import MatchingHead, matching_head
 from nclr_plugin.models.heads.matching_head import patch_mask, refine_matches
 
 
@@ -86,6 +86,24 @@ def test_matches_are_the_equations_within_the_mask(head):
         expected = (weight[:, None] * centres[allowed]).sum(0) / weight.sum()
         torch.testing.assert_close(soft.pixels[0, i], expected, rtol=1e-4, atol=1e-4)
         assert torch.isclose(soft.similarity[0, i], similarity[i, best])
+        assert hard.cell[0, i] == soft.cell[0, i] == best
+
+
+@pytest.mark.parametrize('mode', ['soft', 'hard'])
+def test_matches_in_evaluation_leave_cells_out_and_go_by_blocks(head, mode, monkeypatch):
+    points = torch.nn.functional.normalize(torch.randn(2, 7, 4), dim=-1)
+    pixels = torch.nn.functional.normalize(torch.randn(2, 30, 4), dim=-1)
+    pixel_mask = torch.rand(2, 30) > .7
+    args = points, pixels, torch.rand(30, 2) * 100, pixel_mask, mode
+    expected = head.match(*args)
+    monkeypatch.setattr(matching_head, 'POINTS_AT_ONCE', 3)
+    with torch.no_grad():
+        found = head.match(*args)
+        nothing = head.match(*args[:3], torch.zeros_like(pixel_mask), mode)
+    for value, other in zip(found, expected):
+        torch.testing.assert_close(value, other)
+    assert pixel_mask.gather(1, found.cell).all()
+    assert nothing.pixels.isfinite().all() and nothing.pixels.shape == (2, 7, 2)
 
 
 def test_soft_match_is_differentiable_and_finite_for_an_empty_mask(head):

@@ -60,3 +60,13 @@ def test_spread_columns_are_reproducible_eligible_and_all_over_the_row():
     assert torch.equal(sampled, evenly_spaced_subset(eligible, 100)[0])
     counts = torch.histc(sampled.float(), bins=10, min=0, max=1000)
     assert counts.min() >= 10
+
+
+def test_an_evenly_spaced_subset_is_no_longer_than_its_fullest_row():
+    mask = torch.zeros(2, 50, dtype=torch.bool)
+    mask[0, ::10] = mask[1, :3] = True
+    sampled, valid = evenly_spaced_subset(mask, 20)
+    assert sampled.shape == (2, 5) and valid.sum(1).tolist() == [5, 3]
+    assert mask.gather(1, sampled)[valid].all()
+    sampled, valid = evenly_spaced_subset(torch.zeros_like(mask), 20)
+    assert sampled.shape == (2, 1) and not valid.any()
