@@ -12,6 +12,6 @@ __all__ = ['DGCNN', 'ResNetFPN', 'SplitMinkUNet', 'SplitResUNet', 'SplitSPVCNN',
 NEEDS = ('spconv.pytorch', 'spconv-cu120'), ('mmdet3d.models', 'mmdet3d')
 SplitMinkUNet = register_lazily(MODELS, 'SplitMinkUNet', f'{__name__}.minkunet', *NEEDS)
 SplitResUNet = register_lazily(MODELS, 'SplitResUNet', f'{__name__}.minkunet', *NEEDS)
-SplitSPVCNN = register_lazily(MODELS, 'SplitSPVCNN', f'{__name__}.spvcnn', *NEEDS)
+SplitSPVCNN = register_lazily(MODELS, 'SplitSPVCNN', f'{__name__}.minkunet', *NEEDS)
 SplitSparseEncoder = register_lazily(
     MODELS, 'SplitSparseEncoder', f'{__name__}.voxelnet', *NEEDS)

@@ -9,7 +9,7 @@ from spconv.pytorch import SparseConv3d, SparseConvTensor, SparseSequential
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..layers.sparse_interpolation import interpolate
+from ..layers.voxelization import interpolate
 
 # Empty voxels before the first one of a scan, on the ground plane. With them no coarse voxel is
 # lost at the edge, and an index j at strides s = 8 and 16 has its centre at voxel

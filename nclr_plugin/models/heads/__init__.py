@@ -2,11 +2,10 @@
 from mmengine.registry import MODELS
 
 from ...registry import register_lazily
-from .contrastive_head import ContrastiveHead
+from .contrastive_head import ContrastiveHead, PositionFreeContrastiveHead
 from .matching_head import MatchingHead
 from .overlap_head import OverlapHead
 from .pose_head import PoseHead
-from .position_free_contrastive_head import PositionFreeContrastiveHead
 from .yaw_head import YawHead
 
 __all__ = ['ContrastiveHead', 'LovaszMinkUNetHead', 'MatchingHead', 'OffsetHead', 'OverlapHead',

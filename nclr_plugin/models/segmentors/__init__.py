@@ -10,4 +10,4 @@ NEEDS = ('mmdet3d.models', 'mmdet3d')
 LinearProbeMinkUNet = register_lazily(MODELS, 'LinearProbeMinkUNet', f'{__name__}.minkunet', NEEDS)
 PanopticMinkUNet = register_lazily(MODELS, 'PanopticMinkUNet', f'{__name__}.minkunet', NEEDS)
 SegDataPreprocessor = register_lazily(
-    MODELS, 'SegDataPreprocessor', f'{__name__}.data_preprocessor', NEEDS)
+    MODELS, 'SegDataPreprocessor', f'{__name__}.minkunet', NEEDS)

@@ -12,8 +12,7 @@ from mmdet3d.models.layers.sparse_block import SparseBasicBlock  # noqa: E402
 from spconv.pytorch import (SparseConv3d, SparseInverseConv3d, SparseSequential,  # noqa: E402
                             SubMConv3d)
 
-from nclr_plugin.models.backbones.minkunet import SplitMinkUNet, SplitResUNet  # noqa: E402
-from nclr_plugin.models.backbones.spvcnn import SplitSPVCNN  # noqa: E402
+from nclr_plugin.models.backbones.minkunet import SplitMinkUNet, SplitResUNet, SplitSPVCNN
 from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
 
 WIDTHS = dict(

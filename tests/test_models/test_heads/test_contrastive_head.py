@@ -1,8 +1,9 @@
-"""Projection, prototype, printed and default form, memory queue."""
+"""Contrastive heads: projection, prototype, both forms, memory queue; no use of positions."""
 import pytest
 import torch
+from torch.nn import functional as F
 
-from nclr_plugin.models.heads import ContrastiveHead
+from nclr_plugin.models.heads import ContrastiveHead, PositionFreeContrastiveHead
 from nclr_plugin.models.heads.contrastive_head import Instances
 from nclr_plugin.models.losses import instance_loss, printed_cross_modal_loss
 
@@ -64,3 +65,31 @@ def test_queue_keeps_the_last_ones_in_the_checkpoint():
 def test_printed_form_has_no_queue():
     with pytest.raises(ValueError, match='the printed losses have no queue'):
         ContrastiveHead(8, 5, literal=True, queue_size=8)
+
+
+def build():
+    torch.manual_seed(0)
+    return PositionFreeContrastiveHead(
+        point_channels=5, pixel_channels=7, embed_dims=6, temperature=0.1)
+
+
+def test_logits_are_cosines_over_the_temperature():
+    head = build()
+    points, pixels = torch.randn(2, 3, 5), torch.randn(2, 7, 4, 6)
+    logits = head(points, pixels)
+    assert logits.shape == (2, 3, 24) and logits.dtype == torch.float32
+    point, pixel = head.point_proj(points[1, 2]), head.pixel_proj(pixels[1, :, 3, 5])
+    cosine = F.cosine_similarity(point, pixel, dim=0)
+    torch.testing.assert_close(logits[1, 2, 3 * 6 + 5], cosine / 0.1)
+
+
+def test_equal_content_is_equally_similar_wherever_it_lies():
+    pixels = torch.randn(1, 7, 1, 1).expand(1, 7, 4, 6)
+    logits = build()(torch.randn(1, 3, 5), pixels)
+    torch.testing.assert_close(logits, logits[:, :, :1].expand_as(logits))
+
+
+def test_every_parameter_is_trained():
+    head = build()
+    head(torch.randn(1, 30, 5), torch.randn(1, 7, 4, 6)).logsumexp(-1).sum().backward()
+    assert all(p.grad.abs().sum() > 0 for p in head.parameters())

@@ -3,6 +3,9 @@ import numpy as np
 import pytest
 import torch
 
+from nclr_plugin.geometry.camera import CellGrid
+from nclr_plugin.models.pretrainers.base import Features, GroundTruth
+
 pytest.importorskip('mmdet3d')
 pytest.importorskip('spconv')
 import nclr_plugin  # noqa: E402,F401
@@ -72,3 +75,19 @@ def test_pose_schedule_switches_the_pose_loss(config, batch):
     model = build(config)
     model.pose_loss_scale = 0.
     assert 'loss_pose' not in run(model, batch, 'loss')[0]
+
+
+def test_centres_are_the_means_of_the_pixels_of_each_cell():
+    grid = CellGrid(8, 12, 4)
+    features = Features(None, None, torch.zeros(1, 6, 5), grid, None, None, None, None)
+    v, u = torch.meshgrid(torch.arange(8.), torch.arange(12.), indexing='ij')
+    pixels = torch.stack((u, v), -1).view(2, 4, 3, 4, 2).mean((1, 3)).view(-1, 2)
+    torch.testing.assert_close(features.centres, pixels)
+
+
+def test_projections_of_sampled_points_are_theirs():
+    pixels = torch.rand(2, 7, 2)
+    truth = GroundTruth(pixels, None, None)
+    columns = torch.tensor([[6, 0, 0], [1, 2, 3]])
+    expected = torch.stack([pixels[0, [6, 0, 0]], pixels[1, [1, 2, 3]]])
+    assert torch.equal(truth.take_pixels(columns), expected)
