@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from nclr_plugin.checkpoints.publish import publish  # noqa: E402
+from nclr_plugin.checkpoints.export import publish  # noqa: E402
 from nclr_plugin.errors import INPUT_ERRORS  # noqa: E402
 
 DATA = ('Some 240 real frames of KITTI (3D object, stereo 2015, odometry), without their labels. '

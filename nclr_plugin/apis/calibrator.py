@@ -20,7 +20,7 @@ from ..evaluation.photometric_consistency import MIN_CONSISTENCY, PhotometricCon
 from ..geometry.camera import project_points
 from ..models.pretrainers.base import CalibrationModel
 from ..structures import CalibrationDataSample
-from ..utils.sparse import set_sparse_algorithm
+from ..utils.devices import set_sparse_algorithm
 from .intrinsics import Intrinsics, check_image, make_intrinsics
 from .pose_search import search_pose
 from .results import Calibration, Matches, contradicts, pose_covariance, unknown_covariance

@@ -1,25 +1,31 @@
-"""Export of backbones for mmdet3d and OpenPCDet."""
+"""Write backbones for mmdet3d and OpenPCDet, and weights to publish, with a model card."""
 from __future__ import annotations
 
+import json
 import re
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import torch
+from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
 from ..errors import PretrainedWeightsError
+from ..version import __version__
 from .kernels import (STEM, fold_biases, looks_like_spconv1, second_stem_layer, to_spconv2,
                       widen_input)
 from .loading import LoadReport, read_state_dict
 from .names import (LAYOUTS, TO_OPENPCDET, TO_OPENPCDET_RESIDUAL, bev_name, blocks_per_stage,
                     find_prefix_and_layout, is_point_backbone, is_sparse_encoder, kernel_library,
                     looks_like, names_of_complete, rename)
-from .reading import is_counter
+from .reading import find_state_dict, is_counter
 from .voxels import config_of_checkpoint, voxels_of_checkpoint
 
 # OpenPCDet's encoders: layers or residual blocks in each stage, as mmdet3d would count them.
 _OPENPCDET = {'VoxelBackBone8x': [1, 3, 3, 3], 'VoxelResBackBone8x': [3, 3, 3, 2]}
+WEIGHTS, CARD = 'weights.pth', 'README.md'
+MEGABYTE = 1e6
 
 
 def export_backbone(checkpoint: str, to: str, out: str, min_match: float = 1.0) -> LoadReport:
@@ -142,3 +148,93 @@ def _for_openpcdet(points: dict[str, Tensor], bev: dict[str, Tensor], checkpoint
     state = {f'backbone_3d.{rename(name, rules)}': t for name, t in points.items()}
     state.update({f'backbone_2d.{rename(name, TO_OPENPCDET)}': t for name, t in bev.items()})
     return dict(model_state=state)
+
+
+def publish(checkpoint: str, out: str, name: str, data: str, license_id: str, terms: str,
+            figures: str | None = None, max_megabytes: float = 30.) -> Path:
+    """Write the weights of a training without its optimizer, and their model card.
+
+    Args:
+        checkpoint: Checkpoint of a training.
+        out: Folder for ``weights.pth`` and ``README.md``; created if it does not exist.
+        name: Title of the card.
+        data: Description of the training data.
+        license_id: Id of the licence in the header of the card, such as ``'cc-by-nc-sa-3.0'``.
+        terms: Terms of use.
+        figures: JSON file of metrics that ``tools/test.py`` has written; ``None``: no figures.
+        max_megabytes: Largest size of the file.
+
+    Returns:
+        Path of the weights.
+
+    Raises:
+        FileNotFoundError: If a file is absent.
+        PretrainedWeightsError: If the checkpoint lacks its config, or the file is too large.
+    """
+    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
+    meta = content.get('meta', {})
+    if not meta.get('cfg'):
+        raise PretrainedWeightsError(
+            f"checkpoint '{checkpoint}': expected the config of its training in it, which the "
+            'weights need, found none; give a checkpoint of tools/train.py')
+    kept = {key: meta[key] for key in ('cfg', 'iter', 'seed', 'dataset_meta', 'mmengine_version')
+            if key in meta}
+    measured = json.loads(Path(figures).read_text(encoding='utf-8')) if figures else {}
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / WEIGHTS
+    torch.save(dict(meta=dict(kept, nclr_plugin_version=__version__),
+                    state_dict=find_state_dict(content)), path)
+    size = path.stat().st_size / MEGABYTE
+    if size > max_megabytes:
+        path.unlink()
+        raise PretrainedWeightsError(
+            f"checkpoint '{checkpoint}': expected weights of at most {max_megabytes:g} MB, found "
+            f'{size:.1f}; allow more (max_megabytes), or publish its backbone alone '
+            '(tools/export_backbone.py)')
+    card = _card(name, data, license_id, terms, measured, kept, size)
+    (folder / CARD).write_text(card, encoding='utf-8')
+    return path
+
+
+def _card(name: str, data: str, license_id: str, terms: str, figures: dict[str, Any],
+          meta: dict[str, Any], size: float) -> str:
+    steps = f" {meta['iter']} steps" if 'iter' in meta else ''
+    seed = f", seed {meta['seed']}" if meta.get('seed') is not None else ''
+    numbers = {key: value for key, value in figures.items() if isinstance(value, (int, float))}
+    table = '\n'.join(['| figure | value |', '| --- | --- |', *(
+        f'| {key} | {value:.4g} |' for key, value in numbers.items())])
+    return f"""---
+license: {license_id}
+library_name: nclr_plugin
+tags: [lidar, point-cloud, self-supervised, calibration]
+---
+# {name}
+
+Weights of self-supervised LiDAR pretraining by 2D-3D neural calibration (NCLR, arXiv 2401.12452),
+trained by nclr_plugin {__version__}:{steps}{seed}. The file holds the config, {size:.1f} MB.
+
+## Data
+
+{data}
+
+## Terms
+
+{terms}
+
+## Figures
+
+{table if numbers else 'None were measured.'}
+
+## Use
+
+```python
+from nclr_plugin.apis import Calibrator
+calibrator = Calibrator('{WEIGHTS}')  # or https://..., hf://OWNER/NAME/{WEIGHTS}
+```
+
+```bash
+python tools/train.py configs/semseg/CONFIG.py --checkpoint {WEIGHTS}   # or https://..., hf://...
+python tools/export_backbone.py {WEIGHTS} --to mmdet3d --out backbone.pth
+```
+"""

@@ -1,5 +1,5 @@
 """Training and testing by mmengine's Runner: loop, hooks, optimizer wrapper, launcher."""
-from ..utils.sparse import follow_devices
+from ..utils.devices import follow_devices
 from .hooks import *  # noqa: F401,F403
 from .hooks import __all__ as _hooks
 from .runner import Bfloat16OptimWrapper, ResumableIterLoop

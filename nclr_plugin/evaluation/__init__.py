@@ -1,7 +1,7 @@
 """Metrics, and the functions of errors and scores that they use."""
 from mmengine.registry import METRICS
 
-from ..registry import register_lazily
+from ..utils.optional import register_lazily
 from .calibration_metric import CalibrationMetric, recall_curve
 from .confidence import auroc, rejection
 from .matching_metric import AlignmentMetric, MatchingMetric

@@ -3,7 +3,6 @@
 ``register()`` adds this project's classes to OpenPCDet. ``python -m nclr_plugin.pcdet.train`` and
 ``.test`` do so and then run OpenPCDet's tools. Importing this package needs no OpenPCDet.
 """
-from .openpcdet import find_openpcdet
-from .registration import register
+from .openpcdet import find_openpcdet, register
 
 __all__ = ['find_openpcdet', 'register']

@@ -12,9 +12,8 @@ from types import ModuleType
 from typing import Any, Callable, Sequence
 
 from ..errors import DataLayoutError, one_line_errors
-from .openpcdet import find_openpcdet
+from .openpcdet import find_openpcdet, register
 from .pretrained_model import check_pretrained_model
-from .registration import register
 
 PATH_FLAGS = ('--cfg_file', '--ckpt', '--pretrained_model', '--ckpt_dir')
 PATH_KEYS = ('DATA_CONFIG.DATA_PATH', )  # keys of --set that hold paths

@@ -10,7 +10,7 @@ from pcdet.models.detectors import Detector3DTemplate
 from torch import Tensor
 
 from ..checkpoints.voxels import Voxels
-from ..utils.sparse import set_sparse_algorithm
+from ..utils.devices import set_sparse_algorithm
 from .openpcdet import plain
 from .networks import LooseParameters  # also registers the networks that YAML names
 

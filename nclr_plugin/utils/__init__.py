@@ -1,7 +1,6 @@
 """Utilities of all packages.
 
-- ``optional``: imports of optional dependencies.
-- ``devices``: work that depends on the device of a tensor.
-- ``sparse``: the algorithm of sparse convolutions by device.
+- ``optional``: optional dependencies: imports, and lazy registration of classes.
+- ``devices``: work that depends on the device, and the algorithm of sparse convolutions.
 - ``dataset_wrappers``: data sets inside the wrappers of mmengine and mmdet3d.
 """

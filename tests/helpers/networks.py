@@ -4,7 +4,7 @@ import copy
 import torch
 from mmengine.registry import MODELS
 
-from nclr_plugin.utils.sparse import set_sparse_algorithm
+from nclr_plugin.utils.devices import set_sparse_algorithm
 
 
 def build(config):

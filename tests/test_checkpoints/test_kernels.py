@@ -9,7 +9,7 @@ from torch import nn
 from nclr_plugin.checkpoints import export_backbone, load_pretrained
 from nclr_plugin.checkpoints.kernels import (MINKOWSKI, TORCHSPARSE, fit_to_shape,
                                              looks_like_spconv1, second_stem_layer, to_spconv2)
-from nclr_plugin.utils.sparse import set_sparse_algorithm
+from nclr_plugin.utils.devices import set_sparse_algorithm
 
 C_IN, C_OUT, GRID = 3, 5, 6
 spconv = pytest.importorskip('spconv.pytorch')

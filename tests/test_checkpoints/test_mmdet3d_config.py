@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from nclr_plugin.checkpoints import export_backbone, load_pretrained
-from nclr_plugin.utils.sparse import set_sparse_algorithm
+from nclr_plugin.utils.devices import set_sparse_algorithm
 
 pytest.importorskip('mmdet3d')
 NAME = 'minkunet34_w32_spconv_8xb2-laser-polar-mix-3x_semantickitti.py'

@@ -119,7 +119,7 @@ def test_builds_with_the_encoder_trains_and_predicts(device, scene, monkeypatch,
     from mmengine.registry import MODELS, init_default_scope
     from mmengine.structures import InstanceData
 
-    from nclr_plugin.utils.sparse import set_sparse_algorithm
+    from nclr_plugin.utils.devices import set_sparse_algorithm
     path = tmp_path / 'nclr.pth'
     weights = _encoder_checkpoint(path)
     if device == 'cpu':

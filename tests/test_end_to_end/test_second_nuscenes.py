@@ -71,7 +71,7 @@ def test_trains_with_every_tensor_of_the_encoder(config, tmp_path):
     from mmengine.structures import InstanceData
 
     from nclr_plugin.models.backbones.voxelnet import SplitSparseEncoder
-    from nclr_plugin.utils.sparse import set_sparse_algorithm
+    from nclr_plugin.utils.devices import set_sparse_algorithm
     torch.manual_seed(0)
     init_default_scope(config.default_scope)
     pretraining = Config.fromfile(str(

@@ -9,7 +9,7 @@ pytest.importorskip('spconv')
 from mmengine.registry import MODELS  # noqa: E402
 
 import nclr_plugin  # noqa: E402,F401
-from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
+from nclr_plugin.utils.devices import set_sparse_algorithm  # noqa: E402
 
 NET = dict(
     type='SplitMinkUNet', in_channels=4, base_channels=8, encoder_channels=(8, 8),

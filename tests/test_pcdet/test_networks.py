@@ -11,7 +11,7 @@ pytest.importorskip('spconv')
 from nclr_plugin.models.layers.voxelization import voxelize  # noqa: E402
 from nclr_plugin.pcdet.networks import (LooseParameters, SplitVoxelBackBone8x,  # noqa: E402
                                         TorchvisionResNetFPN)
-from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
+from nclr_plugin.utils.devices import set_sparse_algorithm  # noqa: E402
 
 SETTINGS = dict(depth=18, out_indices=(0, 1, 2), out_channels=16)
 

@@ -1,10 +1,17 @@
+"""Optional dependencies: what their absence says, and classes imported when first used."""
 from __future__ import annotations
 
+import inspect
 import math
 
 import pytest
+from mmengine.registry import DATASETS, METRICS, MODELS, TRANSFORMS, Registry
 
-from nclr_plugin.utils.optional import optional_import
+import nclr_plugin  # noqa: F401
+from nclr_plugin.utils.optional import optional_import, register_lazily
+
+THINGS = Registry('thing')
+OrderedDict = register_lazily(THINGS, 'OrderedDict', 'collections')
 
 
 def test_returns_the_module():
@@ -35,3 +42,28 @@ def test_dependency_missing_inside_a_module_is_not_blamed_on_it(tmp_path, monkey
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ImportError, match='needy_library.*No module named .no_such_library'):
         optional_import('needy_library')
+
+
+@pytest.mark.parametrize('registry, name', [
+    (MODELS, 'SplitMinkUNet'), (MODELS, 'SplitSPVCNN'), (MODELS, 'SplitResUNet'),
+    (MODELS, 'SplitSparseEncoder'), (MODELS, 'LovaszMinkUNetHead'), (MODELS, 'PanopticMinkUNet'),
+    (MODELS, 'SegDataPreprocessor'), (MODELS, 'LinearProbeMinkUNet'),
+    (DATASETS, 'SemanticPossDataset'), (DATASETS, 'NuScenesSegDataset'),
+    (TRANSFORMS, 'ScaleIntensity'), (METRICS, 'PanopticMetric')])
+def test_the_registry_gives_a_class(registry, name):
+    kind = registry.get(name)
+    assert inspect.isclass(kind) and kind.__name__ == name
+
+
+def test_building_the_placeholder_builds_the_class_and_registers_it():
+    from collections import OrderedDict as real
+    built = OrderedDict(a=1)
+    assert type(built) is real and isinstance(built, OrderedDict)
+    assert issubclass(real, OrderedDict) and not isinstance(3, OrderedDict)
+    assert THINGS.get('OrderedDict') is real
+
+
+def test_an_absent_package_is_named_with_the_way_to_install_it():
+    missing = register_lazily(THINGS, 'Missing', 'collections', ('no_such_host', 'no-such-host'))
+    with pytest.raises(ImportError, match='Missing needs no_such_host.*pip install no-such-host'):
+        missing()

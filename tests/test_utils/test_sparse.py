@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import nclr_plugin  # noqa: F401  (lets modules follow their device)
-from nclr_plugin.utils.sparse import follow_input, set_sparse_algorithm
+from nclr_plugin.utils.devices import follow_input, set_sparse_algorithm
 
 spconv = pytest.importorskip('spconv.pytorch')
 

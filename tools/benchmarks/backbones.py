@@ -21,7 +21,7 @@ from nclr_plugin.datasets.transforms.loading import LoadPoints
 from nclr_plugin.experiments.tables import markdown_table
 from nclr_plugin.models.layers.voxelization import voxelize
 from nclr_plugin.utils.optional import optional_import
-from nclr_plugin.utils.sparse import set_sparse_algorithm
+from nclr_plugin.utils.devices import set_sparse_algorithm
 from .step import mixed_precision, now
 
 

@@ -19,7 +19,7 @@ from mmengine.runner.amp import autocast
 from torch import nn
 
 from nclr_plugin.experiments.tables import markdown_table
-from nclr_plugin.utils.sparse import set_sparse_algorithm
+from nclr_plugin.utils.devices import set_sparse_algorithm
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,7 @@
 """Labelled scans for mmdet3d's ``Seg3DDataset``: infos, label fractions, more data sets."""
 from mmengine.registry import DATASETS, TRANSFORMS
 
-from ...registry import register_lazily
+from ...utils.optional import register_lazily
 from ..label_fractions import LabelSplit, select_evenly, select_randomly, select_scenes
 from .infos import list_infos, read_infos, write_infos
 from .labels import LoadPanopticLabels, check_labels

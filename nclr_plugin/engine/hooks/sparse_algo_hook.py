@@ -6,14 +6,14 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from ...utils.sparse import set_sparse_algorithm
+from ...utils.devices import set_sparse_algorithm
 
 
 @HOOKS.register_module()
 class SparseAlgoHook(Hook):
     """Set the algorithm of spconv's modules by the device of the model.
 
-    See :func:`~nclr_plugin.utils.sparse.set_sparse_algorithm`.
+    See :func:`~nclr_plugin.utils.devices.set_sparse_algorithm`.
     """
 
     def before_run(self, runner: Any) -> None:

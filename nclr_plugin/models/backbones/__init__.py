@@ -1,7 +1,7 @@
 """Point and image backbones, each split into ``encode`` and ``decode``."""
 from mmengine.registry import MODELS
 
-from ...registry import register_lazily
+from ...utils.optional import register_lazily
 from .dgcnn import DGCNN
 from .image_branch import ResNetFPN
 from .timm_branch import TimmFPN

@@ -1,7 +1,7 @@
 """Heads: overlap, yaw, matching, pose; contrastive learning; semantics and instances."""
 from mmengine.registry import MODELS
 
-from ...registry import register_lazily
+from ...utils.optional import register_lazily
 from .contrastive_head import ContrastiveHead, PositionFreeContrastiveHead
 from .matching_head import MatchingHead
 from .overlap_head import OverlapHead

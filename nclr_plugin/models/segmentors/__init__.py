@@ -1,7 +1,7 @@
 """Segmentors on mmdet3d's MinkUNet, and the grouping of points into instances."""
 from mmengine.registry import MODELS
 
-from ...registry import register_lazily
+from ...utils.optional import register_lazily
 from .grouping import group_instances
 
 __all__ = ['LinearProbeMinkUNet', 'PanopticMinkUNet', 'SegDataPreprocessor', 'group_instances']

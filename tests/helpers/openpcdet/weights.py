@@ -19,7 +19,7 @@ from nclr_plugin.pcdet import find_openpcdet, register
 from nclr_plugin.pcdet.openpcdet import plain
 from nclr_plugin.pcdet.launcher import config_loader
 from nclr_plugin.pcdet.pretrained_model import check_pretrained_model
-from nclr_plugin.utils.sparse import set_sparse_algorithm
+from nclr_plugin.utils.devices import set_sparse_algorithm
 
 register()
 from easydict import EasyDict  # noqa: E402

@@ -13,7 +13,7 @@ from spconv.pytorch import (SparseConv3d, SparseInverseConv3d, SparseSequential,
                             SubMConv3d)
 
 from nclr_plugin.models.backbones.minkunet import SplitMinkUNet, SplitResUNet, SplitSPVCNN
-from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
+from nclr_plugin.utils.devices import set_sparse_algorithm  # noqa: E402
 
 WIDTHS = dict(
     in_channels=2, base_channels=4, encoder_channels=(4, 6, 8, 10), encoder_blocks=(1, 2, 1, 1),

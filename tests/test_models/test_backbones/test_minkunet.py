@@ -12,7 +12,7 @@ from spconv.pytorch import SparseConvTensor  # noqa: E402
 
 from nclr_plugin.models.backbones.minkunet import (  # noqa: E402
     SplitMinkUNet, SplitResUNet, SplitSPVCNN, point_to_voxel, sparse_precision, voxel_to_point)
-from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
+from nclr_plugin.utils.devices import set_sparse_algorithm  # noqa: E402
 
 WIDTHS = dict(
     base_channels=8, encoder_channels=(8, 12, 16, 20), encoder_blocks=(1, 2, 1, 1),
@@ -131,8 +131,8 @@ def test_keys_and_shapes_are_mmdet3ds(monkeypatch):
     monkeypatch.setattr(MinkUNetBackbone, '__init__', on_spconv)
     reference = SPVCNNBackbone(
         in_channels=4, **{k: list(v) if isinstance(v, tuple) else v for k, v in WIDTHS.items()})
-    theirs, ours = (
-        {k: v.shape for k, v in net.state_dict().items()} for net in (reference, _build(SplitSPVCNN)))
+    theirs, ours = ({k: v.shape for k, v in net.state_dict().items()}
+                    for net in (reference, _build(SplitSPVCNN)))
     assert 'point_transforms.2.1.running_var' in ours
     assert list(ours.items()) == list(theirs.items())
 

@@ -10,7 +10,7 @@ from mmdet3d.structures import Det3DDataSample, PointData  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
 
 import nclr_plugin  # noqa: E402,F401
-from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
+from nclr_plugin.utils.devices import set_sparse_algorithm  # noqa: E402
 
 KINDS = ['SplitMinkUNet', 'SplitSPVCNN', 'SplitResUNet']
 WIDTHS = dict(

@@ -6,7 +6,7 @@ from torch import nn
 pytest.importorskip('mmdet3d')
 pytest.importorskip('spconv')
 from nclr_plugin.models.backbones.voxelnet import SplitSparseEncoder  # noqa: E402
-from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
+from nclr_plugin.utils.devices import set_sparse_algorithm  # noqa: E402
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from mmdet3d.models.middle_encoders import SparseEncoder  # noqa: E402
 from nclr_plugin.models.backbones.split_encoder import EDGE  # noqa: E402
 from nclr_plugin.models.backbones.voxelnet import SplitSparseEncoder  # noqa: E402
 from nclr_plugin.models.layers.voxelization import voxelize  # noqa: E402
-from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
+from nclr_plugin.utils.devices import set_sparse_algorithm  # noqa: E402
 
 SECOND = dict(in_channels=4)
 CENTERPOINT = dict(

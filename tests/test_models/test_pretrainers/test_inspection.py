@@ -9,7 +9,7 @@ pytest.importorskip('spconv')
 import nclr_plugin  # noqa: E402,F401
 from nclr_plugin.models.pretrainers import base  # noqa: E402
 from nclr_plugin.structures import inspection  # noqa: E402
-from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
+from nclr_plugin.utils.devices import set_sparse_algorithm  # noqa: E402
 
 
 def build(config):

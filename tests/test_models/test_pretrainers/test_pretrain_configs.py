@@ -10,7 +10,7 @@ from mmengine.registry import MODELS
 pytest.importorskip('mmdet3d')
 pytest.importorskip('spconv')
 import nclr_plugin  # noqa: E402,F401
-from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
+from nclr_plugin.utils.devices import set_sparse_algorithm  # noqa: E402
 
 CONFIGS = Path(__file__).resolve().parents[3] / 'configs' / 'nclr'
 # Class, blocks of the encoder and millions of parameters.

@@ -10,7 +10,7 @@ pytest.importorskip('mmdet3d')
 pytest.importorskip('spconv')
 pytest.importorskip('timm')
 import nclr_plugin  # noqa: E402,F401
-from nclr_plugin.utils.sparse import set_sparse_algorithm  # noqa: E402
+from nclr_plugin.utils.devices import set_sparse_algorithm  # noqa: E402
 
 CONFIGS = Path(__file__).resolve().parents[3] / 'configs'
 NAMES = ['nclr/nclr_minkunet_kitti_real', 'nclr/nclr_minkunet_kitti_real_virtual',

@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.registry import METRICS, MODELS, init_default_scope
 
-from nclr_plugin.utils.sparse import set_sparse_algorithm
+from nclr_plugin.utils.devices import set_sparse_algorithm
 
 pytestmark = pytest.mark.slow
 pytest.importorskip('mmdet3d')
@@ -22,7 +22,7 @@ OPTIONS = dict(
 @pytest.fixture
 def model():
     import nclr_plugin  # noqa: F401
-    from nclr_plugin.utils.sparse import set_sparse_algorithm
+    from nclr_plugin.utils.devices import set_sparse_algorithm
     init_default_scope('mmdet3d')
     torch.manual_seed(0)
     model = MODELS.build(dict(

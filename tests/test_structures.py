@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from nclr_plugin.structures import CalibrationDataSample
+from nclr_plugin.geometry.camera import CellGrid
+from nclr_plugin.models.layers.voxelization import voxelize
+from nclr_plugin.structures import CalibrationDataSample, Views
 
 
 def sample(views=2):
@@ -63,3 +65,12 @@ def test_other_fields_are_free():
     data = sample()
     data.pred_matches = [1, 2]
     assert data.pred_matches == [1, 2] and 'pred_matches' in data
+
+
+def test_scans_are_counted_by_their_voxels_and_cells_by_the_image():
+    scans = [torch.rand(50, 4) * 10, torch.rand(40, 4) * 10]
+    views = Views(imgs=torch.zeros(3, 3, 33, 64), view_batch_index=torch.tensor([0, 0, 1]),
+                  voxels=voxelize(scans, (0.5, 0.5, 0.5)), cam2img=torch.eye(3).expand(3, 3, 3))
+    assert views.batch_size == 2 and views.lidar2cam is None
+    assert views.grid(4) == CellGrid(height=33, width=64, stride=4)
+    assert views.grid(4).shape == (9, 16)

@@ -1,9 +1,12 @@
-"""Data sample of 2D-3D calibration."""
+"""Data structures passed between data sets, models, metrics and pictures."""
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Mapping, NamedTuple
 
 from mmengine.structures import BaseDataElement
+from torch import Tensor
+
+from .geometry.camera import CellGrid
 
 # Shape of a field after its first axis, the V views; a letter stands for any length.
 VIEW_SHAPES = dict(
@@ -105,3 +108,29 @@ def inspection(sample: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     inspect = sample.get('inspect')
     return sample if inspect is None else inspect()
+
+
+class Views(NamedTuple):
+    """V views (scan and camera) of B scans, on the device of the model.
+
+    Attributes:
+        imgs: (V, 3, H, W), normalised, the views of all scans in order.
+        view_batch_index: (V,) index of the scan of each view.
+        voxels: :class:`~nclr_plugin.models.layers.voxelization.VoxelBatch` of the scans.
+        cam2img: (V, 3, 3) float32.
+        lidar2cam: (V, 4, 4) float32; ``None`` if unknown.
+    """
+    imgs: Tensor
+    view_batch_index: Tensor
+    voxels: Any
+    cam2img: Tensor
+    lidar2cam: Tensor | None = None
+
+    @property
+    def batch_size(self) -> int:
+        """Number of scans."""
+        return len(self.voxels.origin)
+
+    def grid(self, stride: int) -> CellGrid:
+        """Return the cells of the images' feature maps of a stride."""
+        return CellGrid(*self.imgs.shape[-2:], stride)
