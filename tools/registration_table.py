@@ -9,8 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nclr_plugin.evaluation.protocols import PROTOCOLS  # noqa: E402
-from nclr_plugin.experiments.registration_table import (read_results,  # noqa: E402
-                                                        registration_table)
+from nclr_plugin.experiments.tables import read_results, registration_table
 
 
 def main(argv=None):

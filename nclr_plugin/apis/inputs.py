@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..datasets.images import read_image
-from ..datasets.readers.pairing import (IMAGE_SUFFIXES, Folder, describe_missing, match_files,
-                                        read_frame_list)
+from ..datasets.readers.base import (IMAGE_SUFFIXES, Folder, describe_missing, match_files,
+                                     read_frame_list)
 from ..datasets.scan_files import SUFFIXES
 from ..errors import BrokenFrameError, CalibrationInputError
 from .bags import SUFFIXES as BAG_SUFFIXES

@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS, TASK_UTILS
 
 from ..errors import BrokenFrameError, DataLayoutError, ScanColumnsError, ScanError
 from .pose_check import check_pose
-from .readers.pairing import shorten
+from .readers.base import shorten
 from .scans import DroppedRows, evenly_spaced, load_points
 from .transforms.loading import LoadImages, LoadPoints
 

@@ -15,7 +15,7 @@ from mmengine.config import Config
 from ..errors import DataLayoutError
 from ..utils.dataset_wrappers import innermost_configs
 from .label_fractions import LabelSplit, select_randomly
-from .readers.pairing import require_file, require_folder, shorten
+from .readers.base import require_file, require_folder, shorten
 from .segmentation.infos import write_infos
 
 INFOS = 'kitti_infos_train.pkl'

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Iterator
 
 from ..utils.optional import optional_import
-from .readers.pairing import require_file, require_folder
+from .readers.base import require_file, require_folder
 
 LABELLED = ('train', 'val', 'trainval')
 

@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Callable, Sequence
 
 from ..errors import DataLayoutError
-from .readers.pairing import require_file, shorten
+from .readers.base import require_file, shorten
 
 # Published work uses this scene as 0.1% of nuScenes, whose 700 scenes have no 1000th one.
 SMALLEST_NUSCENES_SCENE = 'scene-0392'

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..checkpoints.loading import check_state_dict
-from ..datasets.readers.pairing import require_file
+from ..datasets.readers.base import require_file
 from ..datasets.scan_files import read_columns
 from ..datasets.segmentation.labels import check_labels
 from ..errors import DataLayoutError

@@ -2,7 +2,7 @@
 
 - ``runs``, ``execution``: what a run is, and running many of them.
 - ``ablation``: configs over seeds.
-- ``label_efficiency``, ``label_report``: fine-tuning on label fractions, and its tables.
-- ``detection_ap``, ``registration_table``, ``tables``: tables in the form of the papers'.
+- ``label_efficiency``: fine-tuning on label fractions, and its tables.
+- ``detection_ap``, ``tables``: tables in the form of the papers'.
 - ``curves``: losses over steps, and recall over thresholds.
 """

@@ -8,7 +8,7 @@ from mmengine import fileio
 from mmengine.registry import TASK_UTILS
 
 from ..datasets.readers.nuscenes import NuScenesReader
-from ..datasets.readers.pairing import require_file, require_folder
+from ..datasets.readers.base import require_file, require_folder
 
 LIDAR_DIM = 5  # x, y, z, intensity, ring
 

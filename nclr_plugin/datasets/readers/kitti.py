@@ -7,11 +7,10 @@ from typing import Sequence
 import numpy as np
 from mmengine.registry import TASK_UTILS
 
-from .base import Reader
+from .base import (IMAGE_SUFFIXES, Folder, Reader, frame_or_broken, pair_files, read_frame_list,
+                   require_file, require_folder)
 from .calibration import (KittiValue, kitti_camera, kitti_lidar2ref, read_kitti_calibration,
                           take_matrix)
-from .pairing import (IMAGE_SUFFIXES, Folder, frame_or_broken, pair_files, read_frame_list,
-                      require_file, require_folder)
 
 LIDAR_DIM = 4  # x, y, z, reflectance in 0..1
 CAMERAS = {name.format(number): number

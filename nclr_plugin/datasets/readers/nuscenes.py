@@ -8,10 +8,9 @@ import numpy as np
 from mmengine import fileio
 from mmengine.registry import TASK_UTILS
 
-from .base import Reader
+from .base import (Reader, frame_or_broken, read_frame_list, report_missing, require_file,
+                   require_folder, shorten)
 from .calibration import check_cam2img, check_lidar2cam
-from .pairing import (frame_or_broken, read_frame_list, report_missing, require_file,
-                      require_folder, shorten)
 
 CAMERAS = ('CAM_FRONT', 'CAM_FRONT_RIGHT', 'CAM_FRONT_LEFT', 'CAM_BACK', 'CAM_BACK_LEFT',
            'CAM_BACK_RIGHT')

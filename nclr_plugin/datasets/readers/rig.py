@@ -12,10 +12,9 @@ from ...errors import ScanError
 from ..scan_files import RAW_SUFFIXES, SUFFIXES, read_columns
 from ..scans import (PERCENTILE, drop_invalid_rows, evenly_spaced, guess_intensity_scale,
                      intensity_level)
-from .base import Reader
+from .base import (IMAGE_SUFFIXES, Folder, Reader, list_files, pair_files, read_frame_list,
+                   require_file, require_folder)
 from .calibration import check_cam2img, check_lidar2cam
-from .pairing import (IMAGE_SUFFIXES, Folder, list_files, pair_files, read_frame_list,
-                      require_file, require_folder)
 
 LIDAR_KEYS = dict(required=('folder', ), optional=('dim', 'suffix', 'intensity_scale'))
 CAMERA_KEYS = dict(

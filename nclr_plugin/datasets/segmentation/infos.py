@@ -13,7 +13,7 @@ from typing import Any, Callable, NamedTuple, Sequence
 
 from ...errors import DataLayoutError
 from ..label_fractions import LabelSplit, select_evenly, select_randomly, select_scenes
-from ..readers.pairing import Folder, list_files, require_file, require_folder, shorten
+from ..readers.base import Folder, list_files, require_file, require_folder, shorten
 from .labels import check_labels
 
 FRACTIONS = (0.1, 1, 10, 20, 50)

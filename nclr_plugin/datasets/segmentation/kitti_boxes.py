@@ -11,7 +11,7 @@ from ..images import read_image
 from ..label_fractions import LabelSplit, select_randomly
 from ..readers.calibration import kitti_lidar2ref, read_kitti_calibration
 from ..readers.kitti import LIDAR_DIM, KittiObjectReader
-from ..readers.pairing import require_file
+from ..readers.base import require_file
 from ..scan_files import read_columns
 from .infos import write_infos
 

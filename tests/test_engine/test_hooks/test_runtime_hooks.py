@@ -1,3 +1,4 @@
+"""Seeds of iterations, and the algorithm of sparse convolutions."""
 import logging
 from types import SimpleNamespace
 
@@ -5,12 +6,36 @@ import pytest
 import torch
 from torch import nn
 
-from nclr_plugin.engine import SparseAlgoHook
+from nclr_plugin.engine import IterationSeedHook, SparseAlgoHook
 
-spconv = pytest.importorskip('spconv.pytorch')
+
+
+def draw(hook, seed, iteration):
+    hook.before_train_iter(SimpleNamespace(seed=seed, iter=iteration), 0)
+    return torch.rand(3)
+
+
+def test_numbers_depend_on_seed_and_iteration_alone():
+    hook = IterationSeedHook()
+    first = draw(hook, 0, 5)
+    torch.rand(7)
+    assert torch.equal(draw(hook, 0, 5), first)
+    assert not torch.equal(draw(hook, 0, 6), first)
+    assert not torch.equal(draw(hook, 1, 5), first)
+
+
+def test_own_seed_overrides_the_runners():
+    assert torch.equal(draw(IterationSeedHook(seed=1), 0, 5), draw(IterationSeedHook(), 1, 5))
+
+
+def test_processes_draw_different_numbers(monkeypatch):
+    first = draw(IterationSeedHook(), 0, 5)
+    monkeypatch.setattr('nclr_plugin.engine.hooks.runtime_hooks.get_rank', lambda: 1)
+    assert not torch.equal(draw(IterationSeedHook(), 0, 5), first)
 
 
 def test_model_on_cpu_trains_after_the_hook(caplog):
+    spconv = pytest.importorskip('spconv.pytorch')
     model = nn.Sequential(spconv.SubMConv3d(2, 4, 3), spconv.SparseConv3d(4, 4, 3, stride=2))
     with caplog.at_level(logging.INFO):
         SparseAlgoHook().before_run(
