@@ -44,7 +44,7 @@ class KittiSubmission(KittiMetric):
         frames = sorted({int(result['sample_idx']) for result in results})
         for frame in frames:
             check_boxes(os.path.join(self.out_dir, 'pred_instances_3d', f'{frame:06d}.txt'))
-        print_log(f'{self.out_dir}: predictions of {len(frames)} frames, read again and checked.',
+        print_log(f'{self.out_dir}: checked the predictions of {len(frames)} frames.',
                   logger='current')
         missing = sorted(set(range(NUM_FRAMES)) - set(frames))
         if missing:

@@ -31,8 +31,8 @@ NUSCENES_META = dict(use_camera=False, use_lidar=True, use_radar=False, use_map=
 class SubmissionMetric(BaseMetric):
     """Write a label file for each scan, then read all files again and check them.
 
-    Use it in place of a metric where there is no ground truth. Each process writes the files of
-    its scans.
+    It takes the place of a metric for test sets without ground truth. Each process writes the files
+    of its own scans.
 
     Args:
         out_dir: Folder of the submission; existing files are overwritten.
@@ -40,11 +40,11 @@ class SubmissionMetric(BaseMetric):
 
     Attributes:
         ids: Label of each class in the files.
-        dtype: NumPy name of a label's type.
-        lidar_dim: float32 values of a point in the scans, for the check.
+        dtype: NumPy name of the type of a label.
+        lidar_dim: Number of float32 values per point of a scan, for the check.
 
     Raises:
-        DataLayoutError: If a file does not fit its scan, or has another label.
+        DataLayoutError: If a file does not fit its scan or contains an unknown label.
     """
     ids: tuple[int, ...] = ()
     dtype = ''
@@ -89,19 +89,18 @@ class SubmissionMetric(BaseMetric):
         """Check the files of all processes, and their number.
 
         Returns:
-            ``scans``, the number of scans, and ``missing``, the number that the server expects
-            beyond these.
+            Number of ``scans``, and number of ``missing`` scans that the server expects too.
         """
         self.check_files(results)
-        print_log(f'{self.out_dir}: predictions of {len(results)} scans, read again and checked.',
+        print_log(f'{self.out_dir}: checked the predictions of {len(results)} scans.',
                   logger='current')
-        missing, words = self.shortage(results)
+        missing, description = self.shortage(results)
         if missing:
-            warn_incomplete(self.out_dir, f'{missing} scans are missing: {words}')
+            warn_incomplete(self.out_dir, f'{missing} scans are missing: {description}')
         return dict(scans=float(len(results)), missing=float(missing))
 
     def check_files(self, results: Sequence[tuple[str, str]]) -> None:
-        """Read the files again and compare them with their scans."""
+        """Compare the written files with their scans."""
         check_predictions(results, self.ids, self.dtype, self.lidar_dim)
 
 
@@ -124,14 +123,14 @@ class SemanticKittiSubmission(SubmissionMetric):
         return os.path.join('sequences', path.parts[-3], 'predictions', f'{path.stem}.label')
 
     def shortage(self, results: Sequence[tuple[str, str]]) -> tuple[int, str]:
-        """Count the scans of the test sequences."""
-        found = Counter(PurePath(scan).parts[-3] for scan in {scan for _, scan in results})
-        short = {sequence: (found[sequence], expected)
-                 for sequence, expected in SEMANTICKITTI_SCANS.items()
-                 if found[sequence] < expected}
-        words = ', '.join(f'{sequence} has {there} of {expected}'
-                          for sequence, (there, expected) in short.items())
-        return sum(expected - there for there, expected in short.values()), words
+        """Count the missing scans of the test sequences."""
+        counts = Counter(PurePath(scan).parts[-3] for scan in {scan for _, scan in results})
+        incomplete = {sequence: (counts[sequence], expected)
+                      for sequence, expected in SEMANTICKITTI_SCANS.items()
+                      if counts[sequence] < expected}
+        description = ', '.join(f'{sequence} has {count} of {expected}'
+                                for sequence, (count, expected) in incomplete.items())
+        return sum(expected - count for count, expected in incomplete.values()), description
 
 
 @METRICS.register_module()
@@ -140,9 +139,9 @@ class NuScenesSubmission(SubmissionMetric):
 
     Args:
         out_dir: Folder that will hold ``lidarseg`` and ``test``; the server expects a zip of both.
-        data_root: Folder of the tables, which hold the token of each scan.
-        version: Folder of the tables.
-        eval_set: ``'test'``, or another split for a trial run.
+        data_root: Root folder of nuScenes; its tables have the token of each scan.
+        version: Folder of the tables, below ``data_root``.
+        eval_set: Name of the split; other than ``'test'`` for a trial run.
 
     Raises:
         FileNotFoundError: If there is no table ``sample_data``.
@@ -157,8 +156,8 @@ class NuScenesSubmission(SubmissionMetric):
         self.eval_set = eval_set
         table = os.path.join(data_root, version, 'sample_data.json')
         if not os.path.isfile(table):
-            raise FileNotFoundError(f"'{table}': expected nuScenes' table of files, which tells "
-                                    'the token of a scan, found none; set data_root and version.')
+            raise FileNotFoundError(f"'{table}': expected the nuScenes table with the token "
+                                    'of each scan, found no file; set data_root and version.')
         with open(table) as file:
             self.tokens = {PurePath(row['filename']).name: row['token'] for row in json.load(file)
                            if row['is_key_frame'] and 'LIDAR_TOP' in row['filename']}
@@ -168,16 +167,15 @@ class NuScenesSubmission(SubmissionMetric):
         name = PurePath(lidar_path).name
         if name not in self.tokens:
             raise DataLayoutError(f"scan '{lidar_path}': expected a key frame of the table "
-                                  'sample_data, found it is none; set version to the one of the '
-                                  'info file.')
+                                  'sample_data, found no such frame; set version to that of '
+                                  'the info file.')
         return os.path.join('lidarseg', self.eval_set, f'{self.tokens[name]}_lidarseg.bin')
 
     def shortage(self, results: Sequence[tuple[str, str]]) -> tuple[int, str]:
-        """Look for every key frame of the tables; those of a trial run hold other splits, too."""
+        """Count the missing key frames; a trial run is never incomplete."""
         if self.eval_set != 'test':
             return 0, ''
-        found = {PurePath(scan).name for _, scan in results}
-        absent = sorted(set(self.tokens) - found)
+        absent = sorted(set(self.tokens) - {PurePath(scan).name for _, scan in results})
         return len(absent), f'of {len(self.tokens)} key frames, such as {absent[:1]}'
 
     def compute_metrics(self, results: list[tuple[str, str]]) -> dict[str, float]:
@@ -193,7 +191,7 @@ class NuScenesSubmission(SubmissionMetric):
 class SemanticKittiPanopticSubmission(SemanticKittiSubmission):
     """Write ``sequences/NN/predictions/NNNNNN.label``, uint32, instance << 16 | raw label.
 
-    Instances are 1, 2, ... within a scan, each of one class; 0 is no instance. The server
+    Instances are 1, 2, ... within a scan, each of one class; 0 means no instance. The server
     expects a zip of the folder ``sequences`` with all of 11 to 21.
 
     Args:
@@ -220,31 +218,30 @@ class SemanticKittiPanopticSubmission(SemanticKittiSubmission):
             self.results.append((path, sample['lidar_path']))
 
     def check_files(self, results: Sequence[tuple[str, str]]) -> None:
-        """Read the files again and compare them with their scans."""
+        """Compare the written files with their scans."""
         for path, scan in results:
             check_panoptic(path, os.path.getsize(scan) // (FLOAT_BYTES * self.lidar_dim), self.ids)
 
 
 def warn_incomplete(out_dir: str, missing: str) -> None:
-    """Log that a submission is incomplete, and what is missing."""
-    print_log(f'{out_dir}: the submission is incomplete, and the server will refuse it: {missing}; '
-              'write the infos of the whole test set and predict it again.',
+    """Warn that a submission is incomplete, and say what is missing."""
+    print_log(f'{out_dir}: the submission is incomplete, so the server will refuse it: {missing}; '
+              'write the infos of the whole test set and predict again.',
               logger='current', level=logging.WARNING)
 
 
 def check_predictions(files: Sequence[tuple[str, str]], ids: Sequence[int], dtype: str,
                       lidar_dim: int) -> None:
-    """Read label files and compare them with their scans.
+    """Check label files against their scans.
 
     Args:
         files: Pairs of label file and scan.
-        ids: Labels that may occur.
-        dtype: NumPy name of a label's type.
-        lidar_dim: float32 values of a point in a scan.
+        ids: Valid labels.
+        dtype: NumPy name of the type of a label.
+        lidar_dim: Number of float32 values per point of a scan.
 
     Raises:
-        DataLayoutError: If a file is absent, too short or long, or holds another label; it names
-            the first one.
+        DataLayoutError: If a file is missing, has the wrong size, or contains an invalid label.
     """
     for path, scan in files:
         if not os.path.isfile(path):
@@ -255,7 +252,7 @@ def check_predictions(files: Sequence[tuple[str, str]], ids: Sequence[int], dtyp
         if os.path.getsize(path) != size:
             raise DataLayoutError(f"prediction '{path}': expected {points} labels, {size} bytes, "
                                   f"for the points of '{scan}', found {os.path.getsize(path)} "
-                                  'bytes; is the test pipeline dropping points?')
+                                  'bytes; does the test pipeline drop points?')
         wrong = np.setdiff1d(labels, ids)
         if len(wrong):
             raise DataLayoutError(f"prediction '{path}': expected labels of {list(ids)}, found "
@@ -264,12 +261,12 @@ def check_predictions(files: Sequence[tuple[str, str]], ids: Sequence[int], dtyp
 
 def write_panoptic(path: str, semantic: np.ndarray, instance: np.ndarray,
                    ids: Sequence[int]) -> None:
-    """Write classes (N,) and instances (N,) of a scan.
+    """Write the classes and instances of a scan.
 
     Args:
         path: Path of the ``.label`` file.
         semantic: (N,) classes 0..C-1.
-        instance: (N,) instances; 0 is no instance.
+        instance: (N,) instances; 0 means no instance.
         ids: Raw label of each class.
 
     Raises:
@@ -284,21 +281,21 @@ def write_panoptic(path: str, semantic: np.ndarray, instance: np.ndarray,
 
 
 def check_panoptic(path: str, num_points: int, ids: Sequence[int]) -> None:
-    """Read a file of :func:`write_panoptic` again.
+    """Check a file of :func:`write_panoptic`.
 
     Args:
         path: Path of the ``.label`` file.
         num_points: Number of points of its scan.
-        ids: Raw labels that may occur.
+        ids: Valid raw labels.
 
     Raises:
-        DataLayoutError: If it is too short or long, or has another label or an instance of two
+        DataLayoutError: If it has the wrong size, an invalid label, or an instance with two
             labels.
     """
     if os.path.getsize(path) != 4 * num_points:
         raise DataLayoutError(
             f"prediction '{path}': expected {num_points} labels, {4 * num_points} bytes, found "
-            f'{os.path.getsize(path)} bytes; is the test pipeline dropping points?')
+            f'{os.path.getsize(path)} bytes; does the test pipeline drop points?')
     pairs = np.unique(np.fromfile(path, dtype=np.uint32))
     wrong = np.setdiff1d(pairs & 0xFFFF, ids)
     if len(wrong):

@@ -25,18 +25,18 @@ OPENCV_METHODS = {
 METHODS = (LO_RANSAC, *OPENCV_METHODS)
 FALLBACK = 'ransac_p3p'
 CONFIDENCE = 0.9999
-# PoseLib's default of at least 1,000 samples dominates the time where most matches are right; its
-# local optimisation finds the same pose from a few.
+# PoseLib draws at least 1,000 samples by default, which dominates the time if most matches are
+# correct. With its local optimisation a few samples give the same pose.
 MIN_SAMPLES = 50
 
 
 class RobustPose(NamedTuple):
-    """Pose of one view, from matches with outliers.
+    """Pose of one view from matches with outliers.
 
     Attributes:
         R: (3, 3) float64, LiDAR to camera; the identity on failure.
         t: (3,) float64, metres; zero on failure.
-        inliers: (N,) bool, matches within the threshold of the pose.
+        inliers: (N,) bool, matches whose reprojection error is below the threshold.
         success: Whether a pose was found.
         reprojection_error: Root mean square over the inliers, pixels; infinite on failure.
     """
@@ -55,19 +55,19 @@ def solve_robust(points: Tensor,
                  threshold: float = 4.0,
                  iterations: int = 10000,
                  seed: int = 0) -> RobustPose:
-    """Find the pose of one view from matches with outliers.
+    """Estimate the pose of one view from matches with outliers.
 
-    It runs RANSAC and then solves twice for the maximum-likelihood pose of the inliers.
+    Run RANSAC, then compute the maximum-likelihood pose of the inliers twice.
 
     Args:
-        points: (N, 3), metres, LiDAR frame.
-        pixels: (N, 2).
-        cam2img: (3, 3).
-        method: 'lo_ransac' for PoseLib's with local optimisation, which falls back to 'ransac_p3p'
-            if PoseLib is not installed; or 'ransac_p3p', 'ransac_epnp' or 'ransac_sqpnp' for
-            OpenCV's.
-        threshold: Largest reprojection error of an inlier, pixels.
-        iterations: Largest number of random samples.
+        points: (N, 3) points in the LiDAR frame, metres.
+        pixels: (N, 2) matched pixels.
+        cam2img: (3, 3) intrinsics.
+        method: ``'lo_ransac'`` is PoseLib's RANSAC with local optimisation, or ``'ransac_p3p'``
+            if PoseLib is not installed. ``'ransac_p3p'``, ``'ransac_epnp'`` and
+            ``'ransac_sqpnp'`` are OpenCV's.
+        threshold: Maximum reprojection error of an inlier, pixels.
+        iterations: Maximum number of random samples.
         seed: Seed of the random samples; equal arguments give equal results.
 
     Returns:
@@ -116,7 +116,7 @@ def solve_robust(points: Tensor,
 
 def _inliers(R: Tensor, t: Tensor, points: Tensor, pixels: Tensor, cam2img: Tensor,
              threshold: float) -> tuple[Tensor, Tensor]:
-    """Return which matches agree with a pose (N,), and their reprojection errors (N,)."""
+    """Return the inliers of a pose (N,), bool, and all reprojection errors (N,), pixels."""
     projected, depth = project_points(points, make_transform(R, t), cam2img)
     distance = (projected - pixels).norm(dim=1)
     return (distance < threshold) & (depth > 0), distance
@@ -126,8 +126,8 @@ def _inliers(R: Tensor, t: Tensor, points: Tensor, pixels: Tensor, cam2img: Tens
 def _has_poselib() -> bool:
     found = importlib.util.find_spec('poselib') is not None
     if not found:
-        print_log(f'PoseLib is not installed: robust poses are those of OpenCV ({FALLBACK}), which '
-                  'takes several times as long where most matches are wrong; pip install poselib',
+        print_log(f'PoseLib is not installed; using {FALLBACK} of OpenCV, which takes several '
+                  'times as long if most matches are wrong: pip install poselib',
                   logger='current', level=logging.WARNING)
     return found
 
@@ -153,14 +153,14 @@ def _opencv(points: np.ndarray, pixels: np.ndarray, cam2img: np.ndarray, method:
             threshold: float, iterations: int, seed: int) -> tuple | None:
     """Run OpenCV's RANSAC; return R (3, 3) and t (3,), or ``None`` on failure."""
     cv2 = optional_import('cv2', 'opencv-python-headless', 'solve_robust')
-    # OpenCV's random numbers are fixed, so the seed changes the order of the matches instead.
+    # OpenCV's random seed is fixed; shuffle the matches by ours instead.
     order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed)).numpy()
     try:
         found, rotation, translation, inliers = cv2.solvePnPRansac(
             points[order], pixels[order], cam2img, None,
             flags=getattr(cv2, OPENCV_METHODS[method]), iterationsCount=iterations,
             reprojectionError=threshold, confidence=CONFIDENCE)
-    except cv2.error:  # OpenCV asserts on some degenerate samples
+    except cv2.error:  # OpenCV raises on some degenerate samples
         return None
     if not found or inliers is None:
         return None

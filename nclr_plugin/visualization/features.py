@@ -153,6 +153,7 @@ def principal_axes(features: np.ndarray, count: int) -> tuple[np.ndarray, np.nda
         is positive, so that the same features always give the same colours.
     """
     mean = features.mean(axis=0, dtype=np.float64)
+    # Not sklearn's PCA: it needs more features than axes, and its signs depend on its release.
     centred = features - mean
     _, axes = np.linalg.eigh(centred.T @ centred)
     axes = axes[:, ::-1][:, :count]

@@ -9,7 +9,6 @@ from torch import nn
 from nclr_plugin.engine import IterationSeedHook, SparseAlgoHook
 
 
-
 def draw(hook, seed, iteration):
     hook.before_train_iter(SimpleNamespace(seed=seed, iter=iteration), 0)
     return torch.rand(3)
