@@ -41,7 +41,7 @@ def run_label_efficiency(runs: Sequence[LabelRun], out: str, tools: Path,
         runs: Runs of :func:`plan_label_runs`.
         out: Output folder for the results.
         tools: Folder with ``train.py`` and ``test.py``.
-        metrics: Names of metrics, or patterns; see :func:`.label_report.choose_metrics`.
+        metrics: Names of metrics, or patterns; see :func:`choose_metrics`.
         best: Whether to show the best run beside the mean.
         jobs: Number of runs to execute in parallel.
         argv: Command-line arguments, recorded in the results.

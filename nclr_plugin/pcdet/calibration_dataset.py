@@ -11,7 +11,6 @@ from pcdet.datasets import DatasetTemplate
 from torch.utils.data import get_worker_info
 
 from ..datasets import CalibrationDataset
-from . import nuscenes_reader  # noqa: F401, registers the reader
 from .openpcdet import plain
 
 

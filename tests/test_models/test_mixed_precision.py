@@ -12,7 +12,7 @@ from nclr_plugin.models.heads import (ContrastiveHead, MatchingHead, PositionFre
                                       YawHead)
 from nclr_plugin.models.heads.contrastive_head import Augmentation, Instances
 from nclr_plugin.models.heads.matching_head import refine_matches
-from nclr_plugin.models.layers.position_encoding import pixel_pos_encoding, point_pos_encoding
+from nclr_plugin.models.layers.attention import pixel_pos_encoding, point_pos_encoding
 from nclr_plugin.models.layers.voxelization import voxelize
 from nclr_plugin.models.layers.batching import gather_columns
 from nclr_plugin.models.losses.contrastive_loss import (instance_loss, pixel_targets,

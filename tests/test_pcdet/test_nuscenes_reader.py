@@ -4,7 +4,7 @@ import pytest
 from mmengine import fileio
 
 from nclr_plugin.datasets import NuScenesReader
-from nclr_plugin.pcdet.nuscenes_reader import OpenPCDetNuScenesReader
+from nclr_plugin.datasets.readers.nuscenes import OpenPCDetNuScenesReader
 
 
 @pytest.fixture

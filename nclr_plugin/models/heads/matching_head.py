@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ...geometry.camera import CellGrid
 from ...geometry.se3 import matmul_exact
-from ..layers.position_encoding import pixel_pos_encoding, point_pos_encoding
+from ..layers.attention import pixel_pos_encoding, point_pos_encoding
 
 MASKED_SIMILARITY = -1e4  # finite, so that a fully masked row has a softmax
 POINTS_AT_ONCE = 512  # whose similarities to all cells of a map fit into a processor's cache

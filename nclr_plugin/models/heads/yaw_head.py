@@ -13,8 +13,8 @@ from ...geometry.camera import column_azimuth
 from ...geometry.se3 import matmul_exact
 from ...structures import Views
 from ..layers.batching import ViewVoxels
-from ..layers.position_encoding import (cell_indices, circular_harmonics, rotate_harmonics,
-                                        sinusoidal_encoding)
+from ..layers.attention import (cell_indices, circular_harmonics, rotate_harmonics,
+                                sinusoidal_encoding)
 
 NMS_RADIUS = 8  # sectors: nearer ones belong to the same hypothesis
 MIN_SEPARATION = 16  # sectors between two hypotheses
@@ -28,7 +28,7 @@ class YawPrediction(NamedTuple):
     Attributes:
         logits: (V, S) of S equal sectors of azimuth, the first one centred on the x axis.
         code: (V, 2 K) expected :func:`circular harmonics
-            <nclr_plugin.models.layers.position_encoding.circular_harmonics>` of the azimuth; zero
+            <nclr_plugin.models.layers.attention.circular_harmonics>` of the azimuth; zero
             for a uniform distribution.
     """
     logits: Tensor

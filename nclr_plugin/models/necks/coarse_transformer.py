@@ -7,8 +7,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers.attention import AttentionBlock, FeedForward
-from ..layers.position_encoding import cell_indices, sinusoidal_encoding
+from ..layers.attention import AttentionBlock, FeedForward, cell_indices, sinusoidal_encoding
 
 NUM_DISTANCE_CHANNELS = 16
 POINT_WAVELENGTH = (4., 400.)  # metres

@@ -7,9 +7,8 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers.attention import AttentionBlock, FeedForward
+from ..layers.attention import AttentionBlock, FeedForward, pixel_pos_encoding, point_pos_encoding
 from ..layers.batching import DenseBatch, dense_batch, slots_by_position
-from ..layers.position_encoding import pixel_pos_encoding, point_pos_encoding
 
 
 class FusionLayer(nn.Module):

@@ -14,7 +14,7 @@ from ..heads.contrastive_head import Augmentation, Instances
 from ..heads.matching_head import PixelMatches, patch_mask, refine_matches
 from ..heads.yaw_head import column_codes
 from ..layers.batching import gather_columns, random_subset
-from ..layers.position_encoding import pixel_pos_encoding, point_pos_encoding
+from ..layers.attention import pixel_pos_encoding, point_pos_encoding
 from ..losses.contrastive_loss import pixel_targets, pixel_to_point_loss, point_to_pixel_loss
 from ..losses.pose_loss import reprojection_loss, squared_pose_loss
 from ..necks.superpoints import Superpoints

@@ -17,8 +17,7 @@ from torch import nn
 from nclr_plugin.checkpoints import PretrainedWeightsError, export_backbone, load_pretrained
 from nclr_plugin.pcdet import find_openpcdet, register
 from nclr_plugin.pcdet.openpcdet import plain
-from nclr_plugin.pcdet.launcher import config_loader
-from nclr_plugin.pcdet.pretrained_model import check_pretrained_model
+from nclr_plugin.pcdet.launcher import check_pretrained_model, config_loader
 from nclr_plugin.utils.devices import set_sparse_algorithm
 
 register()

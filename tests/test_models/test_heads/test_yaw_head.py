@@ -7,7 +7,7 @@ import torch
 
 from nclr_plugin.models.heads.yaw_head import (YawHead, YawPrediction,
                                                _circular_correlation, _interpolate)
-from nclr_plugin.models.layers.position_encoding import circular_harmonics
+from nclr_plugin.models.layers.attention import circular_harmonics
 
 
 @pytest.fixture

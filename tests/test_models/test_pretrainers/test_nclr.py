@@ -11,7 +11,7 @@ import nclr_plugin  # noqa: E402,F401
 from networks import build, run  # noqa: E402
 from nclr_plugin.geometry.camera import sector_columns  # noqa: E402
 from nclr_plugin.models.heads.yaw_head import YawPrediction, column_codes  # noqa: E402
-from nclr_plugin.models.layers.position_encoding import circular_harmonics  # noqa: E402
+from nclr_plugin.models.layers.attention import circular_harmonics  # noqa: E402
 from nclr_plugin.models.layers.batching import group_voxels_by_view, random_subset  # noqa: E402
 
 
