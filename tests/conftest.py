@@ -1,5 +1,7 @@
 """Fixtures for every test."""
 import importlib.util
+import logging
+import multiprocessing
 import os
 import sys
 from collections import Counter
@@ -56,6 +58,43 @@ def warned(monkeypatch) -> list:
     logged = []
     monkeypatch.setattr(images, 'print_log', lambda text, **kwargs: logged.append(text))
     return logged
+
+
+@pytest.fixture
+def warnings():
+    """Warnings of mmengine's current logger."""
+    logger, lines = MMLogger.get_current_instance(), []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)
+
+
+def _work(work, rank, folder, args, queue):
+    import torch
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2)
+    queue.put((rank, work(rank, *args)))
+
+
+@pytest.fixture
+def in_two_processes(tmp_path):
+    """Function: work, arguments -> results of ``work(rank, *arguments)`` in a group of two."""
+
+    def run(work, *args):
+        context = multiprocessing.get_context('fork')  # arguments need not be pickled
+        queue = context.Queue()
+        processes = [context.Process(target=_work, args=(work, rank, tmp_path, args, queue))
+                     for rank in range(2)]
+        for process in processes:
+            process.start()
+        results = dict(queue.get(timeout=60) for _ in processes)
+        for process in processes:
+            process.join(10)
+        return results[0], results[1]
+
+    return run
 
 
 @pytest.fixture

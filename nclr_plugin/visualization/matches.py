@@ -106,10 +106,7 @@ def draw_pixel_similarity(image: np.ndarray, points: Tensor, sample: Any,
     """Draw the similarity of all pixels to a point, for a few points (paper, Fig. 6).
 
     Args:
-        image: (H, W, 3) uint8 RGB, as given to the model.
-        points: Not used; the points that have features are in ``sample``.
-        sample: :class:`~nclr_plugin.structures.CalibrationDataSample` with ``features``.
-        view: Index of the view.
+        image, points, sample, view: See :func:`~nclr_plugin.visualization.draw_features`.
 
     Returns:
         uint8 RGB picture with a row for each query, of a panel for cosine similarity and, if the

@@ -1,12 +1,10 @@
 """A detector's voxels against those of its pretrained encoder."""
-import logging
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 
 from nclr_plugin.checkpoints import export_backbone
 from nclr_plugin.checkpoints.voxels import (
@@ -36,17 +34,6 @@ def checkpoint(tmp_path):
         return str(path)
 
     return save
-
-
-@pytest.fixture
-def warnings():
-    """Warnings of mmengine's logger."""
-    logger, found = MMLogger.get_instance('voxels'), []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: found.append(record.getMessage())
-    logger.addHandler(handler)
-    yield found
-    logger.removeHandler(handler)
 
 
 def test_what_a_run_was_trained_on_is_read(checkpoint):

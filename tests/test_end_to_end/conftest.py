@@ -196,3 +196,18 @@ def curves():
 def log():
     """Function: work directory -> text of its newest log."""
     return lambda work_dir: max(Path(work_dir).glob('*/*.log')).read_text()
+
+
+@pytest.fixture(scope='session')
+def shapes():
+    """Function: config of a backbone -> shapes of its state dict."""
+
+    def of(backbone):
+        import torch
+        from mmengine.registry import MODELS
+        config = {key: value for key, value in backbone.items() if key != 'init_cfg'}
+        with torch.device('meta'):
+            return {name: tensor.shape
+                    for name, tensor in MODELS.build(config).state_dict().items()}
+
+    return of

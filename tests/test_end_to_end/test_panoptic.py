@@ -139,33 +139,21 @@ def test_mini_set_of_nuscenes(run, make_world, in_process, tmp_path, monkeypatch
     assert len(list((tmp_path / 'pictures' / 'camera').iterdir())) == 6
 
 
-def test_backbone_of_a_pretraining_run(demo, tmp_path):
+@pytest.mark.parametrize('source, backbone', [
+    ('nclr/nclr_minkunet_demo', 'point_backbone'),
+    ('semseg/minkunet_demo', 'backbone'),  # Table 5, "supervised pre-training", heads and all
+])
+def test_backbone_of_another_training(demo, tmp_path, source, backbone):
     from mmengine.config import Config
     from mmengine.registry import MODELS, init_default_scope
     init_default_scope('mmdet3d')
-    pretrainer = MODELS.build(Config.fromfile('configs/nclr/nclr_minkunet_demo.py').model)
-    torch.save(dict(meta={}, state_dict=pretrainer.state_dict()), tmp_path / 'nclr.pth')
+    trained = MODELS.build(Config.fromfile(f'configs/{source}.py').model)
+    torch.save(dict(meta={}, state_dict=trained.state_dict()), tmp_path / 'trained.pth')
     config = Config.fromfile(CONFIG)
-    config.model.backbone.init_cfg.checkpoint = str(tmp_path / 'nclr.pth')
+    config.model.backbone.init_cfg.checkpoint = str(tmp_path / 'trained.pth')
     model = MODELS.build(config.model)
     model.init_weights()
-    expected = pretrainer.point_backbone.state_dict()
+    expected = getattr(trained, backbone).state_dict()
     loaded = model.backbone.state_dict()
-    assert loaded.keys() == expected.keys()
-    assert all(torch.equal(loaded[name], expected[name]) for name in expected)
-
-
-def test_backbone_of_a_network_trained_with_labels(demo, tmp_path):
-    """Table 5, "supervised pre-training": a semantic segmentor's checkpoint, heads and all."""
-    from mmengine.config import Config
-    from mmengine.registry import MODELS, init_default_scope
-    init_default_scope('mmdet3d')
-    segmentor = MODELS.build(Config.fromfile('configs/semseg/minkunet_demo.py').model)
-    torch.save(dict(meta={}, state_dict=segmentor.state_dict()), tmp_path / 'epoch_30.pth')
-    config = Config.fromfile(CONFIG)
-    config.model.backbone.init_cfg.checkpoint = str(tmp_path / 'epoch_30.pth')
-    model = MODELS.build(config.model)
-    model.init_weights()
-    expected, loaded = segmentor.backbone.state_dict(), model.backbone.state_dict()
     assert loaded.keys() == expected.keys()
     assert all(torch.equal(loaded[name], expected[name]) for name in expected)

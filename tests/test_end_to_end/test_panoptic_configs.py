@@ -2,9 +2,8 @@
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 
 from nclr_plugin.engine.finetuning import (checkpoint_options, fraction_options,
                                            submission_options)
@@ -28,13 +27,6 @@ def load(monkeypatch):
         return Config.fromfile(str(CONFIGS / f'{name}.py'))
 
     return read
-
-
-def shapes(backbone):
-    backbone = dict(backbone)
-    backbone.pop('init_cfg', None)
-    with torch.device('meta'):
-        return {name: tensor.shape for name, tensor in MODELS.build(backbone).state_dict().items()}
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -83,7 +75,7 @@ def test_fraction_picks_the_infos(name, load):
     # Table 5: from one data set to the other.
     ('minkunet34_nuscenes', 'nclr_minkunet34_semantickitti'),
     ('minkunet34_nuscenes_mini', 'nclr_minkunet34_semantickitti')])
-def test_every_tensor_of_the_pretrained_backbone_fits(name, pretraining, load):
+def test_every_tensor_of_the_pretrained_backbone_fits(name, pretraining, load, shapes):
     config = load(f'panoptic/{name}')
     config.merge_from_dict(checkpoint_options(config, 'weights.pth'))
     model = config.model

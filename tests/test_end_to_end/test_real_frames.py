@@ -43,16 +43,14 @@ def check(run, demo_config, in_process, quick_pictures, curves, log, tmp_path):
     return run_both
 
 
-def test_kitti_odometry(check, shared_data):
-    check('nclr_minkunet34_semantickitti', every_part({
+@pytest.mark.parametrize('config, options', [
+    ('nclr_minkunet34_semantickitti', {}),
+    ('nclr_minkunet34_semantickitti_literal', dict(added=())),  # the paper as printed
+])
+def test_kitti_odometry(check, shared_data, config, options):
+    check(config, every_part({
         'dataset.data_root': shared_data / 'kitti_odometry', f'{READER}.sequences': '[90]',
-        'dataset.indices': 2}), views=2)
-
-
-def test_the_paper_as_printed(check, shared_data):
-    check('nclr_minkunet34_semantickitti_literal', every_part({
-        'dataset.data_root': shared_data / 'kitti_odometry', f'{READER}.sequences': '[90]',
-        'dataset.indices': 2}), views=2, added=())
+        'dataset.indices': 2}), views=2, **options)
 
 
 def test_kitti_object(check, shared_data):

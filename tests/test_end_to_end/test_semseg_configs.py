@@ -2,9 +2,8 @@
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 
 from nclr_plugin.engine.finetuning import (checkpoint_options, fraction_options,
                                            submission_options)
@@ -23,16 +22,9 @@ def load(name):
     return config
 
 
-def shapes(backbone):
-    backbone = dict(backbone)
-    backbone.pop('init_cfg', None)
-    with torch.device('meta'):
-        return {name: tensor.shape for name, tensor in MODELS.build(backbone).state_dict().items()}
-
-
 @pytest.mark.parametrize('dataset', VOXEL)
 @pytest.mark.parametrize('backbone', BACKBONES)
-def test_fits_data_and_pretraining(dataset, backbone):
+def test_fits_data_and_pretraining(dataset, backbone, shapes):
     config = load(f'semseg/{backbone}_{dataset}')
     model = config.model
     assert model.data_preprocessor.voxel_layer.voxel_size == [VOXEL[dataset]] * 3
@@ -44,7 +36,7 @@ def test_fits_data_and_pretraining(dataset, backbone):
     assert pretraining.data_preprocessor.voxel_size == (VOXEL[dataset], ) * 3
 
 
-def test_demo_fits_its_pretraining():
+def test_demo_fits_its_pretraining(shapes):
     assert shapes(load('semseg/minkunet_demo').model.backbone) == shapes(
         load('nclr/nclr_minkunet_demo').model.point_backbone)
 

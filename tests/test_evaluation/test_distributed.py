@@ -1,6 +1,4 @@
 """Two processes, the second of which has a padded frame, find what one finds."""
-import multiprocessing
-
 import numpy as np
 import pytest
 import torch
@@ -11,10 +9,8 @@ from nclr_plugin.evaluation import (AlignmentMetric, CalibrationMetric, Matching
 METRICS = (AlignmentMetric, MatchingMetric, OverlapMetric, CalibrationMetric)
 
 
-def work(rank, folder, frames, queue):
+def evaluate_half(rank, folder, frames):
     """Evaluate every second frame, around the end as mmengine's sampler does it."""
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2)
     own = [frames[index % len(frames)] for index in range(rank, len(frames) + 1, 2)]
     found = []
     for metric in METRICS:
@@ -22,7 +18,7 @@ def work(rank, folder, frames, queue):
         for sample in own:
             metric.process(None, [sample.to_dict()])
         found.append(metric.evaluate(len(frames)))
-    queue.put((rank, found))
+    return found
 
 
 @pytest.fixture
@@ -41,16 +37,8 @@ def frames(make_samples):
     return frames
 
 
-def test_two_processes_find_what_one_finds(frames, evaluate, tmp_path):
-    context = multiprocessing.get_context('fork')  # frames need not be pickled
-    queue = context.Queue()
-    processes = [context.Process(target=work, args=(rank, tmp_path, frames, queue))
-                 for rank in range(2)]
-    for process in processes:
-        process.start()
-    found = dict(queue.get(timeout=30) for _ in processes)
-    for process in processes:
-        process.join(10)
+def test_two_processes_find_what_one_finds(frames, evaluate, tmp_path, in_two_processes):
+    found = in_two_processes(evaluate_half, tmp_path, frames)
     for index, metric in enumerate(METRICS):
         expected = evaluate(metric(), frames)
         assert expected and found[0][index].keys() == expected.keys()

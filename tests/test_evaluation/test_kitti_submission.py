@@ -1,11 +1,9 @@
 """Prediction files of KITTI's detection server, read again and counted."""
-import logging
 
 import mmengine
 import numpy as np
 import pytest
 import torch
-from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
 
 from nclr_plugin.errors import DataLayoutError
@@ -13,16 +11,6 @@ from nclr_plugin.errors import DataLayoutError
 structures = pytest.importorskip('mmdet3d.structures')
 LIDAR2CAM = [[0., -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
 CAM2IMG = [[700., 0, 600, 0], [0, 700, 180, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
-
-
-@pytest.fixture
-def warnings():
-    logger, lines = MMLogger.get_instance('kitti submission'), []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: lines.append(record.getMessage())
-    logger.addHandler(handler)
-    yield lines
-    logger.removeHandler(handler)
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 """mmdet3d's panoptic quality, mended, against a brute-force computation."""
-import multiprocessing
 
 import numpy as np
 import pytest
@@ -192,28 +191,18 @@ def test_two_batches_equal_one(evaluate):
     assert evaluate(scans) == pytest.approx(evaluate(scans[::-1]))
 
 
-def evaluate_part(rank, folder, scans, queue):
+def evaluate_half(rank, scans):
     """Evaluate every second scan, around the end as mmengine's sampler does it."""
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2)
     metric = build()
     for index in range(rank, len(scans) + 1, 2):
         process(metric, scans[index % len(scans)])
-    queue.put((rank, metric.evaluate(len(scans))))
+    return metric.evaluate(len(scans))
 
 
-def test_two_processes_find_what_one_finds(evaluate, tmp_path, monkeypatch):
+def test_two_processes_find_what_one_finds(evaluate, tmp_path, monkeypatch, in_two_processes):
     monkeypatch.chdir(tmp_path)  # where the results are collected
     scans = [random_scan(seed) for seed in range(3)]
-    context = multiprocessing.get_context('fork')
-    queue = context.Queue()
-    processes = [context.Process(target=evaluate_part, args=(rank, tmp_path, scans, queue))
-                 for rank in range(2)]
-    for each in processes:
-        each.start()
-    found = dict(queue.get(timeout=60) for _ in processes)
-    for each in processes:
-        each.join(10)
+    found = in_two_processes(evaluate_half, scans)
     expected = evaluate(scans)
     assert expected == pytest.approx(brute_force(scans), nan_ok=True)
     assert found[0] == pytest.approx(expected, nan_ok=True)

@@ -1,12 +1,10 @@
 import importlib.util
 import json
-import logging
 import shutil
 
 import numpy as np
 import pytest
 import torch
-from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
 
 from nclr_plugin.errors import DataLayoutError
@@ -43,16 +41,6 @@ def test_semantickitti_files(kitti):
     labels = np.fromfile(out / 'sequences/11/predictions/000001.label', np.uint32)
     assert len(np.unique(labels)) == 19
     assert (np.fromfile(out / 'sequences/21/predictions/000001.label', np.uint32) == 40).all()
-
-
-@pytest.fixture
-def warnings():
-    logger, found = MMLogger.get_instance('submission'), []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: found.append(record.getMessage())
-    logger.addHandler(handler)
-    yield found
-    logger.removeHandler(handler)
 
 
 def test_scans_that_the_server_expects_are_counted(kitti, warnings):

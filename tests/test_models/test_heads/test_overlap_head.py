@@ -1,5 +1,4 @@
 """Scores of each view, from the point, the view and nothing else."""
-import multiprocessing
 
 import torch
 
@@ -62,29 +61,19 @@ def _scores(seed, count):
     return logits, labels, mask, pixel_logits, pixel_labels
 
 
-def _observe(rank, folder, queue):
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2)
+def _observe(rank):
     head = OverlapHead(6, 5)
     for step in range(3):
         head.update_thresholds(*_scores(rank + step, 500))
-    queue.put((rank, head.score_histogram.numpy()))
+    return head.score_histogram.numpy()
 
 
-def test_two_processes_have_the_thresholds_of_one_with_both_batches(tmp_path):
-    context = multiprocessing.get_context('fork')
-    queue = context.Queue()
-    processes = [context.Process(target=_observe, args=(rank, tmp_path, queue))
-                 for rank in range(2)]
-    for process in processes:
-        process.start()
-    found = dict(queue.get(timeout=60) for _ in processes)
-    for process in processes:
-        process.join(10)
+def test_two_processes_have_the_thresholds_of_one_with_both_batches(in_two_processes):
+    found = in_two_processes(_observe)
     one = OverlapHead(6, 5)
     for step in range(3):
         one.update_thresholds(*map(torch.cat, zip(_scores(step, 500), _scores(step + 1, 500))))
-    for histogram in found.values():
+    for histogram in found:
         torch.testing.assert_close(torch.from_numpy(histogram), one.score_histogram)
     assert (found[0] == found[1]).all() and one.thresholds[0] != one.thresholds[1]
 
