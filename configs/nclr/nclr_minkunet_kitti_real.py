@@ -1,7 +1,8 @@
 """Some 240 real KITTI frames, pretrained image features: pretraining for a CPU.
 
 It trains on the frames of NCLR_REAL_ROOT that share no drive with `ImageSets/val.txt`, whose frames
-are evaluated, each placed 15 times.
+are evaluated, each placed 15 times. In training, virtual cameras look elsewhere in the images, at
+first through wide windows only, so that no scan tells where its camera looks.
 """
 _base_ = ['./nclr_minkunet_demo_transfer.py', '../_base_/datasets/kitti_real.py']
 
@@ -17,10 +18,11 @@ model = dict(
         frozen=True))
 
 # dataset settings
-train_pipeline = [*_base_.load, _base_.crop, _base_.rigid_transform, *_base_.window, _base_.pack]
+train_pipeline = [
+    *_base_.load, _base_.crop, _base_.rigid_transform, *_base_.virtual_camera, _base_.pack]
 train_dataloader = dict(dataset=dict(_base_.train_frames, pipeline=train_pipeline))
 val_dataloader = dict(dataset=_base_.val_frames)
 test_dataloader = val_dataloader
 
 # schedule
-train_cfg = dict(max_iters=4000, val_interval=4000)
+train_cfg = dict(max_iters=6000, val_interval=6000)

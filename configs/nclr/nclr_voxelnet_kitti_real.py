@@ -8,7 +8,8 @@ model = dict(
 
 # dataset settings
 crop = dict(type='CropPoints', point_cloud_range=[-51.2, -51.2, -3, 51.2, 51.2, 1])
-train_pipeline = [*_base_.load, crop, _base_.rigid_transform, *_base_.window, _base_.pack]
+train_pipeline = [
+    *_base_.load, crop, _base_.rigid_transform, *_base_.virtual_camera, _base_.pack]
 test_pipeline = [*_base_.load, crop, _base_.rigid_transform, _base_.resize, _base_.pack]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -32,11 +32,20 @@ def test_the_frames_are_the_same_and_those_held_back_are_not_trained_on(name):
         assert dataset.repeats == 15 and dataset.test_mode
 
 
-def test_windows_are_narrow_in_evaluation_and_get_narrow_in_training():
-    config = load('nclr/nclr_minkunet_kitti_real_virtual')
-    train, test = (next(step for step in config[f'{part}_dataloader'].dataset.pipeline
-                        if step.type == 'VirtualCamera') for part in ('train', 'test'))
-    assert train.warm_up > 0 and train.fov == (45., 80.)
+def virtual_cameras(dataloader):
+    return [step for step in dataloader.dataset.pipeline if step.type == 'VirtualCamera']
+
+
+@pytest.mark.parametrize('name', NAMES[:3])
+def test_windows_get_narrow_in_training(name):
+    train, = virtual_cameras(load(name).train_dataloader)
+    assert train.warm_up > 0 and train.fov == (45., 90.)
+
+
+def test_evaluation_is_on_whole_images_or_on_narrow_windows():
+    whole, windows = (load(name).test_dataloader for name in NAMES[:2])
+    assert not virtual_cameras(whole)
+    test, = virtual_cameras(windows)
     assert 'warm_up' not in test and test.fov == (45., 45.)
 
 
