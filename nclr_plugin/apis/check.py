@@ -60,10 +60,11 @@ def check(pairs: Sequence[Pair], lidar2cam: Any, range_deg: float = CHECK_DEG,
             f'the calibration is good: the best pose is {rotation:.2f} deg and {translation:.2f} m '
             f'from it, within the errors of the method (p = {result.p_value:.2g}); {accuracy}'),
             result)
-    if result.p_value < MAX_P_VALUE and not result.same:
+    if result.p_value < MAX_P_VALUE and result.comparable and not result.same:
+        text = f'the calibration is OFF (p = {result.p_value:.2g})'
         return CalibrationCheck(OFF, result.p_value, (
-            f'the calibration is OFF, by about {rotation:.2f} deg and {translation:.2f} m (p = '
-            f'{result.p_value:.2g}); {accuracy}'), result)
+            f'{text}, by about {rotation:.2f} deg and {translation:.2f} m; {accuracy}'
+            if result.reliable else f'{text}; by how much is not known: {result.reason}'), result)
     return CalibrationCheck(UNKNOWN, result.p_value, (
         f'not known whether the calibration is off (p = {result.p_value:.2g}): {result.reason}'),
         result)

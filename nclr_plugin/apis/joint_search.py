@@ -19,7 +19,8 @@ FINE = 0.7, 1500  # blur and pairs of the scores that are compared
 FULL_EFFORT, MAX_EFFORT = 20, 3.  # frames; with fewer, up to 3 times as many pairs and poses
 STEP, LAST_STEP, TYPICAL_DEPTH = 1., 0.3, 12.  # deviation of new poses: blurs, and metres
 PENALTY = 0.5  # of a pose at the limit of the range, along one axis
-FIT_PX, FIT_POSES = 0.75, 300  # deviation and number of the poses that are fitted
+# Deviation, pixels, and number of the poses that are fitted; with few frames, up to 3 times as many
+FIT_PX, FIT_POSES = 0.75, 400
 MAX_DEVIATION = 8.  # of a covariance, in deviations of these poses
 
 
@@ -110,7 +111,7 @@ def search_jointly(score: JointScore, start: np.ndarray, say: Callable[[str], An
     """
     rng = np.random.default_rng(0)
     best, deviation = start[None], score.scale / 2
-    effort = min(MAX_EFFORT, max(1., np.sqrt(FULL_EFFORT / len(score.frames))))
+    effort = _effort(score)
     for sigma, size, rounds, num_poses, survivors in LEVELS:
         level = score.about(best[0], sigma, round(effort * size), used)
         for _ in range(rounds):
@@ -133,6 +134,10 @@ def search_jointly(score: JointScore, start: np.ndarray, say: Callable[[str], An
     return mean
 
 
+def _effort(score: JointScore) -> float:
+    return min(MAX_EFFORT, max(1., np.sqrt(FULL_EFFORT / len(score.frames))))
+
+
 def _best(score: JointScore, level: Callable[[np.ndarray], np.ndarray], offsets: np.ndarray,
           number: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the best offsets (number, 6) of (P, 6) within the range, and their scores."""
@@ -146,8 +151,8 @@ def resampled_covariance(score: JointScore, offset: np.ndarray) -> np.ndarray:
     """Return the covariance (6, 6) of the best offset when frames are resampled, to first order.
 
     That is the covariance of the frames' gradients between two inverses of the curvature of their
-    sum, both from a quadratic function fitted to the scores about the offset. Flat directions get
-    the deviation of the whole fit at least.
+    sum, both from a quadratic function fitted to the scores about the offset, plus the scatter of
+    the search. Flat directions get the deviation of the whole fit at least.
 
     Args:
         score: Scores of the frames.
@@ -155,7 +160,7 @@ def resampled_covariance(score: JointScore, offset: np.ndarray) -> np.ndarray:
     """
     rng = np.random.default_rng(1)
     step = FIT_PX / score.focal * np.repeat((1., TYPICAL_DEPTH), 3)
-    samples = rng.standard_normal((FIT_POSES // 2, 6))
+    samples = rng.standard_normal((round(_effort(score) * FIT_POSES / 2), 6))
     samples = np.concatenate((samples, -samples))
     values = score.about(offset)(offset + samples * step)
     rows, columns = np.triu_indices(6)
@@ -172,4 +177,5 @@ def resampled_covariance(score: JointScore, offset: np.ndarray) -> np.ndarray:
     # Where the fit is not curved downwards, frames do not fix the pose to better than its width.
     inverse *= np.minimum(1, MAX_DEVIATION / deviation.clip(min=1e-9))
     covariance = axes @ (spread * inverse * inverse[:, None]) @ axes.T
+    covariance += np.eye(6) * (LAST_STEP * FINE[0] / FIT_PX)**2
     return covariance * np.outer(step, step)

@@ -172,6 +172,8 @@ def refinement_record(result: Refinement) -> dict:
         lidar2cam=result.lidar2cam.tolist(), reliable=bool(result.reliable), kept=result.kept,
         reason=result.reason, preference=float(result.preference),
         evidence=float(result.evidence), p_value=float(result.p_value),
+        num_places=result.num_places, difference_of_halves_deg=float(result.difference[0]),
+        difference_of_halves_m=float(result.difference[1]),
         initial=result.initial.tolist(), refined=result.refined.tolist(),
         rotation_deviation_deg=np.degrees(deviation[:3]).tolist(),
         translation_deviation_m=deviation[3:].tolist(),

@@ -14,7 +14,7 @@ from .intrinsics import Intrinsics, check_image, make_intrinsics
 from .joint_search import JointScore, resampled_covariance, search_jointly
 from .results import fuse, pose_difference
 from .scans import ScanChecker, check_in_front
-from .verification import Verification, find_shift, verify
+from .verification import Verification, count_places, find_shift, verify
 
 RANGE_DEG, RANGE_M = 5., 0.5
 MAX_RANGE = 30., 5.  # degrees and metres; farther away, frames do not have the same points in view
@@ -26,7 +26,11 @@ MIN_SHIFT_GAIN = 3.  # standard errors by which scans of other frames fit better
 # axis: rims of objects are round, and a moving LiDAR bends its scans. More frames do not reduce it.
 SYSTEMATIC = np.repeat((np.radians(0.12), 0.04), 3)
 SAME_POSE = 12.6  # squared distance in deviations; 95% of equal poses are nearer (6 dimensions)
-MAX_SPREAD = 1., 0.3  # deviations, degrees and metres, with which frames confirm a guess
+# Degrees and metres: deviations with which frames fix a pose, and the distance of a guess that they
+# confirm at most
+MAX_SPREAD = 0.5, 0.2
+MIN_PLACES = 4  # that confirm a pose; the same place twice shows nothing new
+MAX_DIFFERENCE = 1., 0.3  # between the poses of two halves of the frames, degrees and metres
 AT_LIMIT = 0.97  # share of the range
 
 
@@ -76,6 +80,9 @@ class Refinement(NamedTuple):
             away; below 5, image and scan hardly agree anywhere.
         p_value: Probability of so high a preference if the guess were as good.
         same: Whether ``refined`` and ``initial`` differ by no more than the errors of the method.
+        comparable: Whether images and scans fit each other: of the same places and moments.
+        difference: Degrees and metres between the poses that either half of the frames leads to.
+        num_places: Number of frames whose images differ.
         names: Name of each frame.
         scores_before: (F,) score of each frame under the guess.
         scores_after: (F,) score of each frame under ``refined``.
@@ -93,6 +100,9 @@ class Refinement(NamedTuple):
     evidence: float
     p_value: float
     same: bool
+    comparable: bool
+    difference: tuple[float, float]
+    num_places: int
     names: list[str]
     scores_before: np.ndarray
     scores_after: np.ndarray
@@ -137,7 +147,12 @@ def refine(pairs: Sequence[Pair],
     covariance = resampled_covariance(score, offset)
     verification = verify(score, begin)
     same = _same(offset, covariance, verification)
-    kept, reliable, reason = _judge(score, offset, covariance, verification, same)
+    difference = pose_difference(*map(score.pose, verification.spread))
+    num_places = count_places([frame.image for frame in score.frames])
+    fault = _find_fault(score, offset, verification)
+    reason = fault or _find_doubt(score, offset, verification, covariance, difference, num_places)
+    kept, reliable, reason = ('guess', False, reason) if reason else _choose(
+        score, offset, verification, same)
     refined = score.pose(offset)
     fine = score.about(offset)
     before, after = score.by_frame(fine(np.stack((np.zeros(6), offset))))
@@ -145,7 +160,8 @@ def refine(pairs: Sequence[Pair],
         lidar2cam=refined if kept == 'refined' else initial, initial=initial, refined=refined,
         kept=kept, reliable=reliable, reason=reason, covariance=covariance,
         preference=verification.preference, evidence=verification.evidence,
-        p_value=verification.p_value, same=same, names=[pair.name for pair in pairs],
+        p_value=verification.p_value, same=same, comparable=not fault,
+        difference=difference, num_places=num_places, names=[pair.name for pair in pairs],
         scores_before=before, scores_after=after,
         profiles_before=_profiles(score, np.zeros(6), ranges),
         profiles_after=_profiles(score, offset, ranges))
@@ -154,41 +170,61 @@ def refine(pairs: Sequence[Pair],
 def _same(offset: np.ndarray, covariance: np.ndarray, verification: Verification) -> bool:
     """Return whether an offset is within the errors of the method, or those of few frames."""
     distance = offset @ np.linalg.solve(covariance + np.diag(SYSTEMATIC**2), offset)
+    size = np.degrees(np.linalg.norm(offset[:3])), np.linalg.norm(offset[3:])
     return bool((offset**2 / SYSTEMATIC**2).sum() < SAME_POSE or (
-        distance < SAME_POSE and verification.preference < MIN_PREFERENCE))
+        distance < SAME_POSE and verification.preference < MIN_PREFERENCE
+        and size[0] < MAX_SPREAD[0] and size[1] < MAX_SPREAD[1]))
 
 
-def _judge(score: JointScore, offset: np.ndarray, covariance: np.ndarray,
-           verification: Verification, same: bool) -> tuple[str, bool, str]:
-    """Return which pose is kept, whether it is reliable, and why, in a sentence."""
-    rotation, translation = pose_difference(score.pose(offset), score.lidar2cam)
-    refined = f'the refined pose, {rotation:.2f} deg and {translation:.2f} m from the guess'
+def _find_fault(score: JointScore, offset: np.ndarray, verification: Verification) -> str:
+    """Return in a sentence why images and scans cannot be compared, or nothing."""
     shift, gain = find_shift(score, np.stack((offset, np.zeros(6))))
     if gain >= MIN_SHIFT_GAIN:
-        return 'guess', False, (
-            f'scans {abs(shift)} frame{"s" if abs(shift) > 1 else ""} '
-            f'{"later" if shift > 0 else "earlier"} fit the images better (by {gain:.1f} standard '
-            'errors): the sensors are out of sync')
+        return (f'scans {abs(shift)} frame{"s" if abs(shift) > 1 else ""} '
+                f'{"later" if shift > 0 else "earlier"} fit the images better (by {gain:.1f} '
+                'standard errors): the sensors are out of sync')
     if verification.evidence < MIN_EVIDENCE:
-        return 'guess', False, (
-            'images and scans do not agree better under one pose than under poses far from it (by '
-            f'{verification.evidence:.1f} standard errors, {MIN_EVIDENCE:g} are needed): they are '
-            'of different places or times, have too little in common, or are too few')
-    if (np.abs(offset) > AT_LIMIT * score.scale).any():
-        return 'guess', False, (
-            f'{refined}, is at the limit of the range: the guess is farther off than the range, or '
-            'the sensors are out of sync while moving')
+        return ('images and scans do not agree better under one pose than under poses far from it '
+                f'(by {verification.evidence:.1f} standard errors, {MIN_EVIDENCE:g} are needed): '
+                'they are of different places or times, have too little in common, or are too few')
+    return ''
+
+
+def _find_doubt(score: JointScore, offset: np.ndarray, verification: Verification,
+                covariance: np.ndarray, difference: tuple[float, float], num_places: int) -> str:
+    """Return in a sentence why the frames do not confirm a pose, or nothing."""
+    if (np.abs(np.vstack((offset, verification.spread))) > AT_LIMIT * score.scale).any():
+        return (f'{_from_guess(score, offset)}, or that of half of the frames is at the limit of '
+                'the range: the guess is farther off than the range, or the sensors are out of '
+                'sync while moving')
+    if num_places < MIN_PLACES:
+        return f'at least {MIN_PLACES} different places are needed, the frames show {num_places}'
+    if difference[0] > MAX_DIFFERENCE[0] or difference[1] > MAX_DIFFERENCE[1]:
+        return (f'the two halves of the frames lead to poses {difference[0]:.2f} deg and '
+                f'{difference[1]:.2f} m apart: more places are needed')
     deviation = np.sqrt(np.diag(covariance))
     spread = np.degrees(np.linalg.norm(deviation[:3])), np.linalg.norm(deviation[3:])
-    if same and (spread[0] > MAX_SPREAD[0] or spread[1] > MAX_SPREAD[1]):
-        return 'guess', False, (f'the frames fix the pose only to {spread[0]:.2f} deg and '
-                                f'{spread[1]:.2f} m: more places are needed')
+    if spread[0] > MAX_SPREAD[0] or spread[1] > MAX_SPREAD[1]:
+        return (f'the frames fix the pose only to {spread[0]:.2f} deg and {spread[1]:.2f} m: more '
+                'places are needed')
+    return ''
+
+
+def _choose(score: JointScore, offset: np.ndarray, verification: Verification,
+            same: bool) -> tuple[str, bool, str]:
+    """Return which pose is kept, whether it is reliable, and why, in a sentence."""
+    refined = _from_guess(score, offset)
     if same:
         return 'guess', True, f'confirmed: {refined}, is the same within the errors of the method'
     text = f'(by {verification.preference:.1f} standard errors)'
     if verification.preference < MIN_PREFERENCE:
         return 'guess', False, f'frames that were not used do not prefer {refined} {text}'
     return 'refined', True, f'frames that were not used prefer {refined} {text}'
+
+
+def _from_guess(score: JointScore, offset: np.ndarray) -> str:
+    rotation, translation = pose_difference(score.pose(offset), score.lidar2cam)
+    return f'the refined pose, {rotation:.2f} deg and {translation:.2f} m from the guess'
 
 
 def _offset(initial: np.ndarray, lidar2cam: np.ndarray) -> np.ndarray:

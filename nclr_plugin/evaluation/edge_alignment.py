@@ -45,6 +45,7 @@ class EdgeAlignment:
         self.finder = EdgeFinder(points, lidar2cam, self.cam2img, (self.width, self.height),
                                  margin)
         self.parts = parts
+        self._colours: np.ndarray | None = None
         self._maps: dict[float, Tensor] = {}
 
     def about(self, lidar2cam: np.ndarray, sigma: float, size: int,
@@ -72,8 +73,9 @@ class EdgeAlignment:
         if sigma in self._maps:
             return self._maps[sigma]
         cv2 = optional_import('cv2', 'opencv-python-headless', 'Comparing image and scan')
-        colours = cv2.cvtColor(self.image, cv2.COLOR_RGB2LAB).astype(np.float32)
-        colours = cv2.GaussianBlur(colours, (0, 0), sigma)
+        if self._colours is None:
+            self._colours = cv2.cvtColor(self.image, cv2.COLOR_RGB2LAB).astype(np.float32)
+        colours = cv2.GaussianBlur(self._colours, (0, 0), sigma)
         dx, dy = (cv2.Sobel(colours, cv2.CV_32F, *order, ksize=3) / 8 for order in ((1, 0), (0, 1)))
         tensor = np.stack(((dx * dx).sum(2), (dx * dy).sum(2), (dy * dy).sum(2)), 2)
         tensor = cv2.GaussianBlur(tensor, (0, 0), max(0.7 * sigma, 0.5))

@@ -12,7 +12,7 @@ from .photometric_consistency import MIN_DEPTH, MIN_DIFFERENT
 
 NUM_CANDIDATES = 24  # nearest points among which the neighbour to the right and below is found
 MAX_ANGLE_DEG = 2.5  # between neighbours; rings of coarse sensors are that far apart
-JUMP_RATIO = 1.1  # of the ranges of neighbours on different surfaces
+JUMP_RATIO = 1.1  # of the ranges of neighbours on different surfaces, and to that of a plane
 HIDDEN_RATIO, HIDDEN_M = 1.1, 0.3  # a point is hidden by points nearer by both
 HIDDEN_RINGS = 2  # cells on each side in which points hide a point
 
@@ -107,6 +107,10 @@ class EdgeFinder:
         direction, distance = direction[near], distance[near]
         ratio = np.log(ranges[second] / ranges[first])
         jump = np.abs(ratio) > np.log(JUMP_RATIO)
+        for axis in (0, 1):
+            of_axis = np.flatnonzero(jump & (vertical == bool(axis)))
+            jump[of_axis] = ~_on_plane(angles[:, axis], ranges, pairs[axis], first[of_axis],
+                                       second[of_axis])
         rim = rays[first] + rays[second]
         rim *= (np.where(jump, np.minimum(ranges[first], ranges[second]),
                          (ranges[first] + ranges[second]) / 2)
@@ -148,6 +152,33 @@ class EdgeFinder:
                 cv2.erode(nearest, side, borderType=cv2.BORDER_CONSTANT, borderValue=np.inf)
                 for side in (kernel, kernel[::-1, ::-1].copy()))))
         return depth > HIDDEN_RATIO * np.minimum(*sides)[row, column] + HIDDEN_M
+
+
+def _on_plane(angle: np.ndarray, ranges: np.ndarray, pairs: np.ndarray, first: np.ndarray,
+              second: np.ndarray) -> np.ndarray:
+    """Return which pairs (K,) with a jump are on a plane that is seen at a flat angle.
+
+    On a plane, the inverse range is linear in the angle. The plane goes through the nearer point
+    and its neighbour on the other side.
+
+    Args:
+        angle: (N,) of the points along the axis of the pairs.
+        ranges: (N,).
+        pairs: (2, P), each point and the next one along the axis.
+        first, second: (K,) points of the pairs with a jump.
+    """
+    following, previous = np.full((2, len(ranges)), -1)
+    following[pairs[0]], previous[pairs[1]] = pairs[1], pairs[0]
+    nearer_first = ranges[first] < ranges[second]
+    near, far = np.where(nearer_first, (first, second), (second, first))
+    other = np.where(nearer_first, previous[near], following[near])
+    inverse = 1 / ranges
+    with np.errstate(divide='ignore', invalid='ignore'):  # where there is no such neighbour
+        slope = (inverse[near] - inverse[other]) / (angle[near] - angle[other])
+    expected = inverse[near] + slope * (angle[far] - angle[near])
+    # Steps grow with the range; a neighbour that is much nearer is on something else.
+    smooth = inverse[other] / inverse[near] < inverse[near] / inverse[far]
+    return (other >= 0) & smooth & (JUMP_RATIO * inverse[far] > expected)
 
 
 def _first(neighbour: np.ndarray, mask: np.ndarray) -> np.ndarray:

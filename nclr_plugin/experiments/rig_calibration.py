@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..apis import Pair, check, load_scan, refine
+from ..apis.check import GOOD, OFF, UNKNOWN
 from ..apis.intrinsics import Intrinsics
 from ..apis.joint_search import move
 from ..apis.results import pose_difference
@@ -82,7 +83,7 @@ def refinement_rows(frames: RigFrames, number: int, draws: int, off_deg: float, 
         off_deg, off_m: Largest offset of a guess about and along each axis.
         say: Prints a line for each draw.
     """
-    refined, used, kept, seconds = [], [], [], []
+    guesses, refined, used, reliable, seconds = [], [], [], [], []
     limits = np.repeat((np.radians(off_deg), off_m), 3)
     for draw in range(draws):
         rng = np.random.default_rng(draw)
@@ -91,49 +92,56 @@ def refinement_rows(frames: RigFrames, number: int, draws: int, off_deg: float, 
         start = time.process_time()
         result = refine(pairs, guess)
         seconds.append(time.process_time() - start)
-        refined.append(pose_difference(result.refined, frames.lidar2cam))
-        used.append(pose_difference(result.lidar2cam, frames.lidar2cam))
-        kept.append(result.kept == 'guess')
+        for errors, pose in ((guesses, guess), (refined, result.refined), (used, result.lidar2cam)):
+            errors.append(pose_difference(pose, frames.lidar2cam))
+        reliable.append(result.reliable)
         say(f'{number} frames, draw {draw}: best pose {refined[-1][0]:.2f} deg '
             f'{refined[-1][1]:.2f} m; {"reliable" if result.reliable else "NOT RELIABLE"}: '
             f'{result.reason}')
-    refined, used, kept = np.array(refined), np.array(used), np.array(kept)
+    guesses, refined, used, reliable = map(np.array, (guesses, refined, used, reliable))
     return [{
         'frames': str(number), 'guess off by up to': f'{off_deg:g} deg, {off_m:g} m per axis',
-        'draws': str(draws), 'guess kept': str(kept.sum()),
-        'best pose, median': '{:.2f} deg, {:.2f} m'.format(*np.median(refined, 0)),
-        'refined poses, largest': '-' if kept.all() else '{:.2f} deg, {:.2f} m'.format(
-            *used[~kept].max(0)),
+        'draws': str(draws), 'best pose, median': _errors(np.median(refined, 0)),
+        'best pose, largest': _errors(refined.max(0)), 'called reliable': str(reliable.sum()),
+        'largest of these': _errors(used[reliable].max(0)) if reliable.any() else '-',
+        'worse than the guess by at most': _errors((used - guesses).max(0)),
         'CPU s': f'{np.mean(seconds):.0f}'}]
+
+
+def _errors(values: np.ndarray) -> str:
+    return '{:.2f} deg, {:.2f} m'.format(*values)
 
 
 def check_rows(frames: RigFrames, number: int, draws: int,
                say: Callable[[str], None]) -> list[dict[str, str]]:
-    """Check right and wrong calibrations; return one row with the AUROC of each offset.
+    """Check right and wrong calibrations; return a row of AUROC and one that counts verdicts.
 
-    Offsets are in a random direction. The score is the p-value.
+    Offsets are in a random direction. The AUROC is that of the p-value against the right one.
     """
-    def p_values(size: float, part: int) -> list[float]:
-        values = []
+    def check_all(size: float, part: int) -> tuple[list[float], str]:
+        results = []
         for draw in range(draws):
             rng = np.random.default_rng(1000 + draw)
             pairs = frames.draw(rng, number)
             direction = rng.standard_normal(3)
             offset = np.zeros((2, 3))
             offset[part] = size * direction / np.linalg.norm(direction)
-            result = check(pairs, move(frames.lidar2cam, offset.reshape(1, 6))[0])
-            values.append(result.p_value)
+            results.append(check(pairs, move(frames.lidar2cam, offset.reshape(1, 6))[0]))
             say(f'{number} frames, draw {draw}, offset {np.degrees(offset[0]).round(2)} deg '
-                f'{offset[1].round(2)} m: {result.verdict}, p = {result.p_value:.2g}')
-        return values
+                f'{offset[1].round(2)} m: {results[-1].verdict}, p = {results[-1].p_value:.2g}')
+        verdicts = [result.verdict for result in results]
+        return ([result.p_value for result in results],
+                ' / '.join(str(verdicts.count(word)) for word in (OFF, UNKNOWN, GOOD)))
 
-    right = p_values(0., 0)
-    row = {'frames': str(number), 'draws': str(draws)}
+    right, verdicts = check_all(0., 0)
+    area = {'frames': str(number), 'draws': str(draws), '': 'AUROC', 'right': '-'}
+    counts = {**area, '': f'{OFF} / {UNKNOWN} / {GOOD}', 'right': verdicts}
     sizes = [(np.radians(size), 0, f'{size:g} deg') for size in CHECK_DEG]
     for size, part, name in [*sizes, *((size, 1, f'{size:g} m') for size in CHECK_M)]:
-        values = np.array(right + p_values(size, part))
-        row[name] = f'{auroc(values, np.arange(len(values)) < draws):.2f}'
-    return [row]
+        values, counts[name] = check_all(size, part)
+        values = np.array(right + values)
+        area[name] = f'{auroc(values, np.arange(len(values)) < draws):.2f}'
+    return [area, counts]
 
 
 def part_rows(frames: RigFrames, number: int) -> list[dict[str, str]]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import yaml
 
+from nclr_plugin.apis import joint_search
 from nclr_plugin.datasets import KittiObjectReader
 
 
@@ -216,7 +217,9 @@ def test_options_for_columns_and_intensities(status, files, scene, tmp_path, cap
     assert written['num_matches'] == again['num_matches']
 
 
-def test_a_guess_is_refined_without_a_network(status, files, scene, tmp_path, capsys):
+def test_a_guess_is_refined_without_a_network(status, files, scene, tmp_path, capsys,
+                                              monkeypatch):
+    monkeypatch.setattr(joint_search, 'LEVELS', joint_search.LEVELS[-1:])  # one pair: kept anyway
     guess = scene.lidar2cam.copy()
     guess[:3, 3] += 0.1
     (tmp_path / 'guess.yaml').write_text(yaml.safe_dump(dict(lidar2cam=guess.tolist())))

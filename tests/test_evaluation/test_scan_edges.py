@@ -31,12 +31,35 @@ def test_pairs_are_neighbours_to_the_right_and_below(finder):
 def test_jumps_stand_for_the_rim_of_the_nearer_surface(finder):
     edges = finder.edges
     ranges = np.linalg.norm(finder.points[:, :3], axis=1)[finder.pairs]
-    np.testing.assert_array_equal(edges.jump, ranges.max(0) > 1.1 * ranges.min(0))
+    far = ranges.max(0) > 1.1 * ranges.min(0)
+    assert not (edges.jump & ~far).any() and edges.jump.sum() > 0.8 * far.sum()
     assert 0.01 < edges.jump.mean() < 0.3
     np.testing.assert_allclose(np.linalg.norm(edges.points, axis=1)[edges.jump],
                                ranges.min(0)[edges.jump])
     assert (edges.difference[edges.jump] == 0).all() and 0.99 < edges.difference.max() <= 1
     np.testing.assert_allclose(np.linalg.norm(edges.direction, axis=1), 1)
+
+
+def test_a_street_far_away_has_no_jumps_but_an_object_on_it_has():
+    azimuth, elevation = np.meshgrid(np.radians(np.arange(-20, 20, 0.2)),
+                                     np.radians(np.arange(-10, -1, 0.4)))
+    ranges = 1.7 / np.sin(-elevation)
+    for objects in (False, True):
+        if objects:
+            box = (np.abs(azimuth) < np.radians(5)) & (elevation > np.radians(-5))
+            ranges = np.where(box, 8., ranges)
+        points = np.stack((ranges * np.cos(elevation) * np.cos(azimuth),
+                           ranges * np.cos(elevation) * np.sin(azimuth),
+                           ranges * np.sin(elevation), 0 * ranges), -1).reshape(-1, 4)
+        finder = EdgeFinder(points, true_pose(), CAM2IMG, (WIDTH, HEIGHT), 500.)
+        near, far = np.sort(np.linalg.norm(points, axis=1)[finder.pairs], 0)
+        assert (far > 1.1 * near).sum() > 1000  # rings that are far apart on the street
+        jump = finder.edges.jump
+        if objects:
+            assert 40 < jump.sum() < 80
+            np.testing.assert_allclose(near[jump], 8)
+        else:
+            assert not jump.any()
 
 
 def test_points_between_nearer_ones_are_hidden(finder):

@@ -38,8 +38,12 @@ def test_refined_and_checked_poses_are_counted(frames, monkeypatch):
     monkeypatch.setattr(joint_search, 'LAST', (0.7, 100, 1, 30, 5))
     lines = []
     row, = refinement_rows(frames, 2, 1, 1., 0.1, lines.append)
-    assert row['frames'] == '2' and row['draws'] == '1' and row['guess kept'] in '01'
-    row, = check_rows(frames, 1, 2, lines.append)
-    assert {'0.25 deg', '2 deg', '0.05 m', '0.2 m'} < set(row)
-    assert 0 <= float(row['2 deg']) <= 1
+    assert row['frames'] == '2' and row['draws'] == '1' and row['called reliable'] == '0'
+    assert row['largest of these'] == '-'
+    assert row['worse than the guess by at most'] == '0.00 deg, 0.00 m'
+    area, counts = check_rows(frames, 1, 2, lines.append)
+    assert {'0.25 deg', '2 deg', '0.05 m', '0.2 m'} < set(area) == set(counts)
+    assert 0 <= float(area['2 deg']) <= 1
+    assert [sum(map(int, counts[name].split('/'))) for name in ('right', '2 deg')] == [2, 2]
+    assert counts['right'].endswith(' / 0')  # one frame confirms nothing
     assert len(lines) == 1 + 2 * 8 and all('draw' in line for line in lines)
