@@ -22,7 +22,7 @@ def parse_args(argv=None):
     """Parse the command line."""
     parser = argparse.ArgumentParser(
         description='parts: how sharply each score peaks at the true pose; refine: errors of '
-        'refined poses; check: how often a calibration that is off is told from a right one.')
+        'refined poses; check: how often wrong calibrations are found and right ones accepted.')
     parser.add_argument('table', choices=('parts', 'refine', 'check'))
     parser.add_argument('root', nargs='+', help="folder of the layout of KITTI's object data")
     parser.add_argument('--list', help='file with the stems of the frames (default: all)')

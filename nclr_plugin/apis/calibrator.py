@@ -13,8 +13,7 @@ from torch import Tensor
 
 from ..checkpoints.loading import check_state_dict
 from ..checkpoints.voxels import parse_config
-from ..datasets.pose_check import check_pose
-from ..datasets.readers.calibration import check_lidar2cam
+from ..datasets.readers.calibration import check_lidar2cam, check_pose
 from ..errors import BrokenFrameError, CalibrationInputError
 from ..evaluation.photometric_consistency import MIN_CONSISTENCY, PhotometricConsistency
 from ..geometry.camera import project_points

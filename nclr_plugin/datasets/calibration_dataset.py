@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS, TASK_UTILS
 
 from ..errors import BrokenFrameError, DataLayoutError, ScanColumnsError, ScanError
-from .pose_check import check_pose
+from .readers.calibration import check_pose
 from .readers.base import shorten
 from .scans import DroppedRows, evenly_spaced, load_points
 from .transforms.loading import LoadImages, LoadPoints

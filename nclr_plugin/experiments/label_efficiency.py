@@ -14,7 +14,17 @@ from .execution import (adopt, announce, carry_out_all, is_finished, job_line, q
 from .runs import CONFIG_TEST_SET, Run, command_line, provenance, seed_options, variables_read
 from .tables import markdown_table, mean_and_deviation
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 PRETRAINED = 'pretrained'  # name of a checkpoint given without one
+SCRATCH = 'scratch'
+COLUMNS = ['init', 'fraction', 'seed', 'samples_per_process', 'commits']
+# Segmentation, panoptic segmentation, detection on KITTI and on nuScenes.
+DEFAULT_METRICS = ('miou', 'pq', '*KITTI/Overall_3D_AP40_moderate', '*/mAP', '*/NDS')
+SCRATCH_COLOUR = '#777777'
+COLOURS = ('#1f5fa8', '#d08770', '#5b8c5a', '#8a5fa8')
+SPREAD = 0.012  # offset between lines, share of the axis; separates the error bars
 
 
 class LabelRun(NamedTuple):
@@ -58,7 +68,7 @@ def run_label_efficiency(runs: Sequence[LabelRun], out: str, tools: Path,
     carry_out_all(list(by_run), [CONFIG_TEST_SET], tools, jobs,
                   lambda: write_results(runs, Path(out), metrics, best, command),
                   lambda run: summary(by_run[run], metrics))
-    choose_metrics(collect(runs), metrics)  # checked last: a misspelt name must cost no run
+    choose_metrics(collect(runs), metrics)  # last, so that a misspelt name does not stop the runs
 
 
 def print_jobs(runs: Sequence[LabelRun], tools: Path, form: str, gpus: int = 1) -> None:
@@ -163,7 +173,7 @@ def summary(label_run: LabelRun, patterns: Sequence[str]) -> str:
         return ', '.join(f'{name.rsplit("/", 1)[-1]} {results[name].iloc[0]:.3f}'
                          for name in choose_metrics(results, patterns))
     except ValueError as error:
-        return f'finished, but {error}'
+        return f'finished; {error}'
 
 
 def write_results(runs: Sequence[LabelRun], out: Path, patterns: Sequence[str], best: bool,
@@ -189,20 +199,6 @@ def write_results(runs: Sequence[LabelRun], out: Path, patterns: Sequence[str], 
     paths[2].write_text(markdown(results, metrics, command, best))
     write_figure(results, metrics, paths[3])
     return paths
-
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-    from .label_efficiency import LabelRun
-
-SCRATCH = 'scratch'
-COLUMNS = ['init', 'fraction', 'seed', 'samples_per_process', 'commits']
-# Segmentation, panoptic segmentation, detection on KITTI and on nuScenes.
-DEFAULT_METRICS = ('miou', 'pq', '*KITTI/Overall_3D_AP40_moderate', '*/mAP', '*/NDS')
-SCRATCH_COLOUR = '#777777'
-COLOURS = ('#1f5fa8', '#d08770', '#5b8c5a', '#8a5fa8')
-SPREAD = 0.012  # offset between lines, share of the axis, so that error bars do not overlap
 
 
 def collect(runs: Sequence[LabelRun]) -> DataFrame:

@@ -1,4 +1,4 @@
-"""How well poses of a rig are refined, checked and told apart on real frames of one calibration."""
+"""Measure refinement and checks of a rig's poses on real frames that share one calibration."""
 from __future__ import annotations
 
 import time

@@ -10,6 +10,11 @@ from ..evaluation.protocols import get_protocol
 from ..utils.optional import optional_import
 from .runs import TEST
 
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+KEYS = ['row', 'seed', 'test_set']
+
 
 def markdown_table(rows: Sequence[dict[str, object]]) -> str:
     """Format rows as a Markdown table whose columns line up in a terminal.
@@ -49,12 +54,6 @@ def mean_and_deviation(values: Sequence[float], form: str = '.3f') -> str:
     if len(set(values)) == 1:
         return mean
     return f"{mean} +- {format(float(np.std(values, ddof=1)), form.lstrip('+'))}"
-
-
-if TYPE_CHECKING:
-    from pandas import DataFrame, Series
-
-KEYS = ['row', 'seed', 'test_set']
 
 
 def read_results(path: Path, protocol: str) -> DataFrame:

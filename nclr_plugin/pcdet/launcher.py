@@ -47,7 +47,7 @@ def run_tool(name: str, argv: Sequence[str] | None = None) -> None:
         argv = absolute_paths(sys.argv[1:] if argv is None else argv, start)
         register()
         config = importlib.import_module('pcdet.config')
-        # OpenPCDet itself opens a _BASE_CONFIG_ only relative to the working directory.
+        # OpenPCDet itself looks for a _BASE_CONFIG_ in the working directory only.
         config.cfg_from_yaml_file = config_loader(config.merge_new_config, [tools, start])
         script = tools / f'{name}.py'
         sys.argv = [str(script), *argv]
@@ -85,7 +85,7 @@ def absolute_paths(argv: Sequence[str], start: Path) -> list[str]:
 
 def config_loader(merge: Callable[[dict, dict], dict],
                   folders: Sequence[Path]) -> Callable[[str, Any], Any]:
-    """Return a ``cfg_from_yaml_file`` that finds every ``_BASE_CONFIG_``, including nested ones.
+    """Return a ``cfg_from_yaml_file`` that finds each ``_BASE_CONFIG_``, also nested ones.
 
     Args:
         merge: OpenPCDet's ``merge_new_config``.
@@ -134,9 +134,9 @@ def _locate(name: str, path: Path, folders: Sequence[Path]) -> Path:
     for folder in folders:
         if (folder / name).is_file():
             return folder / name
-    raise FileNotFoundError(f"{path}: {BASE} '{name}' expected in one of "
-                            f"{', '.join(map(str, folders))}, found in none; name it from "
-                            'there, or absolutely.')
+    raise FileNotFoundError(f"{path}: {BASE} '{name}': expected in one of "
+                            f"{', '.join(map(str, folders))}, found in none; give a path "
+                            'relative to one of them or an absolute path.')
 
 
 def _merge(base: dict, own: dict) -> dict:
@@ -178,7 +178,7 @@ def read_encoder(checkpoint: str) -> dict[str, Tensor]:
     """Read the tensors that OpenPCDet would load into the encoder, ``backbone_3d.*``.
 
     Raises:
-        PretrainedWeightsError: If there are none, or not where OpenPCDet looks; see also
+        PretrainedWeightsError: If there are none where OpenPCDet looks; see also
             :func:`check_pretrained_model`.
     """
     tensors = read_state_dict(checkpoint)  # under any prefix
@@ -200,7 +200,7 @@ def require_shapes(checkpoint: str, found: dict[str, Tensor], own: dict[str, Ten
 
     Args:
         checkpoint: Path of the file, for the message.
-        found: Tensors of the file. Kernels of spconv 1 fit, too: OpenPCDet permutes them.
+        found: Tensors of the file. Kernels of spconv 1 are accepted: OpenPCDet permutes them.
         own: Tensors of the detector.
 
     Raises:

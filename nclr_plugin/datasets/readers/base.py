@@ -11,13 +11,12 @@ from mmengine.logging import print_log
 from mmengine.registry import TASK_UTILS
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
-# Files that file managers create. The hidden ones (.DS_Store, ._000012.png, .thumbnails) begin with
-# a dot.
+# Files that file managers create; hidden ones (.DS_Store, ._000012.png) begin with a dot.
 NO_DATA = re.compile(r'\.|thumbs\.db$|(.*[^a-z])?thumb(nail)?s?([^a-z]|$)', re.IGNORECASE)
 
 
 class Reader(metaclass=ABCMeta):
-    """Lists the frames of one on-disk layout, with checked calibration."""
+    """List the frames of one on-disk layout, with checked calibration."""
 
     @abstractmethod
     def read(self, data_root: str, keep_unpaired: bool = False) -> list[dict]:
@@ -39,7 +38,7 @@ class Reader(metaclass=ABCMeta):
 
 @TASK_UTILS.register_module()
 class ConcatReader(Reader):
-    """Concatenates the frames of several readers.
+    """Concatenate the frames of several readers.
 
     Unlike mmengine's ``ConcatDataset`` this keeps one list of frames, which the sampler and the
     mismatched-image control need.
@@ -69,7 +68,7 @@ class Folder(NamedTuple):
     suffixes: tuple[str, ...]
 
 
-FileNames = Dict[str, Dict[str, str]]  # of each folder, by stem
+FileNames = Dict[str, Dict[str, str]]  # names by stem, by folder
 
 
 def shorten(items: Sequence[str], limit: int = 5) -> str:
@@ -82,8 +81,8 @@ def report_missing(finding: str, cure: str, keep: bool) -> None:
     """Raise because files are missing, or only warn if their frames are kept.
 
     Args:
-        finding: Clause that says what was expected and found.
-        cure: Clause that says what to do.
+        finding: What was expected and found, a clause.
+        cure: What to do, a clause.
         keep: Warn only.
 
     Raises:
@@ -194,7 +193,7 @@ def pair_files(folders: Mapping[str, Folder],
             f'every frame needs one file of the same stem in each folder, but '
             f'{describe_missing(folders, names, missing)}',
             'add them or name the complete frames in a list file (frame_list)'
-            if stems is None else 'add them or take these frames off the list', keep_unpaired)
+            if stems is None else 'add them or remove these frames from the list', keep_unpaired)
     stems = _all_stems(names) if stems is None else stems
     return {
         stem: {
@@ -227,7 +226,7 @@ def match_files(folders: Mapping[str, Folder],
         names[name] = list_files(folder)
         if not names[name]:
             raise FileNotFoundError(
-                f"folder '{folder.path}' holds no {' or '.join(folder.suffixes)} file.")
+                f"folder '{folder.path}' has no {' or '.join(folder.suffixes)} file.")
     stems = _all_stems(names) if stems is None else stems
     return names, {name: [stem for stem in stems if stem not in files]
                    for name, files in names.items()}

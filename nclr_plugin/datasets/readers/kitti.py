@@ -20,7 +20,7 @@ RAW_FILES = 'calib_cam_to_cam.txt', 'calib_velo_to_cam.txt'
 
 @TASK_UTILS.register_module()
 class KittiOdometryReader(Reader):
-    """Reads KITTI odometry and SemanticKITTI: ``sequences/XX/{image_2,velodyne,calib.txt}``.
+    """Read KITTI odometry and SemanticKITTI: ``sequences/XX/{image_2,velodyne,calib.txt}``.
 
     The frames of a sequence are the stems of its image and scan folders; frame ids are
     ``'XX/NNNNNN'``. The extrinsics combine the transform from the LiDAR to the reference camera
@@ -113,7 +113,7 @@ class KittiOdometryReader(Reader):
 
 @TASK_UTILS.register_module()
 class KittiObjectReader(Reader):
-    """Reads KITTI 3D object: ``training/{image_2,velodyne,calib}``, one calibration per frame.
+    """Read KITTI 3D object: ``training/{image_2,velodyne,calib}``, one calibration per frame.
 
     Frame ids are the stems. The rectifying rotation comes between LiDAR and camera:
     ``lidar2cam = [I | K^-1 P[:, 3]] @ R0_rect @ Tr_velo_to_cam``.

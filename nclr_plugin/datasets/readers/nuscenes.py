@@ -21,7 +21,7 @@ LIDAR_DIM = 5  # x, y, z, intensity, ring
 
 @TASK_UTILS.register_module()
 class NuScenesReader(Reader):
-    """Reads nuScenes key frames of an mmdet3d info file (``nuscenes_infos_train.pkl``, version 2).
+    """Read nuScenes key frames of an mmdet3d info file (``nuscenes_infos_train.pkl``, version 2).
 
     Images and scans are in ``samples/CAM_X`` and ``samples/LIDAR_TOP``. A frame is one scan with a
     view per camera; its id is the sample token. ``lidar2cam`` of the infos includes the motion of

@@ -23,7 +23,7 @@ CAMERA_KEYS = dict(
 
 @TASK_UTILS.register_module()
 class RigReader(Reader):
-    """Reads folders of images and scans, and one YAML file with the calibration.
+    """Read folders of images and scans, and one YAML file with the calibration.
 
     The images must be undistorted. Files of a frame have the same stem, the frame id:
     ``lidar/000012.bin`` belongs to ``front/000012.png``. The YAML file::

@@ -79,7 +79,7 @@ class OffsetHead(BaseModule):
             centres: B scans (N_b, 3), metres: the predicted centre of each point's object.
             points: B scans (N_b, 3+), metres.
             semantic: B scans (N_b,) true classes.
-            instance: B scans (N_b,) true instances; 0 is none.
+            instance: True instances (N_b,) of B scans; 0 means no instance.
         """
         predicted, true = [], []
         for centre, point, classes, ids in zip(centres, points, semantic, instance):

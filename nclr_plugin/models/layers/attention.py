@@ -78,7 +78,7 @@ class FeedForward(nn.Module):
 
 
 def _logit_bias(query: Tensor, mask: Tensor | None, bias: Tensor | None) -> Tensor | None:
-    """Return what is added to the logits, broadcast to (B, 1 or heads, P, Q), in q's type."""
+    """Return the bias of the logits, broadcast to (B, 1 or heads, P, Q), in the type of q."""
     if mask is None:
         return None if bias is None else bias.to(query.dtype)
     masked = torch.zeros(mask.shape, device=query.device, dtype=query.dtype)
@@ -91,7 +91,7 @@ def sinusoidal_encoding(position: Tensor, channels: int, wavelength: tuple[float
     """Encode each coordinate by sines and cosines of geometrically spaced wavelengths.
 
     Args:
-        position: (..., D).
+        position: (..., D) coordinates.
         channels: Channels of the code; those beyond the last multiple of 2 D are zero.
         wavelength: Shortest and longest wavelength, in the unit of ``position``.
 
@@ -159,9 +159,9 @@ def pixel_pos_encoding(height: int, azimuth: Tensor, channels: int,
     """Encode the cells of maps, with the azimuth in the channels of :func:`point_pos_encoding`.
 
     Args:
-        height: H.
-        azimuth: (V, W, 2 K), codes of the azimuth of the columns in the scan's frame; zeros if it
-            is not known.
+        height: Number of rows H.
+        azimuth: (V, W, 2 K) codes of the azimuths of the columns in the scan's frame; zeros if
+            unknown.
         channels: Channels: three quarters for column and row, one for the azimuth.
         wavelength: Shortest and longest wavelength of columns and rows, cells.
 

@@ -16,7 +16,7 @@ FIRST_SCALE = 2.**12  # of the losses before their gradients are measured
 
 @MODELS.register_module()
 class GradNorm(nn.Module):
-    r"""Weights groups of losses, the tasks (CrossI2P, Eq. 17: dynamic collaborative training).
+    r"""Weight groups of losses, the tasks (CrossI2P, Eq. 17: dynamic collaborative training).
 
     In every training step, with :math:`G_i = \|\nabla_W w_i L_i\|` on shared weights W, the
     training rate :math:`r_i = (L_i / L_i(0)) / \mathrm{mean}_j (L_j / L_j(0))` and the target

@@ -78,7 +78,7 @@ def test_unpaired_frames_can_be_kept_with_a_warning(folders, monkeypatch):
 
 
 def test_an_empty_and_an_absent_folder_are_named(folders, tmp_path):
-    with pytest.raises(FileNotFoundError, match='holds no .npy file'):
+    with pytest.raises(FileNotFoundError, match='has no .npy file'):
         pair_files(dict(folders, scan=Folder(str(tmp_path / 'scan'), ('.npy', ))))
     with pytest.raises(FileNotFoundError, match="nowhere' does not exist.*the files of scan"):
         pair_files(dict(folders, scan=Folder(str(tmp_path / 'nowhere'), ('.bin', ))))
