@@ -79,11 +79,15 @@ class CheckpointMismatchError(UserError):
 
 
 @contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Exit with one line for errors caused by the input; others keep their traceback."""
+def one_line_errors(*more: type[Exception]) -> Iterator[None]:
+    """Exit with one line for errors caused by the input; others keep their traceback.
+
+    Args:
+        more: Classes of further errors that are caused by the input.
+    """
     try:
         yield
-    except INPUT_ERRORS as error:
+    except (*INPUT_ERRORS, *more) as error:
         text = f'{type(error).__name__}: {error}'.strip()
         # An error of a DataLoader's worker carries the worker's traceback as its message.
         sys.exit(text.splitlines()[-1] if 'DataLoader worker' in text else text)

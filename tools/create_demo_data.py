@@ -10,13 +10,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nclr_plugin.demo import HEADINGS, LAYOUTS, DemoOptions, generate  # noqa: E402
+from nclr_plugin.errors import one_line_errors  # noqa: E402
 
 
 def main(argv=None):
     """Parse the command line, generate the data and print a summary."""
     args = parse_args(argv)
     start = time.time()
-    try:
+    with one_line_errors(ValueError):
         options = DemoOptions(
             scenes=args.scenes,
             val_scenes=(args.scenes + 3) // 4 if args.val_scenes is None else args.val_scenes,
@@ -24,8 +25,6 @@ def main(argv=None):
             image_size=tuple(args.image_size) if args.image_size else None, focal=args.focal,
             beams=args.beams, azimuths=args.azimuths, sensor_height=args.sensor_height)
         lines = generate(args.out, args.layout, options, args.workers, show_progress)
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f'error: {error}')
     seconds, total = time.time() - start, options.scenes + options.val_scenes
     print(f"\n{total} scenes in {seconds:.0f} s ({seconds / total:.2f} s a scene), layout "
           f"'{args.layout}', seed {args.seed}, heading '{args.heading}':")

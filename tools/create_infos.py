@@ -23,7 +23,7 @@ from nclr_plugin.datasets.segmentation.infos import (  # noqa: E402
     create_nuscenes_ablation,
     create_nuscenes_fractions,
 )
-from nclr_plugin.errors import DataLayoutError  # noqa: E402
+from nclr_plugin.errors import one_line_errors  # noqa: E402
 
 KITTI = 'kitti'
 
@@ -58,7 +58,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if args.ablation and (args.dataset != NUSCENES or args.split):
         parser.error('--ablation is a division of nuscenes, without --split')
-    try:
+    with one_line_errors():
         if args.ablation:
             create_nuscenes_ablation(args.root, args.fractions or (1, ))
         elif args.dataset == KITTI:
@@ -71,8 +71,6 @@ def main(argv=None):
         else:
             create_infos(args.dataset, args.root, args.fractions, args.seed, args.split,
                          args.train, args.val)
-    except (DataLayoutError, OSError) as error:
-        sys.exit(f'error: {error}')
 
 
 if __name__ == '__main__':

@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from nclr_plugin.errors import one_line_errors  # noqa: E402
 from nclr_plugin.experiments.detection_ap import precision_table, read_precisions  # noqa: E402
 
 
@@ -21,14 +22,12 @@ def main(argv=None):
                         'and the best of them is shown')
     args = parser.parse_args(argv)
     methods = {}
-    try:
+    with one_line_errors(ValueError):
         for word in args.logs:
             name, equals, path = word.partition('=')
             if not equals:
                 parser.error(f'expected NAME=LOG, found {word}')
             methods.setdefault(name, []).append(read_precisions(Path(path)))
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
     print(precision_table(methods))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nclr_plugin.checkpoints import export_backbone  # noqa: E402
+from nclr_plugin.errors import one_line_errors  # noqa: E402
 
 
 def main(argv=None):
@@ -24,10 +25,8 @@ def main(argv=None):
     parser.add_argument('--min-match', type=float, default=1.0,
                         help='share of the backbone\'s tensors that must be found (default: 1)')
     args = parser.parse_args(argv)
-    try:
+    with one_line_errors(ValueError):
         report = export_backbone(args.checkpoint, args.to, args.out, args.min_match)
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f'error: {error}')
     print(report.summary())
     print(f'written: {args.out}')
 

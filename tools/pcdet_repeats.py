@@ -9,6 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from nclr_plugin.errors import one_line_errors  # noqa: E402
 from nclr_plugin.experiments.detection_ap import precision_table  # noqa: E402
 from nclr_plugin.experiments.execution import RunError  # noqa: E402
 from nclr_plugin.experiments.detection_ap import run_repeats  # noqa: E402
@@ -28,10 +29,8 @@ def main(argv=None):
     args, flags = parser.parse_known_args(argv)
     if '--fix_random_seed' in flags:
         parser.error('--fix_random_seed makes all repeats the same')
-    try:
+    with one_line_errors(ValueError, RunError):
         results = run_repeats(flags, args.repeats, args.extra_tag, args.out)
-    except (OSError, ValueError, RunError) as error:
-        sys.exit(f'error: {error}')
     methods = {f'repeat {number}': [result] for number, result in enumerate(results, 1)}
     print(precision_table({**methods, 'best': results}))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from nclr_plugin.errors import one_line_errors  # noqa: E402
 from nclr_plugin.experiments.curves import ROTATIONS, describe, read_errors, recall_curves  # noqa: E402
 from nclr_plugin.visualization import plot_error_histograms, plot_recall  # noqa: E402
 from nclr_plugin.visualization.canvas import write_png  # noqa: E402
@@ -34,7 +35,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if not (args.recall or args.histogram):
         parser.error('expected --recall or --histogram, found neither')
-    try:
+    with one_line_errors(ValueError):
         methods = {}
         for word in args.views:
             name, equals, path = word.partition('=')
@@ -48,8 +49,6 @@ def main(argv=None):
         if args.histogram:
             write_png(args.histogram,
                       plot_error_histograms(methods, args.max_deg, args.max_m))
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
     for name, errors in methods.items():
         print(describe(name, errors))
     for path in filter(None, (args.recall, args.histogram)):

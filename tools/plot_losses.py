@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from nclr_plugin.errors import one_line_errors  # noqa: E402
 from nclr_plugin.experiments.curves import read_curves, write_curves  # noqa: E402
 
 
@@ -25,11 +26,9 @@ def main(argv=None):
     for run in args.runs:
         if '=' not in run:
             parser.error(f'expected NAME=WORK_DIR, found {run}')
-    try:
+    with one_line_errors(ValueError):
         runs = {name: read_curves(work_dir, args.key)
                 for name, work_dir in (run.split('=', 1) for run in args.runs)}
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
     keys = {key for curves in runs.values() for key in curves}
     write_curves({(name if len(keys) == 1 else f'{name}: {key}'): curve
                   for name, curves in runs.items() for key, curve in curves.items()},

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmengine.config import DictAction  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
 
-from nclr_plugin.errors import INPUT_ERRORS  # noqa: E402
+from nclr_plugin.errors import one_line_errors  # noqa: E402
 from nclr_plugin.evaluation.probe import LABEL_MAPS, Probe, build_pretrainer  # noqa: E402
 
 
@@ -25,7 +25,7 @@ def main(argv=None):
     """Parse the command line, and print and write the results of each seed."""
     args = parse_args(argv)
     MMLogger.get_instance('probe', log_level='WARNING')  # mmengine lists every initial tensor
-    try:
+    with one_line_errors():
         probe = Probe(
             args.data_root, args.dataset, args.train or f'{args.dataset}_infos_train.pkl',
             args.val or f'{args.dataset}_infos_val.pkl', num_scans=args.scans,
@@ -39,8 +39,6 @@ def main(argv=None):
                             f'{name} {value}' for name, value in rows[-1].items()), flush=True)
         if args.out:
             Path(args.out).write_text(json.dumps(dict(vars(args), rows=rows), indent=1) + '\n')
-    except INPUT_ERRORS as error:
-        sys.exit(f'{type(error).__name__}: {error}')
 
 
 def parse_args(argv):

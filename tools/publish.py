@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nclr_plugin.checkpoints.export import publish  # noqa: E402
-from nclr_plugin.errors import INPUT_ERRORS  # noqa: E402
+from nclr_plugin.errors import one_line_errors  # noqa: E402
 
 DATA = ('Some 240 real frames of KITTI (3D object, stereo 2015, odometry), without their labels. '
         'Frames of other drives were held back for evaluation.')
@@ -36,11 +36,9 @@ def main(argv=None):
     parser.add_argument('--max-megabytes', type=float, default=30.,
                         help='largest size of the weights (default: 30)')
     args = parser.parse_args(argv)
-    try:
+    with one_line_errors():
         path = publish(args.checkpoint, args.out, args.name, args.data, args.license, args.terms,
                        args.figures, args.max_megabytes)
-    except INPUT_ERRORS as error:
-        sys.exit(f'error: {error}')
     print(f'written: {path} and its model card')
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from nclr_plugin.errors import one_line_errors  # noqa: E402
 from nclr_plugin.evaluation.protocols import PROTOCOLS  # noqa: E402
 from nclr_plugin.experiments.tables import read_results, registration_table
 
@@ -27,12 +28,10 @@ def main(argv=None):
     for word in args.results:
         if '=' not in word:
             parser.error(f'expected NAME=RESULTS.CSV, found {word}')
-    try:
+    with one_line_errors(ValueError):
         data_sets = {name: read_results(Path(path), args.protocol)
                      for name, path in (word.split('=', 1) for word in args.results)}
         print(registration_table(data_sets, args.protocol, args.inlier_px))
-    except (OSError, ValueError, ImportError) as error:
-        sys.exit(f'{type(error).__name__}: {error}')
 
 
 if __name__ == '__main__':

@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nclr_plugin.datasets.kitti_infos import FRACTIONS, split_kitti  # noqa: E402
-from nclr_plugin.errors import DataLayoutError  # noqa: E402
+from nclr_plugin.errors import one_line_errors  # noqa: E402
 
 
 def main(argv=None):
@@ -26,10 +26,8 @@ def main(argv=None):
     parser.add_argument('--split', metavar='FILE',
                         help='use the frames of this kitti_label_split.json')
     args = parser.parse_args(argv)
-    try:
+    with one_line_errors():
         split_kitti(args.root, args.fractions, args.seed, args.split)
-    except (DataLayoutError, OSError) as error:
-        sys.exit(f'error: {error}')
 
 
 if __name__ == '__main__':

@@ -195,7 +195,7 @@ def test_the_command(minkunet, save, out, load_tool, capsys, tmp_path):
     printed = capsys.readouterr().out
     assert f"{path}: 245 of 245 tensors match under the prefix 'point_backbone.'" in printed
     assert 'matched 245: conv_input.0.0.weight' in printed and f'written: {out}' in printed
-    with pytest.raises(SystemExit, match='error: .*no.pth'):
+    with pytest.raises(SystemExit, match='FileNotFoundError: .*no.pth'):
         main([str(tmp_path / 'no.pth'), '--to', 'mmdet3d', '--out', out])
 
 

@@ -22,7 +22,7 @@ from nclr_plugin.experiments.tables import markdown_table
 from nclr_plugin.models.layers.voxelization import voxelize
 from nclr_plugin.utils.optional import optional_import
 from nclr_plugin.utils.devices import set_sparse_algorithm
-from .step import mixed_precision, now
+from .step import add_device_arguments, mixed_precision, now
 
 
 class Entry(NamedTuple):
@@ -70,10 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='voxel size in metres (default: 0.05)')
     parser.add_argument('--repeats', type=int, default=5,
                         help='timed rounds, after a warm-up (default: 5)')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu',
-                        help='device of the networks (default: cuda if available)')
-    parser.add_argument('--amp', action='store_true',
-                        help='autocast: float16 on a GPU, bfloat16 on a CPU')
+    add_device_arguments(parser)
 
 
 def run_backbones(args: argparse.Namespace) -> list[dict]:

@@ -22,6 +22,14 @@ from nclr_plugin.experiments.tables import markdown_table
 from nclr_plugin.utils.devices import set_sparse_algorithm
 
 
+def add_device_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a benchmark of networks: device and precision."""
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu',
+                        help='device of the networks (default: cuda if available)')
+    parser.add_argument('--amp', action='store_true',
+                        help='autocast: float16 on a GPU, bfloat16 on a CPU')
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that ``step`` and ``data`` share."""
     parser.add_argument('--config', default='configs/nclr/nclr_minkunet34_semantickitti.py',
@@ -29,10 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--batch-size', type=int, default=1, help='scans per step (default: 1)')
     parser.add_argument('--rounds', type=int, default=5,
                         help='timed rounds, after a warm-up (default: 5)')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu',
-                        help='device of the model (default: cuda if available)')
-    parser.add_argument('--amp', action='store_true',
-                        help='autocast: float16 on a GPU, bfloat16 on a CPU')
+    add_device_arguments(parser)
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
                         metavar='KEY=VALUE',
                         help='overrides of the config, for example '
