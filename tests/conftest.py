@@ -51,13 +51,23 @@ def shared_data() -> Path:
 
 
 @pytest.fixture
-def warned(monkeypatch) -> list:
+def log_of(monkeypatch):
+    """Function: module -> list of what it logs from now on."""
+
+    def record(module):
+        lines = []
+        monkeypatch.setattr(module, 'print_log', lambda text, **kwargs: lines.append(text))
+        return lines
+
+    return record
+
+
+@pytest.fixture
+def warned(log_of) -> list:
     """Warnings of images and poses that are logged once, as if none had been logged before."""
     from nclr_plugin.datasets import images
     images.warn_once.cache_clear()
-    logged = []
-    monkeypatch.setattr(images, 'print_log', lambda text, **kwargs: logged.append(text))
-    return logged
+    return log_of(images)
 
 
 @pytest.fixture

@@ -10,11 +10,8 @@ from nclr_plugin.apis.scans import ScanChecker, level_rotation
 
 
 @pytest.fixture
-def logged(monkeypatch):
-    """What is logged."""
-    lines = []
-    monkeypatch.setattr(scans_module, 'print_log', lambda text, **kwargs: lines.append(text))
-    return lines
+def logged(log_of):
+    return log_of(scans_module)
 
 
 def mixed(points, rows):

@@ -365,11 +365,8 @@ def test_several_rigid_transforms_of_each_frame(kitti_odometry):
 # The scans of a data set, before anything else happens
 
 @pytest.fixture
-def logged(monkeypatch):
-    """What the data set logs."""
-    lines = []
-    monkeypatch.setattr(dataset_module, 'print_log', lambda text, **kwargs: lines.append(text))
-    return lines
+def logged(log_of):
+    return log_of(dataset_module)
 
 
 def rewrite(root, change):

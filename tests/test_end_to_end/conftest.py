@@ -121,6 +121,20 @@ def run():
 
 
 @pytest.fixture(scope='session')
+def train_on_cpu(run, demo_config, tmp_path_factory):
+    """Function: options -> work directory of a training of the demo config on the CPU."""
+
+    def train(options):
+        work = tmp_path_factory.mktemp('training')
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr('mmengine.device.utils.DEVICE', 'cpu')
+            run('train', demo_config, '--work-dir', work, options=options)
+        return work
+
+    return train
+
+
+@pytest.fixture(scope='session')
 def make_world(run, tmp_path_factory):
     """Function: layout -> root of a demo data set with 4 training and 2 validation scenes."""
     made = {}

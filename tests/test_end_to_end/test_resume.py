@@ -38,11 +38,8 @@ def options(demo):
 
 
 @pytest.fixture(scope='module')
-def uninterrupted(run, demo_config, options, curves, tmp_path_factory):
-    work = tmp_path_factory.mktemp('uninterrupted')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmengine.device.utils.DEVICE', 'cpu')
-        run('train', demo_config, '--work-dir', work, options=options)
+def uninterrupted(train_on_cpu, options, curves):
+    work = train_on_cpu(options)
     return SimpleNamespace(work=work, curve=curves(work))
 
 

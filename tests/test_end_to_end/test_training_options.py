@@ -16,13 +16,9 @@ def options(demo):
 
 
 @pytest.fixture(scope='module')
-def plain(run, demo_config, options, curves, tmp_path_factory):
+def plain(train_on_cpu, options, curves):
     """Losses of the training as it is."""
-    work = tmp_path_factory.mktemp('plain')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmengine.device.utils.DEVICE', 'cpu')
-        run('train', demo_config, '--work-dir', work, options=options)
-    return curves(work)
+    return curves(train_on_cpu(options))
 
 
 def test_averaged_weights_are_validated_and_resumed(run, demo_config, options, plain, curves,

@@ -113,11 +113,10 @@ def test_skewed_cameras_are_solved():
         assert pose.inliers[inlier].all()
 
 
-def test_opencv_takes_the_place_of_a_missing_poselib_and_the_log_says_so(monkeypatch):
+def test_opencv_takes_the_place_of_a_missing_poselib_and_the_log_says_so(monkeypatch, log_of):
     problem = [value[0] for value in make_problems(1, 100, outliers=0.3)[:3]]
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
-    messages = []
-    monkeypatch.setattr(ransac, 'print_log', lambda message, **kwargs: messages.append(message))
+    messages = log_of(ransac)
     ransac._has_poselib.cache_clear()
     try:
         poses = [solve_robust(*problem) for _ in range(2)]

@@ -162,11 +162,8 @@ def test_exif_and_grey_cameras_of_a_rig(rig, disk):
 
 
 @pytest.fixture
-def logged(monkeypatch):
-    """What the reader logs."""
-    lines = []
-    monkeypatch.setattr(rig_module, 'print_log', lambda text, **kwargs: lines.append(text))
-    return lines
+def logged(log_of):
+    return log_of(rig_module)
 
 
 @pytest.mark.parametrize('largest', [1, 255, 65535])
