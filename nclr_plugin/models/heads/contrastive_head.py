@@ -19,8 +19,8 @@ class Instances(NamedTuple):
     Attributes:
         view1, view2: (V, N, C_P) point features under two geometric transformations.
         image: (V, N, C_I) image features of the same instances.
-        valid: (V, N) bool, instances of the scan.
-        visible: (V, N) bool, those that the image shows.
+        valid: (V, N) bool, instances of the scan; the rest is padding.
+        visible: (V, N) bool, instances in the image.
         too_close: (V, N, N) bool, pairs too close in space to be negatives.
         same_pixel: (V, N, N) bool, pairs with the same image feature.
     """
@@ -37,7 +37,7 @@ class Augmentation(NamedTuple):
     """Second geometric transformation of Eq. 1; the first is the scan's random rigid transform.
 
     Attributes:
-        scale: Largest logarithm of the scale. The yaw is any.
+        scale: Maximum logarithm of the scale. The yaw is uniform over all angles.
         jitter: Standard deviation of the Gaussian noise on the coordinates, metres.
     """
     scale: float = 0.2
@@ -58,18 +58,18 @@ class Augmentation(NamedTuple):
 class ContrastiveHead(BaseModule):
     r"""Two-layer perceptrons into the invariant space, and the losses there.
 
-    ``loss_imid`` (Eq. 2) asks for point features that a geometric transformation does not change,
-    ``loss_cmid`` (Eq. 6) for the mean of both (the prototype, Eq. 4) to agree with the image.
+    ``loss_imid`` (Eq. 2) makes point features invariant to geometric transformations. ``loss_cmid``
+    (Eq. 6) makes their mean over both transformations (the prototype, Eq. 4) agree with the image.
 
     Args:
         point_channels, pixel_channels: Channels of the features.
-        out_channels: d of the invariant space.
-        temperature: :math:`\tau`.
+        out_channels: Dimension d of the invariant space.
+        temperature: Temperature :math:`\tau` of the softmax.
         literal: Use the printed form: an instance is a whole scan and its image, and Eq. 5 has the
             printed denominator. Negatives are then the other pairs of the batch: with one pair a
             step Eq. 2 is zero, and Eq. 6 only attracts. ``False``: instances are the superpoints
             of a pair and the superpixels they project to, and Eq. 5 has the form of Eq. 1.
-        queue_size: Number of past instances kept as further negatives, in each process its own.
+        queue_size: Number of past instances, per process, that serve as further negatives.
         imid_weight, cmid_weight: :math:`\lambda_1`, :math:`\lambda_2` of Eq. 7.
 
     Raises:
@@ -125,7 +125,7 @@ class ContrastiveHead(BaseModule):
     def _queued(self) -> Tensor | None:
         if not self.queue_size or not int(self.num_queued):
             return None
-        # A copy: this step's rows must not change what the loss was computed with.
+        # A copy, because this step overwrites rows that the graph of the loss refers to.
         return self.queue[:min(int(self.num_queued), self.queue_size)].clone()
 
     @torch.no_grad()
@@ -141,7 +141,7 @@ def whole_pairs(instances: Instances) -> Instances:
     def max_pool(feats: Tensor) -> Tensor:
         return feats.masked_fill(~instances.valid[..., None], -1e4).amax(1)[None]
 
-    weight = instances.visible[..., None].float()  # half precision is lost in sums of hundreds
+    weight = instances.visible[..., None].float()  # half precision is too coarse for such sums
     image = ((instances.image * weight).sum(1) / weight.sum(1).clamp(min=1))[None]
     view1, view2 = max_pool(instances.view1), max_pool(instances.view2)
     num_views = view1.shape[1]
