@@ -31,10 +31,8 @@ def main(argv=None):
                 robust.add_arguments, robust.main)
     add_command('step', 'Time of a pretraining step, compared with its two backbones',
                 step.add_step_arguments, step.main_step)
-    data = add_command('data', 'Time that a pretraining step waits for its batch',
-                       step.add_arguments, step.main_data)
-    data.add_argument('--workers', type=int, default=2,
-                      help='processes of the data loader (default: 2)')
+    add_command('data', 'Time that a pretraining step waits for its batch',
+                step.add_data_arguments, step.main_data)
     add_command('syncs', 'Operations of a pretraining step for which a host waits for its GPU',
                 syncs.add_arguments, syncs.main)
     add_command('backbones', 'Size, time and memory of the point backbones',

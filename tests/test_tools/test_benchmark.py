@@ -60,18 +60,24 @@ def test_step(world, run):
     assert 0 < lowest <= median <= highest
 
 
-@pytest.mark.parametrize('workers', [0, 1])
-def test_data(world, workers, run):
-    header, row = table(run(
-        'benchmark', 'data', '--config', CONFIG, '--rounds', 2, '--workers', workers, '--device',
+def test_data(world, run):
+    header, *rows = table(run(
+        'benchmark', 'data', '--config', CONFIG, '--rounds', 2, '--workers', 0, 1, '--device',
         'cpu', '--cfg-options', *OPTIONS, NCLR_DEMO_ROOT=world))
-    figures = dict(zip(header, row))
-    assert figures['workers'] == str(workers)
-    assert float(figures['step, s']) > 0
-    assert float(figures['one sample, one process, ms']) > 0
-    assert 0 <= float(figures['share of time waiting'].rstrip('%')) <= 100
-    if workers == 0:
-        assert float(figures['wait for a batch, s']) > 0
+    for workers, row in zip('01', rows):
+        figures = dict(zip(header, row))
+        assert figures['workers'] == workers
+        assert float(figures['step, s']) > 0
+        assert float(figures['one sample, processor time, ms']) > 0
+        assert 0 <= float(figures['share of time waiting'].rstrip('%')) <= 100
+    assert len(rows) == 2 and float(rows[0][3]) > 0, 'without workers, a step waits'
+
+
+def test_data_beside_a_step_of_a_given_time(world, run):
+    header, row = table(run(
+        'benchmark', 'data', '--config', CONFIG, '--rounds', 2, '--workers', 0, '--step-time', 0.5,
+        '--cfg-options', *OPTIONS, NCLR_DEMO_ROOT=world))
+    assert 0.5 <= float(dict(zip(header, row))['step, s']) < 1
 
 
 def test_syncs(world, run):

@@ -5,6 +5,7 @@ Ratios are taken within one round, because the speed of a machine drifts.
 from __future__ import annotations
 
 import argparse
+import copy
 import time
 from statistics import median
 from typing import Callable, ContextManager
@@ -50,6 +51,16 @@ def add_step_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--processor-time', action='store_true',
                         help='seconds of processor time, which other jobs hardly change; for '
                         'models on a CPU')
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``data``."""
+    add_arguments(parser)
+    parser.add_argument('--workers', type=int, nargs='+', default=[2],
+                        help='processes of the data loader; several numbers: a row for each '
+                        '(default: 2)')
+    parser.add_argument('--step-time', type=float, metavar='SECONDS',
+                        help='wait for so long in place of a step, as for that of a GPU')
 
 
 def load(args: argparse.Namespace) -> Config:
@@ -137,39 +148,52 @@ def now(device: str, clock: Callable[[], float] = time.perf_counter) -> float:
 def run_data(args: argparse.Namespace) -> list[dict]:
     """Train with the data loader and measure how long each step waits for its batch.
 
+    With ``--step-time``, a pause takes the place of each step, as of a GPU that works alone.
+
     Returns:
-        Rows of the table.
+        Rows of the table, one for each number of workers.
     """
     cfg = load(args)
-    model = build_model(cfg, args.device)
-    loader = cfg.train_dataloader
-    loader.update(batch_size=args.batch_size, num_workers=args.workers,
-                  persistent_workers=args.workers > 0)
-    loader = Runner.build_dataloader(loader, seed=0)
-    waits, steps = [], []
-    batches = iter(loader)
-    for _ in range(args.rounds + 2):
-        model.zero_grad(set_to_none=True)
-        start = now(args.device)
-        batch = next(batches)
-        ready = now(args.device)
-        with mixed_precision(args.device, args.amp):
-            losses = model(**model.data_preprocessor(batch, True), mode='loss')
-            sum(losses.values()).backward()
-        waits.append(ready - start)
-        steps.append(now(args.device) - ready)
-    waits, steps = waits[2:], steps[2:]  # without the start of the workers
-    start = time.perf_counter()
-    for index in range(args.rounds):
-        loader.dataset[index]
-    alone = (time.perf_counter() - start) / args.rounds
-    return [{
-        'workers': args.workers,
-        'one sample, one process, ms': f'{1e3 * alone:.0f}',
-        'step, s': f'{median(steps):.2f}',
-        'wait for a batch, s': f'{median(waits):.4f}',
-        'share of time waiting': f'{100 * sum(waits) / (sum(waits) + sum(steps)):.2f}%'
-    }]
+    if args.step_time is None:
+        model = build_model(cfg, args.device)
+
+        def step(batch):
+            model.zero_grad(set_to_none=True)
+            with mixed_precision(args.device, args.amp):
+                losses = model(**model.data_preprocessor(batch, True), mode='loss')
+                sum(losses.values()).backward()
+    else:
+        def step(batch):
+            time.sleep(args.step_time)
+
+    cfg.train_dataloader.batch_size = args.batch_size
+    rows = []
+    for workers in args.workers:
+        cfg.train_dataloader.update(num_workers=workers, persistent_workers=workers > 0)
+        loader = Runner.build_dataloader(copy.deepcopy(cfg.train_dataloader), seed=0)
+        waits, steps = [], []
+        batches = iter(loader)
+        for _ in range(args.rounds + 2):
+            start = now(args.device)
+            batch = next(batches)
+            ready = now(args.device)
+            step(batch)
+            waits.append(ready - start)
+            steps.append(now(args.device) - ready)
+        del batches  # ends the workers
+        waits, steps = waits[2:], steps[2:]  # without the start of the workers
+        start = time.process_time()
+        for index in range(args.rounds):
+            loader.dataset[index]
+        alone = (time.process_time() - start) / args.rounds
+        rows.append({
+            'workers': workers,
+            'one sample, processor time, ms': f'{1e3 * alone:.0f}',
+            'step, s': f'{median(steps):.2f}',
+            'wait for a batch, s': f'{median(waits):.4f}',
+            'share of time waiting': f'{100 * sum(waits) / (sum(waits) + sum(steps)):.2f}%'
+        })
+    return rows
 
 
 def main_step(args: argparse.Namespace) -> None:
