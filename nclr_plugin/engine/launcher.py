@@ -27,6 +27,7 @@ from ..utils.dataset_wrappers import innermost_configs
 from .finetuning import checkpoint_options, fraction_options, submission_options
 
 RANDOM = 'none'
+LOADERS = 'train_dataloader', 'val_dataloader', 'test_dataloader'
 
 
 def train(argv: Sequence[str] | None = None) -> None:
@@ -53,6 +54,7 @@ def train(argv: Sequence[str] | None = None) -> None:
         require_infos(config, 'train_dataloader', 'val_dataloader')
         options.update(distributed_on_cpu(args))
         options.update(_without_workers(config))
+        options.update(_voxels_in_workers(config))
         if get_device() == 'cuda':  # so that copies to it are asynchronous
             options['train_dataloader.pin_memory'] = True
         options['default_hooks.schedule_end.type'] = 'ScheduleEndHook'
@@ -80,7 +82,9 @@ def test(argv: Sequence[str] | None = None) -> None:
         ours, argv = parser.parse_known_args(argv)
         script = load_script('test')
         args = _parse_args(script, argv, parser)
-        options = {**distributed_on_cpu(args), **_without_workers(_load_config(args))}
+        config = _load_config(args)
+        options = {**distributed_on_cpu(args), **_without_workers(config),
+                   **_voxels_in_workers(config)}
         options['default_hooks.checkpoint_guard.type'] = 'CheckpointGuardHook'
         if ours.show_dir:
             options['default_hooks.pictures.type'] = 'PictureHook'
@@ -230,10 +234,26 @@ def distributed_on_cpu(args: argparse.Namespace) -> dict[str, Any]:
 def _without_workers(config: Config) -> dict[str, Any]:
     """Disable ``persistent_workers`` where there are no workers, which torch would refuse."""
     options = {}
-    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+    for name in LOADERS:
         loader = config.get(name) or {}
         if loader.get('persistent_workers') and not loader.get('num_workers'):
             options[f'{name}.persistent_workers'] = False
+    return options
+
+
+def _voxels_in_workers(config: Config) -> dict[str, Any]:
+    """Let the workers of the loaders voxelise the scans of a calibration network on a CPU."""
+    preprocessor = (config.get('model') or {}).get('data_preprocessor') or {}
+    if (get_device() != 'cpu' or preprocessor.get('type') != 'CalibrationDataPreprocessor'
+            or 'voxel_size' not in preprocessor):
+        return {}
+    options = {}
+    for name in LOADERS:
+        loader = config.get(name) or {}
+        if loader.get('num_workers') and loader.get('collate_fn', {}).get(
+                'type') == 'pseudo_collate':
+            options[f'{name}.collate_fn.type'] = 'voxel_collate'
+            options[f'{name}.collate_fn.voxel_size'] = preprocessor.voxel_size
     return options
 
 

@@ -4,13 +4,29 @@ from __future__ import annotations
 from typing import Sequence
 
 import torch
+from mmengine.dataset import pseudo_collate
 from mmengine.model import BaseDataPreprocessor
-from mmengine.registry import MODELS
+from mmengine.registry import FUNCTIONS, MODELS
 from torch import Tensor
 
 from ..structures import Views
 from ..utils.devices import constant, to_device
 from .layers.voxelization import voxelize
+
+
+@FUNCTIONS.register_module()
+def voxel_collate(samples: Sequence[dict], voxel_size: Sequence[float]) -> dict:
+    """Collate samples as mmengine's ``pseudo_collate`` does, and voxelise their scans.
+
+    As ``collate_fn`` of a data loader it does so in the loader's processes.
+
+    Args:
+        samples: Outputs of :class:`~nclr_plugin.datasets.PackCalibrationInputs`.
+        voxel_size: That of the data preprocessor.
+    """
+    batch = pseudo_collate(samples)
+    batch['inputs']['voxels'] = voxelize(batch['inputs']['points'], voxel_size)
+    return batch
 
 
 @MODELS.register_module()
@@ -24,13 +40,14 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
         max_voxels: Largest number of voxels of a scan in training (``None``: no limit).
         non_blocking: Copy what lies in pinned memory to the device asynchronously.
 
-    Input: ``inputs`` with lists ``points`` (N_b, C) and ``imgs`` (V_b, 3, H, W) uint8, and
-    ``data_samples``, a list of ``CalibrationDataSample`` or ``None``.
+    Input: ``inputs`` with lists ``points`` (N_b, C) and ``imgs`` (V_b, 3, H, W) uint8, optionally
+    the ``voxels`` of the scans (see :func:`voxel_collate`), and ``data_samples``, a list of
+    ``CalibrationDataSample`` or ``None``.
 
     Output: ``inputs``, :class:`~nclr_plugin.structures.Views`, and ``data_samples``.
 
     Raises:
-        ValueError: If the images of the batch differ in size.
+        ValueError: If the images of the batch differ in size, or given voxels have another size.
     """
 
     def __init__(self,
@@ -47,21 +64,36 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Return the batch as the network takes it; see the class."""
-        inputs = self.cast_data(data['inputs'])
-        points, imgs = inputs['points'], inputs['imgs']
+        inputs = self.cast_data(self._check_voxel_size(data['inputs']))
+        imgs = inputs['imgs']
         samples = data.get('data_samples')  # all they have for the device is copied below
         sizes = {tuple(img.shape[-2:]) for img in imgs}
         if len(sizes) > 1:
             raise ValueError(f'The images of one batch must have one size, but are {sorted(sizes)} '
                              '(H, W): add ResizeImages to the pipeline.')
+        voxels = inputs.get('voxels')
+        if voxels is None:
+            voxels = voxelize(inputs['points'], self.voxel_size)
+        if training and self.max_voxels is not None:
+            voxels = voxels.limit(self.max_voxels)
         scan_of_view = tuple(scan for scan, img in enumerate(imgs) for _ in img)
         views = Views(
             imgs=(torch.cat(imgs).float() - self.mean) / self.std,
             view_batch_index=constant(scan_of_view, torch.int64, imgs[0].device),
-            voxels=voxelize(points, self.voxel_size, self.max_voxels if training else None),
+            voxels=voxels,
             cam2img=self._concatenate(samples, 'cam2img'),
             lidar2cam=self._concatenate(samples, 'lidar2cam'))
         return dict(inputs=views, data_samples=samples)
+
+    def _check_voxel_size(self, inputs: dict) -> dict:
+        """Return the inputs; raise if they have voxels of another size."""
+        if 'voxels' in inputs:  # before they are on a GPU, for which this would wait
+            found, expected = inputs['voxels'].voxel_size, torch.tensor(self.voxel_size)
+            if not torch.equal(found.cpu(), expected.to(found)):
+                raise ValueError(f'voxel_size: expected {self.voxel_size}, as of the data '
+                                 f'preprocessor, found {tuple(found.tolist())} in the batch: give '
+                                 'voxel_collate the same.')
+        return inputs
 
     def _concatenate(self, samples: list | None, key: str) -> Tensor | None:
         """Return a field of all samples (V, ...) float32, ``None`` where one does not have it."""

@@ -157,6 +157,23 @@ def seen(monkeypatch):
 
 
 @needs_mmdet3d
+@pytest.mark.parametrize('device', ['cpu', 'cuda'])
+def test_on_a_cpu_the_workers_voxelise(seen, monkeypatch, device):
+    monkeypatch.setattr(launcher, 'get_device', lambda: device)
+    argv = ['configs/nclr/nclr_minkunet_demo.py', '--cfg-options',
+            'model.data_preprocessor.voxel_size=[1.,1.,2.]']
+    launcher.train(argv)
+    launcher.test([argv[0], 'none', *argv[1:]])
+    launcher.train([*argv, 'train_dataloader.num_workers=0'])
+    expected = dict(type='pseudo_collate')
+    if device == 'cpu':
+        expected = dict(type='voxel_collate', voxel_size=[1., 1., 2.])
+    assert seen[0].train_dataloader.collate_fn == expected
+    assert seen[1].test_dataloader.collate_fn == expected
+    assert seen[2].train_dataloader.collate_fn == dict(type='pseudo_collate')
+
+
+@needs_mmdet3d
 @pytest.mark.parametrize('wrapper', [None, 'RepeatDataset', 'ConcatDataset'])
 def test_mismatched_image_control_reaches_the_test_set(config, seen, wrapper):
     content = Config.fromfile(config)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from nclr_plugin.models.data_preprocessor import CalibrationDataPreprocessor
+from nclr_plugin.models.data_preprocessor import CalibrationDataPreprocessor, voxel_collate
 from nclr_plugin.structures import CalibrationDataSample
 
 
@@ -38,6 +38,26 @@ def test_voxel_limit_holds_in_training_only():
     preprocessor = CalibrationDataPreprocessor(voxel_size=(.1, .1, .1), max_voxels=10)
     assert len(preprocessor(_batch(), training=True)['inputs'].voxels.feats) == 20
     assert len(preprocessor(_batch(), training=False)['inputs'].voxels.feats) > 20
+
+
+def test_scans_voxelised_in_the_loader_are_taken_as_they_are():
+    batch = _batch()
+    samples = [dict(inputs=dict(points=points, imgs=imgs), data_samples=sample) for points, imgs,
+               sample in zip(*batch['inputs'].values(), batch['data_samples'])]
+    preprocessor = CalibrationDataPreprocessor(voxel_size=(.5, .5, 1), max_voxels=20)
+    collated = voxel_collate(samples, voxel_size=(.5, .5, 1))
+    assert collated['data_samples'] == batch['data_samples']
+    for training in (False, True):
+        outputs = []
+        for data in (batch, collated):
+            torch.manual_seed(0)
+            outputs.append(preprocessor(data, training)['inputs'])
+        for value, expected in zip(outputs[1].voxels[:-1], outputs[0].voxels[:-1]):
+            assert torch.equal(value, expected)
+        assert outputs[1].voxels.counts == outputs[0].voxels.counts
+        assert torch.equal(outputs[1].imgs, outputs[0].imgs)
+    with pytest.raises(ValueError, match=r'voxel_size: expected \(1, 1, 1\)'):
+        CalibrationDataPreprocessor(voxel_size=(1, 1, 1))(collated)
 
 
 def test_images_of_different_sizes_are_refused():

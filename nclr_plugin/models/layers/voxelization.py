@@ -75,6 +75,18 @@ class VoxelBatch(NamedTuple):
             first += count
         return torch.cat(rows), kept
 
+    def limit(self, size: int) -> VoxelBatch:
+        """Keep at most ``size`` random voxels of each scan, in the order of their positions.
+
+        Points of dropped voxels have -1 in ``point2voxel``.
+        """
+        if max(self.counts) <= size:
+            return self
+        rows, counts = self.subset(size, at_random=True)
+        row = rows.new_full((len(self.feats), ), -1)
+        row[rows] = torch.arange(len(rows), device=rows.device)
+        return self.take(rows, counts)._replace(point2voxel=row[self.point2voxel])
+
     def centres(self, coors: Tensor, stride: int) -> Tensor:
         """(K, 3), metres, relative to the centre of their scan: centres of coarser voxels.
 
@@ -87,8 +99,7 @@ class VoxelBatch(NamedTuple):
 
 
 @torch.no_grad()
-def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float],
-             max_voxels: int = None) -> VoxelBatch:
+def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float]) -> VoxelBatch:
     """Quantise scans by rounding, as mmdet3d's ``voxel_type='minkunet'`` does.
 
     The networks get coordinates relative to the centre of the scan, which is the sensor's position
@@ -101,9 +112,6 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float],
     Args:
         points: B scans (N_b, C >= 3), metres, LiDAR frame.
         voxel_size: Edge lengths (x, y, z), metres.
-        max_voxels: Largest number of voxels of a scan (``None``: no limit). Of more, a random
-            subset is kept, in the order of their positions. Points of dropped voxels have -1 in
-            ``point2voxel``.
     """
     packed = torch.cat(list(points))
     centre = scan_centres(points)
@@ -130,16 +138,9 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float],
 
     in_scan = coors[:, 0] == torch.arange(len(points), device=coors.device)[:, None]
     counts = tuple(in_scan.sum(1).tolist())
-    if max_voxels is not None and max(counts) > max_voxels:
-        keep = _random_subset(counts, max_voxels, coors.device)
-        counts = tuple(min(count, max_voxels) for count in counts)
-        row = keep.new_full((len(coors), ), -1)
-        row[keep] = torch.arange(len(keep), device=row.device)
-        feats, coors, point2voxel = feats[keep], coors[keep], row[point2voxel]
     points = feats[:, :3].clone()
     feats[:, :3] -= centre[coors[:, 0].long()]
-    return VoxelBatch(feats, coors, points, centre, lowest * size, size, point2voxel,
-                      counts)
+    return VoxelBatch(feats, coors, points, centre, lowest * size, size, point2voxel, counts)
 
 
 def scan_centres(scans: Sequence[Tensor]) -> Tensor:

@@ -66,7 +66,7 @@ def test_a_dense_scan_and_the_choice_of_its_voxels_do_not_depend_on_the_order_ei
     results = []
     for points in (scan, scan[torch.argsort(scan[:, 0])], scan[torch.argsort(scan[:, 3])]):
         torch.manual_seed(0)
-        results.append(voxelize([points], (1., 1., 1.), max_voxels=700))
+        results.append(voxelize([points], (1., 1., 1.)).limit(700))
     first = results[0]
     assert len(first.coors) == 700
     for voxels in results[1:]:
@@ -87,7 +87,7 @@ def test_centre_of_two_million_points_is_not_lost_in_the_sum():
 def test_max_voxels_keeps_whole_voxels_and_marks_the_rest():
     scans = [torch.from_numpy(_scan(400, 5)), torch.from_numpy(_scan(30, 6))]
     full = voxelize(scans, (1., 1., 1.))
-    some = voxelize(scans, (1., 1., 1.), max_voxels=50)
+    some = full.limit(50)
     counts = torch.bincount(some.batch_index)
     assert counts[0] == 50 and counts[1] == min(50, int((full.batch_index == 1).sum()))
     assert (some.batch_index.diff() >= 0).all()
