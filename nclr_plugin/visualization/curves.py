@@ -91,13 +91,13 @@ def plot_roc(roc: dict[str, Any]) -> np.ndarray:
     for name, curve in roc.items():
         line, = axis.step(100 * np.concatenate([[0], curve.accepted_other]),
                           100 * np.concatenate([[0], curve.accepted_true]), where='post',
-                          label=f'{name}: {100 * curve.rejected:.0f}% of the wrong pairs refused',
+                          label=f'{name}: {100 * curve.rejected:.0f}% of mismatched pairs rejected',
                           linewidth=2)
         index = np.flatnonzero(curve.thresholds == curve.threshold)
         axis.plot(100 * curve.accepted_other[index], 100 * curve.accepted_true[index], 'o',
                   color=line.get_color())
     axis.plot([0, 100], [0, 100], color='#555555', linestyle='--', linewidth=1)
-    axis.set_xlabel('wrong pairs accepted [%]', fontsize=14)
+    axis.set_xlabel('mismatched pairs accepted [%]', fontsize=14)
     axis.set_ylabel('true pairs accepted [%]', fontsize=14)
     axis.set_xlim(-2, 102)
     axis.set_ylim(-2, 102)

@@ -1,4 +1,4 @@
-"""Features of points and pixels, as colours (like colours, like features) and in the plane."""
+"""Features of points and pixels, as colours, and embedded in the plane."""
 from __future__ import annotations
 
 from typing import Any
@@ -49,7 +49,7 @@ def draw_features(image: np.ndarray, points: Tensor, sample: Any,
     in_view = draw_discs(dim(background) // 2, scale_pixels(pixels[order], factor),
                          point_colours[visible[order]], 2)
     column = stack([titled(background, 'image'),
-                    titled(cells, 'features of pixels: like colours, like features'),
+                    titled(cells, 'features of pixels: similar features have similar colours'),
                     titled(in_view, 'features of points in view')])
     above = draw_birds_eye(sample.voxel_points, point_colours, *camera, size[1],
                            len(column) - TITLE_HEIGHT)

@@ -1,4 +1,4 @@
-"""A sheet that shows what a refinement has changed: overlays before and after, and scores."""
+"""Sheet of a refinement: overlays before and after, and scores."""
 from __future__ import annotations
 
 from typing import NamedTuple, Sequence

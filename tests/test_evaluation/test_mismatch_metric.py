@@ -1,4 +1,4 @@
-"""Scores of true and of wrong pairs."""
+"""Scores of true and of mismatched pairs."""
 import numpy as np
 import pytest
 import torch

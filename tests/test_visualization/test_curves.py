@@ -41,7 +41,7 @@ def test_roc_of_each_score(monkeypatch):
     plot_roc(dict(agreement=rejection(scores, true), inlier_ratio=rejection(-scores, true)))
     axis, = seen['figure'].axes
     curve, point = axis.lines[:2]
-    assert curve.get_label() == 'agreement: 75% of the wrong pairs refused'
+    assert curve.get_label() == 'agreement: 75% of mismatched pairs rejected'
     assert curve.get_xdata()[0] == curve.get_ydata()[0] == 0
     assert curve.get_xdata()[-1] == curve.get_ydata()[-1] == 100
     assert point.get_xdata() == pytest.approx([25]) and point.get_ydata() == pytest.approx([90])

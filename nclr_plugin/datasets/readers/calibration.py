@@ -30,7 +30,7 @@ AXES = 'LiDAR x forward, y left, z up; camera x right, y down, z forward; metres
 def read_kitti_calibration(path: str) -> dict[str, KittiValue]:
     """Read a calibration of KITTI: lines of ``NAME: number number ...``.
 
-    Tracking leaves the colon out of some lines; raw recordings have a ``calib_time`` in words.
+    Tracking leaves the colon out of some lines; raw recordings have a ``calib_time`` that is text.
 
     Args:
         path: File of the odometry, object, tracking or raw data.

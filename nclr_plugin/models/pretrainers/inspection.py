@@ -1,4 +1,4 @@
-"""What metrics and pictures need besides the poses: overlap, features, Tables 7 and 8."""
+"""Compute what metrics and pictures need besides the poses: overlap, features, Tables 7 and 8."""
 from __future__ import annotations
 
 from typing import Any
