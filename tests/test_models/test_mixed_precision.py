@@ -18,8 +18,7 @@ from nclr_plugin.models.layers.batching import gather_columns
 from nclr_plugin.models.losses.contrastive_loss import (instance_loss, pixel_targets,
                                                         pixel_to_point_loss, point_to_pixel_loss,
                                                         printed_cross_modal_loss)
-from nclr_plugin.models.necks.coarse_transformer import _distance_code, _offset_code
-from nclr_plugin.models.necks.superpoints import group_superpoints
+from nclr_plugin.models.necks.superpoints import _distance_code, _offset_code, group_superpoints
 from nclr_plugin.models.pretrainers.base import CalibrationModel
 
 
