@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..utils.devices import surely_all
+from ..utils.devices import on_host, surely_all
 from .se3 import skew
 
 MIN_DEPTH = 1e-3  # in units of the points' extent; a pose with a nearer point is never accepted
@@ -39,6 +39,10 @@ class PnPProblem(NamedTuple):
     pixels: Tensor
     focal: Tensor
     weights: Tensor
+
+    def take(self, idx: Tensor) -> PnPProblem:
+        """Return some of the problems."""
+        return PnPProblem(*(value[idx] for value in self))
 
     def single(self) -> PnPProblem:
         """Return the problem with its points in float32, whose sums cost half as much."""
@@ -75,7 +79,8 @@ def make_problem(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tenso
     Returns:
         The problems.
     """
-    products = points.new_ones(len(points), 10, points.shape[2])
+    products = points.new_empty(len(points), 10, points.shape[2])
+    products[:, 0] = 1
     products[:, 1:4] = points
     torch.mul(points[:, :1], points, out=products[:, 4:7])
     torch.mul(points[:, 1:2], points[:, 1:], out=products[:, 7:9])
@@ -137,14 +142,14 @@ def _sums(problem: PnPProblem, pixel: Tensor, error: Tensor, inverse_depth: Tens
     """
     first = problem.weights[:, None] * inverse_depth
     scalars = pixel.new_empty(len(pixel), 7, pixel.shape[2])
-    pull, second = scalars[:, :3], scalars[:, 3:4]
-    torch.mul(error, first, out=pull[:, :2])
-    torch.sum(pixel * pull[:, :2], dim=1, out=pull[:, 2]).neg_()
-    torch.mul(first, inverse_depth, out=second)
-    torch.mul(pixel + error, second, out=scalars[:, 4:6])
-    corner = scalars[:, 6:]
-    torch.sum(pixel * scalars[:, 4:6], dim=1, keepdim=True, out=corner)
-    corner.addcmul_(pull[:, 2:], inverse_depth, value=-1)
+    u, v = pixel.unbind(1)
+    torch.mul(error, first, out=scalars[:, :2])
+    pull = torch.mul(u, scalars[:, 0], out=scalars[:, 2])
+    pull.addcmul_(v, scalars[:, 1]).neg_()
+    torch.mul(first, inverse_depth, out=scalars[:, 3:4])
+    torch.mul(pixel + error, scalars[:, 3:4], out=scalars[:, 4:6])
+    corner = torch.mul(u, scalars[:, 4], out=scalars[:, 6])
+    corner.addcmul_(v, scalars[:, 5]).addcmul_(pull, inverse_depth[:, 0], value=-1)
     return (scalars @ problem.products.transpose(1, 2)).double()
 
 
@@ -152,10 +157,10 @@ def _assemble(FR: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
     """Assemble the gradient (B, 6) and the Hessian (B, 6, 6) from the sums (B, 7, 10)."""
     tables = _tables(sums.device)
     force = (FR.transpose(1, 2) @ sums[:, :3, :4]).flatten(1)  # against x~, where x moves
-    turn = FR.transpose(1, 2)
-    curvature = turn @ (tables.entries @ sums[:, 3:]).view(-1, 3, 30)
-    curvature = turn[:, None] @ curvature.view(-1, 3, 3, 10)  # (F R)' K (F R)
-    hessian = torch.cat([curvature.flatten(1), force], dim=1) @ tables.hessian
+    entries = FR.flatten(1)
+    turn = (entries[:, :, None] * entries[:, None]).flatten(1) @ tables.entries
+    curvature = (turn.unflatten(1, (6, 4)) @ sums[:, 3:]).flatten(1)  # (F R)' K (F R)
+    hessian = torch.cat([curvature, force], dim=1) @ tables.hessian
     return force @ tables.gradient, hessian.unflatten(1, (6, 6))
 
 
@@ -164,9 +169,10 @@ class _Tables(NamedTuple):
 
     Attributes:
         place: (16,) int64, index in ``products`` of each product of two entries of ``x~``.
-        entries: (9, 4), map from the four distinct second derivatives to their 3 x 3 matrix.
+        entries: (81, 24), map from the products of two entries of ``F R`` to the 6 x 4 matrix that
+            turns the four distinct second derivatives K into the upper triangle of (F R)' K (F R).
         gradient: (12, 6), map from the force, 3 x 4, to the gradient.
-        hessian: (102, 36), map from the curvature, 3 x 3 x 10, and the force to the Hessian.
+        hessian: (72, 36), map from the curvature, 6 x 10, and the force to the Hessian.
     """
     place: Tensor
     entries: Tensor
@@ -179,19 +185,23 @@ def _tables(device: torch.device) -> _Tables:
     place = torch.tensor([0, 1, 2, 3, 1, 4, 5, 6, 2, 5, 7, 8, 3, 6, 8, 9])
     unit, u, v, corner = torch.eye(4, dtype=torch.float64)
     zero = torch.zeros_like(unit)
-    entries = torch.stack([unit, zero, -u, zero, unit, -v, -u, -v, corner])
-
+    second = torch.stack([unit, zero, -u, zero, unit, -v, -u, -v, corner]).view(3, 3, 4)
     eye = torch.eye(3, dtype=torch.float64)
+    i, j = torch.triu_indices(3, 3)
+    entries = torch.einsum('klm,pi,pj->kiljpm', second, eye[i], eye[j]).reshape(81, 24)
+
     motion = torch.zeros(6, 3, 4, dtype=torch.float64)  # of x, as a linear map of x~
     motion[:3, :, 1:] = skew(eye)
     motion[3:, :, 0] = eye
     products = torch.nn.functional.one_hot(place, 10).double().view(4, 4, 10)
-    projection = torch.einsum('kim,ljn,mnq->ijqkl', motion, motion, products)
+    projection = torch.einsum('kim,ljn,mnq->ijqkl', motion, motion, products).reshape(9, 10, 36)
     turn = torch.zeros(3, 4, 6, 6, dtype=torch.float64)  # the exponential map's own curvature
     turn[:, 1:, :3, :3] = torch.einsum('ik,jl->ijkl', eye, eye)
     turn = (turn + turn.transpose(2, 3)) / 2
     turn[:, 1:, :3, :3] -= torch.einsum('ij,kl->ijkl', eye, eye)
-    hessian = torch.cat([projection.reshape(90, 36), turn.reshape(12, 36)])
+    projection = torch.where((i == j)[:, None, None], projection[3 * i + j],
+                             projection[3 * i + j] + projection[3 * j + i])
+    hessian = torch.cat([projection.reshape(60, 36), turn.reshape(12, 36)])
     return _Tables(*(table.to(device) for table in (
         place, entries, motion.flatten(1).T.contiguous(), hessian)))
 
@@ -234,12 +244,26 @@ def minimise(problem: PnPProblem, R: Tensor, t: Tensor, iterations: int,
         push = torch.where(in_front, 0., 1 - at.nearest)
         t = torch.cat([t[:, :2], t[:, 2:] + push[:, None]], dim=1)
         at = derivatives(problem, R, t)
-    damping = torch.zeros_like(at.cost)  # until a step fails
-    factor = at.factor
-    for _ in range(iterations):
+    return _descend(problem, R, t, at, torch.zeros_like(at.cost), iterations, tolerance, needed)
+
+
+def _descend(problem: PnPProblem, R: Tensor, t: Tensor, at: Derivatives, damping: Tensor,
+             iterations: int, tolerance: float, needed: Tensor | None) -> tuple[Tensor, ...]:
+    """Step from poses with known derivatives; on a CPU, the few that need more go on alone."""
+    rest = None
+    for done in range(iterations):
+        factor = at.factor if surely_all(damping == 0) else _damped_factor(at.hessian, damping)
         step = _newton_step(at, factor)
         short = step.abs().amax(1) < tolerance
-        if surely_all(short if needed is None else short | ~needed):
+        unneeded = torch.zeros_like(short) if needed is None else ~needed
+        if surely_all(short | unneeded):
+            break
+        rest = _minority(~((short & (damping == 0)) | unneeded))
+        if rest is not None:
+            solved = _descend(
+                problem.take(rest), R[rest], t[rest],
+                Derivatives(*(value[rest] for value in at)), damping[rest], iterations - done,
+                tolerance, None)
             break
         R_new, t_new = move(R, t, step)
         new = derivatives(problem, R_new, t_new)
@@ -253,14 +277,23 @@ def minimise(problem: PnPProblem, R: Tensor, t: Tensor, iterations: int,
             t = torch.where(accept[:, None], t_new, t)
             at = Derivatives(*(torch.where(accept.view(-1, *[1] * (old.dim() - 1)), fresh, old)
                                for fresh, old in zip(new, at)))
-        factor = at.factor if surely_all(damping == 0) else _damped_factor(at.hessian, damping)
     # The last step is undamped. For a converged pose it is too short to need another evaluation.
     step = _newton_step(at, at.factor)
     converged = step.abs().amax(1) < 10 * tolerance
     step = torch.where(converged[:, None], step, torch.zeros_like(step))
     R, t = move(R, t, step)
     cost = (at.cost + 0.5 * (at.gradient * step).sum(1)).clamp(min=0)  # by the quadratic model
-    return R, t, cost, at.factor, converged
+    result = R, t, cost, at.factor, converged
+    if rest is None:
+        return result
+    return tuple(whole.index_copy(0, rest, part) for whole, part in zip(result, solved))
+
+
+def _minority(mask: Tensor) -> Tensor | None:
+    """Return the indices of the masked problems; ``None`` if they are not few, and on a GPU."""
+    if not on_host(mask) or 2 * int(mask.sum()) >= len(mask):
+        return None
+    return mask.nonzero()[:, 0]
 
 
 def move(R: Tensor, t: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:

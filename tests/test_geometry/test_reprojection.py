@@ -73,6 +73,20 @@ def test_minimise_ends_early_only_when_the_needed_problems_have_converged():
     assert reprojection.minimise(problem, start, t, 20, needed=~none)[-1].all()
 
 
+def test_the_few_problems_with_a_far_start_go_on_alone_and_find_their_minima():
+    problem, R, t = normalised(noise=1.)
+    angle = torch.full((len(R), 3), 1e-4).double()
+    angle[2], angle[5] = 0.05, -0.1
+    start = so3_exp(angle) @ R
+    together = reprojection.minimise(problem, start, t, 20)
+    assert together[-1].all()
+    for i in range(len(R)):
+        alone = reprojection.minimise(
+            problem.take(torch.tensor([i])), start[i:i + 1], t[i:i + 1], 20)
+        for whole, part in zip(together, alone):
+            torch.testing.assert_close(whole[i:i + 1].double(), part.double(), atol=1e-9, rtol=1e-3)
+
+
 @pytest.mark.parametrize('length', [1e-1, 1e-2])
 def test_a_move_differs_from_the_exponential_map_in_third_order(length):
     _, R, t = normalised(4)
