@@ -15,7 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..utils.devices import on_host, surely_all
+from ..utils import devices
+from ..utils.devices import surely_all
 from .se3 import skew
 
 MIN_DEPTH = 1e-3  # in units of the points' extent; a pose with a nearer point is never accepted
@@ -291,7 +292,7 @@ def _descend(problem: PnPProblem, R: Tensor, t: Tensor, at: Derivatives, damping
 
 def _minority(mask: Tensor) -> Tensor | None:
     """Return the indices of the masked problems; ``None`` if they are not few, and on a GPU."""
-    if not on_host(mask) or 2 * int(mask.sum()) >= len(mask):
+    if not devices.on_host(mask) or 2 * int(mask.sum()) >= len(mask):
         return None
     return mask.nonzero()[:, 0]
 
