@@ -52,13 +52,13 @@ def draw_prediction(points: Tensor, sample: Any, views: Sequence[dict], metainfo
     if 'pred_pts_seg' in sample:
         things = range(len(names)) if thing_classes is None else thing_classes
         labels = (_labels(sample.pred_pts_seg), _labels(truth))
-        vocabulary = Vocabulary(names, palette, things)
+        class_info = ClassInfo(names, palette, things)
         if labels[1] is not None and labels[0].instance is None:
             labels = (labels[0], Panoptic(labels[1].semantic))
-        yield 'birds_eye', '', draw_panoptic_birds_eye(points, *labels, vocabulary)
+        yield 'birds_eye', '', draw_panoptic_birds_eye(points, *labels, class_info)
         for view in views:
             yield 'camera', view['name'], draw_panoptic_image(
-                view['image'], view['lidar2cam'], view['cam2img'], points, *labels, vocabulary)
+                view['image'], view['lidar2cam'], view['cam2img'], points, *labels, class_info)
     elif 'pred_instances_3d' in sample:
         boxes = (_boxes(sample.pred_instances_3d), _true_boxes(truth))
         yield 'birds_eye', '', draw_boxes_birds_eye(points, *boxes, names, palette)
@@ -108,7 +108,7 @@ class Panoptic(NamedTuple):
     instance: np.ndarray | None = None
 
 
-class Vocabulary(NamedTuple):
+class ClassInfo(NamedTuple):
     """Names and colours of classes.
 
     Attributes:
@@ -122,14 +122,14 @@ class Vocabulary(NamedTuple):
 
 
 def draw_panoptic_birds_eye(points: Tensor, predicted: Panoptic, true: Panoptic | None,
-                            vocabulary: Vocabulary) -> np.ndarray:
+                            class_info: ClassInfo) -> np.ndarray:
     """Draw classes and instances of a scan from above, predicted and true.
 
     Args:
         points: (N, 3+) points in the LiDAR frame, metres.
         predicted: Predicted labels of the N points.
         true: True labels of the N points, or ``None`` if unknown.
-        vocabulary: Names and colours of the classes.
+        class_info: Names and colours of the classes.
 
     Returns:
         uint8 RGB picture. A predicted instance has the colour of the true one that it matches
@@ -140,12 +140,12 @@ def draw_panoptic_birds_eye(points: Tensor, predicted: Panoptic, true: Panoptic 
     def draw(colours: np.ndarray) -> np.ndarray:
         return draw_birds_eye(points[order], colours[order], None, None, 0, BIRDS_EYE)
 
-    return _compare_labels(draw, predicted, true, vocabulary)
+    return _compare_labels(draw, predicted, true, class_info)
 
 
 def draw_panoptic_image(image: np.ndarray, lidar2cam: Tensor, cam2img: Tensor, points: Tensor,
                         predicted: Panoptic, true: Panoptic | None,
-                        vocabulary: Vocabulary) -> np.ndarray:
+                        class_info: ClassInfo) -> np.ndarray:
     """Draw classes and instances of a scan into the image of a camera, predicted and true.
 
     Args:
@@ -155,7 +155,7 @@ def draw_panoptic_image(image: np.ndarray, lidar2cam: Tensor, cam2img: Tensor, p
         points: (N, 3+) points in the LiDAR frame, metres.
         predicted: See :func:`draw_panoptic_birds_eye`.
         true: See :func:`draw_panoptic_birds_eye`.
-        vocabulary: See :func:`draw_panoptic_birds_eye`.
+        class_info: See :func:`draw_panoptic_birds_eye`.
 
     Returns:
         uint8 RGB picture.
@@ -169,7 +169,7 @@ def draw_panoptic_image(image: np.ndarray, lidar2cam: Tensor, cam2img: Tensor, p
     def draw(colours: np.ndarray) -> np.ndarray:
         return draw_discs(background, pixels, colours[visible[order]])
 
-    return _compare_labels(draw, predicted, true, vocabulary)
+    return _compare_labels(draw, predicted, true, class_info)
 
 
 def match_instances(predicted: Panoptic, true: Panoptic,
@@ -211,30 +211,30 @@ def _number(labels: Panoptic, thing_classes: Sequence[int]) -> np.ndarray:
 
 
 def _compare_labels(draw, predicted: Panoptic, true: Panoptic | None,
-             vocabulary: Vocabulary) -> np.ndarray:
+                    class_info: ClassInfo) -> np.ndarray:
     """Arrange classes and instances in rows, predicted and true in columns; add a legend."""
     both = [('predicted', predicted)] + ([] if true is None else [('true', true)])
-    classes = beside([titled(draw(_class_colours(labels.semantic, vocabulary)), f'classes, {name}')
+    classes = beside([titled(draw(_class_colours(labels.semantic, class_info)), f'classes, {name}')
                       for name, labels in both], 4)
     occurring = np.unique(np.concatenate([labels.semantic for _, labels in both]))
-    entries = [(tuple(int(part) for part in vocabulary.palette[index]), vocabulary.names[index])
-               for index in occurring if 0 <= index < len(vocabulary.names)]
+    entries = [(tuple(int(part) for part in class_info.palette[index]), class_info.names[index])
+               for index in occurring if 0 <= index < len(class_info.names)]
     if len(entries) < len(occurring):
         entries.append((NO_CLASS, 'no label'))
     rows = [classes, legend(entries, classes.shape[1])]
     if predicted.instance is not None:
-        numbers = [_number(predicted, vocabulary.thing_classes)] if true is None else \
-            match_instances(predicted, true, vocabulary.thing_classes)
+        numbers = [_number(predicted, class_info.thing_classes)] if true is None else \
+            match_instances(predicted, true, class_info.thing_classes)
         rows.append(beside([
             titled(draw(instance_colours(number)), f'instances, {name}: {len(set(number) - {0})}')
             for (name, _), number in zip(both, numbers)], 4))
     return stack(rows, TITLE_HEIGHT // 4)
 
 
-def _class_colours(semantic: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
-    table = np.concatenate([vocabulary.palette, [NO_CLASS]]).astype(np.uint8)
-    known = (semantic >= 0) & (semantic < len(vocabulary.palette))
-    return table[np.where(known, semantic, len(vocabulary.palette))]
+def _class_colours(semantic: np.ndarray, class_info: ClassInfo) -> np.ndarray:
+    table = np.concatenate([class_info.palette, [NO_CLASS]]).astype(np.uint8)
+    known = (semantic >= 0) & (semantic < len(class_info.palette))
+    return table[np.where(known, semantic, len(class_info.palette))]
 
 
 def instance_colours(number: np.ndarray) -> np.ndarray:
@@ -331,7 +331,7 @@ def _edges_in_view(corners: np.ndarray, lidar2cam: Tensor, cam2img: Tensor) -> n
 
 
 def _compare_boxes(draw, predicted: Boxes, true: Boxes | None, names: Sequence[str],
-             palette: np.ndarray) -> np.ndarray:
+                   palette: np.ndarray) -> np.ndarray:
     both = [('predicted', predicted)] + ([] if true is None else [('true', true)])
     panels = beside([titled(draw(boxes), f'{name}: {len(boxes.labels)}')
                      for name, boxes in both], 4)

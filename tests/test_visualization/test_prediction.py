@@ -10,7 +10,7 @@ from mmengine.structures import BaseDataElement
 from nclr_plugin.visualization.canvas import TITLE_HEIGHT
 from nclr_plugin.visualization.points import draw_birds_eye, panel_coordinates
 from nclr_plugin.visualization.prediction import (BOX_IMAGE_WIDTH, BOX_PANEL, MIN_SCORE,
-                                                  NO_INSTANCE, Boxes, Panoptic, Vocabulary,
+                                                  NO_INSTANCE, Boxes, ClassInfo, Panoptic,
                                                   draw_boxes_birds_eye, draw_boxes_image,
                                                   draw_panoptic_birds_eye, draw_panoptic_image,
                                                   draw_prediction, instance_colours,
@@ -20,8 +20,8 @@ pytest.importorskip('cv2')
 METAINFO = dict(classes=('car', 'road'), palette=[[0, 0, 255], [255, 0, 255]])
 PALETTE = np.array(METAINFO['palette'], np.uint8)
 CORNERS = torch.tensor([[[x, y, z] for x in (9., 11.) for y in (-1., 1.) for z in (-1., 1.)]])
-VOCABULARY = Vocabulary(('car', 'person', 'road'),
-                        np.array([[0, 0, 255], [255, 0, 0], [255, 0, 255]], np.uint8), [0, 1])
+CLASS_INFO = ClassInfo(('car', 'person', 'road'),
+                       np.array([[0, 0, 255], [255, 0, 0], [255, 0, 255]], np.uint8), [0, 1])
 BOX_NAMES = ('car', 'person')
 BOX_PALETTE = np.array([[0, 0, 255], [255, 0, 0]], np.uint8)
 POINTS = torch.tensor([[15., 0, 0, 0], [0, 15., 0, 0], [-15., 0, 0, 0]])
@@ -59,8 +59,8 @@ def scan():
 
 def test_birds_eye_has_the_colours_of_the_classes(scan):
     points, labels = scan
-    with_truth = draw_panoptic_birds_eye(points, labels, labels, VOCABULARY)
-    alone = draw_panoptic_birds_eye(points, labels, None, VOCABULARY)
+    with_truth = draw_panoptic_birds_eye(points, labels, labels, CLASS_INFO)
+    alone = draw_panoptic_birds_eye(points, labels, None, CLASS_INFO)
     assert with_truth.shape[1] > 1.9 * alone.shape[1]
     for picture in (with_truth, alone):
         # x points upwards, y to the left: the person is left of the car.
@@ -75,7 +75,7 @@ def test_image_has_the_colours_of_the_classes(scan):
     lidar2cam = torch.tensor([[0., -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
     cam2img = torch.tensor([[100., 0, 99.5], [0, 100, 39.5], [0, 0, 1]])
     picture = draw_panoptic_image(np.zeros((80, 200, 3), np.uint8), lidar2cam, cam2img, points,
-                                  labels, labels, VOCABULARY)
+                                  labels, labels, CLASS_INFO)
     panel = picture[32:32 + 288, :720]
     row, column = np.argwhere((panel == (0, 0, 255)).all(axis=-1)).mean(axis=0)
     assert abs(row - 143.5) < 3 and abs(column - 359.5) < 3
@@ -171,7 +171,7 @@ def test_a_scan_is_drawn_from_above_and_on_each_image(points, views):
         ('birds_eye', ''), ('camera', 'left'), ('camera', 'right')]
     expected = draw_panoptic_birds_eye(
         points, Panoptic(semantic.numpy()), Panoptic(truth['pts_semantic_mask']),
-        Vocabulary(METAINFO['classes'], PALETTE, [0]))
+        ClassInfo(METAINFO['classes'], PALETTE, [0]))
     assert (drawn[0][2] == expected).all()
 
 
