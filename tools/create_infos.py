@@ -8,20 +8,22 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from nclr_plugin.datasets.kitti_infos import FRACTIONS as DETECTION_FRACTIONS  # noqa: E402
-from nclr_plugin.datasets.kitti_infos import split_kitti  # noqa: E402
-from nclr_plugin.datasets.kitti_preparation import prepare_kitti  # noqa: E402
-from nclr_plugin.datasets.segmentation.infos import SPLITS  # noqa: E402
-from nclr_plugin.datasets.segmentation.kitti_boxes import (  # noqa: E402
-    KITTI_BOXES,
-    create_kitti_boxes,
+from nclr_plugin.datasets.kitti_infos import (  # noqa: E402
+    FRACTIONS as DETECTION_FRACTIONS,
+    split_kitti,
 )
+from nclr_plugin.datasets.kitti_preparation import prepare_kitti  # noqa: E402
 from nclr_plugin.datasets.segmentation.infos import (  # noqa: E402
     FRACTIONS,
     NUSCENES,
+    SPLITS,
     create_infos,
     create_nuscenes_ablation,
     create_nuscenes_fractions,
+)
+from nclr_plugin.datasets.segmentation.kitti_boxes import (  # noqa: E402
+    KITTI_BOXES,
+    create_kitti_boxes,
 )
 from nclr_plugin.errors import one_line_errors  # noqa: E402
 

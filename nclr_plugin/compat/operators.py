@@ -1,7 +1,6 @@
 """Operators of mmcv in plain torch: overlap of rotated boxes, voxelisation."""
 from __future__ import annotations
 
-
 import torch
 from torch import Tensor
 

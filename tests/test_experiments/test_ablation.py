@@ -130,8 +130,6 @@ def test_document_says_where_its_figures_come_from(runs):
     assert '###' not in markdown(collect(runs, [CONFIG_TEST_SET]), '')
 
 
-
-
 def results(values, test_set='test'):
     return pandas.DataFrame([{
         'row': row, 'title': row, 'seed': seed, 'test_set': test_set, 'match': 'learned_soft',

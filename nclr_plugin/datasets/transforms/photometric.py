@@ -1,7 +1,6 @@
 """Colour jitter; noise and occlusions at test time (CrossI2P, Table 2)."""
 from __future__ import annotations
 
-
 import numpy as np
 from mmengine.registry import TRANSFORMS
 

@@ -1,7 +1,6 @@
 """Detection of the points and pixels that both sensors see (paper, section 3.4, Eq. 3)."""
 from __future__ import annotations
 
-
 import torch
 from mmengine.dist import all_reduce
 from mmengine.model import BaseModule

@@ -1,7 +1,6 @@
 """Bidirectional transformer between bottleneck voxels and image cells (paper, section 3.2)."""
 from __future__ import annotations
 
-
 import torch
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS

@@ -8,7 +8,6 @@ import pytest
 from nclr_plugin.datasets.transforms import VirtualCamera
 
 
-
 def _camera(width=1242, height=375, focal=721.):
     """One camera like KITTI's, looking along z of the points' frame."""
     return dict(imgs=[np.zeros((height, width, 3), np.uint8)],
