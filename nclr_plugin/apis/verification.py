@@ -17,6 +17,7 @@ from .joint_search import FINE, JointScore, move, search_jointly
 NUM_FOLDS = 2
 NUM_OTHERS = 64  # other poses that a pose is compared with
 OTHERS_DEG, OTHERS_M = (1.5, 4.), (0.2, 0.5)  # how far away they are
+OTHERS_BLUR = 1.5  # pixels, of the images that they are compared by
 MAX_SHIFT = 6  # frames
 SHIFT_SIZE = 400  # pairs of points of each kind when scans are exchanged
 MIN_SHIFTED = 4  # frames on which a shift is judged at least
@@ -61,9 +62,10 @@ def verify(score: JointScore, start: np.ndarray) -> Verification:
         unused = fold == number
         offset = search_jointly(score, start, _silent, ~unused)
         offsets = np.concatenate((np.zeros((1, 6)), offset[None], others, offset + others))
-        values = score.about(offset, used=unused)(offsets)
+        values = score.about(offset, used=unused)(offsets[:2])
         gain[unused] = values[1] - values[0]
         better = int(values[1].sum() > values[0].sum())
+        values = score.about(offset, OTHERS_BLUR, used=unused)(offsets)
         near = values[2 + better * NUM_OTHERS:][:NUM_OTHERS]
         margin[unused] = values[better] - near.mean(0)
         spread.append(offset)

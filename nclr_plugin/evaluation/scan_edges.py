@@ -28,6 +28,8 @@ class ScanEdges(NamedTuple):
         direction: (M, 2) unit vector in the image from one point of the pair to the other.
         vertical: (M,) bool, pairs one above the other; the others are side by side.
         jump: (M,) bool, pairs across a jump of depth.
+        plane: (M,) bool, pairs as far apart as across a jump, but on a plane seen at a flat angle,
+            like a street far away.
         difference: (M,) rank of the difference of intensities among the pairs that are as near to
             each other, 0..1; 0 at jumps and where intensities hardly differ.
         distance: (M,) angle between the points, radians.
@@ -36,6 +38,7 @@ class ScanEdges(NamedTuple):
     direction: np.ndarray
     vertical: np.ndarray
     jump: np.ndarray
+    plane: np.ndarray
     difference: np.ndarray
     distance: np.ndarray
 
@@ -107,10 +110,12 @@ class EdgeFinder:
         direction, distance = direction[near], distance[near]
         ratio = np.log(ranges[second] / ranges[first])
         jump = np.abs(ratio) > np.log(JUMP_RATIO)
+        plane = np.zeros_like(jump)
         for axis in (0, 1):
             of_axis = np.flatnonzero(jump & (vertical == bool(axis)))
-            jump[of_axis] = ~_on_plane(angles[:, axis], ranges, pairs[axis], first[of_axis],
+            plane[of_axis] = _on_plane(angles[:, axis], ranges, pairs[axis], first[of_axis],
                                        second[of_axis])
+        jump &= ~plane
         rim = rays[first] + rays[second]
         rim *= (np.where(jump, np.minimum(ranges[first], ranges[second]),
                          (ranges[first] + ranges[second]) / 2)
@@ -120,7 +125,7 @@ class EdgeFinder:
         # A ring above another is as far away as the sensor's rings are.
         self.cell_deg = np.degrees(np.median(distance[vertical])) if vertical.any() else 1.
         self.edges = ScanEdges(
-            rim @ lidar2cam[:3, :3], direction / distance[:, None], vertical, jump,
+            rim @ lidar2cam[:3, :3], direction / distance[:, None], vertical, jump, plane,
             self._difference_rank(first, second, vertical, jump), distance)
 
     def _difference_rank(self, first: np.ndarray, second: np.ndarray, vertical: np.ndarray,

@@ -55,6 +55,7 @@ def test_a_street_far_away_has_no_jumps_but_an_object_on_it_has():
         near, far = np.sort(np.linalg.norm(points, axis=1)[finder.pairs], 0)
         assert (far > 1.1 * near).sum() > 1000  # rings that are far apart on the street
         jump = finder.edges.jump
+        np.testing.assert_array_equal(finder.edges.plane, (far > 1.1 * near) & ~jump)
         if objects:
             assert 40 < jump.sum() < 80
             np.testing.assert_allclose(near[jump], 8)
