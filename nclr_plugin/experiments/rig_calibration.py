@@ -11,8 +11,10 @@ import torch
 from ..apis import Pair, check, load_scan, refine
 from ..apis.check import GOOD, OFF, UNKNOWN
 from ..apis.intrinsics import Intrinsics
-from ..apis.joint_search import move
+from ..apis.joint_search import FINE, move
 from ..apis.results import pose_difference
+from ..apis.rigs import is_rig, read_rig
+from ..apis.verification import OTHERS_DEG, OTHERS_M
 from ..datasets.images import read_image
 from ..datasets.readers import KittiObjectReader
 from ..errors import DataLayoutError
@@ -27,6 +29,8 @@ CHECK_DEG, CHECK_M = (0.25, 0.5, 1., 2.), (0.05, 0.1, 0.2)
 PARTS = {'jumps of depth': (1., 0.), 'reflectance edges': (0., 1.),
          'both (used)': (1., REFLECTANCE_WEIGHT)}
 NUM_BINS = 16  # of the normalised information distance
+SINGLE_DEG, SINGLE_M, MOVED = (1., 2., 4.), (0.2, 0.5), (0.6, 0.15)
+NUM_OTHER_IMAGES, NUM_NEAR = 3, 16  # images of other places; poses about a pose
 NUM_DRAWS = 2000  # of frames, from which shares of single comparisons are counted
 
 
@@ -193,6 +197,89 @@ def _part_row(name: str, scores: np.ndarray, rng: np.random.Generator) -> dict[s
                                 ('0.1 m', sizes + 2), ('0.2 m', sizes + 3)):
             row[f'{frames}: {label}'] = f'{higher[position]:.0f}'
     return row
+
+
+def load_single(roots: Sequence[str], names: set[str] | None,
+                number: int) -> list[tuple[Pair, np.ndarray]]:
+    """Read random pairs and their poses (4, 4), of KITTI object folders or of a ``rig.yaml``."""
+    if is_rig(roots[0]):
+        return [(Pair(*camera.pairs.load(name), camera.intrinsics, f'{camera.name}/{name}'),
+                 camera.lidar2cam)
+                for camera in read_rig(roots[0]) for name in camera.pairs.names][:number]
+    frames = RigFrames(roots, names)
+    chosen = np.random.default_rng(0).permutation(len(frames))[:number]
+    return [(frames.load(idx), frames.lidar2cam) for idx in chosen]
+
+
+def single_rows(pairs: Sequence[tuple[Pair, np.ndarray]],
+                intensities: bool = True) -> list[dict[str, str]]:
+    """Tell true from wrong poses and images of single pairs by scores without a search.
+
+    Args:
+        pairs: Pairs of different places, all images of one size, and their poses.
+        intensities: Whether scans keep their intensities.
+
+    Returns:
+        For each score, and for true poses and poses near them: the AUROC against poses that are
+        off and against images of other places, and the share accepted if 1% of these are.
+    """
+    kinds: dict[str, list[dict]] = defaultdict(list)
+    for number, (pair, pose) in enumerate(pairs):
+        rng = np.random.default_rng(number)
+        points = np.array(pair.points, np.float64)
+        points[:, 3:] *= intensities
+        cam2img = pair.cam2img.cam2img
+        scores = _single_scores(pair.image, points, cam2img, pose)
+        kinds['true'].append(scores(pose))
+        kinds['near'].append(scores(_turned(pose, rng, *MOVED)))
+        for size in SINGLE_DEG:
+            kinds[f'{size:g} deg'].append(scores(_turned(pose, rng, size, 0.)))
+        for size in SINGLE_M:
+            kinds[f'{size:g} m'].append(scores(_turned(pose, rng, 0., size)))
+        for other in range(1, 1 + min(NUM_OTHER_IMAGES, len(pairs) - 1)):
+            image = pairs[(number + other) % len(pairs)][0].image
+            scores = _single_scores(image, points, cam2img, pose)
+            kinds['other images'].append(scores(_turned(pose, rng, *MOVED)))
+    rows = []
+    for name in kinds['true'][0]:
+        values = {kind: np.array([scores[name] for scores in found])
+                  for kind, found in kinds.items()}
+        for right, text in (('true', 'true'), ('near', '{:g} deg, {:g} m off'.format(*MOVED))):
+            row = {'score': name, 'poses': text}
+            for kind, wrong in values.items():
+                if kind not in ('true', 'near'):
+                    both = np.concatenate((values[right], wrong))
+                    row[kind] = f'{auroc(both, np.arange(len(both)) < len(values[right])):.3f}'
+            limit = np.quantile(values['other images'], 0.99)
+            row['accepted at 1% of other images'] = f'{100 * (values[right] > limit).mean():.0f}%'
+            rows.append(row)
+    return rows
+
+
+def _turned(pose: np.ndarray, rng: np.random.Generator, degrees: float,
+            metres: float) -> np.ndarray:
+    """Return a pose that is off in a random direction."""
+    direction = rng.standard_normal((2, 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    return move(pose, (direction * [[np.radians(degrees)], [metres]]).reshape(1, 6))[0]
+
+
+def _single_scores(image: np.ndarray, points: np.ndarray, cam2img: np.ndarray,
+                   lidar2cam: np.ndarray) -> Callable[[np.ndarray], dict[str, float]]:
+    """Return the function from a pose near one to its scores, by name."""
+    consistency = PhotometricConsistency(image, points, cam2img)
+    frame = EdgeAlignment(image, points, cam2img, lidar2cam, SINGLE_DEG[-1])
+
+    def scores(pose: np.ndarray) -> dict[str, float]:
+        rng = np.random.default_rng(0)
+        poses = [pose] + [_turned(pose, rng, rng.uniform(*OTHERS_DEG), rng.uniform(*OTHERS_M))
+                          for _ in range(NUM_NEAR)]
+        edges = frame.about(pose, *FINE)(torch.from_numpy(np.stack(poses)))[:, 0].numpy()
+        return {'photometric consistency': consistency.score(pose), 'edges': float(edges[0]),
+                'edges, against poses about it': float(
+                    (edges[0] - edges[1:].mean()) / max(edges[1:].std(), 1e-6))}
+
+    return scores
 
 
 def _information(image: np.ndarray, points: np.ndarray, cam2img: np.ndarray,

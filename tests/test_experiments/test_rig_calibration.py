@@ -2,9 +2,10 @@
 import pytest
 
 from nclr_plugin.apis import joint_search
+from nclr_plugin.demo import DemoOptions, generate
 from nclr_plugin.errors import DataLayoutError
-from nclr_plugin.experiments.rig_calibration import (RigFrames, check_rows, part_rows,
-                                                     refinement_rows)
+from nclr_plugin.experiments.rig_calibration import (RigFrames, check_rows, load_single, part_rows,
+                                                     refinement_rows, single_rows)
 
 pytestmark = pytest.mark.slow
 
@@ -47,3 +48,22 @@ def test_refined_and_checked_poses_are_counted(frames, monkeypatch):
     assert [sum(map(int, counts[name].split('/'))) for name in ('right', '2 deg')] == [2, 2]
     assert counts['right'].endswith(' / 0')  # one frame confirms nothing
     assert len(lines) == 1 + 2 * 8 and all('draw' in line for line in lines)
+
+
+@pytest.mark.parametrize('intensities', [True, False])
+def test_wrong_single_pairs_are_told_from_true_ones(shared_data, intensities):
+    pairs = load_single([str(shared_data / 'kitti_object')], {'000001', '000010'}, 2)
+    rows = single_rows(pairs, intensities)
+    assert len(rows) == 6 and rows[0]['poses'] == 'true' and rows[1]['poses'].endswith('off')
+    for row in rows:
+        assert {'1 deg', '4 deg', '0.2 m', 'other images'} < set(row)
+        assert float(row['4 deg']) > 0.7, row
+    assert all(float(row['other images']) == 1 for row in rows[::2])
+
+
+def test_single_pairs_of_a_rig(tmp_path):
+    generate(str(tmp_path / 'rig'), 'rig', DemoOptions(
+        scenes=1, image_size=(64, 32), azimuths=90))
+    pairs = load_single([str(tmp_path / 'rig/rig.yaml')], None, 2)
+    assert [pair.name for pair, _ in pairs] == ['front/000000', 'right/000000']
+    assert pairs[0][1].shape == (4, 4) and not (pairs[0][1] == pairs[1][1]).all()
