@@ -11,6 +11,9 @@ With a rig.yaml, as pretraining reads it, both do so for each camera of the rig:
     python tools/calibrate.py rig.yaml --refine --out DIR
     python tools/calibrate.py rig.yaml --check
 
+With --rigid, the cameras keep their poses against each other, and the LiDAR is refined or checked
+against all of them together.
+
 Exit status: 0 for reliable poses, 1 if one is not reliable or a checked one is off, 2 for input
 that cannot be used.
 """
@@ -68,6 +71,10 @@ def parse_args(argv=None):
                         'rig.yaml, that fit all pairs best')
     parser.add_argument('--check', action='store_true',
                         help='check the pose --initial, or those of a rig.yaml')
+    parser.add_argument('--rigid', action='store_true',
+                        help='the cameras of the rig.yaml do not move against each other, and '
+                        'their relative poses are right: the LiDAR is refined or checked against '
+                        'all of them together')
     parser.add_argument('--range-deg', type=float, default=RANGE_DEG,
                         help='largest rotation from --initial about each axis of the camera that '
                         '--refine tries (default: %(default)g)')
@@ -106,6 +113,8 @@ def parse_args(argv=None):
         parser.error('expected one of --refine and --check')
     if is_rig(args.image) and not joint:
         parser.error('expected --refine or --check beside a rig.yaml')
+    if args.rigid and not is_rig(args.image):
+        parser.error('--rigid: expected a rig.yaml')
     if joint and bool(args.initial) == is_rig(args.image):
         parser.error('--refine and --check need a pose: expected either --initial or a rig.yaml')
     if not joint and not args.checkpoint:
@@ -135,9 +144,10 @@ def main(argv=None):
 def run_rig(args):
     """Refine or check each camera of a rig; return whether all are reliable."""
     if args.check:
-        return not any(result.exit_status for result in check_rig(args.image).values())
+        checks = check_rig(args.image, args.rigid)
+        return not any(result.exit_status for result in checks.values())
     records = refine_rig(args.image, args.out, (args.range_deg, args.range_m),
-                         load_calibrator(args))
+                         load_calibrator(args), args.rigid)
     for name, record in records.items():
         write_extrinsics(str(Path(args.out) / name), record, args.format, Frames(
             args.lidar_frame or Frames().lidar, args.camera_frame or name))

@@ -28,12 +28,14 @@ class JointScore:
     """Scores of poses, by frame.
 
     Args:
-        pairs: Checked pairs of one camera.
-        lidar2cam: (4, 4), the guess.
+        pairs: Checked pairs of one camera, or of several that do not move against each other.
+        lidar2cam: (4, 4), the guess, of the reference camera.
         ranges: Degrees and metres that poses differ from it.
 
     Attributes:
         scale: (6,), the range of each offset, radians and metres.
+        names: Name of each frame.
+        camera: (F,) number of the camera of each frame.
         focal: Focal length of the reduced images, pixels.
         num_parts: Number of parts of each frame that are scored separately.
         frame: (U,) frame of each unit: frames, or their parts if there are few.
@@ -43,8 +45,14 @@ class JointScore:
                  ranges: tuple[float, float]) -> None:
         self.lidar2cam = lidar2cam
         self.scale = np.repeat((np.radians(ranges[0]), ranges[1]), 3)
-        self.frames = [EdgeAlignment(pair.image, pair.points, pair.cam2img.cam2img, lidar2cam,
-                                     ranges[0]) for pair in pairs]
+        self.ref2cam = [np.asarray(pair.ref2cam, np.float64) for pair in pairs]
+        self.names = [pair.name for pair in pairs]
+        # Frames of one camera have the same pose relative to the reference camera.
+        self.camera = np.unique(np.stack(self.ref2cam).reshape(-1, 16), axis=0,
+                                return_inverse=True)[1].reshape(-1)
+        self.frames = [EdgeAlignment(pair.image, pair.points, pair.cam2img.cam2img,
+                                     ref2cam @ lidar2cam, ranges[0])
+                       for pair, ref2cam in zip(pairs, self.ref2cam)]
         self.focal = self.frames[0].cam2img[0, 0]
         self.num_parts = -(-MIN_PARTS // len(pairs))
         self.frame = np.repeat(np.arange(len(pairs)), self.num_parts)
@@ -68,15 +76,29 @@ class JointScore:
         """
         used = np.ones(len(self.frame), bool) if used is None else used
         lidar2cam = self.pose(offset)
-        scorers = [self.frames[idx].about(lidar2cam, sigma, size, self.num_parts)
-                   for idx in np.unique(self.frame[used])]
+        frames = np.unique(self.frame[used])
+        scorers = [self.frames[idx].about(self.ref2cam[idx] @ lidar2cam, sigma, size,
+                                          self.num_parts) for idx in frames]
         mask = used[np.isin(self.frame, self.frame[used])]
 
         def score(offsets: np.ndarray) -> np.ndarray:
-            poses = torch.from_numpy(move(self.lidar2cam, offsets))
-            return torch.cat([scorer(poses) for scorer in scorers], 1).double().numpy()[:, mask]
+            poses = move(self.lidar2cam, offsets)
+            return torch.cat([scorer(torch.from_numpy(self.ref2cam[idx] @ poses))
+                              for idx, scorer in zip(frames, scorers)], 1).double().numpy()[:, mask]
 
         return score
+
+    def shifted(self, shift: int) -> np.ndarray:
+        """Return the frames (2, K) of images, and of scans some frames later, of the same cameras.
+
+        Args:
+            shift: Number of frames; below 0 for earlier scans.
+        """
+        frames: list[tuple[int, int]] = []
+        for number in np.unique(self.camera):
+            idx = np.flatnonzero(self.camera == number)
+            frames += zip(idx[max(0, -shift):], idx[max(0, shift):])
+        return np.array(frames, int).reshape(-1, 2).T
 
     def by_frame(self, values: np.ndarray) -> np.ndarray:
         """Sum values (..., U) of units to those of frames (..., F)."""

@@ -15,7 +15,7 @@ from .inputs import FilePairs
 from .intrinsics import Intrinsics
 from .refinement import (Pair, Refinement, check_initial, check_pair, describe_refinement,
                          refine)
-from .rigs import read_rig, write_rig
+from .rigs import RigCamera, print_relative_changes, read_rig, write_rig
 from .scans import ScanChecker
 
 SHEET = 'refinement.png'
@@ -42,11 +42,16 @@ def refine_files(pairs: FilePairs, intrinsics: Intrinsics, out: str, initial: An
         CalibrationInputError: If no pair can be used.
     """
     frames = _load(pairs, intrinsics, initial, intensity_scale)
+    return refinement_record(_refine(frames, initial, out, ranges, calibrator))
+
+
+def _refine(frames: Sequence[Pair], initial: Any, out: str, ranges: tuple[float, float],
+            calibrator: Calibrator | None) -> Refinement:
     result = refine(frames, initial, *ranges, calibrator=calibrator, progress=True)
     print(describe_refinement(result))
     write_png(Path(out) / SHEET, draw_sheet(result, frames))
     print(f'written: {Path(out) / SHEET}')
-    return refinement_record(result)
+    return result
 
 
 def draw_sheet(result: Refinement, pairs: Sequence[Pair]) -> np.ndarray:
@@ -62,9 +67,9 @@ def draw_sheet(result: Refinement, pairs: Sequence[Pair]) -> np.ndarray:
     scores = np.stack((result.scores_before, result.scores_after))
     frames = []
     for title, idx in best_median_worst(scores[1]).items():
-        image, points, intrinsics, name = pairs[idx]
+        image, points, intrinsics, name, ref2cam = pairs[idx]
         frames.append(Frame(f'{title} frame, {name}', intrinsics.undistort(image), points,
-                            intrinsics.cam2img, scores[:, idx]))
+                            intrinsics.cam2img, scores[:, idx], ref2cam))
     profiles = result.profiles_before, result.profiles_after
     offsets = np.repeat((profiles[0].offsets_deg, profiles[0].offsets_m), 3, axis=0)
     return draw_refinement(
@@ -73,8 +78,11 @@ def draw_sheet(result: Refinement, pairs: Sequence[Pair]) -> np.ndarray:
 
 
 def refine_rig(path: str, out: str, ranges: tuple[float, float],
-               calibrator: Calibrator | None = None) -> dict[str, dict]:
+               calibrator: Calibrator | None = None, rigid: bool = False) -> dict[str, dict]:
     """Refine the pose of each camera of a rig, print the results, and write a ``rig.yaml``.
+
+    If the cameras are refined on their own, it is printed how far that changes the relative poses
+    of those that see the same points.
 
     Args:
         path: ``rig.yaml`` with the guesses; see :func:`~nclr_plugin.apis.rigs.read_rig`.
@@ -82,6 +90,7 @@ def refine_rig(path: str, out: str, ranges: tuple[float, float],
             reliable stay as they are.
         ranges: Largest rotation (degrees) and translation (metres).
         calibrator: Network to start from.
+        rigid: Refine the LiDAR against all cameras together; they keep their relative poses.
 
     Returns:
         Content of ``extrinsics.yaml`` of each camera, by name.
@@ -89,31 +98,45 @@ def refine_rig(path: str, out: str, ranges: tuple[float, float],
     Raises:
         CalibrationInputError: If the rig cannot be read, or a camera has no usable pair.
     """
-    records = {}
-    for camera in read_rig(path):
-        print(f'camera {camera.name}:')
-        records[camera.name] = refine_files(
-            camera.pairs, camera.intrinsics, str(Path(out) / camera.name), camera.lidar2cam, ranges,
-            camera.intensity_scale, calibrator)
-    write_rig(path, out, {name: np.array(record['lidar2cam'])
-                          for name, record in records.items()})
+    cameras, records = read_rig(path), {}
+    if rigid:
+        frames = _load_rig(cameras)
+        result = _refine(frames, cameras[0].lidar2cam, out, ranges, calibrator)
+        for camera, ref2cam in zip(cameras, _relative_poses(cameras)):
+            records[camera.name] = refinement_record(_of_camera(result, frames, ref2cam))
+    else:
+        for camera in cameras:
+            print(f'camera {camera.name}:')
+            records[camera.name] = refine_files(
+                camera.pairs, camera.intrinsics, str(Path(out) / camera.name), camera.lidar2cam,
+                ranges, camera.intensity_scale, calibrator)
+    poses = {name: np.array(record['lidar2cam']) for name, record in records.items()}
+    if not rigid:
+        print_relative_changes(cameras, poses)
+    write_rig(path, out, poses)
     return records
 
 
-def check_rig(path: str) -> dict[str, CalibrationCheck]:
+def check_rig(path: str, rigid: bool = False) -> dict[str, CalibrationCheck]:
     """Check the pose of each camera of a rig, and print a statement for each.
 
     Args:
         path: ``rig.yaml``; see :func:`~nclr_plugin.apis.rigs.read_rig`.
+        rigid: Check the LiDAR against all cameras together.
 
     Returns:
-        Result of each camera, by name.
+        Result of each camera, by name; one under the name of all of them if they are rigid.
 
     Raises:
         CalibrationInputError: If the rig cannot be read, or a camera has no usable pair.
     """
-    checks = {}
-    for camera in read_rig(path):
+    cameras, checks = read_rig(path), {}
+    if rigid:
+        name = ', '.join(camera.name for camera in cameras)
+        checks[name] = check(_load_rig(cameras), cameras[0].lidar2cam)
+        print(f'cameras {name}: {checks[name].statement}')
+        return checks
+    for camera in cameras:
         checks[camera.name] = check_files(camera.pairs, camera.intrinsics, camera.lidar2cam,
                                           camera.intensity_scale, f'camera {camera.name}: ')
     return checks
@@ -138,7 +161,8 @@ def check_files(pairs: FilePairs, intrinsics: Intrinsics, lidar2cam: Any,
 
 
 def _load(pairs: FilePairs, intrinsics: Intrinsics, initial: Any,
-          intensity_scale: float | None) -> list[Pair]:
+          intensity_scale: float | None, camera: str = '',
+          ref2cam: np.ndarray = np.eye(4)) -> list[Pair]:
     """Load and check pairs, and name those that cannot be used.
 
     Returns:
@@ -152,7 +176,8 @@ def _load(pairs: FilePairs, intrinsics: Intrinsics, initial: Any,
     unusable, frames = dict(pairs.unusable), []
     for name in pairs.names:
         try:
-            pair = check_pair(Pair(*pairs.load(name), intrinsics, name), initial, check_scan)
+            pair = check_pair(Pair(*pairs.load(name), intrinsics, camera + name, ref2cam), initial,
+                              check_scan)
         except CalibrationInputError as error:
             unusable[name] = str(error)
             continue
@@ -163,6 +188,32 @@ def _load(pairs: FilePairs, intrinsics: Intrinsics, initial: Any,
     for name, reason in unusable.items():
         print(f'{name}: NOT USABLE: {reason}')
     return frames
+
+
+def _relative_poses(cameras: Sequence[RigCamera]) -> list[np.ndarray]:
+    """Return the pose (4, 4) of the first camera relative to each."""
+    return [camera.lidar2cam @ np.linalg.inv(cameras[0].lidar2cam) for camera in cameras]
+
+
+def _load_rig(cameras: Sequence[RigCamera]) -> list[Pair]:
+    """Load the pairs of all cameras, in the order of time; their pose is that of the first one."""
+    pairs = []
+    for number, (camera, ref2cam) in enumerate(zip(cameras, _relative_poses(cameras))):
+        loaded = _load(camera.pairs, camera.intrinsics, cameras[0].lidar2cam,
+                       camera.intensity_scale, f'{camera.name}/', ref2cam)
+        pairs += [(pair.name.split('/', 1)[1], number, pair) for pair in loaded]
+    return [pair for _, _, pair in sorted(pairs, key=lambda entry: entry[:2])]
+
+
+def _of_camera(result: Refinement, pairs: Sequence[Pair], ref2cam: np.ndarray) -> Refinement:
+    """Return the result for one camera of a rigid rig."""
+    poses = {name: ref2cam @ getattr(result, name) for name in ('lidar2cam', 'initial', 'refined')}
+    turn = np.kron(np.eye(2), ref2cam[:3, :3])
+    used = [idx for idx, pair in enumerate(pairs) if (pair.ref2cam == ref2cam).all()]
+    return result._replace(
+        **poses, covariance=turn @ result.covariance @ turn.T,
+        names=[result.names[idx] for idx in used], scores_before=result.scores_before[used],
+        scores_after=result.scores_after[used])
 
 
 def refinement_record(result: Refinement) -> dict:

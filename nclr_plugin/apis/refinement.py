@@ -12,9 +12,10 @@ from ..geometry.se3 import so3_log
 from .calibrator import Calibrator
 from .intrinsics import Intrinsics, check_image, make_intrinsics
 from .joint_search import JointScore, resampled_covariance, search_jointly
-from .results import fuse, pose_difference
+from .results import Calibration, fuse, pose_difference
 from .scans import ScanChecker, check_in_front
-from .verification import Verification, count_places, find_shift, verify
+from .verification import (Verification, count_places, find_misplaced, find_shift,
+                           verify)
 
 RANGE_DEG, RANGE_M = 5., 0.5
 MAX_RANGE = 30., 5.  # degrees and metres; farther away, frames do not have the same points in view
@@ -42,11 +43,14 @@ class Pair(NamedTuple):
         points: (N, 3 or 4) x, y, z, intensity; LiDAR frame, metres.
         cam2img: (3, 3), or :class:`~nclr_plugin.apis.Intrinsics`.
         name: Name of the pair, for messages and results.
+        ref2cam: (4, 4), pose of the reference camera, whose ``lidar2cam`` is refined, relative to
+            this one: for pairs of several cameras that do not move against each other.
     """
     image: np.ndarray
     points: np.ndarray
     cam2img: Any
     name: str = ''
+    ref2cam: np.ndarray = np.eye(4)
 
 
 class Profiles(NamedTuple):
@@ -82,7 +86,7 @@ class Refinement(NamedTuple):
         same: Whether ``refined`` and ``initial`` differ by no more than the errors of the method.
         comparable: Whether images and scans fit each other: of the same places and moments.
         difference: Degrees and metres between the poses that either half of the frames leads to.
-        num_places: Number of frames whose images differ.
+        num_places: Number of frames whose images differ, of the camera that has most of them.
         names: Name of each frame.
         scores_before: (F,) score of each frame under the guess.
         scores_after: (F,) score of each frame under ``refined``.
@@ -117,7 +121,7 @@ def refine(pairs: Sequence[Pair],
            calibrator: Calibrator | None = None,
            intensity_scale: float | None = None,
            progress: bool = False) -> Refinement:
-    """Find the pose near a guess that fits all frames of one camera best.
+    """Find the pose near a guess that fits all frames of one camera, or of a rigid rig, best.
 
     The scores of all frames (:class:`~nclr_plugin.evaluation.edge_alignment.EdgeAlignment`) are
     added up before a pose is chosen. Then each half of the frames judges the pose that the other
@@ -125,8 +129,9 @@ def refine(pairs: Sequence[Pair],
     within the errors of the refined one.
 
     Args:
-        pairs: Frames of one camera and one LiDAR that do not move relative to each other.
-        initial: (4, 4) rough ``lidar2cam``.
+        pairs: Frames of one camera and one LiDAR that do not move relative to each other, in the
+            order of time; or of several cameras, each with its ``ref2cam``.
+        initial: (4, 4) rough ``lidar2cam``, of the reference camera.
         range_deg: Largest rotation from the guess about each axis of the camera.
         range_m: Largest translation from the guess along each axis of the camera.
         calibrator: Network whose fused pose is the start if it is reliable and within the range.
@@ -148,7 +153,9 @@ def refine(pairs: Sequence[Pair],
     verification = verify(score, begin)
     same = _same(offset, covariance, verification)
     difference = pose_difference(*map(score.pose, verification.spread))
-    num_places = count_places([frame.image for frame in score.frames])
+    # Cameras that look elsewhere at one moment are no other places: they share one scan.
+    num_places = max(count_places([frame.image for frame, camera in zip(
+        score.frames, score.camera) if camera == number]) for number in np.unique(score.camera))
     fault = _find_fault(score, offset, verification)
     reason = fault or _find_doubt(score, offset, verification, covariance, difference, num_places)
     kept, reliable, reason = ('guess', False, reason) if reason else _choose(
@@ -187,6 +194,10 @@ def _find_fault(score: JointScore, offset: np.ndarray, verification: Verificatio
         return ('images and scans do not agree better under one pose than under poses far from it '
                 f'(by {verification.evidence:.1f} standard errors, {MIN_EVIDENCE:g} are needed): '
                 'they are of different places or times, have too little in common, or are too few')
+    misplaced = find_misplaced(score, offset)
+    if misplaced is not None:
+        return (f'the camera of {score.names[misplaced]} does not agree with the pose that fits '
+                'all cameras best: their relative poses are wrong, or it shows too little')
     return ''
 
 
@@ -263,14 +274,14 @@ def check_pair(pair: Pair, initial: np.ndarray, check_scan: ScanChecker) -> Pair
     Raises:
         CalibrationInputError: If it cannot be used.
     """
-    image, points, cam2img, name = pair
+    image, points, cam2img, name, ref2cam = pair
     intrinsics = make_intrinsics(*cam2img) if isinstance(
         cam2img, Intrinsics) else make_intrinsics(cam2img)
     check_image(image, intrinsics, name)
     points = check_scan(points, name)
-    check_in_front(points, initial, intrinsics.cam2img, *image.shape[:2])
+    check_in_front(points, ref2cam @ initial, intrinsics.cam2img, *image.shape[:2])
     rectified = Intrinsics(intrinsics.cam2img, image_size=image.shape[1::-1])
-    return Pair(intrinsics.undistort(image), points, rectified, name)
+    return pair._replace(image=intrinsics.undistort(image), points=points, cam2img=rectified)
 
 
 def check_ranges(range_deg: float, range_m: float) -> tuple[float, float]:
@@ -307,10 +318,16 @@ def check_initial(initial: Any) -> np.ndarray:
 def _network_start(pairs: Sequence[Pair], initial: np.ndarray, calibrator: Calibrator,
                    ranges: tuple[float, float]) -> np.ndarray:
     """Return the fused pose of a network if it is reliable and within the range, else the guess."""
-    estimate = fuse([calibrator(pair.image, pair.points, pair.cam2img, initial) for pair in pairs])
+    estimate = fuse([_calibrate(pair, initial, calibrator) for pair in pairs])
     rotation, translation = pose_difference(estimate.lidar2cam, initial)
     near = rotation <= ranges[0] and translation <= ranges[1]
     return estimate.lidar2cam if estimate.reliable and near else initial
+
+
+def _calibrate(pair: Pair, initial: np.ndarray, calibrator: Calibrator) -> Calibration:
+    """Calibrate one pair, and return the pose of the reference camera."""
+    result = calibrator(pair.image, pair.points, pair.cam2img, pair.ref2cam @ initial)
+    return result._replace(lidar2cam=np.linalg.solve(pair.ref2cam, result.lidar2cam))
 
 
 def _silent(*_: Any) -> None:

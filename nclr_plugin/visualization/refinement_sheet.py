@@ -32,12 +32,14 @@ class Frame(NamedTuple):
         points: (N, 3 or more), LiDAR frame, metres.
         cam2img: (3, 3).
         scores: Scores before and after.
+        ref2cam: (4, 4), pose of the reference camera, whose poses are drawn, relative to its own.
     """
     title: str
     image: np.ndarray
     points: np.ndarray
     cam2img: np.ndarray
     scores: Sequence[float]
+    ref2cam: np.ndarray = np.eye(4)
 
 
 def best_median_worst(scores: np.ndarray) -> dict[str, int]:
@@ -86,7 +88,7 @@ def _overlays(frame: Frame, lidar2cam: Sequence[np.ndarray]) -> np.ndarray:
     panels = []
     for pose, score in zip(lidar2cam, frame.scores):
         points, pose, cam2img = (torch.from_numpy(np.asarray(array, np.float64)) for array in (
-            frame.points, pose, frame.cam2img))
+            frame.points, frame.ref2cam @ pose, frame.cam2img))
         _, pixels, depth = project_visible(points, pose, cam2img, *frame.image.shape[:2])
         pixels = scale_pixels(pixels, factor)
         spacing = np.sqrt(background[..., 0].size / max(1, len(pixels)))

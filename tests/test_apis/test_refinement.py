@@ -1,10 +1,6 @@
 """Refinement and check of poses over frames of a world that is known."""
-import json
-
-import cv2
 import numpy as np
 import pytest
-import yaml
 from rectangles import CAM2IMG, HEIGHT, WIDTH, make_frame, off_by, true_pose
 from scipy.spatial.transform import Rotation
 
@@ -120,60 +116,3 @@ def test_bad_input_is_refused(guess):
     away = off_by(guess, [0, 180, 0], [0, 0, 0])
     with pytest.raises(CalibrationInputError, match='points of the scan in view'):
         refine(pairs, away)
-
-
-@pytest.fixture
-def rig(tmp_path):
-    """Folder of a rig of two cameras, the second backward, and a LiDAR that is upside down."""
-    flip = np.diag([1., -1., -1., 1.])
-    poses = dict(front=true_pose() @ flip, back=true_pose() @ np.diag([-1., -1., 1., 1.]) @ flip)
-    cameras = []
-    for number, (name, pose) in enumerate(poses.items()):
-        (tmp_path / name).mkdir()
-        start = off_by(pose, [1.5, -1.5, 0.5], [0., 0.1, 0.]) if number else pose
-        cameras.append(dict(name=name, folder=name, image_size=[WIDTH, HEIGHT],
-                            cam2img=CAM2IMG.tolist(), lidar2cam=start.tolist()))
-    (tmp_path / 'lidar').mkdir()
-    for frame in range(6):
-        scans = []
-        for number, (name, pose) in enumerate(poses.items()):
-            image, points = make_frame(10 * number + frame, true_pose())
-            points[:, :3] = points[:, :3] @ (np.linalg.inv(pose) @ true_pose())[:3, :3].T
-            scans.append(points)
-            assert cv2.imwrite(str(tmp_path / name / f'{frame}.png'), image)
-        np.concatenate(scans).tofile(tmp_path / 'lidar' / f'{frame}.bin')
-    (tmp_path / 'rig.yaml').write_text(yaml.safe_dump(dict(
-        lidar=dict(folder='lidar', dim=4, intensity_scale=1.), cameras=cameras)))
-    (tmp_path / 'truth.json').write_text(json.dumps(
-        {name: pose.tolist() for name, pose in poses.items()}))
-    return tmp_path
-
-
-def test_each_camera_of_a_rig_in_one_call(rig, load_tool, capsys):
-    main = load_tool('calibrate').main
-
-    def status(*words):
-        with pytest.raises(SystemExit) as end:
-            main([str(rig / 'rig.yaml'), *words])
-        return end.value.code
-
-    truth = {name: np.array(pose)
-             for name, pose in json.loads((rig / 'truth.json').read_text()).items()}
-    assert status('--check') == 1  # one is off
-    printed = capsys.readouterr().out
-    assert 'camera front: the calibration is good' in printed
-    assert 'camera back: the calibration is OFF' in printed
-    assert status('--refine', '--out', str(rig / 'out')) == 0
-    new = yaml.safe_load((rig / 'out/rig.yaml').read_text())
-    for camera in new['cameras']:
-        rotation, translation = errors(np.array(camera['lidar2cam']), truth[camera['name']])
-        assert rotation < 0.3 and translation < 0.1
-        written = yaml.safe_load((rig / 'out' / camera['name'] / 'extrinsics.yaml').read_text())
-        assert written['reliable'] and written['lidar2cam'] == camera['lidar2cam']
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as end:  # the result is a rig
-        main([str(rig / 'out/rig.yaml'), '--check'])
-    assert end.value.code == 0, capsys.readouterr().out
-    assert status('--check', '--refine') == 2 and status() == 2
-    (rig / 'rig.yaml').write_text('cameras: []')
-    assert status('--check') == 2

@@ -25,9 +25,9 @@ def test_best_median_and_worst_frame(scores, expected):
     assert best_median_worst(np.array(scores)) == expected
 
 
-def sheet(points, poses, num_frames=1, scores=None):
+def sheet(points, poses, num_frames=1, scores=None, ref2cam=np.eye(4)):
     image = np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
-    frame = Frame('best frame', image, np.asarray(points, np.float32), K, (0.1, 0.2))
+    frame = Frame('best frame', image, np.asarray(points, np.float32), K, (0.1, 0.2), ref2cam)
     offsets = np.repeat([np.linspace(-3, 3, 21), np.linspace(-.3, .3, 21)], 3, axis=0)
     curves = [np.cos(offsets), np.cos(offsets) + 1] if scores is None else scores
     return draw_refinement('refined pose', [frame] * num_frames, poses, offsets, curves)
@@ -45,6 +45,15 @@ def test_a_point_is_drawn_where_each_pose_puts_it():
     assert drawn[~left].mean(0).tolist() == [TOP + 95, WIDTH + SPACE + 499]
     background = picture[TOP + 10, 10].tolist()
     assert background == [int(100 * BRIGHTNESS)] * 3
+
+
+def test_a_frame_of_another_camera_is_drawn_by_its_own_pose():
+    ref2cam = np.eye(4)
+    ref2cam[0, 3] = 0.3
+    point, beside = [[10., 0, 0]], AXES.copy()
+    beside[0, 3] = 0.3
+    np.testing.assert_array_equal(sheet(point, (AXES, AXES), ref2cam=ref2cam),
+                                  sheet(point, (beside, beside)))
 
 
 def test_size_of_the_sheet():

@@ -13,7 +13,7 @@ from .kitti import LIDAR_TO_CAMERA_AXES, homogeneous, small_rotation
 LIDAR = 'lidar'
 CAMERAS = {  # position in the ego frame, metres; heading, degrees
     'front': ((1.6, 0.1, 1.5), 0.),
-    'right': ((1.4, -0.5, 1.5), -60.),  # its left part shows what the right part of front does
+    'right': ((1.4, -0.5, 1.5), -40.),  # its left half shows what the right half of front does
     'back': ((0., 0., 1.55), 180.),
 }
 FOCAL = 0.7  # image widths
