@@ -27,9 +27,8 @@ MIN_SHIFT_GAIN = 3.  # standard errors by which scans of other frames fit better
 # axis: rims of objects are round, and a moving LiDAR bends its scans. More frames do not reduce it.
 SYSTEMATIC = np.repeat((np.radians(0.12), 0.04), 3)
 SAME_POSE = 12.6  # squared distance in deviations; 95% of equal poses are nearer (6 dimensions)
-# Degrees and metres: deviations with which frames fix a pose, and the distance of a guess that they
-# confirm at most
-MAX_SPREAD = 0.5, 0.2
+MAX_SPREAD = 1., 0.3  # deviations, degrees and metres, with which frames fix a pose
+MAX_CONFIRMED = 0.5, 0.2  # distance of a guess that is called the same, degrees and metres
 MIN_PLACES = 4  # that confirm a pose; the same place twice shows nothing new
 MAX_DIFFERENCE = 1., 0.3  # between the poses of two halves of the frames, degrees and metres
 AT_LIMIT = 0.97  # share of the range
@@ -180,7 +179,7 @@ def _same(offset: np.ndarray, covariance: np.ndarray, verification: Verification
     size = np.degrees(np.linalg.norm(offset[:3])), np.linalg.norm(offset[3:])
     return bool((offset**2 / SYSTEMATIC**2).sum() < SAME_POSE or (
         distance < SAME_POSE and verification.preference < MIN_PREFERENCE
-        and size[0] < MAX_SPREAD[0] and size[1] < MAX_SPREAD[1]))
+        and size[0] < MAX_CONFIRMED[0] and size[1] < MAX_CONFIRMED[1]))
 
 
 def _find_fault(score: JointScore, offset: np.ndarray, verification: Verification) -> str:
