@@ -25,4 +25,4 @@ val_dataloader = dict(dataset=_base_.val_frames)
 test_dataloader = val_dataloader
 
 # schedule
-train_cfg = dict(max_iters=6000, val_interval=6000)
+train_cfg = dict(max_iters=10000, val_interval=10000)

@@ -17,3 +17,8 @@ train_dataloader = dict(
 # Batch statistics are those of two scans, as in training.
 val_dataloader = dict(batch_size=2)
 test_dataloader = dict(batch_size=2)
+
+# schedule
+# Pretrained layers learn at a tenth: at the rate of a new head, 400 steps of AdamW leave nothing of
+# them.
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))))

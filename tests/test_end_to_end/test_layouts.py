@@ -7,9 +7,10 @@ from nclr_plugin.demo.layouts import LAYOUTS
 
 
 @pytest.mark.parametrize('layout, config, views', [
-    ('semantickitti', 'nclr_minkunet34_semantickitti', 1),
-    ('kitti', 'nclr_minkunet34_kitti', 1),
-    ('nuscenes', 'nclr_minkunet34_nuscenes', 6),
+    ('semantickitti', 'nclr_minkunet34_semantickitti', 2),
+    ('kitti', 'nclr_minkunet34_kitti', 2),
+    ('nuscenes', 'nclr_minkunet34_nuscenes', 12),
+    ('rig', 'nclr_minkunet34_rig', 18),  # without a list of frames, it is tested on all
 ])
 def test_pretraining_and_evaluation(run, make_world, demo_config, in_process, quick_pictures,
                                     curves, log, tmp_path, layout, config, views):
@@ -24,13 +25,13 @@ def test_pretraining_and_evaluation(run, make_world, demo_config, in_process, qu
     curve = curves(tmp_path / 'train')
     assert sorted(curve) == [1, 2]
     assert all(math.isfinite(value) for losses in curve.values() for value in losses.values())
-    assert f'Calibration of {2 * views} views' in log(tmp_path / 'train')
+    assert f'Calibration of {views} views' in log(tmp_path / 'train')
     run('test', config, tmp_path / 'train' / 'iter_2.pth', '--work-dir', tmp_path / 'test',
         '--show-dir', tmp_path / 'pictures', options={**options, **quick_pictures})
-    assert f'Calibration of {2 * views} views' in log(tmp_path / 'test')
-    assert len(list((tmp_path / 'pictures' / 'overlay').glob('*.png'))) == 2 * views
+    assert f'Calibration of {views} views' in log(tmp_path / 'test')
+    assert len(list((tmp_path / 'pictures' / 'overlay').glob('*.png'))) == views
     assert 'There were no broken frames' in log(tmp_path / 'test')
 
 
 def test_every_layout_is_here():
-    assert set(LAYOUTS) <= {'semantickitti', 'kitti', 'nuscenes'}
+    assert set(LAYOUTS) <= {'semantickitti', 'kitti', 'nuscenes', 'rig'}
