@@ -287,5 +287,10 @@ def test_missing_infos_of_the_second_of_several_data_sets(tmp_path):
 
 
 def test_infos_elsewhere_than_on_disk_are_left_to_mmdet3d():
-    require_infos(Config(dict(train_dataloader=dict(dataset=dict(
-        type='KittiDataset', data_root='s3://kitti/', ann_file='infos.pkl')))), 'train_dataloader')
+    def require(data_root):
+        return require_infos(Config(dict(train_dataloader=dict(dataset=dict(
+            type='KittiDataset', data_root=data_root, ann_file='infos.pkl')))), 'train_dataloader')
+
+    assert require('s3://kitti/') is None
+    with pytest.raises(FileNotFoundError, match='infos.pkl'):
+        require('kitti/')

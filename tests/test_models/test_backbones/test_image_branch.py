@@ -105,7 +105,11 @@ def test_random_weights_are_for_those_who_ask_for_them(monkeypatch):
         raise AssertionError('nothing is to be loaded')
 
     monkeypatch.setattr(CheckpointLoader, 'load_checkpoint', unreachable)
-    _small(weights=None).init_weights()
+    branch = _small(weights=None)
+    before = branch.state_dict()['encoder.conv1.weight'].clone()
+    branch.init_weights()
+    after = branch.state_dict()['encoder.conv1.weight']
+    assert after.isfinite().all() and after.std() > 0 and not torch.equal(before, after)
 
 
 def test_a_self_supervised_resnet_50_under_torchvisions_names_arrives_whole(tmp_path):
