@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from nclr_plugin.apis import Calibrator, read_intrinsics  # noqa: E402
 from nclr_plugin.apis.bags import MAX_PAIRS, TOLERANCE  # noqa: E402
 from nclr_plugin.apis.bags import SUFFIXES as BAG_SUFFIXES  # noqa: E402
-from nclr_plugin.apis.calibrator import MIN_CONSISTENCY, MIN_INLIER_RATIO  # noqa: E402
+from nclr_plugin.apis.pose_confirmation import MIN_CONSISTENCY, MIN_EDGE_LEAD  # noqa: E402
 from nclr_plugin.apis.formats import (EXTRINSICS, FORMATS, Frames,  # noqa: E402
                                       write_extrinsics)
 from nclr_plugin.apis.inputs import find_pairs, read_initial  # noqa: E402
@@ -98,14 +98,14 @@ def parse_args(argv=None):
     parser.add_argument('--intensity-scale', type=float,
                         help='factor that brings intensities to 0..1, such as 0.0039216 for 0..255 '
                         '(default: that of the training if it fits, else guessed from the scan)')
-    parser.add_argument('--min-inlier-ratio', type=float, default=MIN_INLIER_RATIO,
-                        help='share of agreeing matches below which a pose is not reliable '
-                        '(default: %(default)s)')
     parser.add_argument('--min-consistency', type=float, default=MIN_CONSISTENCY,
                         help='photometric consistency below which a pose is not reliable '
                         '(default: %(default)s)')
+    parser.add_argument('--min-edge-lead', type=float, default=MIN_EDGE_LEAD,
+                        help='lead of its edges over poses nearby, in standard deviations, below '
+                        'which a pose is not reliable (default: %(default)s)')
     parser.add_argument('--no-search', action='store_true',
-                        help='do not search for a better pose near an unreliable one')
+                        help='do not refine poses that are not confirmed')
     parser.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
     args = parser.parse_intermixed_args(argv)
     joint = args.refine or args.check
@@ -179,7 +179,7 @@ def run_camera(args):
 def load_calibrator(args):
     """Return the network of the checkpoint, if one is given."""
     return args.checkpoint and Calibrator(
-        args.checkpoint, args.config, args.device, args.min_inlier_ratio, args.min_consistency,
+        args.checkpoint, args.config, args.device, args.min_consistency, args.min_edge_lead,
         not args.no_search, args.intensity_scale)
 
 

@@ -1,8 +1,8 @@
 """Measure on real frames how well the pose of a rig is refined and checked; print Markdown tables.
 
-    python tools/calibration_table.py {parts,single,refine,check} ROOT ... [--frames 20 5]
+    python tools/calibration_table.py {parts,confirm,refine,check} ROOT ... [--frames 20 5]
 
-ROOT has the layout of KITTI's object data; frames of one calibration count as a rig. For single,
+ROOT has the layout of KITTI's object data; frames of one calibration count as a rig. For confirm,
 ROOT may also be a rig.yaml.
 """
 import argparse
@@ -15,22 +15,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nclr_plugin.errors import one_line_errors  # noqa: E402
 from nclr_plugin.experiments.rig_calibration import (RigFrames, check_rows,  # noqa: E402
-                                                     load_single, part_rows,
-                                                     refinement_rows, single_rows)
+                                                     confirmation_rows, load_single,
+                                                     part_rows, refinement_rows)
 from nclr_plugin.experiments.tables import markdown_table  # noqa: E402
 
 
 def parse_args(argv=None):
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description='parts: how sharply each score peaks at the true pose; single: how well scores '
-        'of one pair tell wrong poses and images; refine: errors of refined poses; check: how '
+        description='parts: how sharply each score peaks at the true pose; confirm: which poses of '
+        'one pair are called reliable; refine: errors of refined poses; check: how '
         'often wrong calibrations are found and right ones accepted.')
-    parser.add_argument('table', choices=('parts', 'single', 'refine', 'check'))
+    parser.add_argument('table', choices=('parts', 'confirm', 'refine', 'check'))
     parser.add_argument('root', nargs='+', help="folder of the layout of KITTI's object data")
     parser.add_argument('--list', help='file with the stems of the frames (default: all)')
     parser.add_argument('--frames', type=int, nargs='+', default=[20, 5],
-                        help='frames of a draw; for parts and single: frames that are scored '
+                        help='frames of a draw; for parts and confirm: frames that are scored '
                         '(default: 20 5)')
     parser.add_argument('--draws', type=int, default=20, help='default: %(default)s')
     parser.add_argument('--off-deg', type=float, default=3.,
@@ -38,7 +38,7 @@ def parse_args(argv=None):
     parser.add_argument('--off-m', type=float, default=0.3,
                         help='refine: largest offset along each axis, metres (default: 0.3)')
     parser.add_argument('--no-intensity', action='store_true',
-                        help='single: give the scans without their intensities')
+                        help='confirm: give the scans without their intensities')
     return parser.parse_args(argv)
 
 
@@ -51,10 +51,9 @@ def main(argv=None):
 
     with one_line_errors():
         names = set(Path(args.list).read_text(encoding='utf-8').split()) if args.list else None
-        if args.table == 'single':
+        if args.table == 'confirm':
             pairs = load_single(args.root, names, args.frames[0])
-            say(f'{len(pairs)} pairs')
-            print(markdown_table(single_rows(pairs, not args.no_intensity)))
+            print(markdown_table(confirmation_rows(pairs, say, not args.no_intensity)))
             return
         frames = RigFrames(args.root, names)
         say(f'{len(frames)} frames of one calibration')

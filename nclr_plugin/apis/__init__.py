@@ -3,7 +3,8 @@ from ..errors import CalibrationInputError
 from .calibrator import Calibrator, calibrate
 from .check import CalibrationCheck, check
 from .intrinsics import Intrinsics, read_intrinsics
-from .refinement import Pair, Refinement, refine
+from .joint_search import Pair
+from .refinement import Refinement, refine
 from .results import Calibration, Matches, RigEstimate, fuse
 from .scans import load_scan
 

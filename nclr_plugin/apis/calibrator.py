@@ -15,23 +15,20 @@ from ..checkpoints.loading import check_state_dict
 from ..checkpoints.voxels import parse_config
 from ..datasets.readers.calibration import check_lidar2cam, check_pose
 from ..errors import BrokenFrameError, CalibrationInputError
-from ..evaluation.photometric_consistency import MIN_CONSISTENCY, PhotometricConsistency
 from ..geometry.camera import project_points
 from ..models.pretrainers.base import CalibrationModel
 from ..structures import CalibrationDataSample
 from ..utils.devices import set_sparse_algorithm
 from .intrinsics import Intrinsics, check_image, make_intrinsics
-from .pose_search import search_pose
-from .results import Calibration, Matches, contradicts, pose_covariance, unknown_covariance
+from .joint_search import Pair
+from .pose_confirmation import MIN_CONSISTENCY, MIN_EDGE_LEAD, confirm_pose
+from .results import Calibration, Matches, pose_covariance, unknown_covariance
 from .scans import ScanChecker, check_in_front, level_rotation
 
 # Steps of a test pipeline that read and pack a data set.
 DATASET_STEPS = ('LoadPoints', 'AccumulateSweeps', 'LoadImages', 'RandomRigidTransform',
                  'PackCalibrationInputs')
 LIDAR_TO_CAMERA_AXES = np.array([[0., -1., 0.], [0., 0., -1.], [1., 0., 0.]])
-MIN_INLIER_RATIO = 0.5
-SEARCH_MARGIN = 0.05  # a searched pose needs more: the best of many is also better by chance
-MAX_DISTANCE = 15.  # metres; farther away, too little of a scan is in view to judge a pose
 MIN_DIRECTION_PROB = 0.1  # less likely second viewing directions are not tried
 MIN_FOR_COVARIANCE = 3  # this many matches, or fewer, do not fix a pose
 
@@ -42,20 +39,20 @@ class Calibrator:
     The network is built and its weights are loaded once. Each call then calibrates one scan. Images
     and scan go through the test pipeline of the config, without the random rigid transform.
 
-    If the matches or the photometric consistency do not confirm a pose, the calibrator searches for
-    the most consistent pose near it (:func:`~nclr_plugin.apis.pose_search.search_pose`, a few
-    seconds). If that fails, it repeats both steps with the network's second viewing direction.
+    A pose is reliable if two scores that know nothing of the network confirm it: photometric
+    consistency, and the lead of its edges over those of poses nearby. If they do not confirm the
+    pose of the matches, it is refined by the edges, as those of many frames are
+    (:func:`~nclr_plugin.apis.pose_confirmation.confirm_pose`; a second or two). If that fails, both
+    steps are repeated with the network's second viewing direction.
 
     Args:
         checkpoint: Checkpoint of a training by ``tools/train.py``.
         config: File or ``Config`` of the network; ``None`` uses the one in the checkpoint.
         device: ``'cpu'``, ``'cuda:0'``, ...; ``None`` uses a GPU if there is one.
-        min_inlier_ratio: Inlier ratio below which a pose is not reliable.
-        min_consistency: Photometric consistency below which a pose is not reliable. A searched pose
-            needs 0.05 more, regardless of its matches. ``MismatchMetric`` measures on a test set
-            how well these scores reveal mismatched images. It uses the smaller image that the
-            network gets, for which the consistency is slightly lower.
-        search: Whether to search near poses that are not reliable.
+        min_consistency: Photometric consistency below which a pose is not reliable.
+        min_edge_lead: Lead of the edges below which a pose is not reliable
+            (:func:`~nclr_plugin.apis.verification.lead`).
+        search: Whether to refine poses that are not confirmed.
         intensity_scale: Factor that scales the intensities of scans to 0..1; see
             :class:`~nclr_plugin.apis.scans.ScanChecker` for ``None``.
 
@@ -76,8 +73,8 @@ class Calibrator:
                  checkpoint: str,
                  config: str | Config | None = None,
                  device: str | None = None,
-                 min_inlier_ratio: float = MIN_INLIER_RATIO,
                  min_consistency: float = MIN_CONSISTENCY,
+                 min_edge_lead: float = MIN_EDGE_LEAD,
                  search: bool = True,
                  intensity_scale: float | None = None) -> None:
         content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
@@ -94,8 +91,8 @@ class Calibrator:
         self.model.load_state_dict(weights, strict=False)
         self.model.to(self.device).eval()
         set_sparse_algorithm(self.model, self.device)
-        self.min_inlier_ratio = min_inlier_ratio
         self.min_consistency = min_consistency
+        self.min_edge_lead = min_edge_lead
         self.search = search
         trained = (content.get('meta') or {}).get('dataset_meta') or {}
         self.check_scan = ScanChecker(intensity_scale, trained.get('intensity_scale'))
@@ -144,7 +141,7 @@ class Calibrator:
             predictions, has_second = self._predict(points, cameras, upright, hypothesis)
             for index, (prediction, camera) in enumerate(zip(predictions, cameras)):
                 if results[index] is None or not results[index].reliable:
-                    result = self._calibrate(prediction, points, camera, upright)
+                    result = self._calibrate(prediction, points, camera)
                     if results[index] is None or result.reliable:
                         results[index] = result
             if all(result.reliable for result in results) or not (self.search and has_second):
@@ -190,9 +187,9 @@ class Calibrator:
         return [_read_prediction(sample, index, cam2img, upright)
                 for index, cam2img in enumerate(results['cam2img'])], has_second
 
-    def _calibrate(self, prediction: _Prediction, points: np.ndarray, camera: _Camera,
-                   upright: np.ndarray) -> Calibration:
-        """Verify a predicted pose and measure how well the matches fit it."""
+    def _calibrate(self, prediction: _Prediction, points: np.ndarray,
+                   camera: _Camera) -> Calibration:
+        """Confirm or refine a predicted pose, and measure how well the matches fit it."""
         # The pipeline rescaled and cropped the image, and its intrinsics with it.
         pixels = _transform_pixels(
             camera.cam2img @ np.linalg.inv(prediction.cam2img), prediction.pixels)
@@ -200,19 +197,21 @@ class Calibrator:
                           inliers=np.zeros(len(pixels), bool))
         result = Calibration(
             lidar2cam=np.eye(4), valid=False, reliable=False, inlier_ratio=0.,
-            photometric_consistency=0., reprojection_error=float('nan'),
+            photometric_consistency=0., edge_lead=0., reprojection_error=float('nan'),
             covariance=unknown_covariance(), matches=matches, cam2img=camera.cam2img,
             image=camera.image, scan=points, initial=camera.initial)
         if prediction.lidar2cam is None:
             return result
-        pose = self._verify(prediction, camera, upright)
+        intrinsics = Intrinsics(camera.cam2img, image_size=camera.image.shape[1::-1])
+        pose = confirm_pose(Pair(camera.image, points, intrinsics), prediction.lidar2cam,
+                            camera.initial, self.min_consistency, self.min_edge_lead, self.search)
         projected, depth = _project(prediction.points, pose.lidar2cam, prediction.cam2img)
         distance = np.linalg.norm(projected - prediction.pixels, axis=1)
         inliers = (depth > 0) & (distance < self.model.pose_head.inlier_threshold)
         result = result._replace(
-            lidar2cam=pose.lidar2cam, valid=True, reliable=pose.reliable, searched=pose.searched,
-            inlier_ratio=float(inliers.mean()) if pose.searched else prediction.inlier_ratio,
-            photometric_consistency=pose.photometric_consistency,
+            lidar2cam=pose.lidar2cam, valid=True, reliable=pose.reliable, refined=pose.refined,
+            inlier_ratio=float(inliers.mean()) if pose.refined else prediction.inlier_ratio,
+            photometric_consistency=pose.photometric_consistency, edge_lead=pose.edge_lead,
             matches=matches._replace(inliers=inliers))
         if inliers.sum() <= MIN_FOR_COVARIANCE:
             return result
@@ -222,36 +221,12 @@ class Calibrator:
             covariance=pose_covariance(prediction.points[inliers], pixels[inliers],
                                        pose.lidar2cam, camera.cam2img))
 
-    def _verify(self, prediction: _Prediction, camera: _Camera, upright: np.ndarray) -> _Pose:
-        """Return the predicted pose if it is confirmed, else the best one near it.
-
-        A pose that contradicts the initial guess is not confirmed, and no search starts from it.
-        """
-        evidence = camera.consistency.evidence(prediction.lidar2cam)
-        pose = _Pose(prediction.lidar2cam, evidence.score)
-        if contradicts(pose.lidar2cam, camera.initial):
-            return pose
-        if prediction.inlier_ratio >= self.min_inlier_ratio and self._is_consistent(pose):
-            return pose._replace(reliable=True)
-        if self.search and np.isfinite(evidence.reflectance):  # the search maximises it
-            lidar2cam = search_pose(camera.consistency, pose.lidar2cam, upright)
-            searched = _Pose(lidar2cam, camera.consistency.score(lidar2cam), True, True)
-            if self._is_consistent(searched, SEARCH_MARGIN) and not contradicts(
-                    lidar2cam, camera.initial):
-                return searched
-        return pose
-
-    def _is_consistent(self, pose: _Pose, margin: float = 0.) -> bool:
-        close = np.linalg.norm(pose.lidar2cam[:3, 3]) <= MAX_DISTANCE
-        return bool(close and pose.photometric_consistency >= self.min_consistency + margin)
-
 
 class _Camera(NamedTuple):
     """Checked input of one camera: undistorted image, intrinsics, guess (4, 4) or ``None``."""
     image: np.ndarray
     cam2img: np.ndarray
     initial: np.ndarray | None
-    consistency: PhotometricConsistency
 
 
 class _Prediction(NamedTuple):
@@ -266,14 +241,6 @@ class _Prediction(NamedTuple):
     pixels: np.ndarray
     scores: np.ndarray
     cam2img: np.ndarray
-
-
-class _Pose(NamedTuple):
-    """A verified pose, with the fields of :class:`Calibration`."""
-    lidar2cam: np.ndarray
-    photometric_consistency: float
-    searched: bool = False
-    reliable: bool = False
 
 
 def calibrate(image: np.ndarray, points: np.ndarray, cam2img: Any,
@@ -343,7 +310,7 @@ def _check_camera(points: np.ndarray, name: str, image: Any, cam2img: Any,
             raise CalibrationInputError(str(error)) from error
         check_in_front(points, initial, cam2img, *image.shape[:2])
         check_pose(points, initial, cam2img, image.shape[1::-1], 'initial guess')
-    return _Camera(image, cam2img, initial, PhotometricConsistency(image, points, cam2img))
+    return _Camera(image, cam2img, initial)
 
 
 def _upright_rotation(points: np.ndarray, initial: np.ndarray | None) -> np.ndarray:

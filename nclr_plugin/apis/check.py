@@ -5,7 +5,8 @@ from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
-from .refinement import Pair, Refinement, refine
+from .joint_search import Pair
+from .refinement import Refinement, refine
 from .results import pose_difference
 
 CHECK_DEG, CHECK_M = 3., 0.4  # how far off a calibration may be

@@ -1,7 +1,7 @@
 """Scores of poses over many frames, and their maximum."""
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, NamedTuple, Sequence
 
 import numpy as np
 import torch
@@ -24,11 +24,30 @@ FIT_PX, FIT_POSES = 0.75, 400
 MAX_DEVIATION = 8.  # of a covariance, in deviations of these poses
 
 
+class Pair(NamedTuple):
+    """An image and a scan taken at the same time.
+
+    Attributes:
+        image: RGB, (H, W, 3) uint8.
+        points: (N, 3 or 4) x, y, z, intensity; LiDAR frame, metres.
+        cam2img: (3, 3), or :class:`~nclr_plugin.apis.Intrinsics`.
+        name: Name of the pair, for messages and results.
+        ref2cam: (4, 4), pose of the reference camera, whose ``lidar2cam`` is refined, relative to
+            this one: for pairs of several cameras that do not move against each other.
+    """
+    image: np.ndarray
+    points: np.ndarray
+    cam2img: Any
+    name: str = ''
+    ref2cam: np.ndarray = np.eye(4)
+
+
 class JointScore:
     """Scores of poses, by frame.
 
     Args:
-        pairs: Checked pairs of one camera, or of several that do not move against each other.
+        pairs: Checked pairs (undistorted images, intensities of 0..1) of one camera, or of several
+            that do not move against each other.
         lidar2cam: (4, 4), the guess, of the reference camera.
         ranges: Degrees and metres that poses differ from it.
 
@@ -41,7 +60,7 @@ class JointScore:
         frame: (U,) frame of each unit: frames, or their parts if there are few.
     """
 
-    def __init__(self, pairs: Sequence[Any], lidar2cam: np.ndarray,
+    def __init__(self, pairs: Sequence[Pair], lidar2cam: np.ndarray,
                  ranges: tuple[float, float]) -> None:
         self.lidar2cam = lidar2cam
         self.scale = np.repeat((np.radians(ranges[0]), ranges[1]), 3)
@@ -117,8 +136,8 @@ def move(lidar2cam: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return make_transform(R, torch.from_numpy(lidar2cam[:3, 3].copy()) + translation).numpy()
 
 
-def search_jointly(score: JointScore, start: np.ndarray, say: Callable[[str], Any],
-                   used: np.ndarray | None = None) -> np.ndarray:
+def search_jointly(score: JointScore, start: np.ndarray, used: np.ndarray | None = None,
+                   verbose: bool = False) -> np.ndarray:
     """Find the offset (6,) of the highest sum of scores, within the ranges.
 
     Poses are drawn within the whole range, and the best of them are varied, round after round and
@@ -128,8 +147,8 @@ def search_jointly(score: JointScore, start: np.ndarray, say: Callable[[str], An
     Args:
         score: Scores of the frames.
         start: (6,), centre of the first offsets.
-        say: Prints a line of progress.
         used: (U,) bool, units that count; ``None``: all.
+        verbose: Whether to print a line for each level.
     """
     rng = np.random.default_rng(0)
     best, deviation = start[None], score.scale / 2
@@ -142,7 +161,8 @@ def search_jointly(score: JointScore, start: np.ndarray, say: Callable[[str], An
             best, values = _best(score, level, np.concatenate((best, offsets)),
                                  round(effort * survivors))
             deviation = STEP * sigma / score.focal * np.repeat((1., TYPICAL_DEPTH), 3)
-        say(f'images blurred by {sigma:g} px: score {values[0]:.1f}')
+        if verbose:
+            print(f'images blurred by {sigma:g} px: score {values[0]:.1f}')
     sigma, size, rounds, num_poses, survivors = LAST
     level = score.about(best[0], sigma, round(effort * size), used)
     smallest = deviation * LAST_STEP / STEP
@@ -152,7 +172,8 @@ def search_jointly(score: JointScore, start: np.ndarray, say: Callable[[str], An
         best, values = _best(score, level, np.concatenate((best, offsets)), survivors)
         mean = best.mean(0)
         covariance = np.cov(best.T, ddof=0) + np.diag(smallest**2)
-    say(f'images blurred by {sigma:g} px: score {values[0]:.1f}')
+    if verbose:
+        print(f'images blurred by {sigma:g} px: score {values[0]:.1f}')
     return mean
 
 

@@ -66,9 +66,8 @@ def describe(result: Calibration) -> str:
     line = f'{100 * result.inlier_ratio:.0f}% of the matches agree'
     if np.isfinite(result.reprojection_error):
         line += f', to {result.reprojection_error:.1f} px'
-    line += f'; photometric consistency {result.photometric_consistency:.2f}'
-    if result.searched:
-        line += ' (searched)'
+    line += (f'; photometric consistency {result.photometric_consistency:.2f}, '
+             f'lead of edges {result.edge_lead:.1f}')
     if result.initial is not None:
         rotation, translation = pose_difference(result.lidar2cam, result.initial)
         line += f', {rotation:.2f} deg and {translation:.2f} m from the initial guess'
@@ -101,7 +100,8 @@ def _record(result: Calibration) -> dict:
         reliable=bool(result.reliable), valid=bool(result.valid), num_pairs=1,
         inlier_ratio=float(result.inlier_ratio),
         photometric_consistency=float(result.photometric_consistency),
-        searched=bool(result.searched), num_matches=len(result.matches.points),
+        edge_lead=float(result.edge_lead), refined=bool(result.refined),
+        num_matches=len(result.matches.points),
         reprojection_error_px=float(result.reprojection_error),
         rotation_deviation_deg=np.degrees(deviation[:3]).tolist(),
         translation_deviation_m=deviation[3:].tolist())

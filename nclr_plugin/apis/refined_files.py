@@ -13,8 +13,8 @@ from .calibrator import Calibrator
 from .check import CalibrationCheck, check
 from .inputs import FilePairs
 from .intrinsics import Intrinsics
-from .refinement import (Pair, Refinement, check_initial, check_pair, describe_refinement,
-                         refine)
+from .joint_search import Pair
+from .refinement import Refinement, check_initial, check_pair, describe_refinement, refine
 from .rigs import RigCamera, print_relative_changes, read_rig, write_rig
 from .scans import ScanChecker
 

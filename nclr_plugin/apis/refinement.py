@@ -11,10 +11,10 @@ from ..errors import CalibrationInputError
 from ..geometry.se3 import so3_log
 from .calibrator import Calibrator
 from .intrinsics import Intrinsics, check_image, make_intrinsics
-from .joint_search import JointScore, resampled_covariance, search_jointly
+from .joint_search import JointScore, Pair, resampled_covariance, search_jointly
 from .results import Calibration, fuse, pose_difference
 from .scans import ScanChecker, check_in_front
-from .verification import (Verification, count_places, find_misplaced, find_shift,
+from .verification import (Verification, at_limit, count_places, find_misplaced, find_shift,
                            verify)
 
 RANGE_DEG, RANGE_M = 5., 0.5
@@ -31,25 +31,6 @@ MAX_SPREAD = 1., 0.3  # deviations, degrees and metres, with which frames fix a 
 MAX_CONFIRMED = 0.5, 0.2  # distance of a guess that is called the same, degrees and metres
 MIN_PLACES = 4  # that confirm a pose; the same place twice shows nothing new
 MAX_DIFFERENCE = 1., 0.3  # between the poses of two halves of the frames, degrees and metres
-AT_LIMIT = 0.97  # share of the range
-
-
-class Pair(NamedTuple):
-    """An image and a scan taken at the same time.
-
-    Attributes:
-        image: RGB, (H, W, 3) uint8.
-        points: (N, 3 or 4) x, y, z, intensity; LiDAR frame, metres.
-        cam2img: (3, 3), or :class:`~nclr_plugin.apis.Intrinsics`.
-        name: Name of the pair, for messages and results.
-        ref2cam: (4, 4), pose of the reference camera, whose ``lidar2cam`` is refined, relative to
-            this one: for pairs of several cameras that do not move against each other.
-    """
-    image: np.ndarray
-    points: np.ndarray
-    cam2img: Any
-    name: str = ''
-    ref2cam: np.ndarray = np.eye(4)
 
 
 class Profiles(NamedTuple):
@@ -147,7 +128,7 @@ def refine(pairs: Sequence[Pair],
     start = initial if calibrator is None else _network_start(pairs, initial, calibrator, ranges)
     score = JointScore(pairs, initial, ranges)
     begin = _offset(initial, start).clip(-score.scale, score.scale)
-    offset = search_jointly(score, begin, print if progress else _silent)
+    offset = search_jointly(score, begin, verbose=progress)
     covariance = resampled_covariance(score, offset)
     verification = verify(score, begin)
     same = _same(offset, covariance, verification)
@@ -203,7 +184,7 @@ def _find_fault(score: JointScore, offset: np.ndarray, verification: Verificatio
 def _find_doubt(score: JointScore, offset: np.ndarray, verification: Verification,
                 covariance: np.ndarray, difference: tuple[float, float], num_places: int) -> str:
     """Return in a sentence why the frames do not confirm a pose, or nothing."""
-    if (np.abs(np.vstack((offset, verification.spread))) > AT_LIMIT * score.scale).any():
+    if at_limit(score, np.vstack((offset, verification.spread))):
         return (f'{_from_guess(score, offset)}, or that of half of the frames is at the limit of '
                 'the range: the guess is farther off than the range, or the sensors are out of '
                 'sync while moving')
@@ -327,7 +308,3 @@ def _calibrate(pair: Pair, initial: np.ndarray, calibrator: Calibrator) -> Calib
     """Calibrate one pair, and return the pose of the reference camera."""
     result = calibrator(pair.image, pair.points, pair.cam2img, pair.ref2cam @ initial)
     return result._replace(lidar2cam=np.linalg.solve(pair.ref2cam, result.lidar2cam))
-
-
-def _silent(*_: Any) -> None:
-    """Print nothing."""

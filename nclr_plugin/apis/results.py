@@ -41,14 +41,16 @@ class Calibration(NamedTuple):
         lidar2cam: (4, 4) float64, ``p_cam = lidar2cam @ p_lidar``, metres; the identity if no pose
             was found.
         valid: Whether a pose was found.
-        reliable: Whether the pose should be used. The pose of the matches is reliable if
-            ``inlier_ratio`` and ``photometric_consistency`` reach the thresholds of the
-            calibrator. A searched pose must exceed the second threshold by a margin. In both cases
-            the camera must be within 15 m of the LiDAR, and the pose must fit ``initial``.
-        inlier_ratio: Share of the matches that agree with the pose; 0 without a pose. It reveals
-            wrong matches, but not a mismatched image: matches of different places can agree, too.
+        reliable: Whether the pose should be used: whether ``photometric_consistency`` and
+            ``edge_lead`` reach the thresholds of the calibrator, the camera is within 15 m of the
+            LiDAR, and the pose fits ``initial``.
+        inlier_ratio: Share of the matches that agree with the pose; 0 without a pose. Matches of
+            different places can agree, too, so it does not count for ``reliable``.
         photometric_consistency: Agreement of changes in the image with changes in the scan under
             the pose, see :class:`~nclr_plugin.evaluation.PhotometricConsistency`; 0 without a pose.
+        edge_lead: Standard deviations by which edges of image and scan agree better under the pose
+            than under poses near it, see :func:`~nclr_plugin.apis.verification.lead`; 0 without a
+            pose.
         reprojection_error: RMS over the agreeing matches, pixels of the given image; NaN without a
             pose or with hardly any agreeing match.
         covariance: (6, 6), for a small rotation about the camera's axes (radians) and the
@@ -60,13 +62,14 @@ class Calibration(NamedTuple):
         image: (H, W, 3) uint8 RGB, undistorted.
         scan: (N, 4), LiDAR frame as given.
         initial: (4, 4), the initial guess; ``None`` without one.
-        searched: Whether the pose comes from the photometric search near the pose of the matches.
+        refined: Whether the pose was refined by edges: that of the matches was not confirmed.
     """
     lidar2cam: np.ndarray
     valid: bool
     reliable: bool
     inlier_ratio: float
     photometric_consistency: float
+    edge_lead: float
     reprojection_error: float
     covariance: np.ndarray
     matches: Matches
@@ -74,7 +77,7 @@ class Calibration(NamedTuple):
     image: np.ndarray
     scan: np.ndarray
     initial: np.ndarray | None = None
-    searched: bool = False
+    refined: bool = False
 
     @property
     def contradicts_initial(self) -> bool:
@@ -98,7 +101,7 @@ class Calibration(NamedTuple):
             verdict = 'calibrated' if self.reliable else 'NOT RELIABLE'
             title = (f'{verdict}: {100 * self.inlier_ratio:.0f}% of {len(self.matches.points)} '
                      f'matches agree, {self.reprojection_error:.1f} px; photometric consistency '
-                     f'{self.photometric_consistency:.2f}')
+                     f'{self.photometric_consistency:.2f}, lead of edges {self.edge_lead:.1f}')
             if truth is not None:
                 rotation, translation = pose_difference(self.lidar2cam, truth)
                 title += f'; RRE {rotation:.2f} deg, RTE {translation:.2f} m'

@@ -27,6 +27,7 @@ MIN_SHIFTED = 4  # frames on which a shift is judged at least
 # Images as they are compared: width and blur that is subtracted, pixels, and the correlation above
 # which they are of one place. Those half a metre apart reach 0.77, those of a rig that stands 1.
 PLACE_WIDTH, PLACE_SIGMA, SAME_PLACE = 160, 5., 0.6
+AT_LIMIT = 0.97  # share of the range
 
 
 class Verification(NamedTuple):
@@ -63,7 +64,7 @@ def verify(score: JointScore, start: np.ndarray) -> Verification:
     gain, margin, spread = np.zeros(num_units), np.zeros(num_units), []
     for number in range(NUM_FOLDS):
         unused = fold == number
-        offset = search_jointly(score, start, _silent, ~unused)
+        offset = search_jointly(score, start, ~unused)
         offsets = np.concatenate((np.zeros((1, 6)), offset[None], others, offset + others))
         values = score.about(offset, used=unused)(offsets[:2])
         gain[unused] = values[1] - values[0]
@@ -73,7 +74,7 @@ def verify(score: JointScore, start: np.ndarray) -> Verification:
         margin[unused] = values[better] - near.mean(0)
         spread.append(offset)
     if 1 < num_frames and score.num_parts > 1:
-        spread = [search_jointly(score, start, _silent, by_frame != number)
+        spread = [search_jointly(score, start, by_frame != number)
                   for number in range(NUM_FOLDS)]
     preference = standard_errors(gain)
     return Verification(preference, standard_errors(margin), _upper_tail(preference, num_units - 1),
@@ -106,13 +107,30 @@ def find_misplaced(score: JointScore, offset: np.ndarray) -> int | None:
     """
     if score.camera.max() == 0:
         return None
-    values = score.by_frame(score.about(offset)(offset + np.concatenate(
+    too_low = np.flatnonzero(lead(score, offset) < MIN_OF_CAMERA)
+    return int(np.flatnonzero(score.camera == too_low[0])[0]) if len(too_low) else None
+
+
+def lead(score: JointScore, offset: np.ndarray, sigma: float = FINE[0]) -> np.ndarray:
+    """Return the standard deviations by which a pose scores higher than others, for each camera.
+
+    The others are 1.5 to 4 deg and 0.2 to 0.5 m away, in random directions.
+
+    Args:
+        score: Scores of the frames.
+        offset: (6,), the pose.
+        sigma: Blur of the images, pixels.
+    """
+    values = score.by_frame(score.about(offset, sigma)(offset + np.concatenate(
         (np.zeros((1, 6)), _other_offsets()))))
-    for number in np.unique(score.camera):
-        own = values[:, score.camera == number].sum(1)
-        if own[0] - own[1:].mean() < MIN_OF_CAMERA * own[1:].std():
-            return int(np.flatnonzero(score.camera == number)[0])
-    return None
+    cameras = np.arange(score.camera.max() + 1)
+    own = np.stack([values[:, score.camera == number].sum(1) for number in cameras])
+    return (own[:, 0] - own[:, 1:].mean(1)) / own[:, 1:].std(1).clip(min=1e-9)
+
+
+def at_limit(score: JointScore, offsets: np.ndarray) -> bool:
+    """Return whether an offset (..., 6) is at the limit of the range along any axis."""
+    return bool((np.abs(offsets) > AT_LIMIT * score.scale).any())
 
 
 def find_shift(score: JointScore, offsets: np.ndarray) -> tuple[int, float]:
@@ -176,7 +194,3 @@ def _other_offsets() -> np.ndarray:
     size = np.stack((np.radians(rng.uniform(*OTHERS_DEG, NUM_OTHERS)),
                      rng.uniform(*OTHERS_M, NUM_OTHERS)), 1)
     return (direction * size[..., None]).reshape(-1, 6)
-
-
-def _silent(_: str) -> None:
-    """Print nothing."""

@@ -1,12 +1,10 @@
 """Photometric consistency of an image and a scan under a pose, without a network."""
 from __future__ import annotations
 
-from copy import copy
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..datasets.scans import drop_invalid_rows
 from ..geometry.camera import in_view, project_points, resize_intrinsics
@@ -21,19 +19,12 @@ MIN_DIFFERENT = 0.1  # share of pairs that must differ in intensity for intensit
 DEPTH_RATIO = 1.15  # neighbours with a larger ratio of depths are on different surfaces
 MIN_JUMPS = 100
 EPSILON = 1e-12
-MIN_CONSISTENCY = 0.2
 # Weights of reflectance and step. The weights of one alone are set so that pairs of different
-# places hardly ever reach MIN_CONSISTENCY; configs/crossi2p/README.md says how.
+# places hardly ever reach 0.2; configs/crossi2p/README.md says how.
 BOTH = 1., 0.3
 REFLECTANCE_ALONE = 1.5
 STEP_ALONE = 0.36
 MIN_JUMPS_ALONE = 1000  # with fewer, the step is too often large by chance
-
-BATCH_MARGIN = 60.  # pixels about the image that other poses may bring into view
-BATCH_MAX_DISTANCE = 1.5  # times the median distance of neighbours; pairs farther apart are dropped
-BATCH_MIN_SHARE = 0.25  # share of pairs in view; fewer correlate by chance
-NUM_LEVELS = 512  # levels of contrast
-POINTS_AT_ONCE = 100_000
 
 
 class Evidence(NamedTuple):
@@ -54,7 +45,7 @@ class Evidence(NamedTuple):
 
     @property
     def score(self) -> float:
-        """Return the weighted sum of the available parts; 0.2 is the limit for all of them.
+        """Return the weighted sum of the available parts, about equal for right poses.
 
         The score is 0 without any part, and for a step alone of fewer than 1000 jumps.
         """
@@ -142,103 +133,14 @@ class PhotometricConsistency:
             step = float(jump @ contrast / max(jump @ jump, EPSILON))
         return Evidence(reflectance, pairs.shape[1], step, num_jumps)
 
-    def subset(self, lidar2cam: np.ndarray, margin: float, size: int) -> 'PhotometricConsistency':
-        """Return the same image with the points that are in view under poses about this one.
-
-        Args:
-            lidar2cam: (4, 4).
-            margin: Pixels about the image that count as in view.
-            size: Maximum number of points (fixed random subset).
-        """
-        idx = np.flatnonzero(self._project(lidar2cam, margin)[2])
-        if len(idx) > size:
-            # Sorted, since neighbours are found faster one after the other.
-            idx = np.sort(np.random.default_rng(0).choice(idx, size, replace=False))
-        result = copy(self)
-        result.points = self.points[idx]
-        return result
-
-    def _project(self, lidar2cam: np.ndarray,
-                 margin: float = 0.) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _project(self, lidar2cam: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the pixels (N, 2), depths (N,) and in-view mask (N,) of all points."""
         pixels, depth = project_points(
             *map(torch.from_numpy, (self.points[:, :3], np.asarray(lidar2cam, np.float64),
                                     self.cam2img)))
         height, width = self.colours.shape[:2]
-        mask = in_view(pixels + margin, depth, height + 2 * margin, width + 2 * margin, MIN_DEPTH)
+        mask = in_view(pixels, depth, height, width, MIN_DEPTH)
         return pixels.numpy(), depth.numpy(), mask.numpy()
-
-
-class BatchedReflectance:
-    """Approximation of :attr:`Evidence.reflectance` for many poses at once.
-
-    What depends least on the pose is computed once, at one pose: neighbours and the ranks of their
-    intensity differences. Contrasts are ranked by their distribution there. That takes a tenth of
-    the time. With fewer points, which are farther apart, the result is a smoother function of the
-    pose: the colours of two points differ as their intensities do until the pose is off by their
-    distance. Jumps of depth are left out: their neighbours move apart as the pose changes, so their
-    contrast grows whether that pose is right or not.
-
-    Args:
-        consistency: Image and scan.
-        lidar2cam: (4, 4), centre of the poses to be compared.
-        size: Number of points compared.
-        num_neighbours: Number of neighbours of each point in the image.
-    """
-
-    def __init__(self, consistency: PhotometricConsistency, lidar2cam: np.ndarray, size: int,
-                 num_neighbours: int) -> None:
-        spatial = optional_import('scipy.spatial', 'scipy', 'Comparing image and scan')
-        points = consistency.subset(lidar2cam, BATCH_MARGIN, size).points
-        self.height, self.width = consistency.colours.shape[:2]
-        self.colours = torch.from_numpy(consistency.colours.reshape(-1, 3))
-        self.points = torch.from_numpy(points[:, :3]).float()
-        self.cam2img = torch.from_numpy(consistency.cam2img).float()
-        self.first = self.second = torch.zeros(0, dtype=torch.long)
-        if len(points) <= num_neighbours:
-            return
-        pose = torch.from_numpy(lidar2cam).float()
-        pixels = project_points(self.points, pose, self.cam2img)[0].numpy()
-        distance, neighbour = spatial.cKDTree(pixels).query(pixels, num_neighbours + 1)
-        self.max_distance = BATCH_MAX_DISTANCE * float(np.median(distance[:, -1]))
-        pairs = _pairs(neighbour)[:, distance[:, 1:].ravel() < self.max_distance]
-        pairs = np.unique(np.sort(pairs, 0), axis=1)
-        pairs = pairs[:, in_two_pixels(pixels, pairs)]
-        self.first, self.second = torch.from_numpy(pairs)
-        self.rank = torch.from_numpy(_ranks(np.abs(np.subtract(*points[pairs, 3])))).float()
-        contrast, mask = self._contrast(pose[None])
-        contrast = contrast[mask > 0].sort().values
-        levels = torch.arange(NUM_LEVELS).float()
-        self.level_rank = torch.searchsorted(contrast, levels) / max(1, len(contrast))
-
-    def correlation(self, lidar2cam: Tensor) -> Tensor:
-        """Return the correlation (P,) of each pose, 0 if less than a quarter of pairs is in view.
-
-        Args:
-            lidar2cam: (P, 4, 4).
-        """
-        if not len(self.first):
-            return torch.zeros(len(lidar2cam))
-        chunk = max(1, POINTS_AT_ONCE // len(self.points))
-        return torch.cat([self._correlation(poses) for poses in lidar2cam.float().split(chunk)])
-
-    def _correlation(self, lidar2cam: Tensor) -> Tensor:
-        contrast, mask = self._contrast(lidar2cam)
-        rank = self.level_rank[contrast.round().long().clamp(max=NUM_LEVELS - 1)]
-        correlation = _pearson(self.rank, rank, mask)
-        enough = mask.sum(1) >= BATCH_MIN_SHARE * len(self.rank)
-        return correlation.where(enough, torch.zeros_like(correlation))
-
-    def _contrast(self, lidar2cam: Tensor) -> tuple[Tensor, Tensor]:
-        """Return colour differences (P, M) of the pairs, and 1 for close pairs in view, else 0."""
-        pixels, depth = project_points(self.points, lidar2cam, self.cam2img)
-        visible = in_view(pixels, depth, self.height, self.width, MIN_DEPTH)
-        column, row = pixels.round().unbind(-1)
-        index = row.clamp(0, self.height - 1) * self.width + column.clamp(0, self.width - 1)
-        colours = self.colours[index.long()]
-        contrast = (colours[:, self.first] - colours[:, self.second]).norm(dim=-1)
-        close = (pixels[:, self.first] - pixels[:, self.second]).norm(dim=-1) < self.max_distance
-        return contrast, (visible[:, self.first] & visible[:, self.second] & close).float()
 
 
 def is_jump(depth: np.ndarray, pairs: np.ndarray) -> np.ndarray:
@@ -285,11 +187,3 @@ def _cosine(first: np.ndarray, second: np.ndarray) -> float:
     """Return the cosine of the angle between two vectors, 0 if one is zero."""
     return float(first @ second / max(np.linalg.norm(first) * np.linalg.norm(second), EPSILON))
 
-
-def _pearson(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
-    """Return the weighted correlation (P,) of (M,) and (P, M), 0 where one is constant."""
-    count = weight.sum(1, keepdim=True).clamp(min=1)
-    first = weight * (first - (weight * first).sum(1, keepdim=True) / count)
-    second = weight * (second - (weight * second).sum(1, keepdim=True) / count)
-    norm = first.norm(dim=1) * second.norm(dim=1)
-    return (first * second).sum(1) / norm.clamp(min=1e-6)

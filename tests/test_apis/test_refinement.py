@@ -4,19 +4,10 @@ import pytest
 from rectangles import CAM2IMG, HEIGHT, WIDTH, make_frame, off_by, true_pose
 from scipy.spatial.transform import Rotation
 
-from nclr_plugin.apis import (CalibrationInputError, Intrinsics, Pair, check, joint_search,
-                              refine)
+from nclr_plugin.apis import (CalibrationInputError, Intrinsics, Pair, check, refine)
 
 pytestmark = pytest.mark.slow
 K = Intrinsics(CAM2IMG, image_size=(WIDTH, HEIGHT))
-
-
-@pytest.fixture(autouse=True, scope='module')
-def fewer_poses():
-    """A third of the poses, which is enough for this world."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(joint_search, 'MAX_EFFORT', 1.)
-        yield
 
 
 def errors(pose, truth):

@@ -3,22 +3,13 @@ import numpy as np
 import pytest
 from rectangles import off_by
 
-from nclr_plugin.apis import (CalibrationInputError, Intrinsics, Pair, check, joint_search,
-                              load_scan, refine)
+from nclr_plugin.apis import (CalibrationInputError, Intrinsics, Pair, check, load_scan, refine)
 from nclr_plugin.apis.results import pose_difference
 from nclr_plugin.datasets.images import read_image
 from nclr_plugin.datasets.readers import (KittiObjectReader, KittiOdometryReader,
                                            NuScenesReader)
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True, scope='module')
-def fewer_poses():
-    """A third of the poses."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(joint_search, 'MAX_EFFORT', 1.)
-        yield
 
 
 def load_pair(frame):

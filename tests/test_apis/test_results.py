@@ -70,8 +70,8 @@ def make(scene):
         pose = scene.lidar2cam.copy()
         pose[:3, :3] = Rotation.from_rotvec(turn, degrees=True).as_matrix() @ pose[:3, :3]
         pose[:3, 3] += shift
-        return Calibration(pose, True, reliable, 0.9, 0.5, 1., np.eye(6), None, scene.cam2img, None,
-                           None)
+        return Calibration(pose, True, reliable, 0.9, 0.5, 5., 1., np.eye(6), None, scene.cam2img,
+                           None, None)
 
     return make_one
 

@@ -14,14 +14,6 @@ pytestmark = pytest.mark.slow
 NUM_FRAMES = 6
 
 
-@pytest.fixture(autouse=True, scope='module')
-def fewer_poses():
-    """A third of the poses."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(joint_search, 'MAX_EFFORT', 1.)
-        yield
-
-
 @pytest.fixture(scope='module')
 def rig(tmp_path_factory):
     """Folder of the demo rig, and the content of its ``rig.yaml``."""

@@ -4,8 +4,8 @@ import pytest
 from nclr_plugin.apis import joint_search
 from nclr_plugin.demo import DemoOptions, generate
 from nclr_plugin.errors import DataLayoutError
-from nclr_plugin.experiments.rig_calibration import (RigFrames, check_rows, load_single, part_rows,
-                                                     refinement_rows, single_rows)
+from nclr_plugin.experiments.rig_calibration import (RigFrames, check_rows, confirmation_rows,
+                                                     load_single, part_rows, refinement_rows)
 
 pytestmark = pytest.mark.slow
 
@@ -51,14 +51,16 @@ def test_refined_and_checked_poses_are_counted(frames, monkeypatch):
 
 
 @pytest.mark.parametrize('intensities', [True, False])
-def test_wrong_single_pairs_are_told_from_true_ones(shared_data, intensities):
+def test_confirmed_poses_are_counted(shared_data, monkeypatch, intensities):
+    monkeypatch.setattr(joint_search, 'MAX_EFFORT', 1.)
     pairs = load_single([str(shared_data / 'kitti_object')], {'000001', '000010'}, 2)
-    rows = single_rows(pairs, intensities)
-    assert len(rows) == 6 and rows[0]['poses'] == 'true' and rows[1]['poses'].endswith('off')
-    for row in rows:
-        assert {'1 deg', '4 deg', '0.2 m', 'other images'} < set(row)
-        assert float(row['4 deg']) > 0.7, row
-    assert all(float(row['other images']) == 1 for row in rows[::2])
+    lines = []
+    rows = confirmation_rows(pairs, lines.append, intensities)
+    assert [row['poses'] for row in rows] == ['near', 'other image', 'far'] and len(lines) == 6
+    assert [row['number'] for row in rows] == ['2'] * 3
+    confirmed = sum(': CONFIRMED' in line for line in lines)
+    assert sum(int(row['confirmed']) for row in rows) == confirmed
+    assert rows[1]['confirmed'] == rows[2]['confirmed'] == '0' and rows[2]['largest'] == '-'
 
 
 def test_single_pairs_of_a_rig(tmp_path):

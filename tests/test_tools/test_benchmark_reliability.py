@@ -26,7 +26,8 @@ class Known:
         pose = np.eye(4)
         pose[0, 3] = 0.25
         return [SimpleNamespace(valid=score > 0, reliable=score >= self.limits['min_consistency'],
-                                photometric_consistency=score, inlier_ratio=0.5, lidar2cam=pose)]
+                                photometric_consistency=score, edge_lead=4 * score,
+                                inlier_ratio=0.5, lidar2cam=pose)]
 
 
 @pytest.fixture
@@ -35,7 +36,8 @@ def arguments(tmp_path):
     path.write_text("test_dataloader = dict(dataset=dict(type='FourPairs', pipeline=[]))\n")
     parser = argparse.ArgumentParser()
     reliability.add_arguments(parser)
-    return parser.parse_args([str(path), 'a.pth', 'b.pth', '--roc', str(tmp_path / 'out/roc.png')])
+    return parser.parse_args([str(path), 'a.pth', 'b.pth', '--roc', str(tmp_path / 'out/roc.png'),
+                              '--min-consistency', '0.2'])
 
 
 @pytest.fixture
@@ -68,7 +70,8 @@ def test_verdicts_are_counted(arguments, four_pairs, capsys):
         assert row['mismatched images refused'] == '3 of 4'
         # Of 16 comparisons, 60 and 40 lose against 70.
         assert row['AUROC of photometric consistency'] == f'{14 / 16:.3f}'
-        assert row['RRE, RTE of the accepted, median'] == '0.00 deg, 0.25 m'
+        assert row['AUROC of edge lead'] == row['AUROC of photometric consistency']
+        assert row['RRE, RTE of the accepted, median'] == row['largest'] == '0.00 deg, 0.25 m'
     assert four_pairs[0].mismatched_image_control
     assert arguments.roc.is_file()
 

@@ -17,7 +17,8 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.utils import ProgressBar
 
-from nclr_plugin.apis.calibrator import MIN_CONSISTENCY, MIN_INLIER_RATIO, Calibrator
+from nclr_plugin.apis import Calibrator
+from nclr_plugin.apis.pose_confirmation import MIN_CONSISTENCY, MIN_EDGE_LEAD
 from nclr_plugin.apis.results import pose_difference
 from nclr_plugin.errors import CalibrationInputError
 from nclr_plugin.evaluation.confidence import auroc, rejection
@@ -27,7 +28,7 @@ from nclr_plugin.visualization.canvas import write_png
 
 # Steps of the test pipeline that provide what a user has.
 GIVEN = ('LoadPoints', 'AccumulateSweeps', 'LoadImages', 'RandomRigidTransform')
-SCORES = 'photometric_consistency', 'inlier_ratio'
+SCORES = 'photometric_consistency', 'edge_lead', 'inlier_ratio'
 
 
 class Pair(NamedTuple):
@@ -37,12 +38,14 @@ class Pair(NamedTuple):
         true: Whether image and scan show the same scene.
         reliable: Whether the calibrator calls the pose reliable.
         photometric_consistency: Score of the pose; -inf without one.
+        edge_lead: Lead of its edges over poses nearby; -inf without a pose.
         inlier_ratio: Share of matches that support the pose; -inf without a pose.
         error: RRE in degrees and RTE in metres; NaN without a pose.
     """
     true: bool
     reliable: bool
     photometric_consistency: float
+    edge_lead: float
     inlier_ratio: float
     error: tuple[float, float]
 
@@ -51,12 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this benchmark's options to a command line."""
     parser.add_argument('config', help='config with the test set')
     parser.add_argument('checkpoint', nargs='+', help='a row of the table each')
-    parser.add_argument('--min-inlier-ratio', type=float, default=MIN_INLIER_RATIO,
-                        help='threshold of the verdict (default: %(default)s)')
     parser.add_argument('--min-consistency', type=float, default=MIN_CONSISTENCY,
                         help='threshold of the verdict (default: %(default)s)')
+    parser.add_argument('--min-edge-lead', type=float, default=MIN_EDGE_LEAD,
+                        help='threshold of the verdict (default: %(default)s)')
     parser.add_argument('--no-search', action='store_true',
-                        help='do not refine poses by photometric consistency')
+                        help='do not refine poses that are not confirmed')
     parser.add_argument('--no-intensity', action='store_true',
                         help='give the scans without their intensities')
     parser.add_argument('--roc', type=Path,
@@ -88,8 +91,8 @@ def run_reliability(args: argparse.Namespace) -> dict[str, dict]:
     dataset = DATASETS.build(settings)
     results = {}
     for checkpoint in args.checkpoint:
-        calibrator = Calibrator(checkpoint, min_inlier_ratio=args.min_inlier_ratio,
-                                min_consistency=args.min_consistency,
+        calibrator = Calibrator(checkpoint, min_consistency=args.min_consistency,
+                                min_edge_lead=args.min_edge_lead,
                                 search=not args.no_search,
                                 intensity_scale=1.)  # scaled when it was loaded
         pairs: list[Pair] = []
@@ -108,15 +111,15 @@ def run_reliability(args: argparse.Namespace) -> dict[str, dict]:
 
 
 def _calibrate(calibrator: Calibrator, sample: dict, true: bool) -> list[Pair]:
-    refused = Pair(true, False, -np.inf, -np.inf, (np.nan, np.nan))
+    refused = Pair(true, False, -np.inf, -np.inf, -np.inf, (np.nan, np.nan))
     try:
         views = calibrator(list(sample['imgs']), sample['points'], list(sample['cam2img']))
     except CalibrationInputError as error:
         print(f'\nCounted as refused: {error}', file=sys.stderr)
         return [refused] * len(sample['imgs'])
     return [
-        Pair(true, view.reliable, view.photometric_consistency, view.inlier_ratio,
-             pose_difference(view.lidar2cam, truth)) if view.valid else refused
+        Pair(true, view.reliable, view.photometric_consistency, view.edge_lead,
+             view.inlier_ratio, pose_difference(view.lidar2cam, truth)) if view.valid else refused
         for view, truth in zip(views, sample['lidar2cam'])]
 
 
@@ -127,8 +130,7 @@ def format_table(results: dict[str, dict]) -> str:
         true, wrong = ([pair for pair in result['pairs'] if pair.true is kind]
                        for kind in (True, False))
         accepted = [pair for pair in true if pair.reliable]
-        turn, shift = np.median([pair.error for pair in accepted], axis=0) if accepted else (
-            np.nan, np.nan)
+        errors = np.array([pair.error for pair in accepted] or [(np.nan, np.nan)])
         rows.append({
             'checkpoint': checkpoint,
             'true pairs accepted': f'{len(accepted)} of {len(true)}',
@@ -136,10 +138,15 @@ def format_table(results: dict[str, dict]) -> str:
                 f'{sum(not pair.reliable for pair in wrong)} of {len(wrong)}',
             **{'AUROC of ' + score.replace('_', ' '):
                f'{auroc(*_scores(result["pairs"], score)):.3f}' for score in SCORES},
-            'RRE, RTE of the accepted, median': f'{turn:.2f} deg, {shift:.2f} m',
+            'RRE, RTE of the accepted, median': _error(np.median(errors, axis=0)),
+            'largest': _error(errors.max(0)),
             's a pair': f'{result["seconds"]:.2f}',
         })
     return markdown_table(rows)
+
+
+def _error(error: np.ndarray) -> str:
+    return '{:.2f} deg, {:.2f} m'.format(*error)
 
 
 def _scores(pairs: list[Pair], score: str) -> tuple[list, list]:

@@ -32,7 +32,7 @@ window = [
     dict(type='CropImages', size=(320, 96), random=True),
     *appearance,
 ]
-# Windows of random direction. KITTI's images have 81 degrees: a fifth of the windows are whole images.
+# Windows of random direction. KITTI's images have 81 degrees: a fifth of the windows are whole.
 virtual_camera = [
     dict(type='VirtualCamera', size=(320, 96), fov=(45., 90.), warm_up=8),
     *appearance,

@@ -1,0 +1,73 @@
+"""Confirm or refine the pose of one image and one scan by two scores that need no network."""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..evaluation.photometric_consistency import PhotometricConsistency
+from .joint_search import JointScore, Pair, search_jointly
+from .results import contradicts
+from .verification import at_limit, lead
+
+# Each score alone is high by chance for some wrong pose, hardly ever both. They were set on KITTI
+# frames; calibrating_a_rig.md says how.
+MIN_CONSISTENCY = 0.28
+MIN_EDGE_LEAD = 4.
+SEARCH_DEG, SEARCH_M = 4., 1.2  # about and along each axis; most networks' poses are nearer
+MAX_DISTANCE = 15.  # metres; farther away, too little of a scan is in view to judge a pose
+
+
+class ConfirmedPose(NamedTuple):
+    """A pose with the two scores by which it was judged.
+
+    Attributes:
+        lidar2cam: (4, 4).
+        photometric_consistency: See :class:`~nclr_plugin.evaluation.PhotometricConsistency`.
+        edge_lead: See :func:`~nclr_plugin.apis.verification.lead`.
+        reliable: Whether both scores confirm the pose.
+        refined: Whether it is the best pose near the given one.
+    """
+    lidar2cam: np.ndarray
+    photometric_consistency: float
+    edge_lead: float
+    reliable: bool
+    refined: bool = False
+
+
+def confirm_pose(pair: Pair,
+                 lidar2cam: np.ndarray,
+                 initial: np.ndarray | None = None,
+                 min_consistency: float = MIN_CONSISTENCY,
+                 min_edge_lead: float = MIN_EDGE_LEAD,
+                 search: bool = True) -> ConfirmedPose:
+    """Return a pose if image and scan confirm it, else the best pose near it if they confirm that.
+
+    The search maximises the edges' score alone, up to 4 deg and 1.2 m away along each axis. Without
+    a pose that is confirmed, the given one is returned as not reliable.
+
+    Args:
+        pair: Checked pair: undistorted image, intensities of 0..1.
+        lidar2cam: (4, 4), the pose.
+        initial: (4, 4), a guess. A pose rotated by more than 30 deg relative to it is not
+            confirmed, and no search starts from it.
+        min_consistency: Photometric consistency that a pose needs.
+        min_edge_lead: Lead of its edges that a pose needs.
+        search: Whether to search near a pose that is not confirmed.
+    """
+    score = JointScore([pair], lidar2cam, (SEARCH_DEG, SEARCH_M))
+    consistency = PhotometricConsistency(pair.image, pair.points, pair.cam2img.cam2img)
+
+    def judge(offset: np.ndarray, refined: bool) -> ConfirmedPose:
+        pose = score.pose(offset)
+        consistent, edge_lead = consistency.score(pose), float(lead(score, offset)[0])
+        reliable = (consistent >= min_consistency and edge_lead >= min_edge_lead
+                    and np.linalg.norm(pose[:3, 3]) <= MAX_DISTANCE
+                    and not at_limit(score, offset) and not contradicts(pose, initial))
+        return ConfirmedPose(pose, consistent, edge_lead, bool(reliable), refined)
+
+    given = judge(np.zeros(6), False)
+    if given.reliable or not search or contradicts(lidar2cam, initial):
+        return given
+    refined = judge(search_jointly(score, np.zeros(6)), True)
+    return refined if refined.reliable else given
