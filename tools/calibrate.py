@@ -105,7 +105,7 @@ def parse_args(argv=None):
                         help='lead of its edges over poses nearby, in standard deviations, below '
                         'which a pose is not reliable (default: %(default)s)')
     parser.add_argument('--no-search', action='store_true',
-                        help='do not refine poses that are not confirmed')
+                        help='do not refine the poses of the matches')
     parser.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
     args = parser.parse_intermixed_args(argv)
     joint = args.refine or args.check

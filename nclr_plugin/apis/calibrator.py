@@ -39,11 +39,11 @@ class Calibrator:
     The network is built and its weights are loaded once. Each call then calibrates one scan. Images
     and scan go through the test pipeline of the config, without the random rigid transform.
 
-    A pose is reliable if two scores that know nothing of the network confirm it: photometric
-    consistency, and the lead of its edges over those of poses nearby. If they do not confirm the
-    pose of the matches, it is refined by the edges, as those of many frames are
-    (:func:`~nclr_plugin.apis.pose_confirmation.confirm_pose`; a second or two). If that fails, both
-    steps are repeated with the network's second viewing direction.
+    The pose of the matches is refined by the edges of the image, as those of many frames are
+    (:func:`~nclr_plugin.apis.pose_confirmation.confirm_pose`; a second or two). A pose is reliable
+    if two scores that know nothing of the network confirm it: photometric consistency, and the lead
+    of its edges over those of poses nearby. If they confirm none, the network's second viewing
+    direction is tried.
 
     Args:
         checkpoint: Checkpoint of a training by ``tools/train.py``.
@@ -52,7 +52,7 @@ class Calibrator:
         min_consistency: Photometric consistency below which a pose is not reliable.
         min_edge_lead: Lead of the edges below which a pose is not reliable
             (:func:`~nclr_plugin.apis.verification.lead`).
-        search: Whether to refine poses that are not confirmed.
+        search: Whether to refine poses.
         intensity_scale: Factor that scales the intensities of scans to 0..1; see
             :class:`~nclr_plugin.apis.scans.ScanChecker` for ``None``.
 

@@ -41,10 +41,9 @@ def confirm_pose(pair: Pair,
                  min_consistency: float = MIN_CONSISTENCY,
                  min_edge_lead: float = MIN_EDGE_LEAD,
                  search: bool = True) -> ConfirmedPose:
-    """Return a pose if image and scan confirm it, else the best pose near it if they confirm that.
+    """Return the best pose near a given one if image and scan confirm it, else the given one.
 
-    The search maximises the edges' score alone, up to 4 deg and 1.2 m away along each axis. Without
-    a pose that is confirmed, the given one is returned as not reliable.
+    The search maximises the edges' score alone, up to 4 deg and 1.2 m away along each axis.
 
     Args:
         pair: Checked pair: undistorted image, intensities of 0..1.
@@ -53,7 +52,7 @@ def confirm_pose(pair: Pair,
             confirmed, and no search starts from it.
         min_consistency: Photometric consistency that a pose needs.
         min_edge_lead: Lead of its edges that a pose needs.
-        search: Whether to search near a pose that is not confirmed.
+        search: Whether to search for a better pose.
     """
     score = JointScore([pair], lidar2cam, (SEARCH_DEG, SEARCH_M))
     consistency = PhotometricConsistency(pair.image, pair.points, pair.cam2img.cam2img)
@@ -66,8 +65,8 @@ def confirm_pose(pair: Pair,
                     and not at_limit(score, offset) and not contradicts(pose, initial))
         return ConfirmedPose(pose, consistent, edge_lead, bool(reliable), refined)
 
-    given = judge(np.zeros(6), False)
-    if given.reliable or not search or contradicts(lidar2cam, initial):
-        return given
-    refined = judge(search_jointly(score, np.zeros(6)), True)
-    return refined if refined.reliable else given
+    if search and not contradicts(lidar2cam, initial):
+        refined = judge(search_jointly(score, np.zeros(6)), True)
+        if refined.reliable:
+            return refined
+    return judge(np.zeros(6), False)

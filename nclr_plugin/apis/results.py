@@ -62,7 +62,7 @@ class Calibration(NamedTuple):
         image: (H, W, 3) uint8 RGB, undistorted.
         scan: (N, 4), LiDAR frame as given.
         initial: (4, 4), the initial guess; ``None`` without one.
-        refined: Whether the pose was refined by edges: that of the matches was not confirmed.
+        refined: Whether the pose is that of the matches, refined by edges.
     """
     lidar2cam: np.ndarray
     valid: bool

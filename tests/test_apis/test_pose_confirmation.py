@@ -16,14 +16,20 @@ def pair():
     return Pair(image, points, Intrinsics(CAM2IMG, image_size=image.shape[1::-1]))
 
 
-def test_a_right_pose_is_kept_as_it_is(pair, monkeypatch):
-    monkeypatch.setattr(module, 'search_jointly', None)  # is not needed
-    found = confirm_pose(pair, true_pose())
+def test_a_right_pose_is_confirmed(pair):
+    found = confirm_pose(pair, true_pose(), search=False)
     assert found.reliable and not found.refined
     assert (found.lidar2cam == true_pose()).all()
     assert found.photometric_consistency > 0.5 and found.edge_lead > 6
     for limits in (dict(min_consistency=0.95), dict(min_edge_lead=20.)):
         assert not confirm_pose(pair, true_pose(), search=False, **limits).reliable
+
+
+def test_a_right_pose_is_kept_if_the_search_leads_elsewhere(pair, monkeypatch):
+    monkeypatch.setattr(module, 'search_jointly', lambda *_: np.full(6, 0.02))
+    found = confirm_pose(pair, true_pose())
+    assert found.reliable and not found.refined
+    assert (found.lidar2cam == true_pose()).all()
 
 
 @pytest.mark.parametrize('degrees, metres', [([0.8, -1., 0.3], [0.3, 0.1, -0.4]),

@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--min-edge-lead', type=float, default=MIN_EDGE_LEAD,
                         help='threshold of the verdict (default: %(default)s)')
     parser.add_argument('--no-search', action='store_true',
-                        help='do not refine poses that are not confirmed')
+                        help='do not refine the poses of the matches')
     parser.add_argument('--no-intensity', action='store_true',
                         help='give the scans without their intensities')
     parser.add_argument('--roc', type=Path,
