@@ -4,9 +4,8 @@ from mmengine.registry import METRICS
 from ..utils.optional import register_lazily
 from .calibration_metric import CalibrationMetric, recall_curve
 from .confidence import auroc, rejection
-from .matching_metric import AlignmentMetric, MatchingMetric
+from .matching_metrics import AlignmentMetric, MatchingMetric, OverlapMetric
 from .mismatch_metric import MismatchMetric
-from .overlap_metric import OverlapMetric
 from .photometric_consistency import PhotometricConsistency
 from .protocols import PROTOCOLS, Protocol
 from .registration_metric import RegistrationMetric

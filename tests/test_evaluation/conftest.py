@@ -72,7 +72,7 @@ def evaluate():
 def log(monkeypatch):
     """What the metrics say in the log."""
     lines = []
-    for module in ('calibration_metric', 'frame_sum_metric'):
+    for module in ('calibration_metric', 'matching_metrics'):
         monkeypatch.setattr(f'nclr_plugin.evaluation.{module}.print_log',
                             lambda message, **_: lines.append(message))
     return lines
