@@ -4,15 +4,15 @@
     python tools/calibrate.py IMAGE SCAN --intrinsics K.yaml --initial guess.yaml --refine --out DIR
 
 IMAGE and SCAN are two files or two folders; a list file or a recording of ROS takes the place of
-both. With a network, the poses of all pairs are fused. With --refine, which needs none, the pose
-near the guess is found that fits all pairs best; with --check, the pose --initial is checked.
-With a rig.yaml, as pretraining reads it, both do so for each camera of the rig:
+both. With a network, the poses of all pairs are fused. --refine needs no network: it finds the
+pose near the guess that fits all pairs best. --check tells whether the pose --initial is right.
+Both also work for each camera of a rig.yaml, the file of pretraining:
 
     python tools/calibrate.py rig.yaml --refine --out DIR
     python tools/calibrate.py rig.yaml --check
 
-With --rigid, the cameras keep their poses against each other, and the LiDAR is refined or checked
-against all of them together.
+With --rigid, the cameras keep their relative poses, and the LiDAR is refined or checked against all
+of them together.
 
 Exit status: 0 for reliable poses, 1 if one is not reliable or a checked one is off, 2 for input
 that cannot be used.
@@ -29,15 +29,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from nclr_plugin.apis import Calibrator, read_intrinsics  # noqa: E402
 from nclr_plugin.apis.bags import MAX_PAIRS, TOLERANCE  # noqa: E402
 from nclr_plugin.apis.bags import SUFFIXES as BAG_SUFFIXES  # noqa: E402
-from nclr_plugin.apis.pose_confirmation import MIN_CONSISTENCY, MIN_EDGE_LEAD  # noqa: E402
+from nclr_plugin.apis.files import (calibrate_files, check_files, check_rig,  # noqa: E402
+                                    refine_files, refine_rig)
 from nclr_plugin.apis.formats import (EXTRINSICS, FORMATS, Frames,  # noqa: E402
                                       write_extrinsics)
-from nclr_plugin.apis.inputs import find_pairs, read_initial  # noqa: E402
-from nclr_plugin.apis.pairs import calibrate_pairs  # noqa: E402
-from nclr_plugin.apis.refined_files import (check_files, check_rig,  # noqa: E402
-                                            refine_files, refine_rig)
+from nclr_plugin.apis.inputs import find_pairs, is_rig, read_initial  # noqa: E402
+from nclr_plugin.apis.pose_confirmation import MIN_CONSISTENCY, MIN_EDGE_LEAD  # noqa: E402
 from nclr_plugin.apis.refinement import RANGE_DEG, RANGE_M  # noqa: E402
-from nclr_plugin.apis.rigs import is_rig  # noqa: E402
 from nclr_plugin.datasets.scan_files import SUFFIXES  # noqa: E402
 from nclr_plugin.errors import INPUT_ERRORS, CalibrationInputError  # noqa: E402
 
@@ -169,7 +167,7 @@ def run_camera(args):
                               (args.range_deg, args.range_m), args.intensity_scale,
                               load_calibrator(args))
     else:
-        record = calibrate_pairs(load_calibrator(args), pairs, intrinsics, args.out, initial)
+        record = calibrate_files(load_calibrator(args), pairs, intrinsics, args.out, initial)
     write_extrinsics(args.out, record, args.format,
                      Frames(args.lidar_frame or pairs.frames.lidar,
                             args.camera_frame or pairs.frames.camera))

@@ -1,4 +1,4 @@
-"""Find pairs of images and scans: two files, two folders, a list file, or a recording of ROS."""
+"""Find pairs of images and scans: two files, two folders, a list, a ROS recording, or a rig."""
 from __future__ import annotations
 
 import os
@@ -11,15 +11,17 @@ import numpy as np
 from ..datasets.images import read_image
 from ..datasets.readers.base import (IMAGE_SUFFIXES, Folder, describe_missing, match_files,
                                      read_frame_list)
+from ..datasets.readers.rig import RigReader
 from ..datasets.scan_files import SUFFIXES
 from ..errors import BrokenFrameError, CalibrationInputError
 from .bags import SUFFIXES as BAG_SUFFIXES
 from .bags import RecordedPairs, is_recording, read_recording
 from .formats import Frames
-from .intrinsics import Intrinsics
+from .intrinsics import Intrinsics, make_intrinsics
 from .scans import load_scan
 
 LIST_SUFFIX = '.txt'
+RIG_SUFFIXES = '.yaml', '.yml'
 
 
 class FilePairs(NamedTuple):
@@ -27,9 +29,9 @@ class FilePairs(NamedTuple):
 
     Attributes:
         files: Image and scan file of each pair, by name of the pair.
-        unusable: Reasons why further pairs cannot be used, by name.
+        unusable: Reasons why other pairs cannot be used, by name.
         lidar_dim: Number of columns in raw scans.
-        intrinsics: ``None``: files of images hold none.
+        intrinsics: Always ``None``: image files hold no intrinsics.
         frames: Names of the coordinate frames.
     """
     files: dict[str, tuple[str, str]]
@@ -60,14 +62,31 @@ class FilePairs(NamedTuple):
             raise CalibrationInputError(error.reason) from error
 
 
+class RigCamera(NamedTuple):
+    """One camera of a rig.
+
+    Attributes:
+        name: Name in the file.
+        pairs: Its images, with the scans of the LiDAR.
+        intrinsics: Intrinsics of its images, which are undistorted.
+        lidar2cam: (4, 4), the pose in the file.
+        intensity_scale: Factor that scales intensities to 0..1.
+    """
+    name: str
+    pairs: FilePairs
+    intrinsics: Intrinsics
+    lidar2cam: np.ndarray
+    intensity_scale: float
+
+
 def find_pairs(image: str, scan: str | None = None, lidar_dim: int = 4,
                **options: Any) -> FilePairs | RecordedPairs:
     """Find pairs of images and scans.
 
     Args:
         image: Image, folder of images, list file (``.txt``), or recording of ROS.
-        scan: Scan, or folder of scans; ``None`` beside a list file or a recording. Files with the
-            same stem are a pair.
+        scan: Scan, or folder of scans; ``None`` for a list file or a recording. Files with the same
+            stem are a pair.
         lidar_dim: Number of columns in raw scans.
         **options: Topics and others; see :func:`~nclr_plugin.apis.bags.read_recording`.
 
@@ -77,7 +96,7 @@ def find_pairs(image: str, scan: str | None = None, lidar_dim: int = 4,
     if scan is None and is_recording(image):
         return read_recording(image, **options)
     if options:
-        raise CalibrationInputError(f"{', '.join(options)}: expected a recording beside it "
+        raise CalibrationInputError(f"{', '.join(options)}: expected a recording "
                                     f"({', '.join(BAG_SUFFIXES)}), found '{image}'.")
     if scan is None:
         if Path(image).suffix.lower() != LIST_SUFFIX:
@@ -120,7 +139,7 @@ def pair_folders(images: str, scans: str) -> tuple[dict[str, tuple[str, str]], d
 def read_pair_list(path: str) -> dict[str, tuple[str, str]]:
     """Read a list file: an image and its scan per line.
 
-    Paths are relative to the folder of the list; those with spaces stand in quotes. Blank lines and
+    Paths are relative to the folder of the list; those with spaces need quotes. Blank lines and
     ``#`` comments are skipped.
 
     Returns:
@@ -128,8 +147,8 @@ def read_pair_list(path: str) -> dict[str, tuple[str, str]]:
         equal stems.
 
     Raises:
-        CalibrationInputError: If the list does not exist, is empty, repeats a line, or a line has
-            not two paths.
+        CalibrationInputError: If the list does not exist, is empty or repeats a line, or if a line
+            does not have two paths.
     """
     folder, name = os.path.split(path)
     try:
@@ -162,4 +181,31 @@ def read_initial(path: str) -> Any:
             return yaml.safe_load(stream)['lidar2cam']
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
         raise CalibrationInputError(f"initial guess '{path}': expected a YAML file with lidar2cam, "
-                                    f'4 rows of 4 numbers, found a fault: {error}') from error
+                                    f'4 rows of 4 numbers, found an error: {error}') from error
+
+
+def is_rig(path: str) -> bool:
+    """Return whether a path names a ``rig.yaml`` rather than images."""
+    return Path(path).suffix.lower() in RIG_SUFFIXES
+
+
+def read_rig(path: str) -> list[RigCamera]:
+    """Read the cameras of a rig; see :class:`~nclr_plugin.datasets.RigReader` for the format.
+
+    Raises:
+        CalibrationInputError: If the file or a folder is absent or invalid.
+    """
+    root, file = os.path.split(os.path.abspath(path))
+    try:
+        frames = RigReader(file).read(root)
+    except (ValueError, OSError) as error:
+        raise CalibrationInputError(str(error)) from error
+    cameras = []
+    for number, camera in enumerate(frames[0]['images']):
+        files = {frame['frame_id']: (frame['images'][number]['img_path'], frame['lidar_path'])
+                 for frame in frames}
+        cameras.append(RigCamera(
+            camera['name'], FilePairs(files, {}, frames[0]['lidar_dim']),
+            make_intrinsics(camera['cam2img'], image_size=camera['image_size']),
+            np.asarray(camera['lidar2cam'], np.float64), frames[0]['intensity_scale']))
+    return cameras

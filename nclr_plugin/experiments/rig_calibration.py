@@ -10,11 +10,11 @@ import torch
 
 from ..apis import Pair, check, load_scan, refine
 from ..apis.check import GOOD, OFF, UNKNOWN
+from ..apis.inputs import is_rig, read_rig
 from ..apis.intrinsics import Intrinsics
 from ..apis.joint_search import move
 from ..apis.pose_confirmation import confirm_pose
 from ..apis.results import pose_difference
-from ..apis.rigs import is_rig, read_rig
 from ..apis.verification import count_places
 from ..datasets.images import read_image
 from ..datasets.readers import KittiObjectReader
@@ -46,7 +46,7 @@ class RigFrames:
         lidar2cam: (4, 4), the calibration.
 
     Raises:
-        DataLayoutError: If there are none.
+        DataLayoutError: If there are no frames.
     """
 
     def __init__(self, roots: Sequence[str], names: set[str] | None = None) -> None:
@@ -83,8 +83,8 @@ def refinement_rows(frames: RigFrames, number: int, draws: int, off_deg: float, 
 
     Args:
         frames: Frames of the rig.
-        number: Frames of a draw.
-        draws: Draws of guess and frames.
+        number: Number of frames in a draw.
+        draws: Number of draws of guess and frames.
         off_deg, off_m: Largest offset of a guess about and along each axis.
         say: Prints a line for each draw.
     """
@@ -154,7 +154,7 @@ def part_rows(frames: RigFrames, number: int) -> list[dict[str, str]]:
 
     Args:
         frames: Frames of the rig.
-        number: Frames that are scored.
+        number: Number of frames that are scored.
 
     Returns:
         A row for each score: the width of its peak, where half of its height is lost, and in how

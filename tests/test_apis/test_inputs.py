@@ -1,4 +1,4 @@
-"""Pairs of files, folders and lists; how folders are calibrated is in test_pairs."""
+"""Pairs of files, folders and lists; how folders are calibrated is in test_files."""
 import sys
 
 import cv2

@@ -149,7 +149,7 @@ def test_a_bad_pair_of_a_folder_is_named_and_left_out(status, folders, scene, tm
     (1, lambda path, scene: one_ring(scene).tofile(path), 'expected a scan of many rings'),
     (3, lambda path, _: path.unlink(), 'No such file'),
     (3, lambda path, _: path.write_text('image_size: [300, 120]'), 'expected cam2img'),
-    (5, lambda path, _: path.write_bytes(b'x'), 'or something else; take another one'),
+    (5, lambda path, _: path.write_bytes(b'x'), 'or of another format; take another one'),
     (5, lambda path, _: path.unlink(), 'network.pth'),
 ])
 def test_bad_input_is_a_sentence_and_status_2(status, files, scene, capsys, place, replace, match):

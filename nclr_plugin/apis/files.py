@@ -1,24 +1,136 @@
-"""Refine and check the poses of cameras from files, and report the results."""
+"""Calibrate, refine and check cameras from files, and report the results."""
 from __future__ import annotations
 
+import os
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Sequence
 
 import numpy as np
+import torch
 
 from ..errors import CalibrationInputError
+from ..geometry.camera import in_view, project_points
 from ..visualization.canvas import write_png
 from ..visualization.refinement_sheet import Frame, best_median_worst, draw_refinement
 from .calibrator import Calibrator
 from .check import CalibrationCheck, check
-from .inputs import FilePairs
+from .inputs import FilePairs, RigCamera, read_rig
 from .intrinsics import Intrinsics
 from .joint_search import Pair
 from .refinement import Refinement, check_initial, check_pair, describe_refinement, refine
-from .rigs import RigCamera, print_relative_changes, read_rig, write_rig
-from .scans import ScanChecker
+from .results import MAX_FROM_INITIAL_DEG, Calibration, RigEstimate, fuse, pose_difference
+from .scans import ScanChecker, load_scan
 
+RIG = 'rig.yaml'
 SHEET = 'refinement.png'
+MIN_COMMON = 100  # common points from which on two views count as overlapping
+
+
+def calibrate_files(calibrator: Calibrator, pairs: FilePairs, intrinsics: Intrinsics, out: str,
+                    initial: Any = None) -> dict:
+    """Calibrate all pairs, fuse their poses, print the results, and draw an overlay of each pair.
+
+    Args:
+        calibrator: Calibrator.
+        pairs: Pairs; see :func:`~nclr_plugin.apis.inputs.find_pairs`.
+        intrinsics: Intrinsics of the camera.
+        out: Folder for the overlays.
+        initial: (4, 4) rough ``lidar2cam``.
+
+    Returns:
+        Content of ``extrinsics.yaml``: ``lidar2cam``, ``reliable``, and others.
+
+    Raises:
+        CalibrationInputError: If no pair can be used.
+    """
+    unusable = dict(pairs.unusable)
+    num_pairs = len(pairs.names) + len(unusable)
+    for name, reason in unusable.items():
+        print(f'{name}: NOT USABLE: {reason}')
+    results: dict[str, Calibration] = {}
+    for name in pairs.names:
+        try:
+            result = calibrator(*pairs.load(name), intrinsics, initial)
+        except CalibrationInputError as error:
+            if num_pairs == 1:
+                raise
+            unusable[name] = str(error)
+            print(f'{name}: NOT USABLE: {error}')
+            continue
+        write_png(Path(out) / f'overlay_{name}.png', result.overlay())
+        print(f'{name}: {describe(result)}')
+        # Images and scans of a folder may not fit into memory.
+        results[name] = result._replace(image=None, scan=None)
+    if not results:
+        raise CalibrationInputError(f'none of {num_pairs} pairs can be used; {name}: '
+                                    f'{unusable[name]}')
+    if num_pairs == 1:
+        return _record(results[name])
+    estimate = fuse(list(results.values()))
+    print(describe_rig(estimate, len(unusable)))
+    return _rig_record(estimate, results, unusable)
+
+
+def describe(result: Calibration) -> str:
+    """Describe the result of a pair in one line."""
+    if not result.valid:
+        return 'no pose was found: image and scan may be of different places'
+    line = f'{100 * result.inlier_ratio:.0f}% of the matches agree'
+    if np.isfinite(result.reprojection_error):
+        line += f', to {result.reprojection_error:.1f} px'
+    line += (f'; photometric consistency {result.photometric_consistency:.2f}, '
+             f'lead of edges {result.edge_lead:.1f}')
+    if result.initial is not None:
+        rotation, translation = pose_difference(result.lidar2cam, result.initial)
+        line += f', {rotation:.2f} deg and {translation:.2f} m from the initial guess'
+    if result.contradicts_initial:
+        line += ('; NOT RELIABLE: it contradicts the initial guess by more than '
+                 f'{MAX_FROM_INITIAL_DEG:g} deg')
+    elif not result.reliable:
+        line += '; NOT RELIABLE: image and scan may be of different places, or unlike the training'
+    return line
+
+
+def describe_rig(estimate: RigEstimate, num_unusable: int = 0) -> str:
+    """Describe a fused pose in one line, with the number of pairs that could not be used."""
+    line = (f'{estimate.num_reliable} of {estimate.num_pairs} pairs are reliable, '
+            f'{len(estimate.used)} agree')
+    if num_unusable:
+        line += f', {num_unusable} could not be used'
+    if len(estimate.used) > 1:
+        rotation, translation = (' / '.join(f'{value:.2f}' for value in spread) for spread in (
+            estimate.rotation_spread_deg, estimate.translation_spread_m))
+        line += (f'; spread {rotation} deg about and {translation} m along the x / y / z axes of '
+                 'the camera')
+    return line if estimate.reliable else f'{line}; NOT RELIABLE: too few agree'
+
+
+def _record(result: Calibration) -> dict:
+    deviation = np.sqrt(np.diag(result.covariance))
+    return dict(
+        lidar2cam=result.lidar2cam.tolist(), cam2img=result.cam2img.tolist(),
+        reliable=bool(result.reliable), valid=bool(result.valid), num_pairs=1,
+        inlier_ratio=float(result.inlier_ratio),
+        photometric_consistency=float(result.photometric_consistency),
+        edge_lead=float(result.edge_lead), refined=bool(result.refined),
+        num_matches=len(result.matches.points),
+        reprojection_error_px=float(result.reprojection_error),
+        rotation_deviation_deg=np.degrees(deviation[:3]).tolist(),
+        translation_deviation_m=deviation[3:].tolist())
+
+
+def _rig_record(estimate: RigEstimate, results: dict[str, Calibration],
+                unusable: dict[str, str]) -> dict:
+    names = list(results)
+    return dict(
+        lidar2cam=estimate.lidar2cam.tolist(),
+        cam2img=results[names[0]].cam2img.tolist(), reliable=bool(estimate.reliable),
+        num_pairs=estimate.num_pairs, num_reliable=estimate.num_reliable,
+        num_used=len(estimate.used), used=[names[idx] for idx in estimate.used],
+        rotation_spread_deg=estimate.rotation_spread_deg.tolist(),
+        translation_spread_m=estimate.translation_spread_m.tolist(),
+        pairs={name: _record(result) for name, result in results.items()}, unusable=unusable)
 
 
 def refine_files(pairs: FilePairs, intrinsics: Intrinsics, out: str, initial: Any,
@@ -81,11 +193,11 @@ def refine_rig(path: str, out: str, ranges: tuple[float, float],
                calibrator: Calibrator | None = None, rigid: bool = False) -> dict[str, dict]:
     """Refine the pose of each camera of a rig, print the results, and write a ``rig.yaml``.
 
-    If the cameras are refined on their own, it is printed how far that changes the relative poses
-    of those that see the same points.
+    If the cameras are refined independently, print how much the relative poses of overlapping
+    cameras change.
 
     Args:
-        path: ``rig.yaml`` with the guesses; see :func:`~nclr_plugin.apis.rigs.read_rig`.
+        path: ``rig.yaml`` with the guesses; see :func:`~nclr_plugin.apis.inputs.read_rig`.
         out: Folder of the new ``rig.yaml``, and of a folder for each camera. Poses that are not
             reliable stay as they are.
         ranges: Largest rotation (degrees) and translation (metres).
@@ -121,11 +233,11 @@ def check_rig(path: str, rigid: bool = False) -> dict[str, CalibrationCheck]:
     """Check the pose of each camera of a rig, and print a statement for each.
 
     Args:
-        path: ``rig.yaml``; see :func:`~nclr_plugin.apis.rigs.read_rig`.
+        path: ``rig.yaml``; see :func:`~nclr_plugin.apis.inputs.read_rig`.
         rigid: Check the LiDAR against all cameras together.
 
     Returns:
-        Result of each camera, by name; one under the name of all of them if they are rigid.
+        Result of each camera, by name; if ``rigid``, a single one under all names.
 
     Raises:
         CalibrationInputError: If the rig cannot be read, or a camera has no usable pair.
@@ -163,10 +275,10 @@ def check_files(pairs: FilePairs, intrinsics: Intrinsics, lidar2cam: Any,
 def _load(pairs: FilePairs, intrinsics: Intrinsics, initial: Any,
           intensity_scale: float | None, camera: str = '',
           ref2cam: np.ndarray = np.eye(4)) -> list[Pair]:
-    """Load and check pairs, and name those that cannot be used.
+    """Load and check pairs; print the names of those that cannot be used.
 
     Returns:
-        The others, undistorted and with intensities of 0..1.
+        The usable pairs, with undistorted images and intensities in 0..1.
 
     Raises:
         CalibrationInputError: If none can be used.
@@ -196,7 +308,7 @@ def _relative_poses(cameras: Sequence[RigCamera]) -> list[np.ndarray]:
 
 
 def _load_rig(cameras: Sequence[RigCamera]) -> list[Pair]:
-    """Load the pairs of all cameras, in the order of time; their pose is that of the first one."""
+    """Load the pairs of all cameras, in temporal order; the first camera is the reference."""
     pairs = []
     for number, (camera, ref2cam) in enumerate(zip(cameras, _relative_poses(cameras))):
         loaded = _load(camera.pairs, camera.intrinsics, cameras[0].lidar2cam,
@@ -231,3 +343,50 @@ def refinement_record(result: Refinement) -> dict:
         pairs={name: dict(score_before=float(before), score_after=float(after))
                for name, before, after in zip(result.names, result.scores_before,
                                               result.scores_after)})
+
+
+def print_relative_changes(cameras: Sequence[RigCamera], poses: dict[str, np.ndarray]) -> None:
+    """Print how much new poses (4, 4), by name, change the relative poses of cameras.
+
+    Only cameras that see the same points of the first scan are compared.
+    """
+    name = cameras[0].pairs.names[0]
+    points = load_scan(cameras[0].pairs.files[name][1], cameras[0].pairs.lidar_dim)[:, :3]
+    seen = [_in_view(camera, points) for camera in cameras]
+    for (one, first), (two, second) in combinations(zip(cameras, seen), 2):
+        common = int((first & second).sum())
+        if common >= MIN_COMMON:
+            before, after = (pose @ np.linalg.inv(other) for pose, other in (
+                (one.lidar2cam, two.lidar2cam), (poses[one.name], poses[two.name])))
+            rotation, translation = pose_difference(after, before)
+            print(f'{one.name} and {two.name}, which see {common} points in common: the pose of '
+                  f'one against the other changes by {rotation:.2f} deg and {translation:.2f} m')
+
+
+def _in_view(camera: RigCamera, points: np.ndarray) -> np.ndarray:
+    """Return a mask (N,) of the points (N, 3) that a camera sees."""
+    pixels, depth = project_points(*map(torch.from_numpy, (
+        np.asarray(points, np.float64), camera.lidar2cam, camera.intrinsics.cam2img)))
+    width, height = camera.intrinsics.image_size
+    return in_view(pixels, depth, height, width).numpy()
+
+
+def write_rig(path: str, out: str, poses: dict[str, np.ndarray]) -> None:
+    """Write a copy of a ``rig.yaml`` with new poses (4, 4), by name of the camera.
+
+    Its folders become absolute paths, so that the copy works in another place.
+    """
+    import yaml  # comes with mmengine
+
+    with open(path, encoding='utf-8') as stream:
+        rig = yaml.safe_load(stream)
+    root = os.path.dirname(os.path.abspath(path))
+    for entry in (rig['lidar'], *rig['cameras']):
+        entry['folder'] = os.path.join(root, entry['folder'])
+    for camera in rig['cameras']:
+        camera['lidar2cam'] = poses[str(camera['name'])].tolist()
+    target = Path(out) / RIG
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(target, 'w', encoding='utf-8') as stream:
+        yaml.safe_dump(rig, stream, sort_keys=False, default_flow_style=None)
+    print(f'written: {target}')
