@@ -20,7 +20,7 @@ from ..checkpoints.kernels import fit_to_shape
 from ..checkpoints.names import TORCHSPARSE, looks_like
 from ..checkpoints.voxels import Voxels, warn_of_difference
 from ..errors import DataLayoutError, one_line_errors
-from .openpcdet import find_openpcdet, register
+from . import find_openpcdet, register
 
 PATH_FLAGS = ('--cfg_file', '--ckpt', '--pretrained_model', '--ckpt_dir')
 PATH_KEYS = ('DATA_CONFIG.DATA_PATH', )  # keys of --set that hold paths
@@ -178,7 +178,7 @@ def read_encoder(checkpoint: str) -> dict[str, Tensor]:
     """Read the tensors that OpenPCDet would load into the encoder, ``backbone_3d.*``.
 
     Raises:
-        PretrainedWeightsError: If there are none where OpenPCDet looks; see also
+        PretrainedWeightsError: If there are none under the names that OpenPCDet loads; see also
             :func:`check_pretrained_model`.
     """
     tensors = read_state_dict(checkpoint)  # under any prefix

@@ -1,4 +1,4 @@
-"""Find and import OpenPCDet, read its configs, and register this project's classes."""
+"""Find and import OpenPCDet, and read its configs."""
 from __future__ import annotations
 
 import importlib
@@ -88,24 +88,3 @@ def _explain(error: ImportError) -> str:
                 'run `python setup.py develop` there, which needs nvcc')
     return (f'OpenPCDet needs {missing or "a package"}, which does not import ({error}): '
             "pip install 'nclr_plugin[pcdet]'")
-
-
-def register() -> None:
-    """Add this project's classes to OpenPCDet's ``__all__`` dictionaries.
-
-    OpenPCDet's YAML can then name the data set ``NCLRCalibrationDataset`` and the detector
-    ``NCLRPretrain``. Repeated calls are harmless.
-
-    Raises:
-        FileNotFoundError: If ``OPENPCDET_ROOT`` is not a checkout.
-        ImportError: If OpenPCDet is missing, not built, or lacks a package. The message is one
-            sentence.
-    """
-    import_openpcdet()
-    from pcdet import datasets
-    from pcdet.models import detectors
-
-    from .calibration_dataset import NCLRCalibrationDataset
-    from .pretrain_detector import NCLRPretrain
-    datasets.__all__['NCLRCalibrationDataset'] = NCLRCalibrationDataset
-    detectors.__all__['NCLRPretrain'] = NCLRPretrain

@@ -88,7 +88,7 @@ def openpcdet(monkeypatch):
     made_up['nclr_plugin.pcdet.pretrain_detector'].NCLRPretrain = 'the detector'
     for name, module in made_up.items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr('nclr_plugin.pcdet.openpcdet.import_openpcdet', lambda: None)
+    monkeypatch.setattr('nclr_plugin.pcdet.import_openpcdet', lambda: None)
     return datasets, detectors
 
 
