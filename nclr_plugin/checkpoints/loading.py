@@ -25,7 +25,7 @@ from .voxels import warn_of_other_voxels
 class LoadReport:
     """Names of the tensors of a backbone and its checkpoint, by outcome.
 
-    ``num_batches_tracked`` is no weight: it is loaded if the file has it, and not listed.
+    ``num_batches_tracked`` is loaded if the file has it, but not listed, since it is no weight.
 
     Attributes:
         checkpoint: Path of the file.
@@ -92,7 +92,7 @@ def read_state_dict(checkpoint: str) -> dict[str, Tensor]:
             raise
         reason = f'{type(error).__name__}: {error}'.splitlines()[0]
         raise PretrainedWeightsError(
-            f"checkpoint '{checkpoint}': expected to download it, found that it cannot be reached "
+            f"checkpoint '{checkpoint}': expected to download it, found it unreachable "
             f'({reason}); fetch the file where there is a network and give its path, or None for '
             'random weights') from error
     tensors = OrderedDict((clean_name(name), tensor)
@@ -204,7 +204,7 @@ def _explain(module: nn.Module, source: dict[str, Tensor], report: LoadReport,
         advice = ("build the model with the checkpoint's widths and numbers of blocks, or take "
                   'another checkpoint')
     elif report.matched:
-        advice = 'take a checkpoint of this network, or lower min_match to accept the rest random'
+        advice = 'take a checkpoint of this network, or lower min_match to leave the rest random'
     elif looks_like(source) == looks_like(module.state_dict()):
         advice = ('give the right prefix, or, if the backbone is a part of the model, its name: '
                   "submodule='middle_encoder' of NCLRPretrained")
@@ -253,7 +253,7 @@ def check_state_dict(model: nn.Module, state_dict: Mapping[str, Any],
                for name, value in required.items()
                if name in state and _sorted_shape(state[name]) != _sorted_shape(value)]
     if not hasattr(state_dict, '_metadata'):
-        resized += [f'{name} without the _metadata that tell its order from older ones'
+        resized += [f'{name} without _metadata, which would tell its axis order'
                     for name, value in required.items() if name in state
                     and state[name].shape == value.shape and _is_sparse_kernel(model, name)]
     unexpected = [name for name in state if name not in model_state and not is_counter(name)]

@@ -72,7 +72,7 @@ def load_from_local(filename: str, map_location: Any | None = None) -> Any:
         raise BrokenCheckpointError(_explain(path, reason)) from error
     if unknown:
         warnings.warn(f"checkpoint '{path}': objects of {', '.join(unknown[:3])}"
-                      f"{', ...' if len(unknown) > 3 else ''} were left out; tensors and plain "
+                      f"{', ...' if len(unknown) > 3 else ''} were dropped; tensors and plain "
                       'values are read', stacklevel=2)
     return _for_mmengine(content)
 
@@ -204,11 +204,11 @@ def _load_safetensors(path: Path, map_location: Any) -> dict[str, Tensor]:
 def _explain(path: Path, reason: str) -> str:
     others = sorted((file for file in path.parent.glob('*.pth') if file != path),
                     key=lambda file: file.stat().st_mtime)
-    advice = (f'take another one, such as {others[-1]} (to go on with a training: --resume '
+    advice = (f'take another one, such as {others[-1]} (to continue a training: --resume '
               f'{others[-1]})' if others else 'take another one, or train again')
     return (f"checkpoint '{path}': expected a complete file of torch.save or safetensors, found "
-            f'{path.stat().st_size} bytes that cannot be read ({reason}); it is cut off, '
-            f'corrupt or something else; {advice}')
+            f'{path.stat().st_size} bytes that cannot be read ({reason}); it is truncated, '
+            f'corrupt or of another format; {advice}')
 
 
 def allow_mmengine_checkpoints() -> None:
@@ -225,7 +225,7 @@ def allow_mmengine_checkpoints() -> None:
 
 
 def _statistic(owner: Any, name: str) -> Any:
-    """Replace ``getattr``, by which a pickled history refers to its statistics.
+    """Replace ``getattr``, which pickled histories use to refer to their statistics.
 
     ``getattr`` itself would circumvent the check of classes.
     """

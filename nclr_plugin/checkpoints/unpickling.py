@@ -104,7 +104,7 @@ def _known(module: str, name: str) -> Any:
 
 
 def _attribute(owner: Any, name: str) -> Any:
-    """Replace ``getattr``, by which protocol 2 refers to the statistics of a log history."""
+    """Replace ``getattr``, which protocol 2 uses to refer to the statistics of a log history."""
     return getattr(owner, name) if owner is HistoryBuffer and name in STATISTICS else Unknown
 
 

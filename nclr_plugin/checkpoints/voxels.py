@@ -133,7 +133,7 @@ def parse_config(text: str) -> dict[str, Any] | None:
         text: Text of the config, as in ``meta['cfg']`` of a checkpoint.
 
     Returns:
-        Values by name. Other than plain values are dropped from dictionaries, and ``None`` in
+        Values by name; anything but plain values is dropped from dictionaries and ``None`` in
         lists. ``None`` if the text is not Python.
 
     Example:

@@ -47,8 +47,7 @@ class CalibrationDataset(BaseDataset):
         max_skipped: Number of broken frames in a row after which ``skip_broken`` raises.
         mismatched_image_control: Double the data set: sample ``N + i`` is sample i with the images
             of another frame, view by view. Scan, random transform, intrinsics and extrinsics stay.
-            What a network predicts correctly there is a guess from the scan alone. For evaluation
-            only.
+            A correct prediction there is a guess from the scan alone. For evaluation only.
         repeats: Number of samples per frame in a pass, each with its own random transform; for
             evaluation on few frames.
         **kwargs: Arguments of mmengine's ``BaseDataset``: ``indices``, ``test_mode``,
@@ -76,8 +75,8 @@ class CalibrationDataset(BaseDataset):
         self.skip_broken = skip_broken
         self.max_skipped = max_skipped
         if mismatched_image_control and not kwargs.get('test_mode', False):
-            raise ValueError('CalibrationDataset: samples of mismatched_image_control must not be '
-                             'trained on; expected test_mode=True beside it, found False.')
+            raise ValueError('CalibrationDataset: samples of mismatched_image_control are not '
+                             'for training; expected test_mode=True, found False.')
         self.mismatched_image_control = mismatched_image_control
         if repeats < 1:
             raise ValueError(f'CalibrationDataset: expected repeats >= 1, found {repeats}.')
@@ -135,7 +134,7 @@ class CalibrationDataset(BaseDataset):
         dropped = DroppedRows(*map(sum, zip(*read))) if read else DroppedRows(0)
         if dropped.count:
             print_log(f"data_root '{self.data_root}': in {len(read)} of {len(frames)} scans "
-                      f'{dropped}. They are left out, there and in the other scans.',
+                      f'{dropped}. Such rows are dropped from all scans.',
                       logger='current')
 
     def full_init(self) -> None:
@@ -213,14 +212,14 @@ class CalibrationDataset(BaseDataset):
         other = self.get_data_info(self._other_frame(frame))
         if 'broken' in results or 'broken' in other:
             return dict(frame_id=results['frame_id'],
-                        broken=results.get('broken') or f"the frame whose images it is to get, "
+                        broken=results.get('broken') or f"the frame that gives it images, "
                         f"{other['frame_id']}, is broken: {other['broken']}")
         images = other['images']
         if len(images) != len(results['images']):
             raise DataLayoutError(
                 'mismatched_image_control: expected as many images in every frame, found '
                 f"{len(results['images'])} in {results['frame_id']} and {len(images)} in the "
-                'frame whose images it is to get; leave frames that miss an image out.')
+                'frame that gives it images; leave out frames that miss an image.')
         for image, other in zip(results['images'], images):
             image['replaced_by'] = other
         results['mismatched_image'] = True

@@ -14,7 +14,7 @@ from ..errors import BrokenFrameError
 from ..utils.optional import optional_import
 
 # Distance of the principal point from the image centre, as a share of width and height. Resizing
-# moves both; cameras as they are built, nuScenes' by up to 0.06, have it off in height alone.
+# moves both; real cameras deviate in height only (nuScenes by up to 0.06).
 MAX_OFFSET = 0.05, 0.1
 
 
@@ -30,7 +30,7 @@ def check_image_size(cam2img: np.ndarray, image_size: Sequence[int] | None,
         image_size: (width, height) that ``cam2img`` belongs to; ``None`` if unknown.
         found: (width, height) of the image.
         where: Name of the image or the camera, for the message.
-        note: Further words about the image, for the message.
+        note: Remark on the image, for the message.
 
     Raises:
         ValueError: If the sizes differ.
@@ -135,7 +135,7 @@ def _to_rgb(pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype != np.uint8:
         raise ValueError(
             f'expected 8 bits a channel, found {8 * pixels.itemsize} ({pixels.dtype}, largest '
-            f'value {pixels.max():.5g}); which of them hold the picture is not known here: '
+            f'value {pixels.max():.5g}); it is unknown which of them hold the picture: '
             'convert it, such as by cv2.convertScaleAbs(image, alpha=255 / largest).')
     if pixels.ndim == 3 and pixels.shape[2] == 4 and pixels[..., 3].min() < 255:
         raise ValueError(
@@ -164,6 +164,6 @@ def _exif_orientation(data: bytes) -> int:
     pil = optional_import('PIL.Image', 'pillow', 'Reading images that EXIF turns')
     try:
         orientation = pil.open(io.BytesIO(data)).getexif().get(0x0112, 1)
-    except Exception:  # the picture was decoded; of broken metadata there is nothing to apply
+    except Exception:  # the picture was decoded; broken metadata are ignored
         return 1
     return orientation if orientation in range(1, 9) else 1

@@ -60,17 +60,17 @@ class Mmdet3DKitti:
         return os.path.splitext(os.path.basename(info['lidar_points']['lidar_path']))[0]
 
     def object_frame(self, entry: dict) -> str:
-        """Return the frame of an object of the database, which names its place in the infos.
+        """Return the frame of an object; the database holds its index in the infos.
 
         Raises:
-            DataLayoutError: If there is no such place.
+            DataLayoutError: If the index is out of range.
         """
         place = int(entry['image_idx'])
         if not 0 <= place < len(self.infos):
             raise DataLayoutError(
-                f"object database '{os.path.join(self.root, OBJECTS)}': expected the places of "
-                f'frames in the {len(self.infos)} infos as image_idx, found {place}: the two are '
-                'not of one preparation; write both again by tools/create_infos.py kitti.')
+                f"object database '{os.path.join(self.root, OBJECTS)}': expected indices of "
+                f'the {len(self.infos)} infos as image_idx, found {place}: the two files are '
+                'from different preparations; write both again by tools/create_infos.py kitti.')
         return self.frame_id(self.infos[place])
 
     def check(self) -> None:
@@ -343,7 +343,7 @@ def split_kitti(root: str, fractions: Sequence[float] = FRACTIONS, seed: int = 0
                           for name, entries in objects.items()))
         for name in CLASSES:
             if _nothing_to_paste(objects.get(name, []), kitti.min_points):
-                print(f'warning: no {name} with at least {kitti.min_points} points, without which '
+                print(f'warning: no {name} has at least {kitti.min_points} points, without which '
                       'pasting fails; take a larger fraction or another seed, or '
                       + kitti.without_class.format(name))
     return written

@@ -13,10 +13,11 @@ LABELLED = ('train', 'val', 'trainval')
 
 
 def prepare_kitti(root: str) -> None:
-    """Write infos, scans of what the camera sees, and the object database, as mmdet3d does.
+    """Write infos, scans cropped to the view of the camera, and the object database, as mmdet3d
+    does.
 
-    This calls the functions of mmdet3d's ``tools/create_data.py kitti``, which itself fails if
-    there are no frames to test, as in one's own recordings.
+    This calls the functions of mmdet3d's ``tools/create_data.py kitti``, which fails without test
+    frames, as with one's own recordings.
 
     Args:
         root: Folder of ``ImageSets/{train,val,trainval}.txt`` and ``training/``, and, if

@@ -1,6 +1,7 @@
 """Label fractions: subsets of the labelled training frames.
 
-A split is drawn once and stored in a small JSON file, so that others can train on the same frames.
+A split is sampled once and stored in a small JSON file, so that others can train on the same
+frames.
 """
 from __future__ import annotations
 
@@ -98,7 +99,7 @@ class LabelSplit:
             raise DataLayoutError(
                 f'label split ({self.rule}), {percent:g}%: expected the {len(ids)} frames or '
                 f'scenes of its list, {len(absent)} are absent: {shorten(absent)}; add them, or '
-                'draw a split of the present frames (without --split).')
+                'create a split of the present frames (without --split).')
         selected = [info for info in infos if identify(info) in ids]
         return _require_any(selected, infos, percent, 'frames')
 
@@ -142,7 +143,7 @@ class LabelSplit:
                 raise DataLayoutError(
                     f"label split '{path}': expected JSON with 'dataset', 'rule' and 'fractions', "
                     "or lists of scans as {share: {sequence: {'points': [path, ...]}}}, found "
-                    f'something else ({type(error).__name__}: {error}).') from None
+                    f'another content ({type(error).__name__}: {error}).') from None
         if split.dataset != dataset:
             raise DataLayoutError(f"label split '{path}': expected one of {dataset}, found one of "
                                   f'{split.dataset}.')

@@ -19,7 +19,7 @@ class SeededInfiniteSampler(Sampler):
     The global sequence concatenates permutations of the frames; position ``g`` belongs to pass
     ``g // len(dataset)``. The sampler yields ``epoch * len(dataset) + i``, from which
     :class:`CalibrationDataset` derives the randomness of that pass. Processes of a distributed run
-    take turns, so that together they see the same samples as one process with the whole batch.
+    take turns; together they get the same samples as one process with the whole batch.
 
     Args:
         dataset: Data set without wrappers of mmengine.
@@ -44,9 +44,9 @@ class SeededInfiniteSampler(Sampler):
         if innermost_datasets(dataset) != [dataset]:
             raise DataLayoutError(
                 f'SeededInfiniteSampler: expected a data set itself, found {type(dataset).__name__}'
-                ' around it, which knows the indices of one pass only: join several by '
-                "CalibrationDataset's reader=dict(type='ConcatReader', parts=[...]); one need not "
-                'be repeated, as passes never end.')
+                ' around it, which has the indices of one pass only: join several by '
+                "CalibrationDataset's reader=dict(type='ConcatReader', parts=[...]); passes never "
+                'end, so that none needs to be repeated.')
         self.shuffle = shuffle
         self.seed = 0 if seed is None else seed
         self.set_start(start)

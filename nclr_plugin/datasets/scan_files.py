@@ -22,8 +22,8 @@ PROBED = 2**14  # number of values that are compared to find the number of colum
 MISFIT = 3.  # ratio of median steps between rows above which another number of columns is right
 MAX_TURN_DEG = 5.  # median azimuth step between rows of a scan in order
 SAME_DISTRIBUTION = 0.1  # maximum Kolmogorov-Smirnov statistic of coordinates
-SAME_STEPS = 0.6  # likewise of steps; lasers that fire in turns take unequal ones
-MIN_ROWS = 200  # to compare
+SAME_STEPS = 0.6  # likewise of steps; steps of lasers that fire in turns are unequal
+MIN_ROWS = 200  # needed for the comparison
 DIM_OPTION = 'lidar.dim in rig.yaml, --lidar-dim on the command line, lidar_dim in Python'
 
 
@@ -72,13 +72,13 @@ def _read_bin(path: str, lidar_dim: int) -> np.ndarray:
             raise ScanError(f'{finding}it is cut off or has other columns ({DIM_OPTION}).')
         raise ScanColumnsError(
             f'{finding}it is cut off, or a point has {" or ".join(map(str, others))} columns, '
-            f'which would fit; say so by {DIM_OPTION}.')
+            f'which would fit; set {DIM_OPTION}.')
     values = np.fromfile(path, dtype=np.float32)
     width = _better_width(values, lidar_dim) or _narrower_width(values, lidar_dim)
     if width is not None:
         raise ScanColumnsError(
             f"scan '{path}': expected rows of {lidar_dim} numbers, but the numbers repeat as rows "
-            f'of {width} do; say so by {DIM_OPTION}.')
+            f'of {width} do; set {DIM_OPTION}.')
     return values.reshape(-1, lidar_dim)
 
 
@@ -114,7 +114,7 @@ def _narrower_width(values: np.ndarray, width: int) -> int | None:
 
 
 def _are_points(xyz: np.ndarray, per_row: int) -> bool:
-    """Return whether rows of ``per_row`` triples hold as many points, and no other quantities.
+    """Return whether each of the ``per_row`` triples of a row is a point.
 
     The triples are points if their azimuths follow one another, as in a scan in order, or if those
     at each place in a row have the same distribution, as in a shuffled one. Steps within a row
@@ -162,7 +162,7 @@ def _read_npy(path: str, lidar_dim: int) -> np.ndarray:
     if points.shape[1] != lidar_dim:
         raise ScanColumnsError(
             f"scan '{path}': expected floating-point numbers of shape (N, {lidar_dim}), found "
-            f'{points.dtype} of shape {points.shape}; say so by {DIM_OPTION}.')
+            f'{points.dtype} of shape {points.shape}; set {DIM_OPTION}.')
     return points
 
 
@@ -232,7 +232,7 @@ def read_pcd(path: str) -> dict[str, np.ndarray]:
         count, data = int(header['POINTS'][0]), header['DATA'][0].lower()
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise ValueError('expected the header of a PCD file (FIELDS, SIZE, TYPE, POINTS, DATA), '
-                         f'found a fault at {error}') from error
+                         f'found an error at {error}') from error
     if data == 'ascii':
         return _parse_ascii(body, layout, count)
     if data == 'binary':
@@ -321,7 +321,7 @@ def _parse_compressed(body: bytes, layout: np.dtype, count: int) -> dict[str, np
         plain = decompress_lzf(body[8:8 + packed], size)
     except (struct.error, ValueError) as error:
         raise ValueError(f'expected {count} points of {layout.itemsize} bytes, compressed by LZF, '
-                         f'found a fault: {error}') from error
+                         f'found an error: {error}') from error
     fields, start = {}, 0
     for name in layout.names:
         base, width = layout[name].base, layout[name].shape[0]

@@ -52,7 +52,7 @@ class DroppedRows(NamedTuple):
     def __str__(self) -> str:
         kinds = ('with NaN or infinity', 'with NaN or infinity as their intensity',
                  'at the origin (0, 0, 0)', f'nearer to the sensor than {MIN_RANGE} m',
-                 'that repeat another')
+                 'that repeat an earlier one')
         return (f'{self.count} of {self.total} rows are no measurement: ' + ', '.join(
             f'{count} {kind}' for count, kind in zip(self[1:], kinds) if count))
 
@@ -176,16 +176,16 @@ def check_columns(points: np.ndarray, name: str = 'scan') -> None:
             if 1 < len(numbers) <= MAX_RINGS:
                 raise ScanColumnsError(
                     f'{name}: expected metres as {axis}, found whole numbers from {numbers[0]:.0f} '
-                    f'to {numbers[-1]:.0f} only, as ring numbers are; the columns are to be x, y, '
-                    f'z, intensity, and others ({DIM_OPTION}, is how many).')
+                    f'to {numbers[-1]:.0f} only, as ring numbers are; the columns must be x, y, '
+                    f'z, intensity, and others; set their number ({DIM_OPTION}).')
     if points.shape[1] > 3:
         low = np.percentile(_sample(points[:, 3]), 100 - PERCENTILE)
         if low < 0:
             raise ScanColumnsError(
                 f'{name}: expected intensities in the fourth column, found '
                 f'{points[:, 3].min():.4g} ... {points[:, 3].max():.4g}, which look like '
-                f'coordinates: the columns are to be x, y, z, intensity, and others; say how '
-                f'many a point has by {DIM_OPTION}.')
+                f'coordinates: the columns must be x, y, z, intensity, and others; set their '
+                f'number ({DIM_OPTION}).')
 
 
 def intensity_level(intensity: np.ndarray) -> float:
@@ -207,7 +207,7 @@ def guess_intensity_scale(levels: Sequence[float]) -> float | None:
 
 
 def fits_intensity_scale(level: float, scale: float) -> bool:
-    """Return whether a scale brings intensities of a level to at most 1, and not close to 0."""
+    """Return whether a scale brings a level of intensities to at most 1, but not close to 0."""
     return level == 0 or TOO_DARK < level * scale <= LEEWAY
 
 

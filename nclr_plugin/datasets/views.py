@@ -1,4 +1,4 @@
-"""Camera images of scans from mmdet3d's data sets, which load the scan only."""
+"""Load the camera images of scans from mmdet3d's data sets, which load the scan only."""
 from __future__ import annotations
 
 from pathlib import Path, PurePath
@@ -33,7 +33,7 @@ def load_views(metainfo: dict) -> list[dict]:
             reader = KittiOdometryReader([path.parts[-3]],
                                          frame_list=[f'{path.parts[-3]}/{path.stem}'])
             images = reader.read(str(path.parents[3]))[0]['images']
-        elif path.parent.name.startswith('velodyne'):  # KITTI object, the reduced scans too
+        elif path.parent.name.startswith('velodyne'):  # KITTI object, also the reduced scans
             reader = KittiObjectReader(path.parts[-3], frame_list=[path.stem])
             images = reader.read(str(path.parents[2]))[0]['images']
         else:

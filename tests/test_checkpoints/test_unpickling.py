@@ -213,7 +213,7 @@ def test_a_cut_off_file_of_safetensors_is_one_sentence(tmp_path):
     path = tmp_path / 'weights.safetensors'
     library.save_file(weights(), str(path))
     path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(BrokenCheckpointError, match='weights.safetensors.*cut off'):
+    with pytest.raises(BrokenCheckpointError, match='weights.safetensors.*truncated'):
         load(path)
 
 

@@ -70,7 +70,7 @@ def ordered(width, count=600):
 def test_columns_of_another_number_are_told(tmp_path, width, said):
     ordered(width).tofile(tmp_path / 'a.bin')
     assert read_columns(str(tmp_path / 'a.bin'), width).shape == (600, width)
-    with pytest.raises(ScanColumnsError, match=f'repeat as rows of {width} do; say so by lidar.dim '
+    with pytest.raises(ScanColumnsError, match=f'repeat as rows of {width} do; set lidar.dim '
                        'in rig.yaml, --lidar-dim'):
         read_columns(str(tmp_path / 'a.bin'), said)
 
@@ -82,7 +82,7 @@ def test_several_points_in_a_row_are_told(tmp_path, width, said, shuffled):
     if shuffled:
         np.random.default_rng(1).shuffle(rows)
     rows.tofile(tmp_path / 'a.bin')
-    with pytest.raises(ScanColumnsError, match=f'repeat as rows of {width} do; say so by'):
+    with pytest.raises(ScanColumnsError, match=f'repeat as rows of {width} do; set'):
         read_columns(str(tmp_path / 'a.bin'), said)
 
 
@@ -124,7 +124,7 @@ def test_a_size_that_fits_other_columns_is_told(tmp_path):
     with pytest.raises(ScanColumnsError, match=r'12020 bytes, 4 too many.*a point has 5 columns'):
         read_columns(str(tmp_path / 'a.bin'))
     np.save(tmp_path / 'a.npy', ordered(5))
-    with pytest.raises(ScanColumnsError, match=r'shape \(N, 4\), found .*600, 5\); say so by'):
+    with pytest.raises(ScanColumnsError, match=r'shape \(N, 4\), found .*600, 5\); set'):
         read_columns(str(tmp_path / 'a.npy'))
 
 
@@ -193,7 +193,7 @@ def test_ply(points, tmp_path, text):
     ('a.pcd', b'\x00\x01\x02', 'expected the header of a PCD file'),
     ('a.pcd', b'FIELDS a b\nSIZE 4 4\nTYPE F F\nPOINTS 0\nDATA ascii\n', 'fields x, y and z'),
     ('a.pcd', b'FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nPOINTS 9\nDATA binary_compressed\n',
-     'compressed by LZF, found a fault'),
+     'compressed by LZF, found an error'),
     ('a.pcd', b'FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nPOINTS 9\nDATA zipped\n',
      'expected DATA ascii, binary or binary_compressed, found zipped'),
     ('a.ply', b'no ply', 'expected a PLY file with vertices'),
@@ -268,8 +268,8 @@ def test_the_other_encodings_hold_the_same(write, data):
 
 
 @pytest.mark.parametrize('body, match', [
-    (b'', 'found a fault: unpack_from requires'),
-    (COMPRESSED[:-9], 'found a fault: (it is cut off|40. bytes instead of 416)'),
+    (b'', 'found an error: unpack_from requires'),
+    (COMPRESSED[:-9], 'found an error: (it is cut off|40. bytes instead of 416)'),
     (COMPRESSED[:4] + b'\x9f' + COMPRESSED[5:], '415 bytes for 16 points of 26'),
     (COMPRESSED[:8] + b'\xff' + COMPRESSED[9:], 'before the first'),
 ])

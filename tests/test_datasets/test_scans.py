@@ -67,7 +67,7 @@ def test_a_clean_scan_is_untouched(points, shared_data):
 @pytest.mark.parametrize('rows, reason', [
     (np.zeros((90, 4)), '90 of 110 rows are no measurement: 90 at the origin'),
     (np.full((90, 4), np.nan), '90 with NaN or infinity'),
-    (np.tile([9, 1, 1, 0.3], (90, 1)), '89 that repeat another'),
+    (np.tile([9, 1, 1, 0.3], (90, 1)), '89 that repeat an earlier one'),
     (np.tile([9, 1, 1, np.inf], (90, 1)), '90 with NaN or infinity as their intensity'),
 ])
 def test_too_few_left_is_refused_with_the_reason(points, rows, reason):

@@ -30,7 +30,7 @@ def test_same_frames_as_from_mmdet3ds_infos(nuscenes, as_openpcdet, tmp_path):
 
 
 @pytest.mark.parametrize('content, words', [
-    ([dict(token='a', lidar_path='x.bin')], 'write it anew with --with_cam'),
+    ([dict(token='a', lidar_path='x.bin')], 'write it again with --with_cam'),
     (dict(data_list=[]), 'expected a list of frames, as OpenPCDet writes it, found dict'),
 ])
 def test_other_infos_are_refused(content, words, tmp_path):

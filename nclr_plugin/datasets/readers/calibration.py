@@ -221,7 +221,7 @@ def find_faults(points: np.ndarray, lidar2cam: np.ndarray, cam2img: np.ndarray,
     if distance > MAX_DISTANCE:
         findings.append(f'the camera is {distance:.3g} m away from the LiDAR')
     tilt, other = _tilt_deg(lidar2cam), _tilt_deg(inverse)
-    # Not the converse: the inverse of most correct poses is tilted, too.
+    # An inverse that is tilted proves nothing: that of most correct poses is.
     if tilt > ROLLED_DEG and other < min(UPRIGHT_DEG, tilt / 2):
         findings.append(
             f'the camera looks {_direction(lidar2cam)}, with its image tilted by {tilt:.0f} deg, '

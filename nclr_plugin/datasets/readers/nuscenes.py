@@ -100,7 +100,7 @@ class NuScenesReader(Reader):
                     for camera in self.cameras
                 ])
         except (KeyError, TypeError) as error:
-            fault = f'no {error}' if isinstance(error, KeyError) else f'a fault: {error}'
+            fault = f'no {error}' if isinstance(error, KeyError) else f'an error: {error}'
             raise ValueError(
                 f"info file '{path}', frame {info.get('token')}: expected a token, lidar_points "
                 '(lidar_path, num_pts_feats) and images with img_path, cam2img, lidar2cam of '
@@ -151,7 +151,7 @@ def _sample_path(data_root: str, channel: str, path: str) -> str:
 
 
 def check_files(frames: list[dict], info_file: str, keep: bool) -> None:
-    """Report missing files; list each folder once, which is faster than a look at each file."""
+    """Report missing files; listing each folder once is faster than checking each file."""
     listings: dict[str, set[str]] = {}
     missing = []
     for frame in frames:
@@ -215,7 +215,7 @@ def _as_mmdet3d(info: dict, path: str) -> dict:
         raise ValueError(
             f"info file '{path}', frame {info.get('token')}: expected token, lidar_path and cams "
             'with data_path, camera_intrinsics, sensor2lidar_rotation, sensor2lidar_translation; '
-            f'found no {error}; write it anew with --with_cam.') from None
+            f'found no {error}; write it again with --with_cam.') from None
 
 
 def _camera_to_lidar(camera: dict) -> np.ndarray:

@@ -91,7 +91,8 @@ class RigReader(Reader):
 
 
 def _find_intensity_scale(rig_file: str, folder: Folder, dim: int) -> float:
-    """Return the scale of the intensities by scans of the whole folder, not only listed ones."""
+    """Find the scale of the intensities from scans of the whole folder, not of listed frames
+    only."""
     levels = []
     for scan in evenly_spaced(list(list_files(folder).values())):
         try:
@@ -107,11 +108,11 @@ def _find_intensity_scale(rig_file: str, folder: Folder, dim: int) -> float:
         raise ValueError(
             f"rig file '{rig_file}', lidar: expected intensities of 0..1, 0..255 or 0..65535, "
             f'found {PERCENTILE}% of them up to {max(levels):.4g} in {len(levels)} scans; set '
-            'intensity_scale, what turns them into 0..1, or dim, if they are no intensities.')
+            'intensity_scale, the factor to 0..1, or dim, if these are no intensities.')
     print_log(
         f"rig file '{rig_file}', lidar: {PERCENTILE}% of the intensities are up to "
         f'{np.median(levels):.4g} in {len(levels)} scans; they are taken as 0..{1 / scale:.0f} '
-        f'(intensity_scale: {scale:.7g}). Write that into the file, or what is right.',
+        f'(intensity_scale: {scale:.7g}). Write the right value into the file.',
         logger='current')
     return scale
 

@@ -287,7 +287,7 @@ def create_nuscenes_ablation(root: str, fractions: Sequence[float] = (1, )) -> N
         raise DataLayoutError(
             f"'{root}': expected the {len(ABLATION_VAL)} scenes of the published division in "
             f'nuscenes_infos_train.pkl, {len(absent)} of them are absent: {shorten(absent)}; '
-            'it is one of the whole training set (v1.0-trainval).')
+            'it must be one of the whole training set (v1.0-trainval).')
     train = [name for name in scenes if name not in ABLATION_VAL]
     parts = dict(train=train, val=ABLATION_VAL)
     parts.update({f'train_{percent:g}': select_scenes(train, percent) for percent in fractions})

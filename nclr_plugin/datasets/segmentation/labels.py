@@ -41,7 +41,7 @@ class LoadPanopticLabels(BaseTransform):
             raise ValueError(f'LoadPanopticLabels: layout: expected {SEMANTICKITTI!r} or '
                              f'{NUSCENES!r}, found {layout!r}.')
         self.layout = layout
-        # The same attributes as mmdet3d's LoadAnnotations3D, which LabelCheckHook reads.
+        # LabelCheckHook reads these attributes, which mmdet3d's LoadAnnotations3D also has.
         self.with_seg_3d = True
         self.seg_3d_dtype = 'uint32' if layout == SEMANTICKITTI else 'uint8'
         self.seg_offset = 2**16 if layout == SEMANTICKITTI else None

@@ -20,7 +20,7 @@ CAMERA_Y = torch.tensor([0., 1., 0.], dtype=torch.float64)  # downwards
 
 @TRANSFORMS.register_module()
 class CropPoints(BaseTransform):
-    """Keep the points inside a box, in the present frame of the points.
+    """Keep the points inside a box in their current frame.
 
     Used before :class:`RandomRigidTransform` it limits the range of the sensor, as in the paper
     (Sec. 4.2).
@@ -267,7 +267,7 @@ class CropTop(BaseTransform):
         if lowest <= self.top:
             raise BrokenFrameError(
                 results['frame_id'], f'an image has {lowest} rows: expected more than the '
-                f'{self.top} that are cut off.')
+                f'{self.top} that CropTop removes.')
         results['imgs'] = [img[self.top:] for img in results['imgs']]
         results['cam2img'] = np.stack([
             crop_intrinsics(torch.from_numpy(matrix), 0, self.top).numpy()

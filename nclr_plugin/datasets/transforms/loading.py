@@ -21,8 +21,8 @@ class BaseTransform(metaclass=ABCMeta):
     ===================  =======================================================================
     ``points``           (N, C) float32: x, y, z in metres in the LiDAR frame, intensity in 0..1
     ``imgs``             list of V arrays (H, W, 3), uint8, RGB
-    ``cam2img``          (V, 3, 3) float64, of the images as they are
-    ``lidar2cam``        (V, 4, 4) float64, from the points as they are
+    ``cam2img``          (V, 3, 3) float64, of the current images
+    ``lidar2cam``        (V, 4, 4) float64, from the current points
     ``rigid_transform``  (4, 4) float64, ``p' = rigid_transform @ p``, if
                          :class:`RandomRigidTransform` ran
     ``rng``              ``numpy.random.Generator``, the only source of randomness
@@ -79,8 +79,8 @@ class LoadImages(BaseTransform):
     Sets ``imgs`` (V arrays (H, W, 3) uint8), ``cam2img`` (V, 3, 3) and ``lidar2cam`` (V, 4, 4).
 
     For the mismatched-image control of :class:`CalibrationDataset`, an entry of ``images`` has
-    another entry as ``replaced_by``: the image is loaded from that one and resized to the size of
-    the first, whose calibration stays.
+    another entry under ``replaced_by``. The image is loaded from there and resized to the size that
+    the calibration is for.
 
     Raises:
         BrokenFrameError: See :func:`~nclr_plugin.datasets.images.read_image`.
