@@ -53,7 +53,7 @@ class ScanError(UserError):
 
 
 class ScanColumnsError(ScanError):
-    """A scan's columns are not those stated, most likely those of all scans.
+    """A scan does not have the stated columns, and most likely no scan has.
 
     The message names the option to change.
     """

@@ -21,7 +21,7 @@ POINTS_TYPES = ('sensor_msgs/msg/PointCloud2', )
 INFO_TYPE = 'sensor_msgs/msg/CameraInfo'
 DEPTH = 'compressedDepth'  # last part of the names of topics with depth images
 TOLERANCE = 0.05  # seconds: half a turn of a LiDAR at 10 Hz
-MAX_PAIRS = 40  # more add little, and take time and memory
+MAX_PAIRS = 40  # more pairs add little but cost time and memory
 
 
 class RecordedPairs(NamedTuple):
@@ -31,7 +31,7 @@ class RecordedPairs(NamedTuple):
         messages: Image and scan of each pair as messages, by the time stamp of the image, seconds.
         intrinsics: Intrinsics of the camera; ``None`` if there are none in the recording.
         frames: Names of the coordinate frames.
-        unusable: Empty; pairs that do not fit together are only counted.
+        unusable: Always empty: images and scans without a partner are only counted.
     """
     messages: dict[str, tuple[Any, Any]]
     intrinsics: Intrinsics | None
@@ -60,7 +60,7 @@ def read_recording(path: str, image_topic: str | None = None, points_topic: str 
     """Read pairs of an image and a scan whose time stamps differ by at most a tolerance.
 
     An image and a scan are a pair if each is the nearest to the other by the time stamps in the
-    headers. What is left out is counted and printed.
+    headers. Print how many are left out.
 
     Args:
         path: ``.bag`` of ROS 1; ``.mcap`` or ``.db3`` of ROS 2, or their folder.
@@ -167,11 +167,11 @@ class _Reader:
         try:
             self.reader = highlevel.AnyReader([file], default_typestore=types)
             self.reader.open()
-        except Exception as error:  # the package lets through what its parsers raise
+        except Exception as error:  # rosbags does not wrap the errors of its parsers
             old = file.suffix != '.bag' and not hasattr(rosbag2, 'StoragePlugin')
             raise CalibrationInputError(
                 f"recording '{path}': expected a .bag of ROS 1, or a .mcap or .db3 of ROS 2"
-                f'{f" beside its {METADATA} (rosbags is old)" if old else ""}, found a fault: '
+                f'{f" beside its {METADATA} (rosbags is old)" if old else ""}, found an error: '
                 f'{type(error).__name__}: {error}') from error
 
     def __enter__(self) -> _Reader:
@@ -181,10 +181,10 @@ class _Reader:
         self.reader.close()
 
     def choose(self, types: tuple[str, ...], wanted: str | None, kind: str, option: str) -> str:
-        """Return the topic that is wanted, or the only one of its kind.
+        """Return the requested topic, or the only one of its kind.
 
         Raises:
-            CalibrationInputError: If there is none, or several and none is wanted.
+            CalibrationInputError: If there is no such topic, or several and none is requested.
         """
         topics = [topic for topic in self._topics(types) if not topic.endswith(DEPTH)]
         if wanted in topics:
@@ -216,17 +216,18 @@ class _Reader:
 
     def read(self, topic: str, stamp: int, time: int) -> Any:
         """Read the message of a topic with a time stamp that was recorded at a time."""
-        # From a moment earlier: rosbags for Python 3.8 misses the last message of a chunk else.
+        # Start a moment earlier: otherwise rosbags for Python 3.8 misses the last message of a
+        # chunk.
         return next(message for message, _ in self._messages(topic, int(time) - 1, int(time) + 1)
                     if time_stamp(message) == stamp)
 
     def read_intrinsics(self, image_topic: str, frame: str) -> Intrinsics | None:
         """Read the intrinsics from ``camera_info`` beside the topic of the images.
 
-        If there is no such topic, that of the same coordinate frame counts.
+        Without such a topic, use the one of the same coordinate frame.
 
         Raises:
-            CalibrationInputError: If they cannot be used, or change.
+            CalibrationInputError: If the intrinsics cannot be used, or change during the recording.
         """
         transport = self._topics((COMPRESSED_IMAGE, ))
         base = image_topic.rpartition('/')[0] if image_topic in transport else image_topic
@@ -259,7 +260,7 @@ class _Reader:
         try:
             for connection, time, data in self.reader.messages(connections, start, stop):
                 yield self.reader.deserialize(data, connection.msgtype), time
-        except Exception as error:  # the package lets through what its parsers raise
+        except Exception as error:  # rosbags does not wrap the errors of its parsers
             raise CalibrationInputError(
-                f"recording '{self.path}': expected readable messages of {topic}, found a fault: "
+                f"recording '{self.path}': expected readable messages of {topic}, found an error: "
                 f'{type(error).__name__}: {error}') from error

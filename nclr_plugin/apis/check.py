@@ -9,8 +9,8 @@ from .joint_search import Pair
 from .refinement import Refinement, refine
 from .results import pose_difference
 
-CHECK_DEG, CHECK_M = 3., 0.4  # how far off a calibration may be
-MAX_P_VALUE = 0.01  # above it, a better pose may be better by chance
+CHECK_DEG, CHECK_M = 3., 0.4  # largest offset that is looked for, along and about each axis
+MAX_P_VALUE = 0.01  # above it, a pose may be better by chance
 GOOD, OFF, UNKNOWN = 'good', 'off', 'unknown'
 
 
@@ -18,9 +18,9 @@ class CalibrationCheck(NamedTuple):
     """Result of :func:`check`.
 
     Attributes:
-        verdict: ``'good'``, ``'off'``, or ``'unknown'`` if the frames do not tell.
-        p_value: Probability that unused frames prefer other poses as much as they do if the
-            calibration is the best pose; small for a calibration that is off.
+        verdict: ``'good'``, ``'off'``, or ``'unknown'`` if the frames do not decide.
+        p_value: Probability of so strong a preference of held-out frames for other poses if the
+            calibration were the best pose; small if the calibration is off.
         statement: The verdict in a sentence, with the measured offset.
         refinement: Refinement of the calibration.
     """
@@ -39,8 +39,8 @@ def check(pairs: Sequence[Pair], lidar2cam: Any, range_deg: float = CHECK_DEG,
           range_m: float = CHECK_M, intensity_scale: float | None = None) -> CalibrationCheck:
     """Check a calibration: is there a better pose near it?
 
-    Each half of the frames judges the pose near the calibration that the other half leads to. If
-    the calibration is right, these poses are no better.
+    A pose is refined on each half of the frames and compared with the calibration on the other
+    half. If the calibration is right, these poses are no better.
 
     Args:
         pairs: Frames of one camera and one LiDAR.
@@ -67,5 +67,5 @@ def check(pairs: Sequence[Pair], lidar2cam: Any, range_deg: float = CHECK_DEG,
             f'{text}, by about {rotation:.2f} deg and {translation:.2f} m; {accuracy}'
             if result.reliable else f'{text}; by how much is not known: {result.reason}'), result)
     return CalibrationCheck(UNKNOWN, result.p_value, (
-        f'not known whether the calibration is off (p = {result.p_value:.2g}): {result.reason}'),
+        f'unknown whether the calibration is off (p = {result.p_value:.2g}): {result.reason}'),
         result)

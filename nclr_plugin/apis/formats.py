@@ -14,7 +14,7 @@ from ..utils.optional import optional_import
 EXTRINSICS = 'extrinsics.yaml'
 FORMATS = dict(kitti='extrinsics_kitti.txt', ros='extrinsics_ros.txt',
                urdf='extrinsics_urdf.xml', opencv='extrinsics_opencv.yaml')
-DECIMALS = 12  # far finer than any calibration; residues of rounding become 0
+DECIMALS = 12  # far finer than any calibration; rounding residues become 0
 
 
 class Frames(NamedTuple):
@@ -31,7 +31,7 @@ class Frames(NamedTuple):
 def kitti_tr(lidar2cam: np.ndarray) -> str:
     """Return the line ``Tr`` of KITTI's calib.txt: ``lidar2cam`` row by row, metres.
 
-    KITTI's reference camera is this camera then, so its ``P`` is ``[cam2img | 0]``.
+    This camera then is KITTI's reference camera, so its ``P`` is ``[cam2img | 0]``.
 
     Args:
         lidar2cam: (4, 4).
@@ -98,9 +98,9 @@ def opencv_vectors(lidar2cam: np.ndarray) -> str:
 
 def write_extrinsics(out: str, record: dict, formats: Sequence[str] = (),
                      frames: Frames = Frames()) -> None:
-    """Write extrinsics as YAML and in other formats, and print the latter and the files' names.
+    """Write extrinsics as YAML and in other formats; print the paths and the other formats' texts.
 
-    A pose that is not reliable is written as YAML only, which says so; the other formats cannot.
+    An unreliable pose is written as YAML only, because the other formats cannot mark it.
 
     Args:
         out: Output folder.
@@ -134,10 +134,10 @@ def rotation_quaternion(R: np.ndarray) -> np.ndarray:
 def roll_pitch_yaw(R: np.ndarray) -> np.ndarray:
     """Return the angles (3,), radians, with ``R = Rz(yaw) @ Ry(pitch) @ Rx(roll)``.
 
-    If the pitch is a quarter turn, roll and yaw turn about the same axis; the yaw is 0 then.
+    At a pitch of 90 degrees (gimbal lock) the yaw is 0.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore', UserWarning)  # of the quarter turn
+        warnings.simplefilter('ignore', UserWarning)  # at gimbal lock
         return _rotation(R).as_euler('xyz')
 
 
@@ -151,5 +151,5 @@ def _invert(transform: np.ndarray) -> np.ndarray:
 
 
 def _numbers(values: Sequence[float], separator: str = ' ') -> str:
-    """Format numbers with 9 digits; 0 in place of residues of rounding and of -0."""
+    """Format numbers with 9 digits; write rounding residues and -0 as 0."""
     return separator.join(f'{value:.9g}' for value in np.round(values, DECIMALS) + 0.)

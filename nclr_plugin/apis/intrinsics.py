@@ -52,7 +52,7 @@ class Intrinsics(NamedTuple):
     model: str | None = None
 
     def undistort(self, image: np.ndarray) -> np.ndarray:
-        """Undistort to the image of a pinhole camera with the same ``cam2img``, (H, W, 3) uint8."""
+        """Return the image (H, W, 3) uint8 of a pinhole camera with the same ``cam2img``."""
         if self.model != 'fisheye' and (self.dist_coeffs is None or not self.dist_coeffs.any()):
             return image
         cv2 = optional_import('cv2', 'opencv-python-headless', 'Undistorting images')

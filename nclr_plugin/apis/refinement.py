@@ -20,7 +20,7 @@ from .verification import (Verification, at_limit, count_places, find_misplaced,
 RANGE_DEG, RANGE_M = 5., 0.5
 MAX_RANGE = 30., 5.  # degrees and metres; farther away, frames do not have the same points in view
 NUM_PROFILE_STEPS = 21  # poses along each axis
-MIN_PREFERENCE = 3.  # standard errors by which unused frames must prefer the refined pose
+MIN_PREFERENCE = 3.  # standard errors by which held-out frames must prefer the refined pose
 MIN_EVIDENCE = 5.  # standard errors by which they must prefer it to poses far away
 MIN_SHIFT_GAIN = 3.  # standard errors by which scans of other frames fit better
 # Deviation of the best poses of many real frames from careful calibrations, about and along each
@@ -28,8 +28,8 @@ MIN_SHIFT_GAIN = 3.  # standard errors by which scans of other frames fit better
 SYSTEMATIC = np.repeat((np.radians(0.12), 0.04), 3)
 SAME_POSE = 12.6  # squared distance in deviations; 95% of equal poses are nearer (6 dimensions)
 MAX_SPREAD = 1., 0.3  # deviations, degrees and metres, with which frames fix a pose
-MAX_CONFIRMED = 0.5, 0.2  # distance of a guess that is called the same, degrees and metres
-MIN_PLACES = 4  # that confirm a pose; the same place twice shows nothing new
+MAX_CONFIRMED = 0.5, 0.2  # largest distance of a confirmed guess, degrees and metres
+MIN_PLACES = 4  # different places that are needed to confirm a pose
 MAX_DIFFERENCE = 1., 0.3  # between the poses of two halves of the frames, degrees and metres
 
 
@@ -58,15 +58,15 @@ class Refinement(NamedTuple):
         reason: Why this pose was kept and, if it is not reliable, what is wrong; one sentence.
         covariance: (6, 6) of ``refined``, for a small rotation about the camera's axes (radians)
             and the translation (metres); infinite on the diagonal if unknown.
-        preference: Standard errors by which frames prefer poses that were refined on other frames
-            to the guess.
-        evidence: Standard errors by which frames prefer such poses to others up to 4 deg and 0.5 m
+        preference: Standard errors by which held-out frames prefer the refined poses to the guess.
+        evidence: Standard errors by which they prefer these poses to others up to 4 deg and 0.5 m
             away; below 5, image and scan hardly agree anywhere.
         p_value: Probability of so high a preference if the guess were as good.
         same: Whether ``refined`` and ``initial`` differ by no more than the errors of the method.
-        comparable: Whether images and scans fit each other: of the same places and moments.
+        comparable: Whether images and scans fit each other, i.e. show the same places at the same
+            time.
         difference: Degrees and metres between the poses that either half of the frames leads to.
-        num_places: Number of frames whose images differ, of the camera that has most of them.
+        num_places: Number of frames with different images, for the camera with the most of them.
         names: Name of each frame.
         scores_before: (F,) score of each frame under the guess.
         scores_after: (F,) score of each frame under ``refined``.
@@ -104,9 +104,9 @@ def refine(pairs: Sequence[Pair],
     """Find the pose near a guess that fits all frames of one camera, or of a rigid rig, best.
 
     The scores of all frames (:class:`~nclr_plugin.evaluation.edge_alignment.EdgeAlignment`) are
-    added up before a pose is chosen. Then each half of the frames judges the pose that the other
-    half alone leads to. The guess is kept if these do not prefer the refined poses, or if it is
-    within the errors of the refined one.
+    added up before a pose is chosen. Then the pose that is refined on each half of the frames is
+    scored on the other half. The guess is kept if the held-out frames do not prefer these poses, or
+    if it is within the errors of the refined one.
 
     Args:
         pairs: Frames of one camera and one LiDAR that do not move relative to each other, in the
@@ -133,7 +133,7 @@ def refine(pairs: Sequence[Pair],
     verification = verify(score, begin)
     same = _same(offset, covariance, verification)
     difference = pose_difference(*map(score.pose, verification.spread))
-    # Cameras that look elsewhere at one moment are no other places: they share one scan.
+    # Cameras of one moment share a scan, so they do not count as different places.
     num_places = max(count_places([frame.image for frame, camera in zip(
         score.frames, score.camera) if camera == number]) for number in np.unique(score.camera))
     fault = _find_fault(score, offset, verification)
@@ -164,7 +164,7 @@ def _same(offset: np.ndarray, covariance: np.ndarray, verification: Verification
 
 
 def _find_fault(score: JointScore, offset: np.ndarray, verification: Verification) -> str:
-    """Return in a sentence why images and scans cannot be compared, or nothing."""
+    """Explain in a sentence why images and scans cannot be compared; empty if they can."""
     shift, gain = find_shift(score, np.stack((offset, np.zeros(6))))
     if gain >= MIN_SHIFT_GAIN:
         return (f'scans {abs(shift)} frame{"s" if abs(shift) > 1 else ""} '
@@ -183,7 +183,7 @@ def _find_fault(score: JointScore, offset: np.ndarray, verification: Verificatio
 
 def _find_doubt(score: JointScore, offset: np.ndarray, verification: Verification,
                 covariance: np.ndarray, difference: tuple[float, float], num_places: int) -> str:
-    """Return in a sentence why the frames do not confirm a pose, or nothing."""
+    """Explain in a sentence why the frames do not confirm a pose; empty if they do."""
     if at_limit(score, np.vstack((offset, verification.spread))):
         return (f'{_from_guess(score, offset)}, or that of half of the frames is at the limit of '
                 'the range: the guess is farther off than the range, or the sensors are out of '
@@ -287,7 +287,7 @@ def check_initial(initial: Any) -> np.ndarray:
     """Return a pose (4, 4) as float64.
 
     Raises:
-        CalibrationInputError: If it is none.
+        CalibrationInputError: If it is not a rigid transform.
     """
     try:
         return np.asarray(check_lidar2cam(initial, 'initial lidar2cam'), np.float64)

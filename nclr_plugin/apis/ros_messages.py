@@ -27,7 +27,7 @@ COLOURS = dict(
 ALIASES = {'8UC1': 'mono8', '8UC3': 'bgr8', 'yuv422': 'uyvy8', 'uyvy': 'uyvy8',
            'yuv422_yuy2': 'yuyv8', 'yuyv': 'yuyv8'}
 ENCODING = re.compile(rf'({"|".join(COLOURS)})(8|16)$')
-BITS = 8, 10, 12, 14, 16  # per channel, as cameras have them
+BITS = 8, 10, 12, 14, 16  # per channel, in common cameras
 POINT_TYPES = {1: 'i1', 2: 'u1', 3: 'i2', 4: 'u2', 5: 'i4', 6: 'u4', 7: 'f4', 8: 'f8'}
 
 
@@ -84,7 +84,7 @@ def _eight_bits(pixels: np.ndarray) -> np.ndarray:
         return pixels
     used = next(bits for bits in BITS if pixels.max(initial=0) < 2**bits)
     if used < BITS[-1]:
-        warn_once(f'Images of 16 bits: values below {2**used} only; the highest 8 of {used} bits '
+        warn_once(f'16-bit images with values below {2**used}: the highest 8 of {used} bits '
                   'are kept.')
     return (pixels >> (used - 8)).astype(np.uint8)
 
@@ -121,7 +121,7 @@ def points_from_message(message: Any, name: str = 'scan') -> np.ndarray:
         raise CalibrationInputError(
             f'{name}: expected {height} rows of {width} points of {step} bytes, found '
             f'{len(message.data)} bytes in rows of {row_step}, and (field, offset, type) {found}; '
-            'the message is cut off, or its driver writes other layouts than it says.')
+            'the message is cut off, or its driver declares a wrong layout.')
     if not height * width:
         raise CalibrationInputError(f'{name}: expected points, found none.')
     order = '>' if message.is_bigendian else '<'
@@ -140,8 +140,8 @@ def intrinsics_from_message(message: Any, name: str = 'camera_info',
     Args:
         message: Message of ROS 1 or ROS 2.
         name: Name of the topic, for messages.
-        rectified: Whether the images are rectified: they have the intrinsics of ``P`` then, and no
-            distortion.
+        rectified: Whether the images are rectified; if so, ``P`` holds their intrinsics, and they
+            have no distortion.
 
     Raises:
         CalibrationInputError: If the camera is not calibrated, or has an unknown distortion model.

@@ -36,14 +36,14 @@ class ExtensionFinder:
 
 
 class KernelFinder:
-    """Leave ``spconv.algo`` without GPU kernels to choose from, where there is no GPU.
+    """Empty spconv's lists of GPU kernels where there is no GPU.
 
-    The import of that module describes thousands of kernels. The CPU's are not among them.
+    Importing ``spconv.algo`` would describe thousands of kernels, none of them for the CPU.
     """
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> None:
-        """Empty the lists of kernels before ``spconv.algo`` is imported; leave that to others."""
+        """Empty the lists of kernels before other finders import ``spconv.algo``."""
         if name == 'spconv.algo' and not torch.cuda.is_available():
             core = import_module('spconv.core')
             core.ALL_NATIVE_PARAMS = core.ALL_IMPGEMM_PARAMS = []

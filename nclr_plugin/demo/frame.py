@@ -113,7 +113,7 @@ def render_frame(cameras: Mapping[str, CameraMount], lidar: LidarMount, seed: in
                  town: int, index: int, heading: str) -> Frame:
     """Build a scene and simulate its sensors.
 
-    The frame depends on the arguments only.
+    Equal arguments give equal frames.
 
     Args:
         cameras: Mounts of the cameras by name.

@@ -16,7 +16,7 @@ def generate(root: str, layout: str, options: DemoOptions, workers: int = 1,
              report: Callable[[int, int], None] = lambda done, total: None) -> list[str]:
     """Generate a demo data set in the layout of a public one.
 
-    The files depend on the layout and the options only, not on the number of workers.
+    The files depend only on the layout and the options, not on the number of workers.
 
     Args:
         root: Folder to write; it must be empty or not exist.
@@ -37,7 +37,7 @@ def generate(root: str, layout: str, options: DemoOptions, workers: int = 1,
     writer = LAYOUTS[layout](root, options)
     if os.path.isdir(root) and os.listdir(root):
         raise FileExistsError(f"'{root}': expected an absent or empty folder, found "
-                              f'{len(os.listdir(root))} entries; remove it or name another.')
+                              f'{len(os.listdir(root))} entries; remove it or choose another.')
     jobs, records = writer.jobs(), []
     if workers > 1:
         with _one_thread(), multiprocessing.Pool(workers, _use_one_thread) as pool:

@@ -32,7 +32,8 @@ def fraction_options(config: Config, percent: float) -> dict[str, Any]:
         UserError: If the percentage is out of range, or the training set has no info file.
     """
     if not 0 < percent <= 100:
-        raise UserError(f'label fraction: expected percent above 0 and up to 100, got {percent:g}')
+        raise UserError('label fraction: expected percent above 0 and up to 100, found '
+                        f'{percent:g}')
     suffix = '' if percent == 100 else f'_{percent:g}'
     options = {
         f'{path}.{key}': re.sub(r'(_[\d.]+)?\.pkl$', f'{suffix}.pkl', node[key])

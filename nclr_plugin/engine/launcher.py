@@ -127,14 +127,15 @@ def _test_parser() -> argparse.ArgumentParser:
 
 
 def _own_parser() -> tuple[argparse.ArgumentParser, argparse._ArgumentGroup]:
-    """Return a parser whose help has no usage and no ``--help``: that of mmdet3d comes first."""
+    """Return a parser whose help has no usage and no ``--help``, because mmdet3d's help precedes
+    it."""
     parser = argparse.ArgumentParser(
         add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS)
     return parser, parser.add_argument_group('flags added by nclr_plugin')
 
 
 def load_script(name: str) -> ModuleType:
-    """Import a script of mmdet3d; they are beside its package or inside it (``.mim``)."""
+    """Import a script of mmdet3d, which lies beside its package or inside it (``.mim``)."""
     spec = importlib.util.find_spec('mmdet3d')
     if spec is None or spec.origin is None:
         raise ImportError(f'tools/{name}.py runs on mmdet3d, which is not installed: '
@@ -278,7 +279,7 @@ def _save_random_model(args: argparse.Namespace, path: Path) -> str:
 
 @contextlib.contextmanager
 def command_line(argv: list[str]) -> Iterator[None]:
-    """Set the arguments of the command line for a while."""
+    """Replace the arguments of the command line temporarily."""
     before = sys.argv
     sys.argv = [before[0], *argv]
     try:

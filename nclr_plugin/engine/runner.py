@@ -93,7 +93,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
             f'The schedule is made for {self.num_samples:,} samples; {self.max_iters:,} steps of '
             f'{self._step_size} (batch size {self.dataloader.batch_sampler.batch_size}, '
             f'{get_world_size()} process(es)) see {num_seen:,}, '
-            f'{num_seen / self.num_samples:.1%} of them. For all: --cfg-options '
+            f'{num_seen / self.num_samples:.1%} of them. To see all: --cfg-options '
             f'{" ".join(self._options_for(right))}; --auto-scale-lr '
             'makes the learning rate proportional to the samples of a step.')
 

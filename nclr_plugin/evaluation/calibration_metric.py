@@ -41,8 +41,8 @@ class CalibrationMetric(BaseMetric):
     - ``identity_*``: errors and recalls of the identity baseline, the answer "the sensors have not
       moved" (``lidar2cam @ rigid_transform``). A method has to beat it;
     - ``mismatched_image_*``: all figures of the predictions for frames with mismatched images
-      (``mismatched_image`` in the meta information), which count nowhere else. A method has to
-      fail on them: what it gets right there, it guesses from the scan alone.
+      (``mismatched_image`` in the meta information), which count nowhere else. A method has to fail
+      on them; what it still gets right is a guess from the scan alone.
 
     **Failures** are never dropped. A view without a pose counts against every recall, and in
     mean, deviation and median it has the errors of the identity baseline.
@@ -177,7 +177,7 @@ class _Views(NamedTuple):
         errors: (N,) errors of each kind.
         valid: (N,) whether there is a pose.
         confidence: (N,) inlier ratios; ``None`` when the samples have none.
-        method: Whether these are answers of a method, which can fail.
+        method: Whether these are predictions of a method, which can fail.
     """
     errors: dict[str, np.ndarray]
     valid: np.ndarray

@@ -54,7 +54,7 @@ class KittiSubmission(KittiMetric):
 
 
 def check_boxes(path: str) -> None:
-    """Read a file of predicted boxes again.
+    """Check a file of predicted boxes.
 
     Raises:
         DataLayoutError: If it is absent, or a line is not a class and 15 numbers.

@@ -22,14 +22,14 @@ class PanopticMetric(PanopticSegMetric):
       above ``id_offset``;
     - means are over the classes that occur, where mmdet3d counts an absent class as zero; on a
       whole validation set, which has all classes, both are the same. A class occurs for PQ when it
-      has a segment that counts, for IoU when it is predicted or true somewhere. Without any the
-      figure is NaN;
+      has a segment that counts, for IoU when it is predicted or true somewhere. If no class occurs,
+      the figure is NaN;
     - a scan is kept as a few sums instead of four labels for every point.
 
     Args:
         thing_class_inds: Classes that have instances; the others are stuff.
-        min_num_points: Unmatched segments with fewer points are no error: 50 in SemanticKITTI, 15
-            in nuScenes.
+        min_num_points: Unmatched segments with fewer points do not count as errors: 50 in
+            SemanticKITTI, 15 in nuScenes.
         kwargs: ``prefix``, ``collect_device`` of mmengine's ``BaseMetric``.
     """
 
@@ -120,7 +120,7 @@ def class_rates(counts: dict[str, np.ndarray], ignored: int,
         segments = hits + (false + missed) / 2
         pq = counts['pan_iou'] / segments
         rq = hits / segments
-        # A class with segments of which none is matched has SQ 0, as in mmdet3d.
+        # A class whose segments are all unmatched has SQ 0, as in mmdet3d.
         sq = np.where(segments > 0, counts['pan_iou'] / np.maximum(hits, 1), np.nan)
         iou = confusion.diagonal() / union
     return {name: rate[:num_classes] for name, rate in dict(pq=pq, sq=sq, rq=rq, iou=iou).items()}

@@ -1,7 +1,7 @@
 """Evaluation protocols of published image-to-point-cloud registration, by name.
 
-They differ in the rotation error, in the frames that a mean is over, and in the treatment of a
-frame without a pose; a figure means nothing without the name of its protocol.
+They differ in the rotation error, in the frames that enter a mean, and in the treatment of a frame
+without a pose. A figure means nothing without the name of its protocol.
 """
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Protocol(NamedTuple):
             ``'recalled'`` (those within the first of ``thresholds``).
         thresholds: Pairs (degrees, metres) of the recalls, shares of all views below both.
         failures: Treatment of a view without a pose, for the log.
-        zero_translation: Whether the random transform may only turn the scan.
+        zero_translation: Whether the random transform may only rotate the scan.
         origin: Publications that use it, and differences to them, for the log.
     """
     rotation: str
@@ -43,11 +43,11 @@ PROTOCOLS: dict[str, Protocol] = {
         origin='no view is left out and the error is an angle: the one to compare methods by'),
     'deepi2p_5_2': Protocol(
         'euler_xzy', 'all', ((5., 2.), ), _AS_IDENTITY,
-        origin='DeepI2P; its code also turns a pose farther than 14.14 m into the identity, and '
-               'leaves frames of zero cost out of the mean, neither of which is done here'),
+        origin='DeepI2P; its code also replaces a pose farther than 14.14 m by the identity, and '
+               'leaves frames of zero cost out of the mean; this metric does neither'),
     'corri2p_5_2': Protocol(
         'euler_xzy', 'all', ((5., 2.), ), _AS_IDENTITY,
-        origin='the code of CorrI2P and VP2P-Match, whose mean has whatever OpenCV left of a '
+        origin='the code of CorrI2P and VP2P-Match, whose mean includes the output of a '
                'failed PnP, and which drop the last incomplete batch'),
     'corri2p_10_5': Protocol(
         'euler_xzy', 'recalled', ((10., 5.), ), _LEFT_OUT,
@@ -57,7 +57,7 @@ PROTOCOLS: dict[str, Protocol] = {
         origin='CoFiI2P since 2026-01: translations in training and evaluation, seeded transforms'),
     'zero_translation': Protocol(
         'euler_xzy', 'solved', ((45., 10.), (10., 5.)), _LEFT_OUT, zero_translation=True,
-        origin='LEGACY: CoFiI2P as released in 2024-10, whose transforms only turn the scan; not '
+        origin='LEGACY: CoFiI2P as released in 2024-10, whose transforms only rotate the scan; not '
                'comparable with any of the others'),
 }
 
@@ -66,7 +66,7 @@ def get_protocol(name: str) -> Protocol:
     """Return the protocol of a name.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If the name is unknown.
     """
     if name not in PROTOCOLS:
         raise ValueError(f'protocol "{name}" is unknown: expected one of {sorted(PROTOCOLS)}.')
@@ -103,7 +103,7 @@ def protocol_figures(protocol: Protocol, rotation_errors: dict[str, np.ndarray],
 
 def is_translation_free(rigid_transform: np.ndarray, lidar2cam: np.ndarray | None = None,
                         tolerance: float = 1e-3) -> bool:
-    """Return whether a random transform only turns the scan, about the LiDAR or a camera.
+    """Return whether a random transform only rotates the scan, about the LiDAR or a camera.
 
     Args:
         rigid_transform: (4, 4) random transform, ``p' = rigid_transform @ p``.

@@ -18,8 +18,8 @@ from .protocols import RRE_KINDS, get_protocol, is_translation_free, protocol_fi
 class RegistrationMetric(BaseMetric):
     r"""Report errors, recalls and match quality of any model with ``pred_lidar2cam``.
 
-    The figures of each protocol (:data:`~nclr_plugin.evaluation.protocols.PROTOCOLS`, which states
-    its failures and its mean) are named ``<protocol>_rre_deg_mean`` and so on. Beside them:
+    The figures of each protocol (see :data:`~nclr_plugin.evaluation.protocols.PROTOCOLS` for its
+    mean and its failures) are named ``<protocol>_rre_deg_mean`` and so on. Beside them:
 
     - ``inlier_ratio_<tau>px`` (Eq. 20): share of a view's matches whose pixel is nearer than
       :math:`\tau` to the true projection of the point; the mean over views, where a view without
@@ -90,8 +90,8 @@ class RegistrationMetric(BaseMetric):
         strict = [name for name, protocol in self.protocols.items() if protocol.zero_translation]
         if strict and not is_translation_free(rigid_transform, target):
             raise ValueError(
-                f'RegistrationMetric: protocol {strict[0]} is for random transforms that only turn '
-                f"the scan, but that of frame {sample.get('frame_id')} shifts it by "
+                f'RegistrationMetric: protocol {strict[0]} is for random transforms that only '
+                f"rotate the scan, but that of frame {sample.get('frame_id')} shifts it by "
                 f'{rigid_transform[:3, 3].round(2).tolist()} m; set translation=(0., 0., 0.) of '
                 'RandomRigidTransform in the test pipeline, or choose another protocol.')
 

@@ -1,4 +1,4 @@
-"""Neighbouring points of a scan between which depth or reflectance changes, as seen by a camera."""
+"""Edges of depth and reflectance between neighbouring points of a scan, as a camera sees them."""
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ HIDDEN_RINGS = 2  # cells on each side in which points hide a point
 class ScanEdges(NamedTuple):
     """Pairs of neighbouring points.
 
-    A pair stands for the place between its points: at a jump of depth, for the rim of the nearer
+    A pair represents the place between its points; at a jump of depth, the rim of the nearer
     surface.
 
     Attributes:
@@ -48,7 +48,7 @@ class ScanEdges(NamedTuple):
 
 
 class EdgeFinder:
-    """Pairs of the points of a scan, found once; which of them a camera sees depends on its pose.
+    """Find pairs of neighbouring points once, then select those that a camera sees under a pose.
 
     Args:
         points: (N, 4) x, y, z, intensity; LiDAR frame, metres, all of them measurements.
@@ -122,7 +122,7 @@ class EdgeFinder:
                 / np.linalg.norm(rim, axis=1).clip(min=1e-9))[:, None]
         self.pairs = np.stack((first, second))
         self.nearer = np.where(ratio > 0, first, second)
-        # A ring above another is as far away as the sensor's rings are.
+        # Vertical neighbours are as far apart as the rings of the sensor.
         self.cell_deg = np.degrees(np.median(distance[vertical])) if vertical.any() else 1.
         self.edges = ScanEdges(
             rim @ lidar2cam[:3, :3], direction / distance[:, None], vertical, jump, plane,
@@ -181,7 +181,7 @@ def _on_plane(angle: np.ndarray, ranges: np.ndarray, pairs: np.ndarray, first: n
     with np.errstate(divide='ignore', invalid='ignore'):  # where there is no such neighbour
         slope = (inverse[near] - inverse[other]) / (angle[near] - angle[other])
     expected = inverse[near] + slope * (angle[far] - angle[near])
-    # Steps grow with the range; a neighbour that is much nearer is on something else.
+    # Steps grow with the range; a neighbour that is much nearer is on another surface.
     smooth = inverse[other] / inverse[near] < inverse[near] / inverse[far]
     return (other >= 0) & smooth & (JUMP_RATIO * inverse[far] > expected)
 

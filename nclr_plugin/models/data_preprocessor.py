@@ -22,7 +22,7 @@ def voxel_collate(samples: Sequence[dict], voxel_size: Sequence[float]) -> dict:
 
     Args:
         samples: Outputs of :class:`~nclr_plugin.datasets.PackCalibrationInputs`.
-        voxel_size: That of the data preprocessor.
+        voxel_size: Voxel size of the data preprocessor.
     """
     batch = pseudo_collate(samples)
     batch['inputs']['voxels'] = voxelize(batch['inputs']['points'], voxel_size)

@@ -27,7 +27,7 @@ class Frame(NamedTuple):
     """A frame of a sheet.
 
     Attributes:
-        title: What it is.
+        title: Title of its panels.
         image: RGB, (H, W, 3) uint8, undistorted.
         points: (N, 3 or more), LiDAR frame, metres.
         cam2img: (3, 3).
@@ -46,7 +46,7 @@ def best_median_worst(scores: np.ndarray) -> dict[str, int]:
     """Return the indices of the frames with the highest, the median and the lowest score.
 
     Args:
-        scores: (F,); of fewer than three frames, each is named once.
+        scores: (F,) scores; with fewer than three frames, each is named once.
     """
     order = np.argsort(-scores, kind='stable')
     named = dict(best=order[0], worst=order[-1], median=order[len(order) // 2])

@@ -20,7 +20,7 @@ class CalibrationVisualizer(Visualizer):
 
     @classmethod
     def get_instance(cls, name: str = 'visualizer', **kwargs: Any) -> CalibrationVisualizer:
-        """Return the visualizer of a name; the script gives none."""
+        """Return the visualizer of a name, which the script does not give."""
         return super().get_instance(name, **kwargs)
 
     def add_datasample(self, name: str, data_input: dict, data_sample: Any, step: int = 0,

@@ -279,10 +279,10 @@ def test_files_that_are_no_recordings(tmp_path, name):
         (tmp_path / name).mkdir()
         (tmp_path / name / 'metadata.yaml').write_text('{}')
     else:
-        with pytest.raises(CalibrationInputError, match='found a fault: '):
+        with pytest.raises(CalibrationInputError, match='found an error: '):
             read_recording(str(tmp_path / name))
         (tmp_path / name).write_bytes(b'x' * 99)
-    with pytest.raises(CalibrationInputError, match='expected a .bag of ROS 1, or .* a fault: '):
+    with pytest.raises(CalibrationInputError, match='expected a .bag of ROS 1, or .* an error: '):
         read_recording(str(tmp_path / name))
 
 
@@ -295,7 +295,7 @@ def test_a_recording_that_is_cut_off(write, arrays, kind):
     path = Path(write(kind, entries, make))
     file = path if kind == 'bag' else next(path.glob(f'*.{kind}'))
     file.write_bytes(file.read_bytes()[:-len(file.read_bytes()) // 2])
-    with pytest.raises(CalibrationInputError, match='found a fault: '):
+    with pytest.raises(CalibrationInputError, match='found an error: '):
         read_recording(str(path))
 
 

@@ -139,7 +139,7 @@ def test_euler_order_changes_the_value():
 
 def test_legacy_preset_refuses_translations(evaluate):
     with pytest.raises(ValueError, match=r'zero_translation is for random '
-                       r'transforms that only turn .* frame 0 shifts'):
+                       r'transforms that only rotate .* frame 0 shifts'):
         evaluate(RegistrationMetric(['zero_translation']), make_frames())
     for camera in (False, True):
         found = evaluate(

@@ -1,4 +1,4 @@
-"""A rig of one's own, as ``RigReader`` reads it: folders and a ``rig.yaml``."""
+"""Custom rig for ``RigReader``: folders and a ``rig.yaml``."""
 from __future__ import annotations
 
 import os
@@ -13,16 +13,16 @@ from .kitti import LIDAR_TO_CAMERA_AXES, homogeneous, small_rotation
 LIDAR = 'lidar'
 CAMERAS = {  # position in the ego frame, metres; heading, degrees
     'front': ((1.6, 0.1, 1.5), 0.),
-    'right': ((1.4, -0.5, 1.5), -40.),  # its left half shows what the right half of front does
+    'right': ((1.4, -0.5, 1.5), -40.),  # its left half overlaps the right half of front
     'back': ((0., 0., 1.55), 180.),
 }
 FOCAL = 0.7  # image widths
-ELEVATION_DEG = 22.5  # of the highest beam; the lowest is as far below
+ELEVATION_DEG = 22.5  # of the highest beam; the lowest is at minus this angle
 UPSIDE_DOWN = np.diag([1., -1., -1., 1.])
 
 
 class RigLayout(Layout):
-    """A rig of three cameras and a LiDAR that is mounted upside down; one camera looks backward.
+    """Rig of three cameras, one of them backward, and a LiDAR mounted upside down.
 
     All towns are recorded by the same rig. ``train.txt`` and ``val.txt`` list the frames.
     """

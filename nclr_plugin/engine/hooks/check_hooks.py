@@ -81,8 +81,8 @@ class LabelCheckHook(Hook):
 
     def _check(self, runner: Any, dataset: Any) -> None:
         if len(dataset) == 0:
-            raise DataLayoutError(f"'{dataset.ann_file}': expected frames, found none; the label "
-                                  'fraction selects nothing, write it by tools/create_infos.py.')
+            raise DataLayoutError(f"'{dataset.ann_file}': expected frames, found none; write "
+                                  'the label fraction again by tools/create_infos.py.')
         transforms = {type(transform).__name__: transform
                       for transform in dataset.pipeline.transforms}
         labels = transforms.get('LoadAnnotations3D') or transforms.get('LoadPanopticLabels')

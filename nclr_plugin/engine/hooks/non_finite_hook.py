@@ -51,7 +51,7 @@ class NonFiniteHook(Hook):
                             f'{type(wrapper).__name__}; take the hook out of the config')
         self.steps: list[dict[str, Any]] = runner.message_hub.get_info(INFO_KEY, [])
         runner.message_hub.update_info(INFO_KEY, self.steps)
-        self._batches: list[dict[str, Any]] = []  # whose gradients are in the next step
+        self._batches: list[dict[str, Any]] = []  # batches whose gradients enter the next step
         self._stepped = False
         self._handle = wrapper.optimizer.register_step_pre_hook(self._refuse_non_finite)
 
@@ -87,7 +87,7 @@ class NonFiniteHook(Hook):
         """List the skipped steps."""
         self._handle.remove()
         if not self.steps:
-            runner.logger.info('No step was skipped for values that are not finite.')
+            runner.logger.info('No step was skipped because of non-finite values.')
             return
         lines = ''.join(f'\n  {_describe(step)}' for step in self.steps)
         runner.logger.warning(f'{len(self.steps)} steps were skipped for values that are not '

@@ -29,8 +29,9 @@ OVERLAY = 'overlay'
 class PictureHook(Hook):
     """Draw frames, curves of metrics, and the best, the median and the worst frame of a test.
 
-    The last three are those of :class:`~nclr_plugin.evaluation.CalibrationMetric`. For mmdet3d's
-    segmentors and detectors the hook draws predicted and true classes, instances or boxes, from
+    The last three frames are ranked by :class:`~nclr_plugin.evaluation.CalibrationMetric`. For
+    mmdet3d's segmentors and detectors the hook draws predicted and true classes, instances or
+    boxes, from
     above and on the images of the scan: ``birds_eye/<scan>.png`` and
     ``camera/<scan>_<camera>.png``.
 
@@ -127,7 +128,7 @@ class PictureHook(Hook):
         for metric in loop.evaluator.metrics:
             for rank, index in getattr(metric, 'ranked', {}).items():
                 batch = pseudo_collate([loop.dataloader.dataset[index]])
-                # Not through the wrapper: the other processes are not here.
+                # Not through the distributed wrapper: only this process predicts here.
                 model = unwrapped_model(runner)
                 with torch.no_grad():
                     sample, = model.test_step(batch)

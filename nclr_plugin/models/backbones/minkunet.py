@@ -22,9 +22,9 @@ class SplitMinkUNet(MinkUNetBackbone):
         base_channels, encoder_channels, encoder_blocks, decoder_channels, decoder_blocks,
             block_type: Arguments of mmdet3d's class. There are as many stages as
             ``encoder_channels``; the stride of the bottleneck is 2 to that power.
-        batch_stats_in_eval: Let BatchNorm use the statistics of the batch in evaluation too. For
-            training with one scan a step: its statistics describe the scene, and stored ones would
-            change the network. Test with as many scans a step as in training.
+        batch_stats_in_eval: Let BatchNorm use the statistics of the batch in evaluation too. Use it
+            if a step has one scan, whose statistics describe the scene: stored ones would change
+            the network. Test with as many scans per step as in training.
         init_cfg: Weight initialisation.
     """
 

@@ -117,10 +117,10 @@ def instance_loss(first: Tensor, second: Tensor, temperature: float,
                   queue: Tensor | None = None) -> Tensor:
     r"""Compute CrossI2P's Eq. 1 both ways and Eq. 2: an instance against all others of both sets.
 
-    :math:`l(i) = -\log \frac{\exp(s(a_i, b_i) / \tau)}{\sum_{k \ne i} \exp(s(a_i, a_k) / \tau)
-    + \sum_k \exp(s(a_i, b_k) / \tau)}`. With one instance there is no negative, and the loss is
-    zero whatever the features are: so with the printed form, whose instances are whole scans, and a
-    batch of one.
+    :math:`l(i) = -\log \frac{\exp(s(a_i, b_i) / \tau)}{\sum_{k \ne i} \exp(s(a_i, a_k) / \tau) +
+    \sum_k \exp(s(a_i, b_k) / \tau)}`. With one instance there is no negative, and the loss is zero
+    whatever the features are. This happens with the printed form, whose instances are whole scans,
+    for a batch of one.
 
     Args:
         first, second: (V, N, D) the two views of V sets of N instances; normalised here.

@@ -214,9 +214,10 @@ class SuperpixelPyramid(BaseModule):
 class CoarseLayer(nn.Module):
     r"""Self-attention of each modality, then cross-attention both ways, each with a feed-forward.
 
-    In self-attention q, k and v are of the same tokens (Eq. 10). In cross-attention k **and v** are
-    of the other modality: Eq. 11 prints :math:`v_{\tilde P}` beside :math:`k_{\tilde I}`, whose
-    product exists for equally many superpoints and superpixels only, and carries nothing across.
+    In self-attention q, k and v come from the same tokens (Eq. 10). In cross-attention k **and v**
+    come from the other modality. Eq. 11 prints :math:`v_{\tilde P}` beside :math:`k_{\tilde I}`;
+    their product exists only for equally many superpoints and superpixels, and would carry nothing
+    across.
 
     Args:
         channels: Token width.

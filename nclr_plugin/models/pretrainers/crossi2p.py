@@ -69,10 +69,10 @@ class CrossI2P(CalibrationModel):
     ``transformer=None`` (without RM: one stage, every point against the whole overlap),
     ``loss_weights=dict(pose=0)`` (without D-PNP) and ``loss_balancer=None`` (without DC).
 
-    Two additions to the paper: the overlap is detected as in NCLR, because seven of eight
-    superpoints have no superpixel, although a nearest one always exists; and ``yaw_head`` (``None``
-    in the paper's model) predicts the yaw, because learning for any yaw takes many times the
-    samples without it.
+    There are two additions to the paper. The overlap is detected as in NCLR: seven of eight
+    superpoints have no superpixel, although a nearest one always exists. And ``yaw_head`` (``None``
+    in the paper's model) predicts the yaw, without which learning for any yaw takes many times the
+    samples.
 
     Args:
         point_backbone: Config of :class:`~nclr_plugin.models.backbones.DGCNN`.
