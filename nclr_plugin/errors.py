@@ -18,6 +18,10 @@ class UserError(ValueError):
 INPUT_ERRORS = (UserError, OSError, ImportError, FloatingPointError)
 
 
+class ConfigError(UserError):
+    """A config does not fit an option of the command line, or the option is out of range."""
+
+
 class CalibrationInputError(UserError):
     """An image, a scan or intrinsics cannot be calibrated."""
 
@@ -76,6 +80,13 @@ class BrokenCheckpointError(UserError):
 
 class CheckpointMismatchError(UserError):
     """A checkpoint has too few of the model's tensors."""
+
+
+def describe_error(error: Exception) -> str:
+    """Describe an error of another library in one line; of YAML, the problem and its line."""
+    mark = getattr(error, 'problem_mark', None)
+    text = f'{error.problem} in line {mark.line + 1}' if mark else str(error)
+    return ' '.join(text.split())
 
 
 @contextlib.contextmanager

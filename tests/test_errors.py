@@ -2,14 +2,15 @@
 import pickle
 
 import pytest
+import yaml
 
 from nclr_plugin import errors
-from nclr_plugin.errors import BrokenFrameError, UserError, one_line_errors
+from nclr_plugin.errors import BrokenFrameError, UserError, describe_error, one_line_errors
 
 
 @pytest.mark.parametrize('name', [
     'BrokenCheckpointError', 'BrokenFrameError', 'CalibrationInputError',
-    'CheckpointMismatchError', 'DataLayoutError', 'PretrainedWeightsError'])
+    'CheckpointMismatchError', 'ConfigError', 'DataLayoutError', 'PretrainedWeightsError'])
 def test_a_user_error_of_any_kind_ends_in_one_line(name):
     kind = getattr(errors, name)
     assert issubclass(kind, UserError)
@@ -24,6 +25,13 @@ def test_an_error_of_a_worker_keeps_its_last_line():
                                 'Original Traceback (most recent call last):\n  File ...\n'
                                 'FileNotFoundError: a.bin: no such scan\n')
     assert exit_info.value.code == 'FileNotFoundError: a.bin: no such scan'
+
+
+def test_an_error_of_another_library_is_described_in_one_line():
+    with pytest.raises(yaml.YAMLError) as info:
+        yaml.safe_load('a: 1\nb: c: d')
+    assert describe_error(info.value) == 'mapping values are not allowed here in line 2'
+    assert describe_error(ValueError('one\n  two')) == 'one two'
 
 
 def test_other_errors_keep_their_traceback():

@@ -13,7 +13,7 @@ from ..datasets.readers.base import (IMAGE_SUFFIXES, Folder, describe_missing, m
                                      read_frame_list)
 from ..datasets.readers.rig import RigReader
 from ..datasets.scan_files import SUFFIXES
-from ..errors import BrokenFrameError, CalibrationInputError
+from ..errors import BrokenFrameError, CalibrationInputError, describe_error
 from .bags import SUFFIXES as BAG_SUFFIXES
 from .bags import RecordedPairs, is_recording, read_recording
 from .formats import Frames
@@ -179,9 +179,12 @@ def read_initial(path: str) -> Any:
     try:
         with open(path, encoding='utf-8') as stream:
             return yaml.safe_load(stream)['lidar2cam']
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise CalibrationInputError(f"initial guess '{path}': expected a YAML file with lidar2cam, "
-                                    f'4 rows of 4 numbers, found an error: {error}') from error
+    except (KeyError, TypeError):
+        found = 'no such entry'
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        found = describe_error(error)
+    raise CalibrationInputError(f"initial guess '{path}': expected a YAML file with lidar2cam, "
+                                f'4 rows of 4 numbers, found: {found}')
 
 
 def is_rig(path: str) -> bool:

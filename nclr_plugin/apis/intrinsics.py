@@ -8,7 +8,7 @@ import numpy as np
 
 from ..datasets.images import check_image_size
 from ..datasets.readers.calibration import check_cam2img
-from ..errors import CalibrationInputError
+from ..errors import CalibrationInputError, describe_error
 from ..utils.optional import optional_import
 
 # Range of the principal point relative to the image size, if no image_size is given. It excludes
@@ -217,7 +217,7 @@ def _read_content(path: str, where: str) -> dict[str, Any]:
         content = next((part for part in yaml.safe_load_all(text) if part is not None), None)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
         raise CalibrationInputError(f'{where}: expected a YAML file with {EXPECTED}, found: '
-                                    f'{" ".join(str(error).split())}') from error
+                                    f'{describe_error(error)}') from error
     if not isinstance(content, dict):
         raise CalibrationInputError(f'{where}: expected {EXPECTED}, found {content!r}.')
     return content

@@ -11,7 +11,7 @@ from typing import Any, Iterator
 
 from mmengine.config import Config
 
-from ..errors import UserError
+from ..errors import ConfigError
 
 INFO_FILES = ('ann_file', 'info_path')  # of a data set, and of the objects to paste
 
@@ -29,10 +29,10 @@ def fraction_options(config: Config, percent: float) -> dict[str, Any]:
         percent: Percentage of the labels; 100: info files without a number.
 
     Raises:
-        UserError: If the percentage is out of range, or the training set has no info file.
+        ConfigError: If the percentage is out of range, or the training set has no info file.
     """
     if not 0 < percent <= 100:
-        raise UserError('label fraction: expected percent above 0 and up to 100, found '
+        raise ConfigError('label fraction: expected percent above 0 and up to 100, found '
                         f'{percent:g}')
     suffix = '' if percent == 100 else f'_{percent:g}'
     options = {
@@ -41,7 +41,7 @@ def fraction_options(config: Config, percent: float) -> dict[str, Any]:
         for key in INFO_FILES if isinstance(node.get(key), str)
     }
     if not options:
-        raise UserError(
+        raise ConfigError(
             f'{config.filename}: a label fraction needs a training set with an info file '
             '(ann_file), found none; configs/semseg, panoptic and detection have one')
     if config.get('fraction_epochs'):
@@ -59,12 +59,12 @@ def checkpoint_options(config: Config, checkpoint: str) -> dict[str, Any]:
         checkpoint: File or URL of the weights.
 
     Raises:
-        UserError: If the model has no such ``init_cfg``.
+        ConfigError: If the model has no such ``init_cfg``.
     """
     options = {f'{path}.checkpoint': checkpoint for path, node in _dicts(config.model, 'model')
                if node.get('type') == 'NCLRPretrained'}
     if not options:
-        raise UserError(
+        raise ConfigError(
             f'{config.filename}: pretrained weights need a model with '
             "init_cfg=dict(type='NCLRPretrained'), found none; configs/semseg, panoptic and "
             'detection have one')
@@ -80,11 +80,11 @@ def submission_options(config: Config, folder: str) -> dict[str, Any]:
         folder: Folder for the files in the format of the benchmark's server.
 
     Raises:
-        UserError: If the config has no ``submission``.
+        ConfigError: If the config has no ``submission``.
     """
     submission = config.get('submission')
     if not submission:
-        raise UserError(
+        raise ConfigError(
             f"{config.filename}: expected a config with a 'submission' (--submission), such as "
             'configs/semseg/minkunet34_semantickitti.py or configs/detection/second_kitti.py, '
             'found none')

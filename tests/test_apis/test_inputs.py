@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nclr_plugin.apis import CalibrationInputError
-from nclr_plugin.apis.inputs import find_pairs, read_pair_list
+from nclr_plugin.apis.inputs import find_pairs, read_initial, read_pair_list
 
 
 @pytest.fixture
@@ -98,3 +98,13 @@ def test_a_recording_without_the_package_that_reads_it(tmp_path, monkeypatch):
     with pytest.raises(ImportError, match='Reading recordings of ROS needs rosbags, which is not '
                        'installed: pip install rosbags'):
         find_pairs(str(tmp_path / 'a.mcap'))
+
+
+@pytest.mark.parametrize('text, found', [
+    (None, 'No such file'), ('a: 1', 'no such entry'), ('1', 'no such entry'),
+    ('lidar2cam: [[1,', 'line 1')])
+def test_an_initial_guess_that_cannot_be_read(tmp_path, text, found):
+    if text is not None:
+        (tmp_path / 'guess.yaml').write_text(text)
+    with pytest.raises(CalibrationInputError, match=f'4 rows of 4 numbers, found: .*{found}'):
+        read_initial(str(tmp_path / 'guess.yaml'))

@@ -7,7 +7,7 @@ from mmengine.registry import init_default_scope
 
 from nclr_plugin.engine.finetuning import (checkpoint_options, fraction_options,
                                            submission_options)
-from nclr_plugin.errors import UserError
+from nclr_plugin.errors import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 NAMES = ('minkunet34_semantickitti', 'minkunet34_nuscenes', 'minkunet34_nuscenes_mini')
@@ -94,7 +94,7 @@ def test_load_from_is_guarded(name, load):
 def test_the_hidden_test_set_of_semantickitti_alone_is_predicted(name, load):
     config = load(f'panoptic/{name}')
     if 'nuscenes' in name:
-        with pytest.raises(UserError, match="expected a config with a 'submission'"):
+        with pytest.raises(ConfigError, match="expected a config with a 'submission'"):
             submission_options(config, 'out')
         return
     config.merge_from_dict(submission_options(config, '/out'))

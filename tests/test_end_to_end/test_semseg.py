@@ -154,7 +154,7 @@ def test_submission_to_nuscenes(make_world, run, tmp_path, monkeypatch, on_cpu):
 
 def test_submission_of_a_config_that_has_none(run, demo_config, tmp_path):
     line = run.fails('test', demo_config, 'none', '--submission', tmp_path)
-    assert line.startswith('UserError') and "expected a config with a 'submission'" in line
+    assert line.startswith('ConfigError') and "expected a config with a 'submission'" in line
 
 
 def test_mmdet3d_trains_on_a_fraction_from_scratch_and_tests(world, run, log, tmp_path,

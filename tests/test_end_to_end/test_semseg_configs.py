@@ -7,7 +7,7 @@ from mmengine.registry import init_default_scope
 
 from nclr_plugin.engine.finetuning import (checkpoint_options, fraction_options,
                                            submission_options)
-from nclr_plugin.errors import UserError
+from nclr_plugin.errors import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 BACKBONES = ('minkunet18', 'minkunet34', 'spvcnn', 'resunet18', 'resunet34')
@@ -74,7 +74,7 @@ def test_checkpoint_and_submission_reach_the_config(dataset):
     config.merge_from_dict(checkpoint_options(config, 'weights.pth'))
     assert config.model.backbone.init_cfg.checkpoint == 'weights.pth'
     if dataset == 'semanticposs':  # has no server
-        with pytest.raises(UserError, match="expected a config with a 'submission'"):
+        with pytest.raises(ConfigError, match="expected a config with a 'submission'"):
             submission_options(config, 'out')
         return
     config.merge_from_dict(submission_options(config, 'out'))

@@ -6,7 +6,7 @@ from mmengine.config import Config
 
 from nclr_plugin.engine.finetuning import (checkpoint_options, fraction_options,
                                            submission_options)
-from nclr_plugin.errors import UserError
+from nclr_plugin.errors import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
@@ -44,7 +44,7 @@ def test_epochs_are_those_of_the_next_larger_fraction():
 
 @pytest.mark.parametrize('percent', [0, -5, 100.1, float('nan')])
 def test_impossible_fractions(percent):
-    with pytest.raises(UserError, match='label fraction: expected percent above 0 and up to 100'):
+    with pytest.raises(ConfigError, match='label fraction: expected percent above 0 and up to 100'):
         fraction_options(config_of(dict(ann_file='x.pkl')), percent)
 
 
@@ -65,7 +65,7 @@ def test_configs_that_take_no_fraction_weights_or_submission_are_refused():
             (fraction_options, 10, 'a label fraction needs a training set with an info file'),
             (checkpoint_options, 'x.pth', 'pretrained weights need a model with'),
             (submission_options, 'out', "expected a config with a 'submission'")):
-        with pytest.raises(UserError, match=f'{path}: {needed}'):
+        with pytest.raises(ConfigError, match=f'{path}: {needed}'):
             options(config, argument)
 
 

@@ -128,15 +128,18 @@ def require_folder(path: str, expectation: str) -> None:
         FileNotFoundError: With the absolute path and the expectation.
     """
     if not os.path.isdir(path):
-        raise FileNotFoundError(
-            f"folder '{path}' does not exist (absolute: '{os.path.abspath(path)}'). {expectation}")
+        raise FileNotFoundError(f"folder '{path}' does not exist{_absolute(path)}. {expectation}")
 
 
 def require_file(path: str, expectation: str) -> None:
     """Raise if a file is absent; see :func:`require_folder`."""
     if not os.path.isfile(path):
-        raise FileNotFoundError(
-            f"file '{path}' does not exist (absolute: '{os.path.abspath(path)}'). {expectation}")
+        raise FileNotFoundError(f"file '{path}' does not exist{_absolute(path)}. {expectation}")
+
+
+def _absolute(path: str) -> str:
+    """Return the absolute path in brackets if the given one is relative."""
+    return '' if os.path.isabs(path) else f" (absolute: '{os.path.abspath(path)}')"
 
 
 def read_frame_list(frame_list: str | Sequence[str], data_root: str) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.logging import print_log
 from mmengine.registry import TASK_UTILS
 
-from ...errors import ScanError
+from ...errors import ScanError, describe_error
 from ..scan_files import RAW_SUFFIXES, SUFFIXES, read_columns
 from ..scans import (PERCENTILE, drop_invalid_rows, evenly_spaced, guess_intensity_scale,
                      intensity_level)
@@ -126,7 +126,8 @@ def _read_rig(path: str):
         try:
             rig = yaml.safe_load(file)
         except yaml.YAMLError as error:
-            raise ValueError(f"rig file '{path}': expected YAML, found: {error}") from error
+            raise ValueError(f"rig file '{path}': expected YAML, found: "
+                             f'{describe_error(error)}') from error
     _check_keys(rig, f"rig file '{path}'", required=('lidar', 'cameras'))
     _check_keys(rig['lidar'], f"rig file '{path}', lidar", **LIDAR_KEYS)
     _check_lidar(rig['lidar'], f"rig file '{path}', lidar")
