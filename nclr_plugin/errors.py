@@ -99,6 +99,13 @@ def one_line_errors(*more: type[Exception]) -> Iterator[None]:
     try:
         yield
     except (*INPUT_ERRORS, *more) as error:
-        text = f'{type(error).__name__}: {error}'.strip()
-        # An error of a DataLoader's worker carries the worker's traceback as its message.
-        sys.exit(text.splitlines()[-1] if 'DataLoader worker' in text else text)
+        sys.exit(error_line(error))
+
+
+def error_line(error: Exception) -> str:
+    """Return the line that a command ends with: kind and message of an error."""
+    text = f'{type(error).__name__}: {error}'.strip()
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        text = f"{type(error).__name__}: '{error.filename}': {error.strerror}"  # without its number
+    # An error of a DataLoader's worker carries the worker's traceback as its message.
+    return text.splitlines()[-1] if 'DataLoader worker' in text else text

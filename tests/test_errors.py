@@ -34,6 +34,13 @@ def test_an_error_of_another_library_is_described_in_one_line():
     assert describe_error(ValueError('one\n  two')) == 'one two'
 
 
+def test_an_absent_file_is_named_without_a_number(tmp_path):
+    path = tmp_path / 'a.csv'
+    with pytest.raises(SystemExit) as exit_info, one_line_errors():
+        path.open()
+    assert exit_info.value.code == f"FileNotFoundError: '{path}': No such file or directory"
+
+
 def test_other_errors_keep_their_traceback():
     with pytest.raises(ZeroDivisionError), one_line_errors():
         raise ZeroDivisionError

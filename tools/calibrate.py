@@ -37,7 +37,7 @@ from nclr_plugin.apis.inputs import find_pairs, is_rig, read_initial  # noqa: E4
 from nclr_plugin.apis.pose_confirmation import MIN_CONSISTENCY, MIN_EDGE_LEAD  # noqa: E402
 from nclr_plugin.apis.refinement import RANGE_DEG, RANGE_M  # noqa: E402
 from nclr_plugin.datasets.scan_files import SUFFIXES  # noqa: E402
-from nclr_plugin.errors import INPUT_ERRORS, CalibrationInputError  # noqa: E402
+from nclr_plugin.errors import INPUT_ERRORS, CalibrationInputError, error_line  # noqa: E402
 
 RELIABLE, NOT_RELIABLE, BAD_INPUT = range(3)
 
@@ -134,7 +134,7 @@ def main(argv=None):
     try:
         reliable = (run_rig if is_rig(args.image) else run_camera)(args)
     except INPUT_ERRORS as error:
-        print(f'{type(error).__name__}: {error}', file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         sys.exit(BAD_INPUT)
     sys.exit(RELIABLE if reliable else NOT_RELIABLE)
 
