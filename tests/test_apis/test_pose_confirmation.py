@@ -32,6 +32,19 @@ def test_a_right_pose_is_kept_if_the_search_leads_elsewhere(pair, monkeypatch):
     assert (found.lidar2cam == true_pose()).all()
 
 
+def test_poses_that_are_as_good_speak_against_each_other(pair, monkeypatch):
+    """A second search that ends elsewhere with nearly the score of the first."""
+    apart = np.array([0., 0., np.radians(2.), 0., 0., 0.])
+    found = iter([np.zeros(6), apart, np.zeros(6)] * 2)
+    monkeypatch.setattr(module, 'search_jointly', lambda *_: next(found))
+    monkeypatch.setattr(module, 'RIVAL_SHARE', 0.)
+    left = confirm_pose(pair, true_pose())
+    assert not left.reliable and not left.refined
+    monkeypatch.setattr(module, 'RIVAL_SHARE', 0.9)  # the true pose is better by far
+    again = confirm_pose(pair, true_pose())
+    assert again.reliable and again.refined and (again.lidar2cam == true_pose()).all()
+
+
 @pytest.mark.parametrize('degrees, metres', [([0.8, -1., 0.3], [0.3, 0.1, -0.4]),
                                              ([-1., 2., 0.5], [-0.5, 0.1, 0.5])])
 def test_a_pose_nearby_is_refined(pair, degrees, metres):
