@@ -288,7 +288,7 @@ def test_a_sparse_kernel_without_its_version():
     conv = spconv.SubMConv3d(2, 5, 3)
     state = conv.state_dict()
     assert check_state_dict(conv, state) == 1
-    with pytest.raises(CheckpointMismatchError, match='weight without the _metadata'):
+    with pytest.raises(CheckpointMismatchError, match='weight without _metadata'):
         check_state_dict(conv, dict(state))
     # Kernels as spconv 1 has them have no version, either, and are permuted as they should.
     assert check_state_dict(conv, dict(state, weight=state['weight'].permute(1, 2, 3, 4, 0))) == 1

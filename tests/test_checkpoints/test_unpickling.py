@@ -95,7 +95,7 @@ def test_a_foreign_dictionary_of_tensors_is_read(saved, absent_module):
 @pytest.mark.filterwarnings('default:checkpoint ')
 def test_what_is_left_out_is_named(saved, absent_module):
     path = saved(dict(state_dict=weights(), config=absent_module('EasyDict', dict)()))
-    with pytest.warns(UserWarning, match=r'foreign.pth.*package_that_is_gone.EasyDict were left'):
+    with pytest.warns(UserWarning, match=r'foreign.pth.*is_gone.EasyDict were dropped'):
         read_state_dict(path)
 
 

@@ -205,7 +205,7 @@ def test_scans_of_other_columns_stop_before_training(rig):
     root, description = rig
     description['lidar'].update(dim=4, intensity_scale=1.)
     write(root, description)
-    with pytest.raises(DataLayoutError, match='by lidar.dim in rig.yaml.*in all 3 scans'):
+    with pytest.raises(DataLayoutError, match='lidar.dim in rig.yaml.*in all 3 scans'):
         CalibrationDataset(str(root), RigReader(), PIPELINE, skip_broken=True)
 
 

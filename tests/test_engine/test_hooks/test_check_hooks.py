@@ -103,7 +103,7 @@ def test_label_outside_the_map_in_the_validation_set(check):
 
 
 def test_nothing_to_train_on(check):
-    with pytest.raises(DataLayoutError, match='infos_train_1.pkl.*selects nothing'):
+    with pytest.raises(DataLayoutError, match='infos_train_1.pkl.*write the label fraction again'):
         check([])
 
 
