@@ -27,7 +27,7 @@ def test_data_root_that_does_not_exist(run, demo_config, demo, tmp_path):
 
 
 @pytest.mark.parametrize('weights, words', [
-    ('http://127.0.0.1:9/resnet.pth', ('cannot be reached', 'give its path, or None for random')),
+    ('http://127.0.0.1:9/resnet.pth', ('unreachable', 'give its path, or None for random')),
     ('nowhere.pth', ('"nowhere.pth" not found', 'or None for random weights'))])
 def test_image_weights_that_are_not_there_stop_the_training(run, demo_config, demo, tmp_path,
                                                             weights, words):
