@@ -57,7 +57,7 @@ def test_zero_rows_are_the_reason_not_the_units(scene):
         ScanChecker()(np.zeros((600, 4)))
     with pytest.raises(CalibrationInputError, match='found 0; 600 of 600 rows .*NaN or infinity'):
         ScanChecker()(np.full((600, 4), np.nan))
-    with pytest.raises(CalibrationInputError, match='found 1; 599 of 600 rows .*repeat another'):
+    with pytest.raises(CalibrationInputError, match='found 1; 599 of 600 rows .*repeat an earlier'):
         ScanChecker()(np.tile(scene.points[:1], (600, 1)))
 
 
