@@ -157,8 +157,9 @@ def part_rows(frames: RigFrames, number: int) -> list[dict[str, str]]:
         number: Number of frames that are scored.
 
     Returns:
-        A row for each score: the width of its peak, where half of its height is lost, and in how
-        many of 100 draws of 1 and of 5 frames the true pose scores higher than an offset one.
+        Two rows for each score, for draws of 1 and of 5 frames: the width of its peak, where half
+        of its height is lost, and in how many of 100 draws the true pose scores higher than one
+        that is off by each size.
     """
     offsets = np.concatenate([np.zeros((1, 6)), *(
         np.stack([sign * size * np.eye(6)[axis + 3 * part]
@@ -179,11 +180,12 @@ def part_rows(frames: RigFrames, number: int) -> list[dict[str, str]]:
             [consistency.evidence(pose).reflectance for pose in poses.numpy()]))
         scores['normalised information distance'].append(
             _information(frame.image, points, frame.cam2img, poses))
-    return [_part_row(name, np.stack(values), rng) for name, values in scores.items()]
+    return [row for name, values in scores.items()
+            for row in _part_rows(name, np.stack(values), rng)]
 
 
-def _part_row(name: str, scores: np.ndarray, rng: np.random.Generator) -> dict[str, str]:
-    """Summarise scores (F, 1 + O), the true pose first."""
+def _part_rows(name: str, scores: np.ndarray, rng: np.random.Generator) -> list[dict[str, str]]:
+    """Summarise scores (F, 1 + O), the true pose first, for draws of one and of five frames."""
     fall = scores[:, :1] - scores[:, 1:]
     by_size = fall.reshape(len(fall), -1, 6)
     mean = by_size.mean((0, 2))
@@ -191,13 +193,14 @@ def _part_row(name: str, scores: np.ndarray, rng: np.random.Generator) -> dict[s
     row = {'score': name}
     for unit, values, curve in (('deg', OFFSETS_DEG, mean[:sizes]), ('m', OFFSETS_M, mean[sizes:])):
         row[f'half height, {unit}'] = f'{np.interp(0.5, curve / curve.max(), values):.2f}'
+    labels = [f'{size:g} deg' for size in OFFSETS_DEG] + [f'{size:g} m' for size in OFFSETS_M]
+    rows = []
     for frames in (1, 5):
         chosen = rng.integers(len(fall), size=(NUM_DRAWS, frames))
         higher = 100 * (by_size[chosen].sum(1) > 0).mean((0, 2))
-        for label, position in (('0.25 deg', 1), ('0.5 deg', 2), ('1 deg', 3),
-                                ('0.1 m', sizes + 2), ('0.2 m', sizes + 3)):
-            row[f'{frames}: {label}'] = f'{higher[position]:.0f}'
-    return row
+        rows.append({**row, 'frames': str(frames),
+                     **{label: f'{share:.0f}' for label, share in zip(labels, higher)}})
+    return rows
 
 
 def load_single(roots: Sequence[str], names: set[str] | None,

@@ -26,12 +26,14 @@ def test_frames_of_one_calibration(frames, shared_data):
 
 def test_scores_of_the_true_pose_are_compared(frames):
     rows = part_rows(frames, 3)
-    assert [row['score'] for row in rows] == [
+    assert [row['frames'] for row in rows] == ['1', '5'] * 5
+    assert [row['score'] for row in rows[::2]] == [
         'jumps of depth', 'reflectance edges', 'both (used)', 'rank correlation of differences',
         'normalised information distance']
     for row in rows:
         assert 0 < float(row['half height, deg']) < 4 and 0 < float(row['half height, m']) < 0.5
-        assert 50 < int(row['5: 1 deg']) <= 100
+        assert {'0.1 deg', '4 deg', '0.02 m', '0.5 m'} < set(row)
+    assert all(50 < int(row['1 deg']) <= 100 for row in rows[1::2])
 
 
 def test_refined_and_checked_poses_are_counted(frames, monkeypatch):
