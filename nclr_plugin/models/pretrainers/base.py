@@ -276,7 +276,7 @@ class CalibrationModel(BaseModel):
         """Return the pose of one view, ``None`` without enough matches, and the matches."""
         pose = None
         if len(points) >= self.pose_head.min_points:
-            pose = self.pose_head.predict(points, pixels, scores, cam2img)
+            pose = self.pose_head.predict(points, pixels, cam2img)
         return pose, BaseDataElement(points=points, pixels=pixels, scores=scores)
 
     @staticmethod

@@ -64,7 +64,7 @@ def test_true_matches_give_the_true_pose(config, batch):
         visible = truth.visible[view]
         points = data['inputs'].voxels.points[features.view_voxels.idx[view, visible]]
         pose = model.pose_head.predict(points, truth.pixels[view, visible],
-                                       torch.rand(len(points)), data['inputs'].cam2img[view])
+                                       data['inputs'].cam2img[view])
         expected = data['inputs'].lidar2cam[view].to(pose.R.dtype)
         assert pose.success
         torch.testing.assert_close(pose.R, expected[:3, :3], atol=1e-3, rtol=0)
