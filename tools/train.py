@@ -5,6 +5,7 @@
 For fine-tuning, ``--checkpoint FILE`` loads pretrained weights and ``--fraction PERCENT`` uses
 a part of the labels. All other flags are those of mmdet3d.
 """
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -15,5 +16,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nclr_plugin.engine.launcher import train  # noqa: E402
 
+
+def main(argv=None):
+    """Parse the flags added here; mmdet3d's script parses the others."""
+    # mmdet3d's help comes first, with its usage and --help.
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS)
+    flags = parser.add_argument_group('flags added by nclr_plugin')
+    flags.add_argument('--fraction', type=float, metavar='PERCENT',
+                       help='fine-tune on this percentage of the labels')
+    flags.add_argument('--checkpoint', metavar='FILE',
+                       help='start from the pretrained weights in FILE')
+    options, rest = parser.parse_known_args(argv)
+    train(rest, **vars(options), more_help=parser.format_help())
+
+
 if __name__ == '__main__':
-    train()
+    main()

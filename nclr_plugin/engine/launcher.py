@@ -1,16 +1,16 @@
-"""Run mmdet3d's ``tools/train.py`` and ``tools/test.py`` with additional flags.
+"""Run mmdet3d's ``tools/train.py`` and ``tools/test.py`` with additional options.
 
-The scripts of mmdet3d run unchanged, with their flags and their Runner. Additional flags become
+The scripts of mmdet3d run unchanged, with their flags and their Runner. Additional options become
 overrides of the config, and user errors are printed in one line.
 """
 from __future__ import annotations
 
-import argparse
 import contextlib
 import copy
 import importlib.util
 import sys
 import tempfile
+from argparse import Namespace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Iterator, Sequence
@@ -30,26 +30,26 @@ RANDOM = 'none'
 LOADERS = 'train_dataloader', 'val_dataloader', 'test_dataloader'
 
 
-def train(argv: Sequence[str] | None = None) -> None:
+def train(argv: Sequence[str], fraction: float | None = None, checkpoint: str | None = None,
+          more_help: str = '') -> None:
     """Run mmdet3d's ``tools/train.py``.
 
-    Additional flags: ``--checkpoint FILE`` starts a fine-tuning from pretrained weights,
-    ``--fraction PERCENT`` uses a fraction of its labels (see :mod:`.finetuning`). ``--amp``
-    (bfloat16) and ``--launcher`` work on the CPU, too.
+    ``--amp`` (bfloat16) and ``--launcher`` work on the CPU, too.
 
     Args:
-        argv: Arguments of the command line; default ``sys.argv[1:]``.
+        argv: Arguments of mmdet3d's script.
+        fraction: Percentage of the labels of a fine-tuning to use; see :mod:`.finetuning`.
+        checkpoint: File of pretrained weights from which a fine-tuning starts.
+        more_help: Text to print after the help of mmdet3d's script.
     """
     with one_line_errors():
-        parser = _train_parser()
-        ours, argv = parser.parse_known_args(argv)
         script = load_script('train')
-        args = _parse_args(script, argv, parser)
+        args = _parse_args(script, argv, more_help)
         options = {}
-        if ours.fraction is not None:
-            options.update(fraction_options(_load_config(args), ours.fraction))
-        if ours.checkpoint is not None:
-            options.update(checkpoint_options(_load_config(args), ours.checkpoint))
+        if fraction is not None:
+            options.update(fraction_options(_load_config(args), fraction))
+        if checkpoint is not None:
+            options.update(checkpoint_options(_load_config(args), checkpoint))
         config = _load_config(args, options)
         require_infos(config, 'train_dataloader', 'val_dataloader')
         options.update(distributed_on_cpu(args))
@@ -64,31 +64,32 @@ def train(argv: Sequence[str] | None = None) -> None:
         run_script(script, args, options)
 
 
-def test(argv: Sequence[str] | None = None) -> None:
+def test(argv: Sequence[str], show_dir: str | None = None, mismatched_image_control: bool = False,
+         submission: str | None = None, more_help: str = '') -> None:
     """Run mmdet3d's ``tools/test.py``.
 
-    Additional flags: ``--show-dir DIR`` writes pictures to DIR, in a folder per kind;
-    ``--mismatched-image-control`` also tests every scan with the images of another scene, see
-    :class:`~nclr_plugin.datasets.CalibrationDataset`; ``--submission DIR`` writes predictions for
-    the hidden test set of a fine-tuning config to DIR, in the format of its benchmark. The
-    checkpoint ``none`` is the random initialisation, checkpoints of other models are refused, and
-    ``--launcher`` works on the CPU, too.
+    The checkpoint ``none`` is the random initialisation, checkpoints of other models are refused,
+    and ``--launcher`` works on the CPU, too.
 
     Args:
-        argv: Arguments of the command line; default ``sys.argv[1:]``.
+        argv: Arguments of mmdet3d's script.
+        show_dir: Folder to write pictures to, in a folder per kind.
+        mismatched_image_control: Also test every scan with the images of another scene, see
+            :class:`~nclr_plugin.datasets.CalibrationDataset`.
+        submission: Folder to write predictions for the hidden test set of a fine-tuning config to,
+            in the format of its benchmark.
+        more_help: Text to print after the help of mmdet3d's script.
     """
     with one_line_errors(), tempfile.TemporaryDirectory() as folder:
-        parser = _test_parser()
-        ours, argv = parser.parse_known_args(argv)
         script = load_script('test')
-        args = _parse_args(script, argv, parser)
+        args = _parse_args(script, argv, more_help)
         config = _load_config(args)
         options = {**distributed_on_cpu(args), **_without_workers(config),
                    **_voxels_in_workers(config)}
         options['default_hooks.checkpoint_guard.type'] = 'CheckpointGuardHook'
-        if ours.show_dir:
+        if show_dir:
             options['default_hooks.pictures.type'] = 'PictureHook'
-            options['default_hooks.pictures.out_dir'] = ours.show_dir
+            options['default_hooks.pictures.out_dir'] = show_dir
         if args.checkpoint == RANDOM:
             print('No checkpoint: the model is tested at its random initialisation.')
             args.checkpoint = _save_random_model(args, Path(folder) / 'random_initialisation.pth')
@@ -97,41 +98,10 @@ def test(argv: Sequence[str] | None = None) -> None:
                                     f'{RANDOM} for the random initialisation')
         if args.tta:
             _require_tta(args)
-        if ours.submission:
-            options.update(submission_options(_load_config(args), ours.submission))
+        if submission:
+            options.update(submission_options(_load_config(args), submission))
         require_infos(_load_config(args, options), 'test_dataloader')
-        run_script(script, args, options, ours.mismatched_image_control)
-
-
-def _train_parser() -> argparse.ArgumentParser:
-    """Return a parser of the additional flags of training."""
-    parser, flags = _own_parser()
-    flags.add_argument('--fraction', type=float, metavar='PERCENT',
-                       help='fine-tune on this percentage of the labels')
-    flags.add_argument('--checkpoint', metavar='FILE',
-                       help='start from the pretrained weights in FILE')
-    return parser
-
-
-def _test_parser() -> argparse.ArgumentParser:
-    """Return a parser of the additional flags of testing."""
-    parser, flags = _own_parser()
-    flags.add_argument('--show-dir', metavar='DIR',
-                       help='write pictures to DIR, in a folder per kind')
-    flags.add_argument('--mismatched-image-control', action='store_true',
-                       help='also test every scan with the images of another scene')
-    flags.add_argument('--submission', metavar='DIR',
-                       help='write predictions for the hidden test set to DIR, in the format of '
-                       'its benchmark')
-    return parser
-
-
-def _own_parser() -> tuple[argparse.ArgumentParser, argparse._ArgumentGroup]:
-    """Return a parser whose help has no usage and no ``--help``, because mmdet3d's help precedes
-    it."""
-    parser = argparse.ArgumentParser(
-        add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS)
-    return parser, parser.add_argument_group('flags added by nclr_plugin')
+        run_script(script, args, options, mismatched_image_control)
 
 
 def load_script(name: str) -> ModuleType:
@@ -153,15 +123,14 @@ def load_script(name: str) -> ModuleType:
     return module
 
 
-def _parse_args(script: ModuleType, argv: list[str],
-                own: argparse.ArgumentParser) -> argparse.Namespace:
+def _parse_args(script: ModuleType, argv: Sequence[str], more_help: str) -> Namespace:
     """Parse the arguments of mmdet3d's script; after its help, print that of our own flags."""
     try:
         with command_line(argv):
             args = script.parse_args()
     except SystemExit as exit_:
         if not exit_.code:  # --help
-            print('\n' + own.format_help(), end='')
+            print('\n' + more_help, end='')
         raise
     if not Path(args.config).is_file():
         raise FileNotFoundError(f'{args.config}: no such config; the configs of this project are '
@@ -169,7 +138,7 @@ def _parse_args(script: ModuleType, argv: list[str],
     return args
 
 
-def run_script(script: ModuleType, args: argparse.Namespace, options: dict[str, Any],
+def run_script(script: ModuleType, args: Namespace, options: dict[str, Any],
                mismatched_image_control: bool = False) -> None:
     """Run a script of mmdet3d with parsed arguments and a config with options.
 
@@ -200,7 +169,7 @@ def run_script(script: ModuleType, args: argparse.Namespace, options: dict[str, 
     script.main()
 
 
-def _require_tta(args: argparse.Namespace) -> None:
+def _require_tta(args: Namespace) -> None:
     """Raise if the config has no test-time augmentation."""
     absent = [name for name in ('tta_model', 'tta_pipeline') if name not in _load_config(args)]
     if absent:
@@ -209,7 +178,7 @@ def _require_tta(args: argparse.Namespace) -> None:
                               "mmdet3d's configs/_base_/datasets/semantickitti.py are an example")
 
 
-def distributed_on_cpu(args: argparse.Namespace) -> dict[str, Any]:
+def distributed_on_cpu(args: Namespace) -> dict[str, Any]:
     """Initialise distributed training without a GPU, and return the options for it.
 
     mmengine would select a CUDA device first; it keeps an existing process group.
@@ -258,7 +227,7 @@ def _voxels_in_workers(config: Config) -> dict[str, Any]:
     return options
 
 
-def _load_config(args: argparse.Namespace, options: dict[str, Any] | None = None) -> Config:
+def _load_config(args: Namespace, options: dict[str, Any] | None = None) -> Config:
     """Load the config with our options (copied, as merging changes them), then the user's."""
     config = Config.fromfile(args.config)
     config.merge_from_dict(copy.deepcopy(options or {}))
@@ -266,7 +235,7 @@ def _load_config(args: argparse.Namespace, options: dict[str, Any] | None = None
     return config
 
 
-def _save_random_model(args: argparse.Namespace, path: Path) -> str:
+def _save_random_model(args: Namespace, path: Path) -> str:
     """Save the randomly initialised model, which is the same in every process."""
     config = _load_config(args)
     init_default_scope(config.get('default_scope', 'mmengine'))
@@ -278,7 +247,7 @@ def _save_random_model(args: argparse.Namespace, path: Path) -> str:
 
 
 @contextlib.contextmanager
-def command_line(argv: list[str]) -> Iterator[None]:
+def command_line(argv: Sequence[str]) -> Iterator[None]:
     """Replace the arguments of the command line temporarily."""
     before = sys.argv
     sys.argv = [before[0], *argv]

@@ -40,8 +40,8 @@ def test_train_resume_and_test_a_checkpoint(config, tmp_path, capsys):
     assert 'Resuming after 4 iterations, 8 samples' in log_of(work)
     assert 'schedule of the checkpoint ends at iteration 4, the training at iteration 6' \
         in log_of(work)
-    launcher.test([config, str(work / 'iter_6.pth'), '--work-dir', str(work), '--show-dir',
-                   str(tmp_path / 'pictures'), '--cfg-options', 'experiment_name=tested'])
+    launcher.test([config, str(work / 'iter_6.pth'), '--work-dir', str(work), '--cfg-options',
+                   'experiment_name=tested'], show_dir=str(tmp_path / 'pictures'))
     assert 'calibration/recall_10deg_5m: 1.0' in log_of(work)
     assert len(list((tmp_path / 'pictures' / 'overlay').glob('toy_*_cam.png'))) == 12
 
@@ -182,7 +182,7 @@ def test_mismatched_image_control_reaches_the_test_set(config, seen, wrapper):
         content.test_dataloader.dataset = dict(type=wrapper, datasets=[inner, dict(inner)]) \
             if wrapper == 'ConcatDataset' else dict(type=wrapper, dataset=inner, times=2)
         content.dump(config)
-    launcher.test([config, 'none', '--mismatched-image-control'])
+    launcher.test([config, 'none'], mismatched_image_control=True)
     launcher.test([config, 'none'])
     controlled, plain = (innermost_configs(each.test_dataloader.dataset) for each in seen)
     assert all(dataset.mismatched_image_control for dataset in controlled)
@@ -194,7 +194,7 @@ def test_mismatched_image_control_reaches_the_test_set(config, seen, wrapper):
                                     "o'brien \"x\"", 'a=b', '--odd'])
 def test_folders_are_what_was_said(config, seen, tmp_path, monkeypatch, folder):
     monkeypatch.chdir(tmp_path)
-    launcher.test([config, 'none', f'--show-dir={folder}', f'--work-dir={folder}'])
+    launcher.test([config, 'none', f'--work-dir={folder}'], show_dir=folder)
     assert seen[0].default_hooks.pictures.out_dir == folder
     seen.clear()
     Path(config).write_text(Path(config).read_text() + """
@@ -203,7 +203,7 @@ submission = dict(
     evaluator=dict(type='SemanticKittiSubmission', out_dir=None))
 """)
     (tmp_path / 'hidden.pkl').touch()
-    launcher.test([config, 'none', f'--submission={folder}'])
+    launcher.test([config, 'none'], submission=folder)
     assert seen[0].test_evaluator == dict(
         type='SemanticKittiSubmission', out_dir=str(tmp_path / folder))
     assert seen[0].test_dataloader.dataset.ann_file == 'hidden.pkl'
@@ -222,8 +222,8 @@ def test_fraction_and_checkpoint_reach_the_config_as_they_are(config, seen, tmp_
     Path(config).write_text(Path(config).read_text() + FINE_TUNING)
     for name in ('infos_train.pkl', 'infos_train_0.5.pkl'):
         (tmp_path / name).touch()
-    launcher.train([config, '--fraction', '0.5', '--checkpoint', 'a [1], b.pth'])
-    launcher.train([config, '--fraction=0.5', '--cfg-options', 'train_cfg.max_epochs=7'])
+    launcher.train([config], fraction=0.5, checkpoint='a [1], b.pth')
+    launcher.train([config, '--cfg-options', 'train_cfg.max_epochs=7'], fraction=0.5)
     launcher.train([config])
     both, overridden, neither = seen
     assert both.train_dataloader.dataset.ann_file == 'infos_train_0.5.pkl'
@@ -235,16 +235,16 @@ def test_fraction_and_checkpoint_reach_the_config_as_they_are(config, seen, tmp_
 
 
 @needs_mmdet3d
-def test_what_the_user_sets_overrides_what_a_flag_means(config, seen):
-    launcher.test([config, 'none', '--show-dir', 'a', '--cfg-options',
-                   'default_hooks.pictures.out_dir=b', 'default_hooks.pictures.max_frames=3'])
+def test_cfg_options_override_other_options(config, seen):
+    launcher.test([config, 'none', '--cfg-options', 'default_hooks.pictures.out_dir=b',
+                   'default_hooks.pictures.max_frames=3'], show_dir='a')
     assert seen[0].default_hooks.pictures == dict(type='PictureHook', out_dir='b', max_frames=3)
 
 
 @needs_mmdet3d
 def test_pictures_and_logs_are_in_folders_with_odd_names(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    launcher.test([config, 'none', '--work-dir', 'none', '--show-dir', 'my pictures, [1]'])
+    launcher.test([config, 'none', '--work-dir', 'none'], show_dir='my pictures, [1]')
     assert len(list((tmp_path / 'my pictures, [1]' / 'overlay').glob('toy_*_cam.png'))) == 12
     assert list((tmp_path / 'none').glob('*/*.log'))
 
@@ -289,7 +289,7 @@ def test_absent_mmdet3d_is_one_sentence(monkeypatch):
 
 def test_slurm_without_gpus_is_one_sentence(monkeypatch):
     monkeypatch.setattr(launcher, 'get_device', lambda: 'cpu')
-    args = launcher.argparse.Namespace(launcher='slurm')
+    args = launcher.Namespace(launcher='slurm')
     with pytest.raises(OSError, match='--launcher slurm needs GPUs'):
         launcher.distributed_on_cpu(args)
 

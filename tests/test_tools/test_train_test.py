@@ -47,12 +47,41 @@ def test_two_processes_on_cpu(tmp_path):
 @pytest.mark.parametrize('name, flags', [
     ('train', ['--fraction PERCENT', '--checkpoint FILE', '--amp']),
     ('test', ['--show-dir DIR', '--mismatched-image-control', '--submission DIR', '--tta'])])
-def test_help_lists_flags_of_mmdet3d_and_ours(name, flags, monkeypatch, capsys):
+def test_help_lists_flags_of_mmdet3d_and_ours(name, flags, capsys):
     if importlib.util.find_spec('mmdet3d') is None:
         pytest.skip('runs on mmdet3d, which is not installed')
-    from nclr_plugin.engine import launcher
     with pytest.raises(SystemExit) as exit_info:
-        getattr(launcher, name)(['--help'])
+        load(name)['main'](['--help'])
     assert exit_info.value.code == 0
     printed = capsys.readouterr().out
     assert all(flag in printed for flag in flags) and printed.count('usage:') == 1
+
+
+@pytest.mark.parametrize('argv, rest, options', [
+    (['train', 'c.py', '--fraction', '0.5', '--amp', '--checkpoint', 'a [1], b.pth'],
+     ['c.py', '--amp'], dict(fraction=0.5, checkpoint='a [1], b.pth')),
+    (['train', 'c.py', '--fraction=1'], ['c.py'], dict(fraction=1., checkpoint=None)),
+    (['test', 'c.py', 'w.pth', '--show-dir=--odd', '--submission', 'my files'],
+     ['c.py', 'w.pth'],
+     dict(show_dir='--odd', mismatched_image_control=False, submission='my files')),
+    (['test', '--mismatched-image-control', 'c.py', 'w.pth', '--cfg-options', 'show=1'],
+     ['c.py', 'w.pth', '--cfg-options', 'show=1'],
+     dict(show_dir=None, mismatched_image_control=True, submission=None))])
+def test_our_flags_are_options_and_the_others_are_mmdet3ds(argv, rest, options, monkeypatch):
+    calls = []
+    main = load(argv[0])['main']
+    monkeypatch.setitem(main.__globals__, argv[0],
+                        lambda argv, **options: calls.append((argv, options)))
+    main(argv[1:])
+    (words, given), = calls
+    given.pop('more_help')
+    assert words == rest and given == options
+
+
+def load(name):
+    """The names of a script that is imported, not run."""
+    path = sys.path.copy()
+    try:
+        return runpy.run_path(str(ROOT / 'tools' / f'{name}.py'))
+    finally:
+        sys.path[:] = path  # the script puts its checkout first
