@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import MODELS
+from mmengine.structures import BaseDataElement
 from rectangles import make_frame
 from scipy.spatial.transform import Rotation
 
@@ -51,7 +52,7 @@ class KnownPose(CalibrationModel):
         assert mode == 'predict' and inputs.lidar2cam is None
         self.seen = inputs
         points, (height, width) = inputs.voxels.points, inputs.imgs.shape[-2:]
-        predictions = []
+        poses, matches = [], []
         for cam2img in inputs.cam2img:
             pixels, depth = project_points(points.double(), self.truth, cam2img.double())
             keep = in_view(pixels, depth, height, width)
@@ -60,9 +61,12 @@ class KnownPose(CalibrationModel):
             torch.manual_seed(0)
             wrong = torch.randperm(len(pixels))[:count]
             pixels[wrong] = torch.rand(count, 2).double() * torch.tensor([width, height])
-            predictions.append(self._solve(points[keep], pixels.float(),
-                                           torch.linspace(0, 1, len(pixels)), cam2img))
-        self._write(predictions, data_samples[0])
+            scores = torch.linspace(0, 1, len(pixels))
+            matches.append(BaseDataElement(points=points[keep], pixels=pixels.float(),
+                                           scores=scores))
+            poses.append(self.pose_head.predict(points[keep], pixels.float(), cam2img))
+        data_samples[0].set_data(self.pose_head.fields(poses))
+        data_samples[0].pred_matches = matches
         return data_samples
 
 

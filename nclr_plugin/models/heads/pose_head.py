@@ -1,6 +1,8 @@
 """Poses from matches: differentiable EPnP in training, RANSAC at test time (section 3.5)."""
 from __future__ import annotations
 
+from typing import Sequence
+
 import torch
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
@@ -8,6 +10,7 @@ from torch import Tensor
 
 from ...geometry.pnp import PnPSolution, solve_pnp
 from ...geometry.ransac import LO_RANSAC, RobustPose, solve_robust
+from ...geometry.se3 import make_transform
 from ..losses.pose_loss import pose_loss
 
 
@@ -67,8 +70,8 @@ class PoseHead(BaseModule):
             valid=solution.valid & (solution.reprojection_error <= self.max_reprojection_error))
 
     @torch.no_grad()
-    def predict(self, points: Tensor, pixels: Tensor, cam2img: Tensor) -> RobustPose:
-        """Solve for the pose of one view from its matches.
+    def predict(self, points: Tensor, pixels: Tensor, cam2img: Tensor) -> RobustPose | None:
+        """Solve for the pose of one view from its K matches.
 
         All of them count: the most similar ones lie together on a few well-recognised objects and
         fix a pose less well.
@@ -77,6 +80,32 @@ class PoseHead(BaseModule):
             points: (K, 3).
             pixels: (K, 2).
             cam2img: (3, 3).
+
+        Returns:
+            The pose; ``None`` if there are fewer than ``min_points`` matches.
         """
+        if len(points) < self.min_points:
+            return None
         return solve_robust(points, pixels, cam2img, method=self.solver,
                             threshold=self.inlier_threshold, iterations=self.max_iterations)
+
+    @staticmethod
+    def fields(poses: Sequence[RobustPose | None]) -> dict[str, Tensor]:
+        """Return the poses of V views as fields of a data sample.
+
+        Returns:
+            ``pred_lidar2cam`` (V, 4, 4) float64, the identity without a pose; ``pred_valid`` (V,)
+            bool; ``pred_inlier_ratio`` (V,); ``pred_reprojection_error`` (V,) in pixels.
+        """
+        solved = [pose is not None and pose.success for pose in poses]
+        return dict(
+            pred_lidar2cam=torch.stack([
+                make_transform(pose.R, pose.t).double().cpu() if ok else
+                torch.eye(4, dtype=torch.float64) for pose, ok in zip(poses, solved)]),
+            pred_valid=torch.tensor(solved),
+            pred_inlier_ratio=torch.tensor([
+                float(pose.inliers.float().mean()) if ok else 0.
+                for pose, ok in zip(poses, solved)]),
+            pred_reprojection_error=torch.tensor([
+                float(pose.reprojection_error) if ok else float('nan')
+                for pose, ok in zip(poses, solved)]))

@@ -1,10 +1,9 @@
-"""Base class of calibration networks, and the features and ground truth of its steps."""
+"""Base class of the calibration networks: forward pass and prediction."""
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from mmengine.model import BaseModel
@@ -12,62 +11,14 @@ from mmengine.registry import MODELS
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-from ...geometry.camera import CellGrid, in_view, project_points
-from ...geometry.se3 import make_transform
 from ...structures import CalibrationDataSample, Views
 from ..heads.matching_head import PixelMatches
 from ..heads.yaw_head import YawPrediction, column_codes
-from ..layers.batching import ViewVoxels, evenly_spaced_subset, group_voxels_by_view
+from ..layers.batching import evenly_spaced_subset, group_voxels_by_view
 from ..layers.voxelization import VoxelBatch
-from .inspection import inspect_features
+from .features import Features, GroundTruth, inspect_features
 
 POSE_LOSSES = ('loss_pose', 'loss_reprojection')
-
-
-@dataclass
-class Features:
-    """Features and predictions of both branches for V views.
-
-    Attributes:
-        voxels: N voxels: those of the batch, in training a random subset of them.
-        points: (N, C_P) their decoded features, which the matching head embeds.
-        pixels: (V, H' W', D) normalised pixel features.
-        grid: Their cells.
-        view_voxels: Voxels of the scan of each view, L at most.
-        point_logits: (V, L) overlap logits of these voxels; ``None`` without overlap detection.
-        pixel_logits: (V, H', W'); ``None`` likewise.
-        yaw: Predicted yaw of each camera; ``None`` without that head.
-    """
-    voxels: VoxelBatch
-    points: Tensor
-    pixels: Tensor
-    grid: CellGrid
-    view_voxels: ViewVoxels
-    point_logits: Tensor | None
-    pixel_logits: Tensor | None
-    yaw: YawPrediction | None
-
-    @property
-    def centres(self) -> Tensor:
-        """(H' W', 2), input-image pixels: the centres of the cells."""
-        return self.grid.centres(torch.float32, self.pixels.device).view(-1, 2)
-
-
-class GroundTruth(NamedTuple):
-    """Projections of the voxels of each view under the true pose.
-
-    Attributes:
-        pixels: (V, L, 2) input-image pixels.
-        visible: (V, L) bool.
-        pixel_labels: (V, H', W') bool, cells in the overlapping area.
-    """
-    pixels: Tensor
-    visible: Tensor
-    pixel_labels: Tensor
-
-    def take_pixels(self, columns: Tensor) -> Tensor:
-        """Return the projections (V, K, 2) of some columns (V, K)."""
-        return self.pixels.gather(1, columns[..., None].expand(-1, -1, 2))
 
 
 class CalibrationModel(BaseModel):
@@ -143,7 +94,8 @@ class CalibrationModel(BaseModel):
         """
         features = self.extract_features(inputs, hypothesis)
         if mode == 'loss':
-            return self.loss(inputs, features, self.ground_truth(inputs, features))
+            truth = GroundTruth.project(inputs, features, self.overlap_dilation)
+            return self.loss(inputs, features, truth)
         if mode == 'predict':
             return self.predict(inputs, features, data_samples)
         return features
@@ -221,15 +173,6 @@ class CalibrationModel(BaseModel):
                 features.yaw, views.lidar2cam)
         return losses
 
-    @torch.no_grad()
-    def ground_truth(self, views: Views, features: Features) -> GroundTruth:
-        """Project the voxels under the true pose, and label the overlap."""
-        grid, view_voxels = features.grid, features.view_voxels
-        pixels, depth = project_points(
-            features.voxels.points[view_voxels.idx], views.lidar2cam, views.cam2img)
-        visible = in_view(pixels, depth, grid.height, grid.width) & view_voxels.mask
-        return GroundTruth(pixels, visible, grid.covered(pixels, visible, self.overlap_dilation))
-
     def predicted_overlap(self, features: Features) -> tuple[Tensor, Tensor]:
         """Return the points (V, L) and pixels (V, H' W') that score above the thresholds."""
         mask = features.view_voxels.mask
@@ -256,44 +199,24 @@ class CalibrationModel(BaseModel):
         matches, matched = self.match_points(views, features, columns, pixel_mask)
         valid = valid & matched
         points = features.voxels.points[features.view_voxels.take(columns)]
-        predictions = [self._solve(points[view][keep], matches.pixels[view][keep],
-                                   matches.similarity[view][keep], views.cam2img[view])
-                       for view, keep in enumerate(valid)]
+        chosen = [BaseDataElement(points=points[view][keep], pixels=matches.pixels[view][keep],
+                                  scores=matches.similarity[view][keep])
+                  for view, keep in enumerate(valid)]
+        poses = [self.pose_head.predict(each.points, each.pixels, cam2img)
+                 for each, cam2img in zip(chosen, views.cam2img)]
         probs = features.yaw and self.yaw_head.hypothesis_probs(features.yaw.logits).cpu()
 
         inspect = lru_cache(None)(partial(inspect_features, self, views, features))
         scans = views.view_batch_index.tolist()
         for scan, sample in enumerate(data_samples):
             of_scan = [view for view, own in enumerate(scans) if own == scan]
-            self._write([predictions[view] for view in of_scan], sample)
+            sample.set_data(self.pose_head.fields([poses[view] for view in of_scan]))
+            sample.pred_matches = [chosen[view] for view in of_scan]
             if probs is not None:
                 sample.pred_yaw_probs = probs[of_scan]
             if views.lidar2cam is not None:
                 sample.inspect = partial(_item, inspect, scan)
         return data_samples
-
-    def _solve(self, points: Tensor, pixels: Tensor, scores: Tensor, cam2img: Tensor) -> tuple:
-        """Return the pose of one view, ``None`` without enough matches, and the matches."""
-        pose = None
-        if len(points) >= self.pose_head.min_points:
-            pose = self.pose_head.predict(points, pixels, cam2img)
-        return pose, BaseDataElement(points=points, pixels=pixels, scores=scores)
-
-    @staticmethod
-    def _write(predictions: list[tuple], sample: CalibrationDataSample) -> None:
-        poses, valid, inliers, errors = [], [], [], []
-        for pose, _ in predictions:
-            solved = pose is not None and pose.success
-            valid.append(solved)
-            poses.append(make_transform(pose.R, pose.t).double().cpu() if solved else
-                         torch.eye(4, dtype=torch.float64))
-            inliers.append(float(pose.inliers.float().mean()) if solved else 0.)
-            errors.append(float(pose.reprojection_error) if solved else float('nan'))
-        sample.pred_lidar2cam = torch.stack(poses)
-        sample.pred_valid = torch.tensor(valid)
-        sample.pred_inlier_ratio = torch.tensor(inliers)
-        sample.pred_reprojection_error = torch.tensor(errors)
-        sample.pred_matches = [matches for _, matches in predictions]
 
 
 def _item(inspect: Any, scan: int) -> dict[str, Any]:

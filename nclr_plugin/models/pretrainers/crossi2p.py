@@ -18,7 +18,8 @@ from ..layers.attention import pixel_pos_encoding, point_pos_encoding
 from ..losses.contrastive_loss import pixel_targets, pixel_to_point_loss, point_to_pixel_loss
 from ..losses.pose_loss import reprojection_loss, squared_pose_loss
 from ..necks.superpoints import Superpoints
-from .base import CalibrationModel, Features, GroundTruth
+from .base import CalibrationModel
+from .features import Features, GroundTruth
 
 YAW_LEVEL = -2  # of the image encoder: a step finer than its last map
 POINT_WAVELENGTH = (2., 200.)  # metres

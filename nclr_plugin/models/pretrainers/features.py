@@ -1,18 +1,85 @@
-"""Compute what metrics and pictures need besides the poses: overlap, features, Tables 7 and 8."""
+"""Features of a batch, their ground truth, and what metrics and pictures need of both."""
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..layers.batching import evenly_spaced_subset
+from ...geometry.camera import CellGrid, in_view, project_points
+from ...structures import Views
+from ..heads.yaw_head import YawPrediction
+from ..layers.batching import ViewVoxels, evenly_spaced_subset
+from ..layers.voxelization import VoxelBatch
+
+
+@dataclass
+class Features:
+    """Features and predictions of both branches for V views.
+
+    Attributes:
+        voxels: N voxels: those of the batch, in training a random subset of them.
+        points: (N, C_P) their decoded features, which the matching head embeds.
+        pixels: (V, H' W', D) normalised pixel features.
+        grid: Their cells.
+        view_voxels: Voxels of the scan of each view, L at most.
+        point_logits: (V, L) overlap logits of these voxels; ``None`` without overlap detection.
+        pixel_logits: (V, H', W'); ``None`` likewise.
+        yaw: Predicted yaw of each camera; ``None`` without that head.
+    """
+    voxels: VoxelBatch
+    points: Tensor
+    pixels: Tensor
+    grid: CellGrid
+    view_voxels: ViewVoxels
+    point_logits: Tensor | None
+    pixel_logits: Tensor | None
+    yaw: YawPrediction | None
+
+    @property
+    def centres(self) -> Tensor:
+        """(H' W', 2), input-image pixels: the centres of the cells."""
+        return self.grid.centres(torch.float32, self.pixels.device).view(-1, 2)
+
+
+class GroundTruth(NamedTuple):
+    """Projections of the voxels of each view under the true pose.
+
+    Attributes:
+        pixels: (V, L, 2) input-image pixels.
+        visible: (V, L) bool.
+        pixel_labels: (V, H', W') bool, cells in the overlapping area.
+    """
+    pixels: Tensor
+    visible: Tensor
+    pixel_labels: Tensor
+
+    @classmethod
+    @torch.no_grad()
+    def project(cls, views: Views, features: Features, dilation: int) -> GroundTruth:
+        """Project the voxels under the true pose, and label the overlap.
+
+        Args:
+            views: The batch, with ``lidar2cam``.
+            features: Its features.
+            dilation: Cells by which projected points are dilated into a dense overlap area.
+        """
+        grid, view_voxels = features.grid, features.view_voxels
+        pixels, depth = project_points(
+            features.voxels.points[view_voxels.idx], views.lidar2cam, views.cam2img)
+        visible = in_view(pixels, depth, grid.height, grid.width) & view_voxels.mask
+        return cls(pixels, visible, grid.covered(pixels, visible, dilation))
+
+    def take_pixels(self, columns: Tensor) -> Tensor:
+        """Return the projections (V, K, 2) of some columns (V, K)."""
+        return self.pixels.gather(1, columns[..., None].expand(-1, -1, 2))
 
 
 @torch.no_grad()
-def inspect_features(model: Any, views: Any, features: Any) -> list[dict[str, Any]]:
+def inspect_features(model: Any, views: Views, features: Features) -> list[dict[str, Any]]:
     """Compute overlap, matches and features beside their ground truth.
 
     Args:
@@ -25,7 +92,7 @@ def inspect_features(model: Any, views: Any, features: Any) -> list[dict[str, An
         ``pred_/gt_point_overlap``, ``pred_/gt_pixel_overlap``, ``overlap_thresholds``,
         ``matchings``, ``features``.
     """
-    truth = model.ground_truth(views, features)
+    truth = GroundTruth.project(views, features, model.overlap_dilation)
     voxels, view_voxels = features.voxels, features.view_voxels
     points = model.matching_head.embed_points(features.points, voxels.relative_points)
     matchings = _match_true_overlap(model, features, truth, points)
@@ -53,7 +120,7 @@ def inspect_features(model: Any, views: Any, features: Any) -> list[dict[str, An
     return scans
 
 
-def _match_true_overlap(model: Any, features: Any, truth: Any,
+def _match_true_overlap(model: Any, features: Features, truth: GroundTruth,
                         points: Tensor) -> list[BaseDataElement]:
     """Match truly overlapping points by cosine and by learned similarity, hard and soft."""
     head, centres = model.matching_head, features.centres

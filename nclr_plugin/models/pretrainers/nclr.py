@@ -15,7 +15,8 @@ from ..heads.yaw_head import YawPrediction, column_codes
 from ..layers.batching import gather_columns, random_subset
 from ..layers.voxelization import VoxelBatch, containing_rows
 from ..losses.contrastive_loss import pixel_targets, pixel_to_point_loss, point_to_pixel_loss
-from .base import CalibrationModel, Features, GroundTruth
+from .base import CalibrationModel
+from .features import Features, GroundTruth
 
 YAW_LEVEL = -2  # of both encoders: one step finer than the bottleneck
 

@@ -56,3 +56,18 @@ def test_prediction_is_robust_to_wrong_matches():
     assert pose.success and pose.inliers[:200].float().mean() > 0.95
     assert len(pose.inliers) == 400 and pose.inliers[200:].float().mean() < 0.05
     torch.testing.assert_close(pose.t.double(), lidar2cam[0, :3, 3], atol=0.1, rtol=0)
+
+
+def test_fields_of_a_view_without_a_pose_are_those_of_the_identity():
+    points, pixels, cam2img, lidar2cam = _views(num_views=2, noise=0.3)
+    head = PoseHead(min_points=8)
+    poses = [head.predict(points[0], pixels[0], cam2img[0]),
+             head.predict(points[1, :7], pixels[1, :7], cam2img[1])]
+    assert poses[1] is None
+    fields = head.fields(poses)
+    assert fields['pred_valid'].tolist() == [True, False]
+    torch.testing.assert_close(fields['pred_lidar2cam'][0], lidar2cam[0], atol=0.1, rtol=0)
+    assert torch.equal(fields['pred_lidar2cam'][1], torch.eye(4, dtype=torch.float64))
+    assert fields['pred_inlier_ratio'][0] > 0.9 and fields['pred_inlier_ratio'][1] == 0
+    assert 0 < fields['pred_reprojection_error'][0] < 1
+    assert fields['pred_reprojection_error'][1].isnan()

@@ -14,6 +14,7 @@ from nclr_plugin.demo import DemoOptions, generate  # noqa: E402
 from nclr_plugin.geometry.se3 import rotation_error_geodesic_deg, translation_error  # noqa: E402
 from nclr_plugin.models.heads.contrastive_head import Augmentation  # noqa: E402
 from nclr_plugin.models.pretrainers.base import CalibrationModel  # noqa: E402
+from nclr_plugin.models.pretrainers.features import GroundTruth  # noqa: E402
 
 CONTRAST = {'loss_imid', 'loss_cmid'}
 COARSE = {'loss_coarse_point', 'loss_coarse_pixel'}
@@ -107,7 +108,7 @@ def test_superpoints_are_where_the_truth_says(small, batch):
     model = build(small)
     features, data = run(model, batch, 'tensor')
     inputs = data['inputs']
-    truth = model.ground_truth(inputs, features)
+    truth = GroundTruth.project(inputs, features, model.overlap_dilation)
     pixels, visible = model.project_centres(inputs, features, truth)
     sampled, valid, patch = model.true_patches(inputs, features, truth, 16)
     width, stride, groups = 64, 16, features.groups

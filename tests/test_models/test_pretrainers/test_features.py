@@ -1,4 +1,5 @@
-"""What predict() adds for metrics and pictures, against what the model itself says."""
+"""Ground truth, and what predict() adds for metrics and pictures."""
+import numpy as np
 import pytest
 import torch
 from mmengine.registry import MODELS
@@ -6,8 +7,11 @@ from mmengine.structures import BaseDataElement
 
 pytest.importorskip('mmdet3d')
 pytest.importorskip('spconv')
+import networks  # noqa: E402
 import nclr_plugin  # noqa: E402,F401
+from nclr_plugin.geometry.camera import CellGrid  # noqa: E402
 from nclr_plugin.models.pretrainers import base  # noqa: E402
+from nclr_plugin.models.pretrainers.features import Features, GroundTruth  # noqa: E402
 from nclr_plugin.structures import inspection  # noqa: E402
 from nclr_plugin.utils.devices import set_sparse_algorithm  # noqa: E402
 
@@ -32,9 +36,47 @@ def predicted(config, batch):
     return model, data['inputs'], features, [BaseDataElement(**inspection(s)) for s in samples]
 
 
+def test_ground_truth_is_the_projection_of_every_voxel(config, batch):
+    model = networks.build(config)
+    features, data = networks.run(model, batch, 'tensor')
+    inputs = data['inputs']
+    truth = GroundTruth.project(inputs, features, model.overlap_dilation)
+    for view in range(3):
+        scan = inputs.view_batch_index[view]
+        points = inputs.voxels.points[inputs.voxels.batch_index == scan].double().numpy()
+        pose, k = inputs.lidar2cam[view].double().numpy(), inputs.cam2img[view].numpy()
+        camera = points @ pose[:3, :3].T + pose[:3, 3]
+        pixel = camera @ k.T
+        inside = camera[:, 2] > 0.1
+        uv = pixel[:, :2] / np.where(inside, pixel[:, 2], 1)[:, None]
+        inside &= (uv > -0.5).all(1) & (uv[:, 0] < 63.5) & (uv[:, 1] < 31.5)
+        mask = features.view_voxels.mask[view]
+        assert truth.visible[view, mask].tolist() == inside.tolist()
+        np.testing.assert_allclose(truth.pixels[view, mask].numpy()[inside], uv[inside], atol=1e-3)
+        cells = {(int((v + .5) // 4), int((u + .5) // 4)) for u, v in uv[inside]}
+        assert truth.pixel_labels[view].sum() >= len(cells)
+        assert all(truth.pixel_labels[view][cell] for cell in cells)
+
+
+def test_centres_are_the_means_of_the_pixels_of_each_cell():
+    grid = CellGrid(8, 12, 4)
+    features = Features(None, None, torch.zeros(1, 6, 5), grid, None, None, None, None)
+    v, u = torch.meshgrid(torch.arange(8.), torch.arange(12.), indexing='ij')
+    pixels = torch.stack((u, v), -1).view(2, 4, 3, 4, 2).mean((1, 3)).view(-1, 2)
+    torch.testing.assert_close(features.centres, pixels)
+
+
+def test_projections_of_sampled_points_are_theirs():
+    pixels = torch.rand(2, 7, 2)
+    truth = GroundTruth(pixels, None, None)
+    columns = torch.tensor([[6, 0, 0], [1, 2, 3]])
+    expected = torch.stack([pixels[0, [6, 0, 0]], pixels[1, [1, 2, 3]]])
+    assert torch.equal(truth.take_pixels(columns), expected)
+
+
 def test_every_scan_has_its_voxels_and_overlap(predicted):
     model, inputs, features, samples = predicted
-    truth = model.ground_truth(inputs, features)
+    truth = GroundTruth.project(inputs, features, model.overlap_dilation)
     view = 0
     for scan, sample in enumerate(samples):
         own = inputs.voxels.batch_index == scan

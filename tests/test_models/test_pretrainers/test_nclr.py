@@ -13,6 +13,7 @@ from nclr_plugin.geometry.camera import sector_columns  # noqa: E402
 from nclr_plugin.models.heads.yaw_head import YawPrediction, column_codes  # noqa: E402
 from nclr_plugin.models.layers.attention import circular_harmonics  # noqa: E402
 from nclr_plugin.models.layers.batching import group_voxels_by_view, random_subset  # noqa: E402
+from nclr_plugin.models.pretrainers.features import GroundTruth  # noqa: E402
 
 
 def test_losses_are_finite_and_train_every_parameter(config, batch):
@@ -52,7 +53,7 @@ def test_position_free_loss_trains_the_backbones_alone(config, batch):
     assert trained == {'position_free_head', 'point_backbone', 'image_branch'}
 
     features = model.extract_features(data['inputs'])
-    truth = model.ground_truth(data['inputs'], features)
+    truth = GroundTruth.project(data['inputs'], features, model.overlap_dilation)
     columns, valid = random_subset(truth.visible, model.num_samples)
     seen, embedded = [], []
     with torch.no_grad():
@@ -77,7 +78,8 @@ def test_heads_see_a_random_subset_in_training_and_all_voxels_in_evaluation(conf
     torch.testing.assert_close(some.voxels.points, data['inputs'].voxels.points[some.rows])
     again = model.extract_features(data['inputs'])
     assert not torch.equal(again.rows, some.rows)
-    losses = model.loss(data['inputs'], some, model.ground_truth(data['inputs'], some))
+    truth = GroundTruth.project(data['inputs'], some, model.overlap_dilation)
+    losses = model.loss(data['inputs'], some, truth)
     assert all(value.isfinite() for value in losses.values())
     tested = model.eval().extract_features(data['inputs'])
     assert tested.rows is None and len(tested.points) == len(whole.points)
