@@ -53,69 +53,88 @@ def parse_args(argv=None):
                         f'({", ".join(BAG_SUFFIXES)}, or a folder); or a rig.yaml')
     parser.add_argument('scan', nargs='?', help=f'{", ".join(SUFFIXES)}, or a folder of them; none '
                         'beside a list or a recording')
-    parser.add_argument('--intrinsics',
+    parser.add_argument('--intrinsics', metavar='FILE',
                         help='YAML file with cam2img and, if known, dist_coeffs, distortion_model '
                         'and image_size; or a file of OpenCV or ROS (camera_info). Default: the '
                         'camera_info of a recording')
-    parser.add_argument('--checkpoint', help='checkpoint of NCLR or CrossI2P; with --refine its '
-                        'pose is the start where it is reliable')
-    parser.add_argument('--out', help='folder for the extrinsics and pictures')
-    parser.add_argument('--config', help='config of the network (default: that in the checkpoint)')
-    parser.add_argument('--initial',
+    parser.add_argument('--initial', metavar='FILE',
                         help=f'YAML file with a rough lidar2cam, such as {EXTRINSICS} of an '
                         'earlier run; needed if the LiDAR is not mounted upright')
-    parser.add_argument('--refine', action='store_true',
-                        help='find the pose near --initial, or the poses near those of a '
-                        'rig.yaml, that fit all pairs best')
-    parser.add_argument('--check', action='store_true',
-                        help='check the pose --initial, or those of a rig.yaml')
-    parser.add_argument('--rigid', action='store_true',
-                        help='the cameras of the rig.yaml do not move against each other, and '
-                        'their relative poses are right: the LiDAR is refined or checked against '
-                        'all of them together')
-    parser.add_argument('--range-deg', type=float, default=RANGE_DEG,
-                        help='largest rotation from --initial about each axis of the camera that '
-                        '--refine tries (default: %(default)g)')
-    parser.add_argument('--range-m', type=float, default=RANGE_M,
-                        help='largest translation along each axis, metres (default: %(default)g)')
-    parser.add_argument('--format', nargs='+', choices=FORMATS, default=[],
-                        help=f'write and print the pose in these formats, too, beside {EXTRINSICS}')
-    parser.add_argument('--lidar-frame', help='frame of the LiDAR in ROS and URDF (default: that '
-                        f'of a recording, or {Frames().lidar})')
-    parser.add_argument('--camera-frame', help='optical frame of the camera (default: that of a '
-                        f'recording, or {Frames().camera})')
-    parser.add_argument('--image-topic', help='topic of the images in a recording (default: the '
-                        'only one)')
-    parser.add_argument('--points-topic', help='topic of the scans (default: the only one)')
-    parser.add_argument('--tolerance', type=float, help='largest difference of the time stamps of '
-                        f'an image and a scan in a recording, seconds (default: {TOLERANCE:g})')
-    parser.add_argument('--max-pairs', type=int, help='number of pairs of a recording that are '
-                        f'used, evenly spaced (default: {MAX_PAIRS})')
-    parser.add_argument('--lidar-dim', type=int, default=4,
-                        help='columns of .bin and .npy scans (default: 4; nuScenes: 5)')
-    parser.add_argument('--intensity-scale', type=float,
-                        help='factor that brings intensities to 0..1, such as 0.0039216 for 0..255 '
-                        '(default: that of the training if it fits, else guessed from the scan)')
-    parser.add_argument('--min-consistency', type=float, default=MIN_CONSISTENCY,
-                        help='photometric consistency below which a pose is not reliable '
-                        '(default: %(default)s)')
-    parser.add_argument('--min-edge-lead', type=float, default=MIN_EDGE_LEAD,
-                        help='lead of its edges over poses nearby, in standard deviations, below '
-                        'which a pose is not reliable (default: %(default)s)')
-    parser.add_argument('--no-search', action='store_true',
-                        help='do not refine the poses of the matches')
-    parser.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
+    parser.add_argument('--out', metavar='DIR', help='folder for the extrinsics and pictures')
+
+    network = parser.add_argument_group('network')
+    network.add_argument('--checkpoint', metavar='FILE',
+                         help='checkpoint of NCLR or CrossI2P; with --refine its pose is the start '
+                         'where it is reliable')
+    network.add_argument('--config', metavar='FILE',
+                         help='config of the network (default: that in the checkpoint)')
+    network.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
+    network.add_argument('--no-search', action='store_true',
+                         help='do not refine the poses of the matches')
+    network.add_argument('--min-consistency', type=float, default=MIN_CONSISTENCY,
+                         metavar='SCORE',
+                         help='photometric consistency below which a pose is not reliable '
+                         '(default: %(default)s)')
+    network.add_argument('--min-edge-lead', type=float, default=MIN_EDGE_LEAD, metavar='SCORE',
+                         help='lead of its edges over poses nearby, in standard deviations, below '
+                         'which a pose is not reliable (default: %(default)s)')
+
+    joint = parser.add_argument_group('refine or check a pose over all pairs')
+    joint.add_argument('--refine', action='store_true',
+                       help='find the pose near --initial, or the poses near those of a '
+                       'rig.yaml, that fit all pairs best')
+    joint.add_argument('--check', action='store_true',
+                       help='check the pose --initial, or those of a rig.yaml')
+    joint.add_argument('--rigid', action='store_true',
+                       help='the cameras of the rig.yaml do not move against each other, and '
+                       'their relative poses are right: the LiDAR is refined or checked against '
+                       'all of them together')
+    joint.add_argument('--range-deg', type=float, default=RANGE_DEG, metavar='DEG',
+                       help='largest rotation from --initial about each axis of the camera that '
+                       '--refine tries (default: %(default)g)')
+    joint.add_argument('--range-m', type=float, default=RANGE_M, metavar='M',
+                       help='largest translation along each axis, metres (default: %(default)g)')
+
+    scans = parser.add_argument_group('scans')
+    scans.add_argument('--lidar-dim', type=int, default=4, metavar='N',
+                       help='columns of .bin and .npy scans (default: 4; nuScenes: 5)')
+    scans.add_argument('--intensity-scale', type=float, metavar='FACTOR',
+                       help='factor that brings intensities to 0..1, such as 0.0039216 for 0..255 '
+                       '(default: that of the training if it fits, else guessed from the scan)')
+
+    recording = parser.add_argument_group('recordings of ROS')
+    recording.add_argument('--image-topic', metavar='TOPIC',
+                           help='topic of the images (default: the only one)')
+    recording.add_argument('--points-topic', metavar='TOPIC',
+                           help='topic of the scans (default: the only one)')
+    recording.add_argument('--tolerance', type=float, metavar='SECONDS',
+                           help='largest difference of the time stamps of an image and a scan '
+                           f'(default: {TOLERANCE:g})')
+    recording.add_argument('--max-pairs', type=int, metavar='N',
+                           help='number of pairs that are used, evenly spaced (default: '
+                           f'{MAX_PAIRS})')
+
+    formats = parser.add_argument_group('formats of the pose')
+    formats.add_argument('--format', nargs='+', choices=FORMATS, default=[],
+                         help='write and print the pose in these formats, too, beside '
+                         f'{EXTRINSICS}')
+    formats.add_argument('--lidar-frame', metavar='NAME',
+                         help='frame of the LiDAR in ROS and URDF (default: that of a recording, '
+                         f'or {Frames().lidar})')
+    formats.add_argument('--camera-frame', metavar='NAME',
+                         help='optical frame of the camera (default: that of a recording, or '
+                         f'{Frames().camera})')
     args = parser.parse_intermixed_args(argv)
-    joint = args.refine or args.check
+    needs_pose = args.refine or args.check
     if args.refine and args.check:
         parser.error('expected one of --refine and --check')
-    if is_rig(args.image) and not joint:
+    if is_rig(args.image) and not needs_pose:
         parser.error('expected --refine or --check beside a rig.yaml')
     if args.rigid and not is_rig(args.image):
         parser.error('--rigid: expected a rig.yaml')
-    if joint and bool(args.initial) == is_rig(args.image):
+    if needs_pose and bool(args.initial) == is_rig(args.image):
         parser.error('--refine and --check need a pose: expected either --initial or a rig.yaml')
-    if not joint and not args.checkpoint:
+    if not needs_pose and not args.checkpoint:
         parser.error('expected --checkpoint, or --refine or --check')
     if not args.check and not args.out:
         parser.error('expected a folder for the results: --out')

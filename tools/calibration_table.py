@@ -23,16 +23,19 @@ from nclr_plugin.experiments.tables import markdown_table  # noqa: E402
 def parse_args(argv=None):
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description='parts: how sharply each score peaks at the true pose; confirm: which poses of '
+        description='Measure calibration without a network, and print a table. '
+        'parts: how sharply each score peaks at the true pose; confirm: which poses of '
         'one pair are called reliable; refine: errors of refined poses; check: how '
         'often wrong calibrations are found and right ones accepted.')
-    parser.add_argument('table', choices=('parts', 'confirm', 'refine', 'check'))
+    parser.add_argument('table', choices=('parts', 'confirm', 'refine', 'check'),
+                        help='what is measured')
     parser.add_argument('root', nargs='+', help="folder of the layout of KITTI's object data")
     parser.add_argument('--list', help='file with the stems of the frames (default: all)')
     parser.add_argument('--frames', type=int, nargs='+', default=[20, 5],
                         help='frames of a draw; for parts and confirm: frames that are scored '
                         '(default: 20 5)')
-    parser.add_argument('--draws', type=int, default=20, help='default: %(default)s')
+    parser.add_argument('--draws', type=int, default=20,
+                        help='random choices of frames for refine and check (default: %(default)s)')
     parser.add_argument('--off-deg', type=float, default=3.,
                         help='refine: largest offset of the guess about each axis (default: 3)')
     parser.add_argument('--off-m', type=float, default=0.3,

@@ -15,8 +15,8 @@ from nclr_plugin.experiments.detection_ap import precision_table, read_precision
 def main(argv=None):
     """Parse the command line and print the table."""
     parser = argparse.ArgumentParser(
-        description="KITTI's 3D APs at 40 recall positions (car 0.7, pedestrian and cyclist 0.5) "
-        'and their mean, from logs of OpenPCDet or mmdet3d.')
+        description="Print KITTI's 3D APs at 40 recall positions (car 0.7, pedestrian and cyclist "
+        '0.5) and their mean, from logs of OpenPCDet or mmdet3d.')
     parser.add_argument('logs', nargs='+', metavar='NAME=LOG',
                         help='a method and the log of its evaluation; repeats have the same name, '
                         'and the best of them is shown')

@@ -45,7 +45,7 @@ def parse_args(argv):
     """Parse the command line."""
     parser = argparse.ArgumentParser(
         description='Classify voxels by frozen point features: a logistic regression and nearest '
-        'neighbours. Prints mean IoU and mean recall, percent.')
+        'neighbours. Print mean IoU and mean recall, percent.')
     parser.add_argument('config', metavar='CONFIG', help='pretraining config')
     parser.add_argument('checkpoint', metavar='CHECKPOINT', nargs='?',
                         help='its checkpoint (default: the initialisation of the config)')
@@ -60,7 +60,7 @@ def parse_args(argv):
                         help='largest number of training scans, and of scans to classify '
                         '(default: all)')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0],
-                        help='seeds of the choice of voxels and of the initialisation')
+                        help='seeds of the choice of voxels and of the initialisation (default: 0)')
     parser.add_argument('--voxel-value', choices=['mean', 'first'], default='mean',
                         help="value of a voxel: the mean of its points, as in pretraining, or its "
                         "first point's, as in mmdet3d's segmentors")
