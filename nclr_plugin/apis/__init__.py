@@ -1,4 +1,11 @@
-"""Calibrate a camera against a LiDAR in Python from image, scan, intrinsics and checkpoint."""
+"""Calibrate a camera against a LiDAR in Python from image, scan, intrinsics and checkpoint.
+
+- ``calibrator``: one pair by a trained network; ``results``: its poses, and their fusion.
+- ``pose_confirmation``, ``verification``: whether image and scan confirm a pose.
+- ``refinement``, ``check``, ``joint_search``: the best pose near a guess, over many pairs.
+- ``files``: all of it from files to files; ``inputs``, ``bags``, ``ros_messages``, ``formats``.
+- ``intrinsics``, ``scans``: input that is read and checked.
+"""
 from ..errors import CalibrationInputError
 from .calibrator import Calibrator, calibrate
 from .check import CalibrationCheck, check

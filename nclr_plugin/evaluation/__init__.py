@@ -1,4 +1,12 @@
-"""Metrics, and the functions of errors and scores that they use."""
+"""Metrics, and the functions of errors and scores that they use.
+
+- ``calibration_metric``, ``registration_metric``: errors of poses (``pose_errors``), the latter by
+  the ``protocols`` of published tables.
+- ``matching_metrics``, ``mismatch_metric``, ``confidence``: matches, and scores of a pose.
+- ``photometric_consistency``, ``edge_alignment``, ``scan_edges``: scores that need no network.
+- ``probe``: what frozen point features tell of classes.
+- ``panoptic_metric``, ``submission``, ``kitti_submission``: fine-tuned networks.
+"""
 from mmengine.registry import METRICS
 
 from ..utils.optional import register_lazily
