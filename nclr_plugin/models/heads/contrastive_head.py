@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...geometry.se3 import matmul_exact, yaw_rotation
-from ..losses.contrastive_loss import instance_loss, printed_cross_modal_loss
+from ..layers.batching import gather_columns
+from ..losses.contrastive_loss import (PixelTargets, instance_loss, pixel_to_point_loss,
+                                       point_to_pixel_loss, printed_cross_modal_loss)
 
 
 class Instances(NamedTuple):
@@ -181,6 +183,14 @@ class PositionFreeContrastiveHead(BaseModule):
         points = F.normalize(self.point_proj(points).float(), dim=-1)
         pixels = F.normalize(self.pixel_proj(pixels.flatten(2).transpose(1, 2)).float(), dim=-1)
         return matmul_exact(points / self.temperature, pixels.transpose(1, 2))
+
+    def loss(self, points: Tensor, pixels: Tensor, targets: PixelTargets,
+             negative_margin: float) -> Tensor:
+        """Compute the sum of Eq. 1 both ways; see :meth:`MatchingHead.loss`."""
+        logits = self(points, pixels)
+        return (point_to_pixel_loss(logits, targets, negative_margin)
+                + pixel_to_point_loss(gather_columns(logits, targets.cell), targets,
+                                      negative_margin))
 
 
 def _projection(in_channels: int, out_channels: int) -> nn.Sequential:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from ...geometry.camera import CellGrid
 from ...geometry.se3 import matmul_exact
 from ..layers.attention import pixel_pos_encoding, point_pos_encoding
+from ..losses.contrastive_loss import PixelTargets, pixel_to_point_loss, point_to_pixel_loss
 
 MASKED_SIMILARITY = -1e4  # finite, so that a fully masked row has a softmax
 POINTS_AT_ONCE = 512  # whose similarities to all cells of a map fit into a processor's cache
@@ -123,6 +124,24 @@ class MatchingHead(BaseModule):
         """Divide the similarity (..., K, L) by the temperature, as in Eq. 1."""
         # Dividing the few features is cheaper than dividing the many products.
         return self.similarity(points / self.temperature, pixels)
+
+    def loss(self, points: Tensor, pixels: Tensor, targets: PixelTargets,
+             negative_margin: float) -> dict[str, Tensor]:
+        """Compute Eq. 1 both ways: points against all pixels, their pixels against the points.
+
+        Args:
+            points: (V, K, D) features of points of the true overlap.
+            pixels: (V, L, D) pixel features.
+            targets: Positives of the points.
+            negative_margin: r_n, pixels: nearer pairs are not negatives.
+        """
+        positives = pixels.gather(
+            1, targets.cell[..., None].expand(-1, -1, pixels.shape[-1]))
+        return dict(
+            loss_point=point_to_pixel_loss(
+                self.logits(points, pixels), targets, negative_margin),
+            loss_pixel=pixel_to_point_loss(
+                self.logits(points, positives).transpose(1, 2), targets, negative_margin))
 
     def aligned_features(self, points: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
         r"""Map both modalities to the space in which the similarity is a plain dot product.

@@ -12,9 +12,9 @@ from ...geometry.camera import sector_columns
 from ...structures import Views
 from ..heads.matching_head import PixelMatches
 from ..heads.yaw_head import YawPrediction, column_codes
-from ..layers.batching import gather_columns, random_subset
+from ..layers.batching import random_subset
 from ..layers.voxelization import VoxelBatch, containing_rows
-from ..losses.contrastive_loss import pixel_targets, pixel_to_point_loss, point_to_pixel_loss
+from ..losses.contrastive_loss import pixel_targets
 from .base import CalibrationModel
 from .features import Features, GroundTruth
 
@@ -181,23 +181,16 @@ class NCLR(CalibrationModel):
         targets = pixel_targets(truth.take_pixels(columns), features.grid, valid,
                                 self.positive_margin * stride)
         margin = self.negative_margin * stride
-        positives = features.pixels.gather(
-            1, targets.cell[..., None].expand(-1, -1, features.pixels.shape[-1]))
-        head, weight = self.matching_head, self.loss_weights['feature']
-        losses = dict(
-            loss_point=weight * point_to_pixel_loss(
-                head.logits(points, features.pixels), targets, margin),
-            loss_pixel=weight * pixel_to_point_loss(
-                head.logits(points, positives).transpose(1, 2), targets, margin))
+        weight = self.loss_weights['feature']
+        losses = {name: weight * value for name, value in self.matching_head.loss(
+            points, features.pixels, targets, margin).items()}
         if self.position_free_head is not None:
             unfused = self.point_backbone.decode(features.levels, features.levels[-1].features)
             idx = features.view_voxels.take(columns)
             idx = idx if features.rows is None else features.rows[idx]
-            logits = self.position_free_head(
-                unfused[idx], self.image_branch.decode(features.maps))
-            losses['loss_position_free'] = self.loss_weights['position_free'] * (
-                point_to_pixel_loss(logits, targets, margin)
-                + pixel_to_point_loss(gather_columns(logits, targets.cell), targets, margin))
+            losses['loss_position_free'] = (
+                self.loss_weights['position_free'] * self.position_free_head.loss(
+                    unfused[idx], self.image_branch.decode(features.maps), targets, margin))
         return losses
 
     def pose_loss(self, views: Views, features: NCLRFeatures, columns: Tensor, valid: Tensor,

@@ -3,9 +3,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from nclr_plugin.geometry.camera import CellGrid
 from nclr_plugin.models.heads import ContrastiveHead, PositionFreeContrastiveHead
 from nclr_plugin.models.heads.contrastive_head import Instances
-from nclr_plugin.models.losses import instance_loss, printed_cross_modal_loss
+from nclr_plugin.models.losses import instance_loss, pixel_targets, printed_cross_modal_loss
 
 
 def instances(views=2, count=6):
@@ -81,6 +82,17 @@ def test_logits_are_cosines_over_the_temperature():
     point, pixel = head.point_proj(points[1, 2]), head.pixel_proj(pixels[1, :, 3, 5])
     cosine = F.cosine_similarity(point, pixel, dim=0)
     torch.testing.assert_close(logits[1, 2, 3 * 6 + 5], cosine / 0.1)
+
+
+def test_position_free_loss_is_the_cross_entropy_both_ways():
+    head, grid = build(), CellGrid(8, 12, 4)
+    cells = torch.tensor([0, 2, 4])
+    targets = pixel_targets(grid.centres(torch.float32).view(-1, 2)[cells][None], grid,
+                            torch.ones(1, 3, dtype=torch.bool))
+    points, pixels = torch.randn(1, 3, 5), torch.randn(1, 7, 2, 3)
+    logits = head(points, pixels)[0]
+    expected = F.cross_entropy(logits, cells) + F.cross_entropy(logits[:, cells].T, torch.arange(3))
+    torch.testing.assert_close(head.loss(points, pixels, targets, 1.), expected)
 
 
 def test_equal_content_is_equally_similar_wherever_it_lies():

@@ -7,6 +7,7 @@ import torch
 from nclr_plugin.geometry.camera import CellGrid
 from nclr_plugin.models.heads import MatchingHead, matching_head
 from nclr_plugin.models.heads.matching_head import patch_mask, refine_matches
+from nclr_plugin.models.losses import pixel_targets
 
 
 @pytest.fixture
@@ -25,6 +26,21 @@ def _inputs():
 def embed(head, points, where, maps, azimuth):
     """Features of points and pixels."""
     return head.embed_points(points, where), head.embed_pixels(maps, azimuth)
+
+
+def test_loss_is_the_cross_entropy_both_ways(head):
+    """Without pairs near each other all others are negatives."""
+    grid = CellGrid(8, 12, 4)
+    centres = grid.centres(torch.float32).view(-1, 2)
+    cells = torch.tensor([0, 2, 4])
+    targets = pixel_targets(centres[cells][None], grid, torch.ones(1, 3, dtype=torch.bool))
+    points, pixels = torch.randn(1, 3, 4), torch.randn(1, 6, 4)
+    losses = head.loss(points, pixels, targets, 1.)
+    logits = head.similarity(points, pixels)[0] / head.temperature
+    torch.testing.assert_close(
+        losses['loss_point'], torch.nn.functional.cross_entropy(logits, cells))
+    torch.testing.assert_close(losses['loss_pixel'], torch.nn.functional.cross_entropy(
+        logits[:, cells].T, torch.arange(3)))
 
 
 def test_similarity_is_the_cosine_at_the_start_and_without_alignment():
