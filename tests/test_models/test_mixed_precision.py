@@ -18,7 +18,7 @@ from nclr_plugin.models.layers.batching import gather_columns
 from nclr_plugin.models.losses.contrastive_loss import (instance_loss, pixel_targets,
                                                         pixel_to_point_loss, point_to_pixel_loss,
                                                         printed_cross_modal_loss)
-from nclr_plugin.models.necks.superpoints import _distance_code, _offset_code, group_superpoints
+from nclr_plugin.models.necks.superpoints import distance_code, offset_code, group_superpoints
 from nclr_plugin.models.pretrainers.base import CalibrationModel
 
 
@@ -83,13 +83,13 @@ def test_second_geometric_transformation(scan):
 def test_superpoints_and_position_codes(scan):
     assert_as_in_float32(lambda: group_superpoints(scan.points, scan.batch, 2, 40, 2., 16))
     assert_as_in_float32(lambda: [
-        point_pos_encoding(scan.points, 48, (2., 200.)), _distance_code(scan.points[None, :50]),
+        point_pos_encoding(scan.points, 48, (2., 200.)), distance_code(scan.points[None, :50]),
         pixel_pos_encoding(4, torch.randn(1, 6, 8), 48, (2., 100.))])
 
 
 def test_offsets_of_superpixels_do_not_take_the_type_of_the_features():
     """Of 8-bit precision, columns beyond 256 would be every second one alone."""
-    code = _offset_code(1, 300, torch.zeros(1))
+    code = offset_code(1, 300, torch.zeros(1))
     assert code.dtype == torch.float32 and len(code[0].unique(dim=0)) == 300
 
 

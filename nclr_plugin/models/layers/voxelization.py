@@ -125,7 +125,7 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float]) -> VoxelBatc
 
     extent = index.amax(0) + 1
     key = ((batch * extent[0] + index[:, 0]) * extent[1] + index[:, 1]) * extent[2] + index[:, 2]
-    key, point2voxel, num_points = _unique(key)
+    key, point2voxel, num_points = unique(key)
     feats = packed.new_zeros(len(key), packed.shape[1]).index_add_(0, point2voxel, packed)
     feats = feats / num_points[:, None]
 
@@ -191,7 +191,7 @@ def containing_rows(coors: Tensor, coarse: Tensor, stride: int) -> Tensor:
     return order[idx.clamp(max=len(order) - 1)]
 
 
-def _unique(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def unique(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return ``torch.unique`` of integers with the inverse and counts, faster, by one sort."""
     ordered, order = torch.sort(values)
     starts = torch.ones_like(ordered, dtype=torch.bool)

@@ -276,8 +276,8 @@ class CoarseTransformer(BaseModule):
         pixels = superpixels.flatten(2).transpose(1, 2)
         view_idx, view_mask = _views_of_scans(view_batch_index, len(superpoints))
         cell_mask = view_mask.repeat_interleave(height * width, 1)
-        distance = _distance_code(centres).to(superpoints)
-        offset = _offset_code(height, width, centres).to(pixels)
+        distance = distance_code(centres).to(superpoints)
+        offset = offset_code(height, width, centres).to(pixels)
         for layer in self.layers:
             bias = layer.point_bias(distance).permute(0, 3, 1, 2)
             superpoints = layer.point_self(superpoints, mask=point_mask, bias=bias)
@@ -303,14 +303,14 @@ def _views_of_scans(view_batch_index: Tensor, batch_size: int) -> tuple[Tensor, 
     return idx, mask > 0
 
 
-def _distance_code(centres: Tensor) -> Tensor:
+def distance_code(centres: Tensor) -> Tensor:
     """Encode the distances between centres (B, G, 3): (B, G, G, 16)."""
     with torch.autocast(centres.device.type, enabled=False):
         distance = torch.cdist(centres.float(), centres.float())
     return sinusoidal_encoding(distance[..., None], NUM_DISTANCE_CHANNELS, POINT_WAVELENGTH)
 
 
-def _offset_code(height: int, width: int, like: Tensor) -> Tensor:
+def offset_code(height: int, width: int, like: Tensor) -> Tensor:
     """Encode the offsets between cells in columns and rows: (h w, h w, 16)."""
     cells = cell_indices(height, width, like)
     return sinusoidal_encoding(cells[:, None] - cells, NUM_DISTANCE_CHANNELS, PIXEL_WAVELENGTH)

@@ -123,6 +123,11 @@ class CalibrationModel(BaseModel):
             The matches (V, K), and their validity (V, K) bool.
         """
 
+    @property
+    def has_pose_loss(self) -> bool:
+        """Whether poses are solved in this step: weight and scale of their losses are above 0."""
+        return self.loss_weights['pose'] * self.pose_loss_scale > 0
+
     def embed_points(self, features: Features, columns: Tensor) -> Tensor:
         """Return the normalised features (V, K, D) of some voxels of each view (V, K)."""
         idx = features.view_voxels.take(columns).flatten()

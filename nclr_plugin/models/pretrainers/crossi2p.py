@@ -231,7 +231,7 @@ class CrossI2P(CalibrationModel):
             losses.update(_times(weight['matching'], self.coarse_loss(views, features, truth)))
         losses.update(_times(weight['matching'], self.fine_loss(views, features, truth)))
         losses.update(self.overlap_and_yaw_losses(views, features, truth))
-        if weight['pose'] * self.pose_loss_scale > 0:
+        if self.has_pose_loss:
             losses.update(_times(weight['pose'], self.pose_loss(views, features, truth)))
         return losses
 

@@ -148,8 +148,7 @@ class NCLR(CalibrationModel):
     def loss(self, views: Views, features: NCLRFeatures, truth: GroundTruth) -> dict[str, Tensor]:
         """Return the terms of lambda_f L_f + lambda_o L_o + lambda_p L_p (section 3.6)."""
         columns, valid = random_subset(truth.visible, self.num_samples)
-        weight = self.loss_weights['pose']
-        if weight * self.pose_loss_scale == 0:  # no pose is solved
+        if not self.has_pose_loss:
             losses = self.feature_losses(
                 features, truth, columns, valid, self.embed_points(features, columns))
             return {**losses, **self.overlap_and_yaw_losses(views, features, truth)}
@@ -162,7 +161,7 @@ class NCLR(CalibrationModel):
             features, torch.cat((columns, pose_columns), 1)).split(sizes, 1)
         losses = self.feature_losses(features, truth, columns, valid, points)
         losses.update(self.overlap_and_yaw_losses(views, features, truth))
-        losses['loss_pose'] = weight * self.pose_loss(
+        losses['loss_pose'] = self.loss_weights['pose'] * self.pose_loss(
             views, features, pose_columns, pose_valid, pose_points, pixel_mask)
         return losses
 

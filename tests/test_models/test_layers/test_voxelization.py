@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from nclr_plugin.models.layers.voxelization import (_unique, containing_rows, interpolate,
+from nclr_plugin.models.layers.voxelization import (unique, containing_rows, interpolate,
                                                     scan_centres, voxelize)
 
 SHAPE = (5, 4, 6)
@@ -167,7 +167,7 @@ def test_unique_is_that_of_torch(size):
     torch.manual_seed(size)
     values = torch.randint(-20, 40, (size, ))
     expected = torch.unique(values, return_inverse=True, return_counts=True)
-    for ours, theirs in zip(_unique(values), expected):
+    for ours, theirs in zip(unique(values), expected):
         assert torch.equal(ours, theirs)
 
 
