@@ -124,8 +124,8 @@ def lead(score: JointScore, offset: np.ndarray, sigma: float = FINE[0]) -> np.nd
     values = score.by_frame(score.about(offset, sigma)(offset + np.concatenate(
         (np.zeros((1, 6)), _other_offsets()))))
     cameras = np.arange(score.camera.max() + 1)
-    own = np.stack([values[:, score.camera == number].sum(1) for number in cameras])
-    return (own[:, 0] - own[:, 1:].mean(1)) / own[:, 1:].std(1).clip(min=1e-9)
+    by_camera = np.stack([values[:, score.camera == number].sum(1) for number in cameras])
+    return (by_camera[:, 0] - by_camera[:, 1:].mean(1)) / by_camera[:, 1:].std(1).clip(min=1e-9)
 
 
 def at_limit(score: JointScore, offsets: np.ndarray) -> bool:
@@ -159,16 +159,16 @@ def find_shift(score: JointScore, offsets: np.ndarray) -> tuple[int, float]:
                             guess[image], frame.cam2img, SHIFT_SIZE, 1, frame.parts)
         return scorer(torch.from_numpy(score.ref2cam[image] @ poses))[:, 0].double().numpy()
 
-    own = np.stack([scores(idx, idx) for idx in range(num_frames)], 1)  # (K, F)
+    unshifted = np.stack([scores(idx, idx) for idx in range(num_frames)], 1)  # (K, F)
     for shift in range(-MAX_SHIFT, MAX_SHIFT + 1):
         images, scans = score.shifted(shift)
         if shift == 0 or len(images) < MIN_SHIFTED:
             continue
         shifted = np.stack([scores(*pair) for pair in zip(images, scans)], 1)
         pose = shifted.sum(1).argmax()
-        # The own scans may fit best at another pose, which may be wrong.
-        if shifted[pose].sum() > own[:, images].sum(1).max():
-            gain = standard_errors(shifted[pose] - own[pose, images])
+        # The unshifted scans may fit best at another pose, which may be wrong.
+        if shifted[pose].sum() > unshifted[:, images].sum(1).max():
+            gain = standard_errors(shifted[pose] - unshifted[pose, images])
             best = max(best, (shift, gain), key=lambda found: found[1])
     return best
 

@@ -65,13 +65,13 @@ class Mmdet3DKitti:
         Raises:
             DataLayoutError: If the index is out of range.
         """
-        place = int(entry['image_idx'])
-        if not 0 <= place < len(self.infos):
+        index = int(entry['image_idx'])
+        if not 0 <= index < len(self.infos):
             raise DataLayoutError(
                 f"object database '{os.path.join(self.root, OBJECTS)}': expected indices of "
-                f'the {len(self.infos)} infos as image_idx, found {place}: the two files are '
+                f'the {len(self.infos)} infos as image_idx, found {index}: the two files are '
                 'from different preparations; write both again by tools/create_infos.py kitti.')
-        return self.frame_id(self.infos[place])
+        return self.frame_id(self.infos[index])
 
     def check(self) -> None:
         """Check that training and evaluation find calibration and scans of all frames.

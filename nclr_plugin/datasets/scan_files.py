@@ -261,21 +261,21 @@ def decompress_lzf(data: bytes, size: int) -> bytes:
         ValueError: If the data is not LZF, or cut off.
     """
     out = bytearray()
-    place, end = 0, len(data)
+    position, end = 0, len(data)
     try:
-        while place < end:
-            control = data[place]
-            place += 1
+        while position < end:
+            control = data[position]
+            position += 1
             if control < 32:
-                out += data[place:place + control + 1]
-                place += control + 1
+                out += data[position:position + control + 1]
+                position += control + 1
                 continue
             length = (control >> 5) + 2
             if length == 9:
-                length += data[place]
-                place += 1
-            start = len(out) - ((control & 31) << 8) - data[place] - 1
-            place += 1
+                length += data[position]
+                position += 1
+            start = len(out) - ((control & 31) << 8) - data[position] - 1
+            position += 1
             if start < 0:
                 raise ValueError('it refers to bytes before the first')
             while length:  # in pieces: the source may overlap the output

@@ -168,10 +168,10 @@ def _sample(edges: ScanEdges, size: int,
     rng = np.random.default_rng(0)
     surface = ~edges.jump
     contrast = np.where(surface, (edges.difference - MIN_DIFFERENCE).clip(0)**2, 0.)
-    chosen = [_choose(rng, weight.astype(float), size) for weight in (surface, edges.jump)]
-    chosen.append(_choose(rng, contrast, size) if has_intensity else np.zeros(0, int))
-    kind = np.repeat(np.arange(3), [len(idx) for idx in chosen])
-    return edges.select(np.concatenate(chosen)), [kind == number for number in range(3)]
+    selected = [_choose(rng, weight.astype(float), size) for weight in (surface, edges.jump)]
+    selected.append(_choose(rng, contrast, size) if has_intensity else np.zeros(0, int))
+    kind = np.repeat(np.arange(3), [len(idx) for idx in selected])
+    return edges.select(np.concatenate(selected)), [kind == number for number in range(3)]
 
 
 def _choose(rng: np.random.Generator, weight: np.ndarray, size: int) -> np.ndarray:

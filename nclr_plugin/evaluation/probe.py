@@ -182,16 +182,16 @@ class Probe:
         rng = np.random.default_rng(self.seed)
         feats, labels = [], []
         for scan, label in self.files[part]:
-            own, classes = self._voxels(model, scan, label)
-            chosen = np.flatnonzero(classes >= 0)
+            voxel_feats, classes = self._voxels(model, scan, label)
+            idx = np.flatnonzero(classes >= 0)
             if part == 'train':
-                chosen = np.concatenate([
+                idx = np.concatenate([
                     _some(np.flatnonzero(classes == index), self.voxels_per_class, rng)
                     for index in range(len(self.label_map.classes))])
             else:
-                chosen = _some(chosen, self.voxels_per_scan, rng)
-            feats.append(own[torch.from_numpy(chosen).to(own.device)].float())
-            labels.append(torch.from_numpy(classes[chosen]).to(own.device))
+                idx = _some(idx, self.voxels_per_scan, rng)
+            feats.append(voxel_feats[torch.from_numpy(idx).to(voxel_feats.device)].float())
+            labels.append(torch.from_numpy(classes[idx]).to(voxel_feats.device))
         return torch.cat(feats), torch.cat(labels)
 
     def _voxels(self, model: Any, scan: str, label: str) -> tuple[Tensor, np.ndarray]:
@@ -278,10 +278,10 @@ def scores(predicted: Tensor, labels: Tensor, num_classes: int) -> tuple[float, 
     """Return mean IoU and mean recall, percent, over the classes that ``labels`` has."""
     confusion = torch.bincount(labels * num_classes + predicted,
                                minlength=num_classes**2).view(num_classes, num_classes).double()
-    hits, true, said = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
-    there = true > 0
-    iou = hits[there] / (true + said - hits)[there]
-    return 100 * float(iou.mean()), 100 * float((hits / true)[there].mean())
+    hits, num_true, num_predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+    present = num_true > 0
+    iou = hits[present] / (num_true + num_predicted - hits)[present]
+    return 100 * float(iou.mean()), 100 * float((hits / num_true)[present].mean())
 
 
 @contextmanager

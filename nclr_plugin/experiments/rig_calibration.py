@@ -196,8 +196,8 @@ def _part_rows(name: str, scores: np.ndarray, rng: np.random.Generator) -> list[
     labels = [f'{size:g} deg' for size in OFFSETS_DEG] + [f'{size:g} m' for size in OFFSETS_M]
     rows = []
     for frames in (1, 5):
-        chosen = rng.integers(len(fall), size=(NUM_DRAWS, frames))
-        higher = 100 * (by_size[chosen].sum(1) > 0).mean((0, 2))
+        draws = rng.integers(len(fall), size=(NUM_DRAWS, frames))
+        higher = 100 * (by_size[draws].sum(1) > 0).mean((0, 2))
         rows.append({**row, 'frames': str(frames),
                      **{label: f'{share:.0f}' for label, share in zip(labels, higher)}})
     return rows
@@ -211,8 +211,8 @@ def load_single(roots: Sequence[str], names: set[str] | None,
                  camera.lidar2cam)
                 for camera in read_rig(roots[0]) for name in camera.pairs.names][:number]
     frames = RigFrames(roots, names)
-    chosen = np.random.default_rng(0).permutation(len(frames))[:number]
-    return [(frames.load(idx), frames.lidar2cam) for idx in chosen]
+    order = np.random.default_rng(0).permutation(len(frames))[:number]
+    return [(frames.load(idx), frames.lidar2cam) for idx in order]
 
 
 def confirmation_rows(pairs: Sequence[tuple[Pair, np.ndarray]], say: Callable[[str], None],

@@ -139,9 +139,10 @@ class LooseParameters(nn.Module):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        own = [parameter for part in module.modules() if next(part.children(), None) is not None
-               for parameter in part.parameters(recurse=False)]
-        for number, parameter in enumerate(own):
+        parameters = [parameter for part in module.modules()
+                      if next(part.children(), None) is not None
+                      for parameter in part.parameters(recurse=False)]
+        for number, parameter in enumerate(parameters):
             self.register_parameter(str(number), parameter)
 
     def _save_to_state_dict(self, *args: Any) -> None:

@@ -160,9 +160,9 @@ def nearest_neighbours(feats: Tensor, batch_index: Tensor, batch_size: int,
 def _by_tree(points: Tensor, mask: Tensor, ranks: Tensor, count: int) -> Tensor:
     """See :func:`_nearest`; on a CPU, in few dimensions."""
     spatial = optional_import('scipy.spatial', 'scipy', 'A graph of nearest neighbours')
-    own = points[mask].numpy()
-    _, idx = spatial.cKDTree(own).query(own, ranks.numpy() + 1)
-    return nn.functional.pad(torch.from_numpy(idx), (0, 0, 0, len(points) - len(own)))
+    valid_points = points[mask].numpy()
+    _, idx = spatial.cKDTree(valid_points).query(valid_points, ranks.numpy() + 1)
+    return nn.functional.pad(torch.from_numpy(idx), (0, 0, 0, len(points) - len(valid_points)))
 
 
 def _nearest(points: Tensor, mask: Tensor, ranks: Tensor, count: int) -> Tensor:

@@ -134,20 +134,20 @@ class TimmFPN(BaseModule):
             return
         state = {name: tensor for name, tensor in self._read_weights().items()
                  if not is_counter(name)}
-        own = {name: tensor for name, tensor in self.encoder.state_dict().items()
-               if not is_counter(name)}
-        missing = [name for name in own if name not in state]
-        mismatched = [f'{name} {tuple(state[name].shape)} in the file, {tuple(own[name].shape)} in '
-                      'the model' for name in own
-                      if name in state and state[name].shape != own[name].shape]
+        model_state = {name: tensor for name, tensor in self.encoder.state_dict().items()
+                       if not is_counter(name)}
+        missing = [name for name in model_state if name not in state]
+        mismatched = [f'{name} {tuple(state[name].shape)} in the file, {tuple(tensor.shape)} in '
+                      'the model' for name, tensor in model_state.items()
+                      if name in state and state[name].shape != tensor.shape]
         if missing or mismatched:
             raise PretrainedWeightsError(
                 f"Image encoder: '{self.weights}' does not fit {self.name}: missing {len(missing)} "
-                f'of {len(own)}: {missing[:3]}; mismatched {len(mismatched)}: {mismatched[:3]}; '
-                f'its first names are {list(state)[:3]}; give weights of this network, or '
-                'its name')
-        self.encoder.load_state_dict({name: state[name] for name in own}, strict=False)
-        print_log(f'Image encoder: {len(own)} tensors of {self.name} from {self.weights}',
+                f'of {len(model_state)}: {missing[:3]}; mismatched {len(mismatched)}: '
+                f'{mismatched[:3]}; its first names are {list(state)[:3]}; give weights of this '
+                'network, or its name')
+        self.encoder.load_state_dict({name: state[name] for name in model_state}, strict=False)
+        print_log(f'Image encoder: {len(model_state)} tensors of {self.name} from {self.weights}',
                   'current')
 
     def _read_weights(self) -> dict[str, Tensor]:
@@ -244,15 +244,15 @@ def rename_efficientnet(state: dict[str, Tensor], depths: Sequence[int]) -> dict
     Returns:
         The tensors by timm's names.
     """
-    places = [f'blocks.{stage}.{block}' for stage, depth in enumerate(depths)
+    blocks = [f'blocks.{stage}.{block}' for stage, depth in enumerate(depths)
               for block in range(depth)]
     renamed = {}
     for name, tensor in state.items():
         parts = re.match(r'_blocks\.(\d+)\.(\w+)\.(.*)', name)
-        if parts and int(parts[1]) < len(places):
-            place = places[int(parts[1])]
-            layers = _FIRST_STAGE if place.startswith('blocks.0.') else _LATER_STAGES
-            name = f'{place}.{layers.get(parts[2], parts[2])}.{parts[3]}'
+        if parts and int(parts[1]) < len(blocks):
+            block_name = blocks[int(parts[1])]
+            layers = _FIRST_STAGE if block_name.startswith('blocks.0.') else _LATER_STAGES
+            name = f'{block_name}.{layers.get(parts[2], parts[2])}.{parts[3]}'
         elif not parts:
             layer, _, rest = name.partition('.')
             name = f'{_OUTER.get(layer, layer)}.{rest}'

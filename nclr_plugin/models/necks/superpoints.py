@@ -52,21 +52,21 @@ def group_superpoints(points: Tensor, batch_index: Tensor, batch_size: int, num_
     padding = dense_batch(batch_index, batch_size)
     rows = padding.to_dense(torch.arange(len(points), device=points.device))
     padded = padding.to_dense(points)
-    chosen = farthest_points(padded, padding.mask, min(num_groups, padded.shape[1]),
-                             slots_by_position(padding, points)[:, 0])
-    mask = torch.arange(chosen.shape[1], device=rows.device) < padding.mask.sum(1)[:, None]
-    centres = padded.gather(1, chosen[..., None].expand(-1, -1, 3))
+    centre_slot = farthest_points(padded, padding.mask, min(num_groups, padded.shape[1]),
+                                  slots_by_position(padding, points)[:, 0])
+    mask = torch.arange(centre_slot.shape[1], device=rows.device) < padding.mask.sum(1)[:, None]
+    centres = padded.gather(1, centre_slot[..., None].expand(-1, -1, 3))
 
     # By differences: from products, distances are off by centimetres, and so are their ranks.
     distance = torch.cdist(centres, padded, compute_mode='donot_use_mm_for_euclid_dist')
     distance = distance.masked_fill(~padding.mask[:, None], float('inf'))
     # The centre itself, at a distance that rounding may make positive, comes first.
-    distance = distance.scatter(2, chosen[..., None], -1.)
+    distance = distance.scatter(2, centre_slot[..., None], -1.)
     near, slot = distance.topk(min(group_size, padded.shape[1]), largest=False)
     member = rows.gather(1, slot.flatten(1)).view_as(slot)
     owner = distance.masked_fill(~mask[..., None], float('inf')).argmin(1)
-    owner = owner + torch.arange(batch_size, device=rows.device)[:, None] * chosen.shape[1]
-    return Superpoints(rows.gather(1, chosen), mask, member,
+    owner = owner + torch.arange(batch_size, device=rows.device)[:, None] * centre_slot.shape[1]
+    return Superpoints(rows.gather(1, centre_slot), mask, member,
                        (near < radius) & mask[..., None], padding.from_dense(owner))
 
 
@@ -84,20 +84,20 @@ def farthest_points(points: Tensor, mask: Tensor, count: int, first: Tensor) -> 
         (B, count) columns.
     """
     sample = None if devices.on_host(points) else _gpu_sampling(points.device)
-    chosen = sample(points, mask, count, first) if sample else _sample(points, mask, count, first)
-    there = torch.arange(count, device=points.device) < mask.sum(1)[:, None]
-    return torch.where(there, chosen, first[:, None])
+    columns = sample(points, mask, count, first) if sample else _sample(points, mask, count, first)
+    in_scan = torch.arange(count, device=points.device) < mask.sum(1)[:, None]
+    return torch.where(in_scan, columns, first[:, None])
 
 
 def _sample(points: Tensor, mask: Tensor, count: int, first: Tensor) -> Tensor:
     points = points.transpose(1, 2).contiguous()
     nearest = torch.where(mask, torch.inf, -1.)
-    chosen = [first]
+    columns = [first]
     for _ in range(count - 1):
-        last = points.gather(2, chosen[-1][:, None, None].expand(-1, 3, -1))
+        last = points.gather(2, columns[-1][:, None, None].expand(-1, 3, -1))
         nearest = torch.minimum(nearest, (points - last).square_().sum(1))
-        chosen.append(nearest.argmax(1))
-    return torch.stack(chosen, 1)
+        columns.append(nearest.argmax(1))
+    return torch.stack(columns, 1)
 
 
 @lru_cache(None)
@@ -115,9 +115,9 @@ def _gpu_sampling(device: torch.device) -> Callable | None:
         points = torch.where(mask[..., None], points, start).float()
         points = points.scatter(1, first[:, None, None].expand(-1, 1, 3), points[:, :1])
         points[:, :1] = start
-        chosen = furthest_point_sample(points.contiguous(), count).long()
-        return torch.where(chosen == 0, first[:, None],
-                           torch.where(chosen == first[:, None], 0, chosen))
+        columns = furthest_point_sample(points.contiguous(), count).long()
+        return torch.where(columns == 0, first[:, None],
+                           torch.where(columns == first[:, None], 0, columns))
 
     return sample
 

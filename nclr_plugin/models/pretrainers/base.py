@@ -204,11 +204,12 @@ class CalibrationModel(BaseModel):
         matches, matched = self.match_points(views, features, columns, pixel_mask)
         valid = valid & matched
         points = features.voxels.points[features.view_voxels.take(columns)]
-        chosen = [BaseDataElement(points=points[view][keep], pixels=matches.pixels[view][keep],
-                                  scores=matches.similarity[view][keep])
-                  for view, keep in enumerate(valid)]
-        poses = [self.pose_head.predict(each.points, each.pixels, cam2img)
-                 for each, cam2img in zip(chosen, views.cam2img)]
+        view_matches = [
+            BaseDataElement(points=points[view][keep], pixels=matches.pixels[view][keep],
+                            scores=matches.similarity[view][keep])
+            for view, keep in enumerate(valid)]
+        poses = [self.pose_head.predict(found.points, found.pixels, cam2img)
+                 for found, cam2img in zip(view_matches, views.cam2img)]
         probs = features.yaw and self.yaw_head.hypothesis_probs(features.yaw.logits).cpu()
 
         inspect = lru_cache(None)(partial(inspect_features, self, views, features))
@@ -216,7 +217,7 @@ class CalibrationModel(BaseModel):
         for scan, sample in enumerate(data_samples):
             of_scan = [view for view, own in enumerate(scans) if own == scan]
             sample.set_data(self.pose_head.fields([poses[view] for view in of_scan]))
-            sample.pred_matches = [chosen[view] for view in of_scan]
+            sample.pred_matches = [view_matches[view] for view in of_scan]
             if probs is not None:
                 sample.pred_yaw_probs = probs[of_scan]
             if views.lidar2cam is not None:
