@@ -13,8 +13,7 @@ LABELLED = ('train', 'val', 'trainval')
 
 
 def prepare_kitti(root: str) -> None:
-    """Write infos, scans cropped to the view of the camera, and the object database, as mmdet3d
-    does.
+    """Write infos, scans cropped to the camera's view, and the object database.
 
     This calls the functions of mmdet3d's ``tools/create_data.py kitti``, which fails without test
     frames, as with one's own recordings.

@@ -240,8 +240,7 @@ def _to_panel(metres: np.ndarray, ahead: np.ndarray, scale: float, size: int) ->
 
 def _camera_from_above(lidar2cam: Tensor, cam2img: Tensor,
                        width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the directions of the optical axis (2,) and of the image's edges (2, 2), and the
-    position of the camera (2,), seen from above."""
+    """Return optical axis (2,), image edges (2, 2) and camera position (2,), seen from above."""
     lidar2cam, cam2img = (t.detach().cpu().double().numpy() for t in (lidar2cam, cam2img))
     rotation = lidar2cam[:3, :3]
     position = -rotation.T @ lidar2cam[:3, 3]

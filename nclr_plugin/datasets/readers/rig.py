@@ -91,8 +91,7 @@ class RigReader(Reader):
 
 
 def _find_intensity_scale(rig_file: str, folder: Folder, dim: int) -> float:
-    """Find the scale of the intensities from scans of the whole folder, not of listed frames
-    only."""
+    """Find the scale of the intensities from scans of the whole folder, listed or not."""
     levels = []
     for scan in evenly_spaced(list(list_files(folder).values())):
         try:
