@@ -137,9 +137,9 @@ class MatchingHead(BaseModule):
         """
         positives = pixels.gather(
             1, targets.cell[..., None].expand(-1, -1, pixels.shape[-1]))
-        of_views = (self.logits(*view) for view in zip(points, pixels))
         return dict(
-            loss_point=point_to_pixel_loss(of_views, targets, negative_margin),
+            loss_point=point_to_pixel_loss(
+                self.logits(points, pixels), targets, negative_margin),
             loss_pixel=pixel_to_point_loss(
                 self.logits(points, positives).transpose(1, 2), targets, negative_margin))
 

@@ -1,7 +1,7 @@
 """Contrastive losses: InfoNCE of points and pixels (NCLR), instance discrimination (CrossI2P)."""
 from __future__ import annotations
 
-from typing import Iterable, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,16 +41,14 @@ def pixel_targets(pixels: Tensor, grid: CellGrid, valid: Tensor,
     return PixelTargets(pixels, grid, cell, valid & (distance <= positive_margin))
 
 
-def point_to_pixel_loss(logits: Iterable[Tensor], targets: PixelTargets,
-                        negative_margin: float) -> Tensor:
+def point_to_pixel_loss(logits: Tensor, targets: PixelTargets, negative_margin: float) -> Tensor:
     r"""Compute Eq. 1: each point against every pixel of the map.
 
     Pixels nearer than :math:`r_n` to the point's projection, the positive apart, are neither
     positive nor negative.
 
     Args:
-        logits: (K, L) of each view, similarity over temperature: a tensor (V, K, L) or, to save
-            memory, a generator of V matrices.
+        logits: (V, K, L), similarity over temperature.
         targets: Positives of the points.
         negative_margin: :math:`r_n`, pixels.
 
@@ -61,11 +59,8 @@ def point_to_pixel_loss(logits: Iterable[Tensor], targets: PixelTargets,
     # The near pixels are a window of the map, which is cheaper than all distances.
     cell, inside, distance = _window(targets, negative_margin)
     ignored = inside & (distance <= negative_margin) & (cell != targets.cell[..., None])
-    ignored = torch.where(ignored, -torch.inf, 0.)
-    return _view_mean(torch.stack([
-        F.cross_entropy(of_view.scatter_add(1, near, bias.to(of_view)), positive, reduction='none')
-        for of_view, near, bias, positive in zip(logits, cell, ignored, targets.cell)
-    ]), targets.valid)
+    logits = logits.scatter_add(2, cell, torch.where(ignored, -torch.inf, 0.).to(logits))
+    return _nce(logits, targets.cell, targets.valid)
 
 
 def pixel_to_point_loss(logits: Tensor, targets: PixelTargets, negative_margin: float,
@@ -87,9 +82,7 @@ def pixel_to_point_loss(logits: Tensor, targets: PixelTargets, negative_margin: 
         ignored = ignored & ~outside[:, None]
     ignored.diagonal(dim1=1, dim2=2).fill_(False)
     positive = torch.arange(logits.shape[1], device=logits.device).expand(logits.shape[:2])
-    loss = F.cross_entropy(logits.masked_fill(ignored, -torch.inf).flatten(0, 1),
-                           positive.flatten(), reduction='none')
-    return _view_mean(loss.view_as(valid), valid)
+    return _nce(logits.masked_fill(ignored, -torch.inf), positive, valid)
 
 
 def _window(targets: PixelTargets, margin: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -113,9 +106,9 @@ def _window(targets: PixelTargets, margin: float) -> tuple[Tensor, Tensor, Tenso
     return row.clamp(0, rows - 1) * columns + column.clamp(0, columns - 1), inside, distance
 
 
-def _view_mean(loss: Tensor, valid: Tensor) -> Tensor:
-    """Average losses (V, K) over the valid points of each view, then over views."""
-    loss = torch.where(valid, loss, 0.)
+def _nce(logits: Tensor, positive: Tensor, valid: Tensor) -> Tensor:
+    loss = F.cross_entropy(logits.flatten(0, 1), positive.flatten(), reduction='none')
+    loss = torch.where(valid, loss.view_as(valid), 0.)
     return (loss.sum(-1) / valid.sum(-1).clamp(min=1)).mean()
 
 

@@ -45,13 +45,6 @@ def test_point_to_pixel_is_the_equation():
     assert math.isclose(result, sum(per_view) / 2, rel_tol=1e-5)
 
 
-def test_views_may_come_one_by_one():
-    logits, targets, _ = _problem(3)
-    together = point_to_pixel_loss(logits, targets, MARGIN)
-    one_by_one = point_to_pixel_loss((of_view for of_view in logits), targets, MARGIN)
-    assert one_by_one == together
-
-
 def test_pixel_to_point_is_the_equation_with_outside_points_as_negatives():
     logits, targets, distance = _problem(1, [[1, 1, 1, 0, 0, 0]])
     cell = targets.cell
