@@ -208,8 +208,8 @@ class CalibrationModel(BaseModel):
             BaseDataElement(points=points[view][keep], pixels=matches.pixels[view][keep],
                             scores=matches.similarity[view][keep])
             for view, keep in enumerate(valid)]
-        poses = [self.pose_head.predict(found.points, found.pixels, cam2img)
-                 for found, cam2img in zip(view_matches, views.cam2img)]
+        poses = [self.pose_head.predict(of_view.points, of_view.pixels, cam2img)
+                 for of_view, cam2img in zip(view_matches, views.cam2img)]
         probs = features.yaw and self.yaw_head.hypothesis_probs(features.yaw.logits).cpu()
 
         inspect = lru_cache(None)(partial(inspect_features, self, views, features))
