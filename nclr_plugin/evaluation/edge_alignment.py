@@ -23,7 +23,7 @@ REFLECTANCE_WEIGHT = 0.7  # relative to jumps of depth
 # Blur in pixels above which streets far away count as jumps of depth: images have more edges there,
 # which shows poses that are degrees off, but pulls others up by 0.1 deg.
 SHARP = 1.
-POINTS_AT_ONCE = 200_000
+POINTS_AT_ONCE = 100_000  # which a processor's cache can hold
 
 
 class EdgeAlignment:
@@ -90,9 +90,8 @@ class EdgeAlignment:
         angle = np.arange(NUM_DIRECTIONS) * np.pi / NUM_DIRECTIONS
         c, s = np.cos(angle), np.sin(angle)
         along = tensor @ np.stack((c * c, 2 * c * s, s * s)).astype(np.float32)
-        maps = np.log(along.clip(0) + LOG_FLOOR).transpose(2, 0, 1)
-        maps = (maps - maps.mean()) / (maps.std() + 1e-9)
-        self._maps[sigma] = torch.from_numpy(np.ascontiguousarray(maps))
+        maps = torch.from_numpy(along).clamp(min=0).add_(LOG_FLOOR).log_().permute(2, 0, 1)
+        self._maps[sigma] = ((maps - maps.mean()) / (maps.std() + 1e-9)).contiguous()
         return self._maps[sigma]
 
 
@@ -117,10 +116,12 @@ class PoseScorer:
                  lidar2cam: np.ndarray, cam2img: np.ndarray, size: int, num_parts: int,
                  weights: tuple[float, float]) -> None:
         self.height, self.width = maps.shape[1:]
-        self.maps = maps.reshape(-1)
+        # Pixels outside the image lie on a border without a value.
+        self.maps = torch.nn.functional.pad(maps, (1, 1, 1, 1), value=torch.nan)
         edges, groups = _sample(edges, size, has_intensity)
-        self.points = torch.from_numpy(edges.points).float()
-        self.cam2img = torch.from_numpy(cam2img).float()
+        points = torch.from_numpy(edges.points).float()
+        self.points = torch.cat([points, points.new_ones(len(points), 1)], 1).T.contiguous()
+        self.cam2img = torch.from_numpy(cam2img).double()
         pixels = project_points(torch.from_numpy(edges.points), torch.from_numpy(
             np.asarray(lidar2cam, np.float64)), torch.from_numpy(cam2img))[0].numpy()
         weight = sum(part * _contrast(mask, groups[0], edges, pixels[:, 1] / self.height)
@@ -130,32 +131,30 @@ class PoseScorer:
             weight[:, None] * (part[:, None] == np.arange(num_parts))).float()
         angle = np.arctan2(edges.direction[:, 1], edges.direction[:, 0])
         direction = np.rint(angle / np.pi * NUM_DIRECTIONS).astype(int) % NUM_DIRECTIONS
-        self.offset = torch.from_numpy(direction * self.height * self.width)
+        self.offset = torch.from_numpy(direction * self.maps[0].numel()).int()
 
     def __call__(self, lidar2cam: Tensor) -> Tensor:
         """Return the scores (P, num_parts) of poses (P, 4, 4)."""
-        if not len(self.points):
+        count = self.points.shape[1]
+        if not count:
             return torch.zeros(len(lidar2cam), self.weight.shape[1])
-        chunk = max(1, POINTS_AT_ONCE // len(self.points))
-        return torch.cat([self._score(poses) for poses in lidar2cam.float().split(chunk)])
+        lidar2img = self.cam2img @ lidar2cam[:, :3].double()
+        lidar2img[:, :2] += 1.5 * lidar2img[:, 2:]  # to the border's corner, and for rounding
+        return torch.cat([self._score(poses) for poses in lidar2img.float().split(
+            max(1, POINTS_AT_ONCE // count))])
 
-    def _score(self, lidar2cam: Tensor) -> Tensor:
-        in_camera = torch.baddbmm(lidar2cam[:, :3, 3:], lidar2cam[:, :3, :3],
-                                  self.points.T.expand(len(lidar2cam), -1, -1))
-        depth = in_camera[:, 2].clamp(min=MIN_DEPTH)
-        K = self.cam2img
-        column = in_camera[:, 0].mul_(K[0, 0])
-        if K[0, 1]:
-            column = column + in_camera[:, 1] * K[0, 1]
-        column = column.div_(depth).add_(K[0, 2] + 0.5).floor_()
-        row = in_camera[:, 1].mul_(K[1, 1]).div_(depth).add_(K[1, 2] + 0.5).floor_()
-        mask = ((in_camera[:, 2] > MIN_DEPTH) & (column >= 0) & (column < self.width) & (row >= 0)
-                & (row < self.height))
-        index = row.mul_(self.width).add_(column).masked_fill_(~mask, 0).long().add_(self.offset)
+    def _score(self, lidar2img: Tensor) -> Tensor:
+        x, y, z = (lidar2img.flatten(0, 1) @ self.points).unflatten(0, (-1, 3)).unbind(1)
+        depth = z.clamp(min=MIN_DEPTH)
+        column = x.div_(depth).masked_fill_(z <= MIN_DEPTH, 0).clamp_(0, self.width + 1)
+        row = y.div_(depth).clamp_(0, self.height + 1)
         # The nearest pixel will do: many points together move by less.
-        value = self.maps.take(index).mul_(mask)
+        idx = row.int().mul_(self.width + 2).add_(column.int()).add_(self.offset)
+        value = self.maps.view(-1).index_select(0, idx.flatten()).view_as(idx)
+        mask = value == value  # False for NaN
+        value.nan_to_num_(0.)
         mean = value.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
-        return (value - mean * mask) @ self.weight
+        return value @ self.weight - mean * (mask.float() @ self.weight)
 
 
 def _sample(edges: ScanEdges, size: int,
