@@ -35,12 +35,13 @@ class PictureHook(Hook):
     above and on the images of the scan: ``birds_eye/<scan>.png`` and
     ``camera/<scan>_<camera>.png``.
 
-    The pictures are sent to the visual back ends of the runner and, if a folder is given, written
-    as ``<kind>/<frame>_<camera>.png``. Kinds that the network does not predict, and frames of the
-    mismatched-image control, are skipped.
+    The pictures are written as ``<kind>/<frame>_<camera>.png`` if a folder is given; without one
+    the visual back ends of the runner get them. Kinds that the network does not predict, and frames
+    of the mismatched-image control, are skipped.
 
     Args:
-        out_dir: Folder for the PNG files; created if it does not exist.
+        out_dir: Folder for the PNG files; created if it does not exist. ``None``: the visual back
+            ends.
         max_frames: Number of frames to draw in each pass over the test or validation set, per
             process.
         kinds: Kinds of pictures: of ``nclr_plugin.visualization.PICTURES``, ``'recall_curves'``,
@@ -148,10 +149,10 @@ class PictureHook(Hook):
                     self._add(runner, kind, metric.prefix, draw(curves), step)
 
     def _add(self, runner: Any, kind: str, name: str, picture: np.ndarray, step: int) -> None:
-        # No slash: a visual back end may take it for a folder that does not exist.
-        runner.visualizer.add_image(f'{kind}_{name}', picture, step=step)
-        if self.out_dir is not None:
+        if self.out_dir is not None:  # as mmdet3d does: encoding a picture for each place is slow
             write_png(self.out_dir / kind / f'{name}.png', picture)
+        else:  # no slash: a visual back end may take it for a folder that does not exist
+            runner.visualizer.add_image(f'{kind}_{name}', picture, step=step)
 
 
 def _view_name(sample: Any, view: int) -> str:

@@ -93,8 +93,10 @@ def test_recall_curves_are_drawn_after_the_test(tmp_path):
     curves = dict(predicted=CURVE)
     runner = SimpleNamespace(visualizer=Pictures(),
                              test_loop=SimpleNamespace(evaluator=evaluator(curves)))
-    PictureHook(out_dir=str(tmp_path)).after_test_epoch(runner, {})
+    PictureHook().after_test_epoch(runner, {})
     assert runner.visualizer.names == [('recall_curves_calibration', 0)]
+    PictureHook(out_dir=str(tmp_path)).after_test_epoch(runner, {})
+    assert len(runner.visualizer.names) == 1  # a folder has the pictures instead
     found = cv2.imread(str(tmp_path / 'recall_curves' / 'calibration.png'))[..., ::-1]
     assert (found == plot_recall(curves)).all()
 
