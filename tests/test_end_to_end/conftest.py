@@ -6,6 +6,7 @@ import os
 import runpy
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,15 @@ def _format_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(config, 'FormatCode', format_once)
+        yield
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _no_pauses():
+    """mmdet3d waits 5 s before it overwrites infos, mmengine 2 s between epochs."""
+    sleep = time.sleep
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, 'sleep', lambda seconds: sleep(min(seconds, 0.1)))
         yield
 
 
