@@ -4,6 +4,7 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Iterator
 
 from ..utils.optional import optional_import
@@ -31,13 +32,15 @@ def prepare_kitti(root: str) -> None:
         require_file(str(lists / f'{split}.txt'), 'Expected the list of frames of this split, one '
                      'number of six digits a line.')
     lists.joinpath('test.txt').touch()  # the converter reads it
-    with _converters() as (kitti, objects, infos):
+    with _converters() as (kitti, objects, infos), TemporaryDirectory(dir=root) as updated:
         kitti.create_kitti_info_file(root, 'kitti')
         kitti.create_reduced_point_cloud(root, 'kitti')
         for split in (*LABELLED, 'test'):
             path = Path(root, f'kitti_infos_{split}.pkl')
             if lists.joinpath(f'{split}.txt').read_text().strip():
-                infos.update_pkl_infos('kitti', out_dir=root, pkl_path=str(path))
+                # In place, the converter waits 5 s, and an interruption leaves half a file.
+                infos.update_pkl_infos('kitti', out_dir=updated, pkl_path=str(path))
+                Path(updated, path.name).replace(path)
             else:
                 path.unlink()
         objects.create_groundtruth_database('KittiDataset', root, 'kitti', 'kitti_infos_train.pkl',
