@@ -30,3 +30,5 @@ test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
 # schedule
 train_cfg = dict(max_iters=400, val_begin=401)
+# Pretrained layers learn at a tenth, as in ../semseg/minkunet_kitti_boxes.py.
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(middle_encoder=dict(lr_mult=0.1))))
