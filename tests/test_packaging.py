@@ -198,6 +198,26 @@ def test_import_needs_no_framework():
         assert not OPTIONAL & set(imports_at_load(path)), path
 
 
+def headings(page):
+    """Anchors of the headings of a page, as GitHub makes them."""
+    text = re.sub(r'^```.*?^```', '', page.read_text(), flags=re.M | re.S)
+    return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-')
+            for heading in re.findall(r'^#+ (.*)$', text, re.M)}
+
+
+def test_links_between_pages_lead_somewhere():
+    pages = [ROOT / 'README.md', *(page for folder in ('configs', 'nclr_plugin', 'requirements')
+                                   for page in (ROOT / folder).rglob('*.md'))]
+    links = [(page, target) for page in pages
+             for target in re.findall(r'\]\(([^)\s]+)\)', page.read_text()) if '://' not in target]
+    assert len(links) > 50
+    for page, target in links:
+        path, _, anchor = target.partition('#')
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), f'{page}: {target}'
+        assert not anchor or anchor in headings(found), f'{page}: {target}'
+
+
 def test_model_index_lists_models_with_results_alone():
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
     for model in index['Models']:
@@ -207,7 +227,7 @@ def test_model_index_lists_models_with_results_alone():
 def test_a_config_that_readmes_give_to_openmim_is_found_by_its_name_alone():
     """OpenMIM refuses a name that several files of ``configs`` have."""
     names = [path.name for path in (ROOT / 'configs').rglob('*.py')]
-    named = {name for path in [ROOT / 'README.md', *(ROOT / 'configs').rglob('README.md')]
+    named = {name for path in [ROOT / 'README.md', *(ROOT / 'configs').rglob('*.md')]
              for name in re.findall(r'mim (?:train|test) nclr_plugin (\S+)', path.read_text())}
     assert named and all(names.count(name) == 1 for name in named)
 

@@ -11,7 +11,7 @@ from .results import contradicts, pose_difference
 from .verification import at_limit, lead
 
 # Each score alone is high by chance for some wrong pose, hardly ever both. They were set on KITTI
-# frames; calibrating_a_rig.md says how.
+# frames; what_to_expect.md says how.
 MIN_CONSISTENCY = 0.28
 MIN_EDGE_LEAD = 4.
 SEARCH_DEG, SEARCH_M = 4., 1.2  # about and along each axis; most networks' poses are nearer

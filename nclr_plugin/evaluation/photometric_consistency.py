@@ -20,7 +20,7 @@ DEPTH_RATIO = 1.15  # neighbours with a larger ratio of depths are on different 
 MIN_JUMPS = 100
 EPSILON = 1e-12
 # Weights of reflectance and step. The weights of one alone are set so that pairs of different
-# places hardly ever reach 0.2; configs/crossi2p/README.md says how.
+# places hardly ever reach 0.2; configs/crossi2p/results.md says how.
 BOTH = 1., 0.3
 REFLECTANCE_ALONE = 1.5
 STEP_ALONE = 0.36
