@@ -9,7 +9,7 @@ from spconv.pytorch import SparseConvTensor
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..layers.voxelization import containing_rows, interpolate
+from ..layers.voxelization import containing_rows, interpolate, take_rows
 
 
 class SplitMinkUNet(MinkUNetBackbone):
@@ -85,13 +85,14 @@ class SplitMinkUNet(MinkUNetBackbone):
                 levels.append(stage(levels[-1]))
         return levels
 
-    def decode(self, levels: list[SparseConvTensor], bottleneck_feats: Tensor) -> Tensor:
-        """Decode the levels with other bottleneck features: (M, out_channels)."""
+    def decode(self, levels: list[SparseConvTensor], bottleneck_feats: Tensor,
+               rows: Tensor | None = None) -> Tensor:
+        """Decode the levels with other bottleneck features: (M, out_channels), or some rows."""
         with sparse_precision(bottleneck_feats):
             x = levels[-1].replace_feature(bottleneck_feats.to(levels[-1].features.dtype))
             for stage in range(len(self.decoder)):
                 x = self._decode_stage(stage, x, levels)
-        return x.features
+        return take_rows(x.features, rows)
 
     def _decode_stage(self, stage: int, x: SparseConvTensor,
                       levels: list[SparseConvTensor]) -> SparseConvTensor:
@@ -164,8 +165,9 @@ class SplitSPVCNN(SplitMinkUNet):
             for before, after in zip(widths, widths[1:]))
         self.dropout = nn.Dropout(drop_ratio, True)
 
-    def decode(self, levels: list[SparseConvTensor], bottleneck_feats: Tensor) -> Tensor:
-        """Decode the levels with other bottleneck features: (M, out_channels)."""
+    def decode(self, levels: list[SparseConvTensor], bottleneck_feats: Tensor,
+               rows: Tensor | None = None) -> Tensor:
+        """Decode the levels with other bottleneck features: (M, out_channels), or some rows."""
         coors, points = levels[0].indices, levels[0].features
         with sparse_precision(bottleneck_feats):
             x = levels[-1].replace_feature(bottleneck_feats.to(levels[-1].features.dtype))
@@ -176,7 +178,7 @@ class SplitSPVCNN(SplitMinkUNet):
                     points = voxel_to_point(x, coors, stride) + next(transforms)(points)
                     x = x.replace_feature(self.dropout(point_to_voxel(points, coors, x, stride)))
                 x = self._decode_stage(stage, x, levels)
-            return x.features + next(transforms)(points)
+            return take_rows(x.features + next(transforms)(points), rows)
 
 
 def voxel_to_point(voxels: SparseConvTensor, coors: Tensor, stride: int) -> Tensor:

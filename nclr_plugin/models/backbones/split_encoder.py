@@ -9,7 +9,7 @@ from spconv.pytorch import SparseConv3d, SparseConvTensor, SparseSequential
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..layers.voxelization import interpolate
+from ..layers.voxelization import interpolate, take_rows
 
 # Empty voxels before the first one of a scan, on the ground plane. With them no coarse voxel is
 # lost at the edge, and an index j at strides s = 8 and 16 has its centre at voxel
@@ -104,9 +104,13 @@ class SplitEncoder(nn.Module):
         return [EncoderLevel(level.features, self._indices(number, level.indices))
                 for number, level in enumerate(levels)]
 
-    def decode(self, levels: list[EncoderLevel], bottleneck_feats: Tensor) -> Tensor:
-        """Decode the levels with other bottleneck features: (M, out_channels)."""
-        voxels = levels[0]
+    def decode(self, levels: list[EncoderLevel], bottleneck_feats: Tensor,
+               rows: Tensor | None = None) -> Tensor:
+        """Decode the levels with other bottleneck features: (M, out_channels), or some rows.
+
+        Only the voxels of ``rows`` are interpolated.
+        """
+        voxels = EncoderLevel(*(take_rows(value, rows) for value in levels[0]))
         with torch.autocast(bottleneck_feats.device.type, enabled=False):
             total = self.lateral[0](voxels.features)
             for number, (level, project) in enumerate(zip(levels, self.lateral)):

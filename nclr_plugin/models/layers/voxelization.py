@@ -191,6 +191,11 @@ def containing_rows(coors: Tensor, coarse: Tensor, stride: int) -> Tensor:
     return order[idx.clamp(max=len(order) - 1)]
 
 
+def take_rows(values: Tensor, rows: Tensor | None) -> Tensor:
+    """Return some rows of values; all if ``rows`` is None."""
+    return values if rows is None else values.index_select(0, rows)
+
+
 def unique(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return ``torch.unique`` of integers with the inverse and counts, faster, by one sort."""
     ordered, order = torch.sort(values)

@@ -120,12 +120,10 @@ class NCLR(CalibrationModel):
             column_codes(yaw, views, maps[-1].shape[-1]), views.view_batch_index,
             views.batch_size)
 
-        point_feats = self.point_backbone.decode(levels, fused_points)
-        pixel_feats = self.image_branch.decode([*maps[:-1], fused_map])
         if not self.training:  # all voxels can be matched
             rows = sampled = None
-        if rows is not None:
-            point_feats = point_feats.index_select(0, rows)
+        point_feats = self.point_backbone.decode(levels, fused_points, rows)
+        pixel_feats = self.image_branch.decode([*maps[:-1], fused_map])
         features = self.apply_heads(views, sampled or voxels, point_feats, pixel_feats, yaw)
         return NCLRFeatures(**vars(features), rows=rows, levels=levels, maps=maps)
 
@@ -184,9 +182,9 @@ class NCLR(CalibrationModel):
         losses = {name: weight * value for name, value in self.matching_head.loss(
             points, features.pixels, targets, margin).items()}
         if self.position_free_head is not None:
-            unfused = self.point_backbone.decode(features.levels, features.levels[-1].features)
+            unfused = self.point_backbone.decode(
+                features.levels, features.levels[-1].features, features.rows)
             idx = features.view_voxels.take(columns)
-            idx = idx if features.rows is None else features.rows[idx]
             losses['loss_position_free'] = (
                 self.loss_weights['position_free'] * self.position_free_head.loss(
                     unfused[idx], self.image_branch.decode(features.maps), targets, margin))

@@ -50,6 +50,14 @@ def test_gradients_reach_every_parameter_and_the_fused_features(kind, voxels):
 
 
 @pytest.mark.parametrize('kind', KINDS)
+def test_some_rows_are_those_of_all(kind, voxels):
+    net, rows = _build(kind).eval(), torch.tensor([5, 2, 17])
+    levels = net.encode(voxels.feats, voxels.coors)
+    fused = 2 * levels[-1].features
+    assert torch.equal(net.decode(levels, fused, rows), net.decode(levels, fused)[rows])
+
+
+@pytest.mark.parametrize('kind', KINDS)
 def test_a_scan_gives_in_a_batch_what_it_gives_alone(kind, voxels, assert_same_alone):
     """The edge of the smaller scan included, whatever the size of the other."""
     assert_same_alone(_build(kind).eval(), voxels)

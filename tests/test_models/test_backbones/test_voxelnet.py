@@ -95,6 +95,14 @@ def test_a_scan_gives_in_a_batch_what_it_gives_alone(config, voxels, assert_same
 
 
 @ENCODERS
+def test_some_rows_are_those_of_all(config, voxels):
+    net, rows = _build(config).eval(), torch.tensor([5, 2, 17])
+    levels = net.encode(voxels.feats, voxels.coors)
+    fused = 2 * levels[-1].features
+    torch.testing.assert_close(net.decode(levels, fused, rows), net.decode(levels, fused)[rows])
+
+
+@ENCODERS
 def test_all_parameters_are_trained(config, voxels):
     net = _build(config)
     levels = net.encode(voxels.feats, voxels.coors)
