@@ -14,3 +14,7 @@ test_pipeline = [*_base_.load, crop, _base_.rigid_transform, _base_.resize, _bas
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
+
+# schedule
+# Two to three seconds a step on one core.
+train_cfg = dict(max_iters=1500, val_interval=1500)
