@@ -68,7 +68,7 @@ def _format_once():
         yield
 
 
-@pytest.fixture(scope='session', autouse=True)
+@pytest.fixture(scope='module', autouse=True)
 def _no_pauses():
     """mmdet3d waits 5 s before it overwrites infos, mmengine 2 s between epochs."""
     sleep = time.sleep
