@@ -151,7 +151,7 @@ class PoseScorer:
         # The nearest pixel will do: many points together move by less.
         idx = row.int().mul_(self.width + 2).add_(column.int()).add_(self.offset)
         value = self.maps.view(-1).index_select(0, idx.flatten()).view_as(idx)
-        mask = value == value  # False for NaN
+        mask = ~value.isnan()
         value.nan_to_num_(0.)
         mean = value.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
         return value @ self.weight - mean * (mask.float() @ self.weight)
