@@ -2,8 +2,8 @@
 
 Importing this package registers every component in mmengine's root registries, so a config of
 another project needs only ``custom_imports = dict(imports=['nclr_plugin'])``. The import itself
-needs torch, numpy and mmengine; mmdet3d, a sparse-convolution library, OpenCV or a plotting
-library are imported where they are used.
+needs torch, numpy and mmengine; mmdet3d, a sparse-convolution library or a plotting library are
+imported where they are used.
 """
 
 from . import apis, checkpoints, compat, datasets, engine, evaluation, models, visualization

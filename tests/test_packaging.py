@@ -23,7 +23,7 @@ PARTS = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'README.md', 'm
 FRAMEWORKS = {'mmdet3d', 'mmdet', 'mmcv', 'spconv', 'scipy', 'pcdet'}
 MARKER = r'python_version ([<>]=?|==) "3\.\d+"'
 PINNED = re.compile(rf'[\w.-]+==[\w.]+(; {MARKER}( and {MARKER})?)?$')
-OPTIONAL = FRAMEWORKS | {'cv2', 'matplotlib', 'torchvision', 'PIL', 'skimage', 'open3d', 'nuscenes',
+OPTIONAL = FRAMEWORKS | {'matplotlib', 'torchvision', 'PIL', 'skimage', 'open3d', 'nuscenes',
                     'pandas', 'tabulate', 'rosbags'}
 
 

@@ -8,6 +8,7 @@ from typing import Any, Sequence
 
 import numpy as np
 import torch
+import yaml
 
 from ..errors import CalibrationInputError
 from ..geometry.camera import in_view, project_points
@@ -376,8 +377,6 @@ def write_rig(path: str, out: str, poses: dict[str, np.ndarray]) -> None:
 
     Its folders become absolute paths, so that the copy works in another place.
     """
-    import yaml  # comes with mmengine
-
     with open(path, encoding='utf-8') as stream:
         rig = yaml.safe_load(stream)
     root = os.path.dirname(os.path.abspath(path))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 import torch
+import yaml
 
 from ..geometry.se3 import invert_transform
 from ..utils.optional import optional_import
@@ -108,8 +109,6 @@ def write_extrinsics(out: str, record: dict, formats: Sequence[str] = (),
         formats: Names of :data:`FORMATS`.
         frames: Names of the coordinate frames.
     """
-    import yaml  # comes with mmengine
-
     folder, lidar2cam = Path(out), np.array(record['lidar2cam'], np.float64)
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / EXTRINSICS, 'w', encoding='utf-8') as stream:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import yaml
 
 from ..datasets.images import read_image
 from ..datasets.readers.base import (IMAGE_SUFFIXES, Folder, describe_missing, match_files,
@@ -174,8 +175,6 @@ def read_initial(path: str) -> Any:
     Raises:
         CalibrationInputError: If the file or the entry does not exist.
     """
-    import yaml  # comes with mmengine
-
     try:
         with open(path, encoding='utf-8') as stream:
             return yaml.safe_load(stream)['lidar2cam']

@@ -4,12 +4,13 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
+import yaml
 
 from ..datasets.images import check_image_size
 from ..datasets.readers.calibration import check_cam2img
 from ..errors import CalibrationInputError, describe_error
-from ..utils.optional import optional_import
 
 # Range of the principal point relative to the image size, if no image_size is given. It excludes
 # intrinsics of an image of half or twice the size.
@@ -55,7 +56,6 @@ class Intrinsics(NamedTuple):
         """Return the image (H, W, 3) uint8 of a pinhole camera with the same ``cam2img``."""
         if self.model != 'fisheye' and (self.dist_coeffs is None or not self.dist_coeffs.any()):
             return image
-        cv2 = optional_import('cv2', 'opencv-python-headless', 'Undistorting images')
         if self.model == 'fisheye':
             return cv2.fisheye.undistortImage(image, self.cam2img, self.dist_coeffs,
                                               Knew=self.cam2img)
@@ -207,8 +207,6 @@ def _check_distortion(model: Any, dist_coeffs: Any,
 
 def _read_content(path: str, where: str) -> dict[str, Any]:
     """Read the entries of a file, by name."""
-    import yaml  # comes with mmengine
-
     try:
         with open(path, encoding='utf-8') as stream:
             text = stream.read().lstrip('\ufeff \n')
@@ -229,7 +227,6 @@ def _read_file_storage(text: str) -> dict[str, Any]:
     Raises:
         ValueError: If OpenCV cannot read it.
     """
-    cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading files of OpenCV')
     try:
         storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
         return {name: _value(storage.getNode(name)) for name in storage.root().keys()}

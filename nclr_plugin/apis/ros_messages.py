@@ -7,12 +7,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import cv2
 import numpy as np
 
 from ..datasets.images import decode_image, warn_once
 from ..datasets.scan_files import column_fields
 from ..errors import CalibrationInputError, ScanError
-from ..utils.optional import optional_import
 from .intrinsics import Intrinsics, make_intrinsics
 
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
@@ -59,7 +59,6 @@ def image_from_message(message: Any, name: str = 'image') -> np.ndarray:
 
 
 def _raw_image(message: Any) -> np.ndarray:
-    cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
     match = ENCODING.match(ALIASES.get(message.encoding, message.encoding))
     if match is None:
         raise ValueError(f'expected the encoding {", ".join(COLOURS)} with 8 or 16 bits, found '

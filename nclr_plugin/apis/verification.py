@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Sequence
 
+import cv2
 import numpy as np
 import torch
 
@@ -83,7 +84,6 @@ def verify(score: JointScore, start: np.ndarray) -> Verification:
 
 def count_places(images: Sequence[np.ndarray]) -> int:
     """Return the number of images (H, W, 3) that are not nearly the same as another one counted."""
-    cv2 = optional_import('cv2', 'opencv-python-headless', 'Comparing image and scan')
     places: list[np.ndarray] = []
     for image in images:
         size = PLACE_WIDTH, max(1, round(PLACE_WIDTH * image.shape[0] / image.shape[1]))

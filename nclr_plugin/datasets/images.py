@@ -7,6 +7,7 @@ import os
 from functools import lru_cache
 from typing import Sequence
 
+import cv2
 import numpy as np
 from mmengine.logging import print_log
 
@@ -123,7 +124,6 @@ def _read_bytes(path: str) -> bytes:
 
 def _decode(data: bytes) -> np.ndarray:
     """Return the pixels as they are stored: (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA."""
-    cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if pixels is None:
         raise ValueError(f'expected a complete PNG or JPEG, found {len(data)} bytes that cannot '
@@ -141,7 +141,6 @@ def _to_rgb(pixels: np.ndarray) -> np.ndarray:
         raise ValueError(
             f'expected an opaque image, found {(pixels[..., 3] < 255).mean():.1%} of it '
             'transparent; save it without alpha channel.')
-    cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
     code = cv2.COLOR_GRAY2RGB if pixels.ndim == 2 else (
         cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGB)
     return cv2.cvtColor(pixels, code)

@@ -7,6 +7,8 @@ import multiprocessing
 import os
 from typing import Any, Callable, Iterator
 
+import cv2
+
 from .frame import render_frame
 from .layouts import LAYOUTS, Job, Layout
 from .layouts.base import DemoOptions
@@ -40,7 +42,7 @@ def generate(root: str, layout: str, options: DemoOptions, workers: int = 1,
                               f'{len(os.listdir(root))} entries; remove it or choose another.')
     jobs, records = writer.jobs(), []
     if workers > 1:
-        with _one_thread(), multiprocessing.Pool(workers, _use_one_thread) as pool:
+        with _one_thread(), multiprocessing.Pool(workers, cv2.setNumThreads, (1, )) as pool:
             for record in pool.imap(functools.partial(_make, writer), jobs):
                 records.append(record)
                 report(len(records), len(jobs))
@@ -62,15 +64,9 @@ def _make(writer: Layout, job: Job) -> tuple[Job, Any]:
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
     """Stop OpenCV's threads before a fork, since a child that stops inherited threads hangs."""
-    import cv2
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
         yield
     finally:
         cv2.setNumThreads(threads)
-
-
-def _use_one_thread() -> None:
-    import cv2
-    cv2.setNumThreads(1)

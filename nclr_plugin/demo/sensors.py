@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from .appearance import appearance
@@ -86,14 +87,7 @@ def photograph(scene: Scene, shadows: ShadowMap, rays: CameraRays,
 
     Returns:
         The image with depth and instances.
-
-    Raises:
-        ImportError: If OpenCV is not installed.
     """
-    try:
-        import cv2
-    except ImportError as error:
-        raise ImportError('Demo images need OpenCV: pip install opencv-python-headless.') from error
     depth, index = cast(scene.primitives, rays)
     light = np.empty((depth.size, 3), np.float32)
     for start in range(0, depth.size, BATCH):

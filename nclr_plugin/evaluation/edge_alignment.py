@@ -4,13 +4,13 @@ The score of a pose adds up over frames. It is the place where searches, checks 
 """
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..datasets.scans import drop_invalid_rows
 from ..geometry.camera import project_points
-from ..utils.optional import optional_import
 from .photometric_consistency import MIN_DEPTH, reduce_image
 from .scan_edges import EdgeFinder, ScanEdges
 
@@ -77,7 +77,6 @@ class EdgeAlignment:
         """
         if sigma in self._maps:
             return self._maps[sigma]
-        cv2 = optional_import('cv2', 'opencv-python-headless', 'Comparing image and scan')
         if self._colours is None:
             self._colours = cv2.cvtColor(self.image, cv2.COLOR_RGB2LAB).astype(np.float32)
         colours = cv2.GaussianBlur(self._colours, (0, 0), sigma)

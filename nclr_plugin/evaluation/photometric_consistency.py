@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 
@@ -73,7 +74,6 @@ class PhotometricConsistency:
     """
 
     def __init__(self, image: np.ndarray, points: np.ndarray, cam2img: np.ndarray) -> None:
-        cv2 = optional_import('cv2', 'opencv-python-headless', 'Comparing image and scan')
         image, self.cam2img = reduce_image(image, np.asarray(cam2img, np.float64))
         smooth = cv2.GaussianBlur(image, (3, 3), 0)
         self.colours = cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB).astype(np.float32)
@@ -162,7 +162,6 @@ def _pairs(neighbour: np.ndarray) -> np.ndarray:
 
 def reduce_image(image: np.ndarray, cam2img: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the image, at most ``MAX_WIDTH`` wide, and its intrinsics."""
-    cv2 = optional_import('cv2', 'opencv-python-headless', 'Comparing image and scan')
     height, width = image.shape[:2]
     if width <= MAX_WIDTH:
         return image, cam2img

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 
@@ -142,7 +143,6 @@ class EdgeFinder:
 
     def _hidden(self, pixels: np.ndarray, depth: np.ndarray) -> np.ndarray:
         """Return a mask (N,) of the points with nearer ones on two opposite sides."""
-        cv2 = optional_import('cv2', 'opencv-python-headless', 'Comparing image and scan')
         cell = max(2., np.radians(self.cell_deg) * self.cam2img[0, 0] * 1.2)
         column, row = ((pixels + self.margin) / cell).astype(int).T
         nearest = np.full((row.max(initial=0) + 1, column.max(initial=0) + 1), np.inf, np.float32)

@@ -6,12 +6,12 @@ import logging
 from functools import lru_cache
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from ..utils.optional import optional_import
 from .camera import project_points
 from .pnp import MIN_DISTINCT, refine_pose
 from .se3 import make_transform
@@ -75,7 +75,6 @@ def solve_robust(points: Tensor,
 
     Raises:
         ValueError: If ``method`` is unknown or the shapes do not fit.
-        ImportError: If neither PoseLib nor OpenCV is installed.
     """
     if method not in METHODS:
         raise ValueError(f'method: expected one of {sorted(METHODS)}, found {method!r}')
@@ -152,7 +151,6 @@ def _poselib(points: np.ndarray, pixels: np.ndarray, cam2img: np.ndarray, method
 def _opencv(points: np.ndarray, pixels: np.ndarray, cam2img: np.ndarray, method: str,
             threshold: float, iterations: int, seed: int) -> tuple | None:
     """Run OpenCV's RANSAC; return R (3, 3) and t (3,), or ``None`` on failure."""
-    cv2 = optional_import('cv2', 'opencv-python-headless', 'solve_robust')
     # OpenCV's random seed is fixed; shuffle the matches by ours instead.
     order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed)).numpy()
     try:

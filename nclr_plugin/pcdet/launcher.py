@@ -14,6 +14,7 @@ from typing import Any, Callable, Sequence
 import numpy as np
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
+import yaml
 
 from ..checkpoints import PretrainedWeightsError, read_state_dict
 from ..checkpoints.kernels import fit_to_shape
@@ -104,7 +105,6 @@ def config_loader(merge: Callable[[dict, dict], dict],
 
 
 def _read(path: Path) -> dict:
-    import yaml  # one of OpenPCDet's own requirements
     content = yaml.safe_load(path.read_text(encoding='utf-8'))
     if not isinstance(content, dict):
         raise DataLayoutError(f"config '{path}': expected a mapping of keys, found "

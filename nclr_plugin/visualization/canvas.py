@@ -4,6 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Callable, Sequence, Tuple
 
+import cv2
 import numpy as np
 
 from ..utils.optional import optional_import
@@ -46,7 +47,6 @@ def fit(image: np.ndarray, width: int = PANEL_WIDTH,
     Returns:
         The image and the factor by which it was enlarged.
     """
-    cv2 = _cv2()
     if height is not None:
         width = min(width, max(1, round(height * image.shape[1] / image.shape[0])))
     factor = width / image.shape[1]
@@ -79,7 +79,6 @@ def colour_scale(level: Any) -> np.ndarray:
     Returns:
         (..., 3) uint8 RGB.
     """
-    cv2 = _cv2()
     scale = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_TURBO)
     # The ends of the scale are nearly black and would not show on an image.
     entry = np.rint(20 + 215 * np.clip(level, 0, 1))
@@ -99,7 +98,6 @@ def write(image: np.ndarray, text: str, corner: tuple[int, int],
     Returns:
         (H, W, 3) uint8.
     """
-    cv2 = _cv2()
     space = max(1, image.shape[1] - corner[0] - 2)
     size = min(size, size * space / max(1, text_width(text, size)))
     return cv2.putText(image.copy(), text, corner, cv2.FONT_HERSHEY_SIMPLEX, size, WHITE, 1,
@@ -108,7 +106,6 @@ def write(image: np.ndarray, text: str, corner: tuple[int, int],
 
 def text_width(text: str, size: float = TEXT_SIZE) -> int:
     """Return the width of a text in :func:`write`, pixels."""
-    cv2 = _cv2()
     return cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0]
 
 
@@ -246,9 +243,5 @@ def write_png(path: Path, picture: np.ndarray) -> None:
         OSError: If it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not _cv2().imwrite(str(path), np.ascontiguousarray(picture[..., ::-1])):
+    if not cv2.imwrite(str(path), np.ascontiguousarray(picture[..., ::-1])):
         raise OSError(f'{path}: the picture could not be written; is the folder writable?')
-
-
-def _cv2() -> Any:
-    return optional_import('cv2', 'opencv-python-headless', 'Pictures')

@@ -3,10 +3,10 @@ from __future__ import annotations
 
 from typing import Any, Callable, NamedTuple
 
+import cv2
 import numpy as np
 from torch import Tensor
 
-from ..utils.optional import optional_import
 from .canvas import (TITLE_HEIGHT, WHITE, beside, colour_bar, colour_scale, dim, enlarge_cells, fit,
                      grey, legend, map_stride, scale_pixels, stack, strip, titled)
 from .features import similarity_spaces
@@ -146,7 +146,6 @@ def choose_queries(pixels: np.ndarray, depth: np.ndarray, width: int, height: in
     Returns:
         Indices of the chosen points, one for each stripe that contains points, left to right.
     """
-    cv2 = optional_import('cv2', 'opencv-python-headless', 'Pictures')
     side = max(1., width * CELL)
     column, row = ((pixels.T + 0.5) / side).astype(int)
     shape = int(height / side) + 1, int(width / side) + 1
@@ -216,7 +215,6 @@ def _point_panel(view: View, query: Query, name: str, point_features: Tensor,
 def _finish(heat: np.ndarray, view: View, query: Query, best: np.ndarray | None,
             similarity: np.ndarray, title: str) -> np.ndarray:
     """Add the marks, the colour bar and the title."""
-    cv2 = optional_import('cv2', 'opencv-python-headless', 'Pictures')
 
     def circle(pixel: np.ndarray, radius: int, colour: tuple[int, ...], thickness: int) -> None:
         centre = tuple(int(x) for x in np.rint(scale_pixels(pixel, view.factor)))

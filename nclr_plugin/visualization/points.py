@@ -3,12 +3,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 from torch import Tensor
 
 from ..geometry.camera import in_view, project_points
 from ..geometry.se3 import identity_pose, rotation_error_geodesic_deg, translation_error
-from ..utils.optional import optional_import
 from .canvas import (BACKGROUND, WHITE, beside, colour_bar, colour_scale, dim, enlarge,
                      scale_pixels, stack, titled, write)
 
@@ -189,7 +189,6 @@ def draw_birds_eye(points: Tensor, colours: np.ndarray, lidar2cam: Tensor | None
     Returns:
         (size, size, 3) uint8 RGB panel.
     """
-    cv2 = optional_import('cv2', 'opencv-python-headless', 'Pictures')
     if lidar2cam is None:
         ahead, rays, position = np.array([1., 0.]), np.zeros((0, 2)), np.zeros(2)
     else:

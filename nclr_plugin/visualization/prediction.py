@@ -4,12 +4,12 @@ from __future__ import annotations
 import colorsys
 from typing import Any, Iterator, NamedTuple, Sequence
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..geometry.camera import project_points
-from ..utils.optional import optional_import
 from .canvas import TITLE_HEIGHT, Colour, beside, dim, fit, legend, scale_pixels, stack, titled
 from .points import draw_birds_eye, draw_depth, draw_discs, panel_coordinates, project_visible
 
@@ -270,7 +270,6 @@ def draw_boxes_birds_eye(points: Tensor, predicted: Boxes, true: Boxes | None,
     Returns:
         uint8 RGB picture.
     """
-    cv2 = optional_import('cv2', 'opencv-python-headless', 'Pictures')
     colours = np.full((len(points), 3), GREY, np.uint8)
     panel = draw_birds_eye(points, colours, None, None, 0, BOX_PANEL)
 
@@ -298,7 +297,6 @@ def draw_boxes_image(image: np.ndarray, lidar2cam: Tensor, cam2img: Tensor, poin
     Returns:
         uint8 RGB picture.
     """
-    cv2 = optional_import('cv2', 'opencv-python-headless', 'Pictures')
     background, factor = fit(image, BOX_IMAGE_WIDTH)
     _, pixels, depth = project_visible(points, lidar2cam, cam2img, *image.shape[:2])
     background = draw_depth(background, scale_pixels(pixels, factor), depth, radius=1.)

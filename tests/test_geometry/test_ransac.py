@@ -1,4 +1,3 @@
-import sys
 
 import cv2
 import pytest
@@ -90,15 +89,12 @@ def test_ignores_matches_that_are_not_finite():
     assert not pose.inliers[3] and not pose.inliers[7]
 
 
-def test_bad_arguments_are_named(monkeypatch):
+def test_bad_arguments_are_named():
     points, pixels, cam2img = torch.zeros(9, 3), torch.zeros(9, 2), torch.eye(3)
     with pytest.raises(ValueError, match='ransac_p3p'):
         solve_robust(points, pixels, cam2img, method='magic')
     with pytest.raises(ValueError, match='pixels'):
         solve_robust(points, pixels[:5], cam2img)
-    monkeypatch.setitem(sys.modules, 'cv2', None)
-    with pytest.raises(ImportError, match='pip install'):
-        solve_robust(points, pixels, cam2img, method='ransac_p3p')
 
 
 def test_skewed_cameras_are_solved():

@@ -7,6 +7,7 @@ from typing import Any, Sequence
 import numpy as np
 from mmengine.logging import print_log
 from mmengine.registry import TASK_UTILS
+import yaml
 
 from ...errors import ScanError, describe_error
 from ..scan_files import RAW_SUFFIXES, SUFFIXES, read_columns
@@ -118,8 +119,6 @@ def _find_intensity_scale(rig_file: str, folder: Folder, dim: int) -> float:
 
 def _read_rig(path: str):
     """Return the entries of the LiDAR and of the cameras; check their keys."""
-    import yaml  # comes with mmengine
-
     require_file(path, 'Expected the description of the rig (rig_file) with lidar and cameras.')
     with open(path, encoding='utf-8') as file:
         try:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Callable, Sequence
 
+import cv2
 import numpy as np
 import torch
 from mmengine.registry import TRANSFORMS
@@ -12,7 +13,6 @@ from ...geometry.camera import (crop_intrinsics, flip_extrinsics, flip_intrinsic
                                 resize_intrinsics)
 from ...geometry.se3 import (invert_transform, make_transform, so3_exp, transform_points,
                              yaw_rotation)
-from ...utils.optional import optional_import
 from .loading import BaseTransform
 
 CAMERA_Y = torch.tensor([0., 1., 0.], dtype=torch.float64)  # downwards
@@ -191,7 +191,6 @@ class RandomSceneFlip(BaseTransform):
 
 def resize_images(results: dict, size_of: Callable[[np.ndarray], tuple[int, int]]) -> dict:
     """Resize ``imgs`` to the (width, height) that ``size_of`` returns, and adapt ``cam2img``."""
-    cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
     imgs, cam2img = [], []
     for img, matrix in zip(results['imgs'], results['cam2img']):
         width, height = size_of(img)

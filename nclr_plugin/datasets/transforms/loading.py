@@ -3,12 +3,12 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 
+import cv2
 import numpy as np
 import torch
 from mmengine.registry import TRANSFORMS
 
 from ...geometry.se3 import transform_points
-from ...utils.optional import optional_import
 from ..images import read_image
 from ..scans import read_scan
 
@@ -102,7 +102,6 @@ class LoadImages(BaseTransform):
         other = read_image(frame_id, image['replaced_by'])
         if other.shape == pixels.shape:
             return other
-        cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
         return cv2.resize(other, pixels.shape[1::-1], interpolation=cv2.INTER_AREA)
 
 

@@ -1,10 +1,10 @@
 """Colour jitter; noise and occlusions at test time (CrossI2P, Table 2)."""
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
-from ...utils.optional import optional_import
 from .loading import BaseTransform
 
 # ITU-R BT.601, as in JPEG: luma, and the two chroma axes (I, Q) in which hue is an angle.
@@ -43,7 +43,6 @@ class ColorJitter(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Change ``imgs``; see the class."""
-        cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
         results['imgs'] = [
             cv2.transform(img, self._colour_map(img, results['rng'])) for img in results['imgs']
         ]
@@ -51,7 +50,6 @@ class ColorJitter(BaseTransform):
 
     def _colour_map(self, img: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return a random (3, 4) affine map of RGB columns."""
-        cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
         draw = rng.uniform(-self.limits, self.limits)
         brightness, contrast, saturation = 1 + draw[:3]
         angle = 2 * np.pi * draw[3]

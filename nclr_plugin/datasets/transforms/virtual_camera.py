@@ -3,13 +3,13 @@ from __future__ import annotations
 
 from typing import Callable
 
+import cv2
 import numpy as np
 from mmengine.registry import TRANSFORMS
 import torch
 
 from ...geometry.camera import resize_intrinsics
 from ...geometry.se3 import make_transform, so3_exp
-from ...utils.optional import optional_import
 from .geometric import check_size
 from .loading import BaseTransform
 
@@ -77,7 +77,6 @@ class VirtualCamera(BaseTransform):
         factor = max(1, int(np.ceil(float(cam2img[0, 0] / window[0, 0]))))
         finer = resize_intrinsics(window, factor, factor)
         homography = cam2img @ rotation.T @ torch.linalg.inv(finer)
-        cv2 = optional_import('cv2', 'opencv-python-headless', 'Reading images')
         img = cv2.warpPerspective(
             img, homography.numpy(), (self.width * factor, self.height * factor),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any, Mapping, NamedTuple
 
+import cv2
 import numpy as np
 
 from ..frame import CameraMount, Frame, LidarMount, Split, beam_elevations
@@ -123,6 +124,5 @@ class Layout(abc.ABC):
 
 def write_image(path: str, image: np.ndarray) -> None:
     """Write an (H, W, 3) uint8 RGB image in the format of the file suffix."""
-    import cv2
     if not cv2.imwrite(path, image[..., ::-1]):
         raise OSError(f"image '{path}': could not be written.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 
 import numpy as np
+import yaml
 
 from ..frame import CameraMount, LidarMount, Split
 from ..primitives import yaw_matrix
@@ -57,8 +58,6 @@ class RigLayout(Layout):
 
     def finish(self, records):
         """Write ``rig.yaml`` and the lists of frames."""
-        import yaml  # comes with mmengine
-
         cameras, _ = self.mounts(records[0][0])
         rig = dict(lidar=dict(folder=LIDAR, dim=4, suffix='.bin', intensity_scale=1.), cameras=[
             dict(name=name, folder=name, image_size=[mount.width, mount.height],

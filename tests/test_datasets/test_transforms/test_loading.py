@@ -1,7 +1,6 @@
 """Accumulated sweeps against the nuScenes devkit's, through infos as mmdet3d writes them."""
 import importlib.util
 import pickle
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -203,13 +202,6 @@ def test_replaced_image_is_resized_to_the_own_and_keeps_its_calibration(tmp_path
     # Both files are checked, each against its own size.
     other['images'][0]['image_size'] = (1, 1)
     broken(LoadImages(), results, r"other.png': .*expected 1 x 1 pixels")
-
-
-def test_absence_of_opencv_is_one_sentence(tmp_path, disk, monkeypatch):
-    disk.write_image(tmp_path / 'a.png')
-    monkeypatch.setitem(sys.modules, 'cv2', None)
-    with pytest.raises(ImportError, match='pip install opencv-python-headless'):
-        LoadImages()(image(tmp_path / 'a.png'))
 
 
 SWEEPS = 12
