@@ -10,7 +10,6 @@ maximum-likelihood pose follows.
 """
 from __future__ import annotations
 
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -22,11 +21,9 @@ from .reprojection import PnPProblem, second_moments
 _PLANAR_RATIO = 0.02
 # The moments are sums in float32: anything below this share of the trace is rounding error.
 _SHIFT = 1e-9
-_EIGENVECTOR_STEPS = 4
 
 
-def closed_form_pose(problem: PnPProblem, axes: Tensor,
-                     deviations: Tensor) -> tuple[Tensor, Tensor]:
+def closed_form_pose(problem: PnPProblem, axes: Tensor, deviations: Tensor) -> Tensor:
     """Compute the EPnP pose in closed form.
 
     Args:
@@ -35,17 +32,17 @@ def closed_form_pose(problem: PnPProblem, axes: Tensor,
         deviations: Standard deviations along them, (B, 3).
 
     Returns:
-        R (B, 3, 3) and t (B, 3), normalised units.
+        ``(t, R)`` (B, 3, 4), normalised units.
     """
     control = _control_points(problem, axes, deviations)
     # The two longest axes give the rotation, and the longest the scale.
-    first, second = control[..., 1], control[..., 2]
-    scale = deviations[:, 0] / first.norm(dim=1).clamp(min=1e-12)
-    first = F.normalize(first, dim=1)
+    centre, first, second, _ = control.unbind(2)
+    length = first.norm(dim=1, keepdim=True).clamp(min=1e-300)
+    first = first / length
     second = F.normalize(second - (second * first).sum(1, keepdim=True) * first, dim=1)
     third = torch.linalg.cross(first, second, dim=1)
     R = torch.stack([first, second, third], dim=2) @ axes.transpose(1, 2)
-    return R, control[..., 0] * scale[:, None]
+    return torch.cat([(centre * (deviations[:, :1] / length))[..., None], R], dim=2)
 
 
 def _control_points(problem: PnPProblem, axes: Tensor, deviations: Tensor) -> Tensor:
@@ -55,36 +52,36 @@ def _control_points(problem: PnPProblem, axes: Tensor, deviations: Tensor) -> Te
     """
     planar = deviations[:, 2] < _PLANAR_RATIO * deviations[:, 0]
     inverse = 1 / deviations
-    inverse = torch.cat([inverse[:, :2], torch.where(planar, 0., inverse[:, 2])[:, None]], dim=1)
+    inverse[:, 2].masked_fill_(planar, 0.)
     change = F.pad((axes * inverse[:, None]).transpose(1, 2), (1, 0, 1, 0))  # to the axes' basis
     change[:, 0, 0] = 1
 
     # The algebraic error sum w |h_xy - u h_z|^2, in pixels times depth.
-    pixels = problem.pixels
-    scalars = torch.cat([pixels, (pixels * pixels).sum(1, keepdim=True)], dim=1)
-    moments = second_moments(scalars * problem.weights[:, None], problem)
-    Mu, Mv, Mr = (change[:, None] @ moments @ change[:, None].transpose(2, 3)).unbind(1)
-    cost = Mr - Mu @ Mu - Mv @ Mv  # of the control points' depths
+    u, v = problem.pixels.unbind(1)
+    scalars = torch.stack([u, v, u * u + v * v], dim=1) * problem.weights[:, None]
+    moments = change[:, None] @ second_moments(scalars, problem) @ change[:, None].transpose(2, 3)
+    mixed = moments[:, :2].flatten(1, 2)
+    cost = moments[:, 2] - mixed.transpose(1, 2) @ mixed  # of the control points' depths
     trace = cost.diagonal(dim1=1, dim2=2).sum(1)
     cost[:, 3, 3] += torch.where(planar, 10 * trace + 1, 0.)
     z = _smallest_eigenvector(cost, trace)
-    control = torch.cat([Mu @ z, Mv @ z, z], dim=2).transpose(1, 2)
+    control = torch.cat([mixed @ z, z], dim=1).view(-1, 3, 4)
     return apply_inverse(problem.focal, control)  # from pixels to rays
 
 
 def _smallest_eigenvector(A: Tensor, trace: Tensor) -> Tensor:
     """Return the smallest eigenvector (B, 4, 1) of a positive semidefinite A (B, 4, 4).
 
-    Its first entry is not negative. The inverse iteration starts from points that all have the
-    depth of the centroid.
+    Its first entry is not negative. The inverse iteration, of four steps, starts from points that
+    all have the depth of the centroid.
     """
     diagonal = A.diagonal(dim1=1, dim2=2)
     diagonal += (_SHIFT * trace + 1e-300)[:, None]
     factor = torch.linalg.cholesky_ex(A)[0]
-    z = torch.eye(4, 1, dtype=A.dtype, device=A.device).expand(len(A), -1, -1)
-    for _ in range(_EIGENVECTOR_STEPS):
-        z = torch.cholesky_solve(z, factor)
-        z = z / z.norm(dim=1, keepdim=True)
+    eye = torch.eye(4, dtype=A.dtype, device=A.device)
+    step = torch.cholesky_solve(eye.expand_as(A), factor) * trace[:, None, None]
+    steps = step @ step
+    z = F.normalize(steps @ steps[..., :1], dim=1)
     return torch.where(z[:, :1] < 0, -z, z)
 
 

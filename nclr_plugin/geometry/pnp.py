@@ -129,13 +129,13 @@ def _solve(points: Tensor, pixels: Tensor, cam2img: Tensor, weights: Tensor | No
                             MIN_POINTS if start is None else MIN_DISTINCT)
             normalised = normalised.only(valid)
             problem = normalised.problem
-            R, t = _start(normalised) if start is None else _transfer(normalised, *start)
-            R, t, cost, factor, converged = minimise(problem, R, t, iterations, needed=valid)
+            pose = _start(normalised) if start is None else _transfer(normalised, *start)
+            pose, cost, factor, converged = minimise(problem, pose, iterations, needed=valid)
             valid = valid & converged
             minimum = _Minimum(problem.products[:, :4], problem.pixels, problem.focal,
-                               problem.weights, normalised.total, torch.cat([t[..., None], R], 2),
-                               normalised.centre, normalised.extent, factor, valid)
-            R, t = denormalise(normalised, R, t)
+                               problem.weights, normalised.total, pose, normalised.centre,
+                               normalised.extent, factor, valid)
+            R, t = denormalise(normalised, pose)
             R = torch.where(valid[:, None, None], R, torch.eye(3, dtype=R.dtype, device=R.device))
             t = torch.where(valid[:, None], t, 0.)
             error = torch.where(valid, 2 * cost, 0.).sqrt()
@@ -244,22 +244,24 @@ def refuse(normalised: Normalised, cam2img: Tensor, used: Tensor, min_points: in
     return ~valid
 
 
-def denormalise(normalised: Normalised, R: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Convert poses (R, t) of normalised problems to poses of the given points."""
+def denormalise(normalised: Normalised, pose: Tensor) -> tuple[Tensor, Tensor]:
+    """Convert poses (B, 3, 4) of normalised problems to poses (R, t) of the given points."""
+    t, R = pose[..., 0], pose[..., 1:]
     return R, t * normalised.extent[:, None] - (R @ normalised.centre[..., None])[..., 0]
 
 
-def _transfer(normalised: Normalised, R: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Convert poses (R, t) of the given points to poses of the normalised problems."""
-    R, t = R.double(), t.double()
-    return R, (t + (R @ normalised.centre[..., None])[..., 0]) / normalised.extent[:, None]
+def _transfer(normalised: Normalised, R: Tensor, t: Tensor) -> Tensor:
+    """Convert poses (R, t) of the given points to poses (B, 3, 4) of the normalised problems."""
+    R, t = R.double(), t.double()[..., None]
+    t = (t + R @ normalised.centre[..., None]) / normalised.extent[:, None, None]
+    return torch.cat([t, R], dim=2)
 
 
-def _start(normalised: Normalised) -> tuple[Tensor, Tensor]:
+def _start(normalised: Normalised) -> Tensor:
     """Run EPnP and the first Newton steps, which sum over points in float32."""
     single = normalised.problem.single()
     pose = closed_form_pose(single, normalised.axes, normalised.deviations)
-    return minimise(single, *pose, SINGLE_STEPS, SINGLE_TOLERANCE)[:2]
+    return minimise(single, pose, SINGLE_STEPS, SINGLE_TOLERANCE)[0]
 
 
 class _Minimum(NamedTuple):
@@ -291,8 +293,8 @@ class _Minimum(NamedTuple):
 
 def _affine(cam2img: Tensor) -> Tensor:
     """Return whether the last row of intrinsics (B, 3, 3) is (0, 0, 1), (B,)."""
-    row = cam2img[:, 2].detach()
-    return (row[:, :2].abs().amax(1) <= 1e-6) & ((row[:, 2] - 1).abs() <= 1e-6)
+    last = devices.constant((0., 0., 1.), cam2img.dtype, cam2img.device)
+    return (cam2img[:, 2].detach() - last).abs().amax(1) <= 1e-6
 
 
 def _pixels_differ(pixels: Tensor, weights: Tensor) -> Tensor:
@@ -362,19 +364,20 @@ class _ImplicitPose(torch.autograd.Function):
         maps = (focal[:, None] @ poses).flatten(1, 2)  # from points to h and its motion
 
         h = maps @ points
-        inverse_depth = 1 / h[:, 2:3]
+        inverse_depth = h[:, 2:3].reciprocal()
         pixel, approach = h[:, :2] * inverse_depth, h[:, 5:] * inverse_depth
         flow = (h[:, 3:5] - pixel * h[:, 5:]) * inverse_depth
         error = pixel - pixels
         product = (error * flow).sum(1, keepdim=True)
         scale = weights[:, None] * inverse_depth
-        grad_h = (flow - error * approach) * scale
-        grad_motion = error * scale
-        grad_h = torch.cat([
-            grad_h, -(pixel * grad_h).sum(1, keepdim=True) - product * scale,
-            grad_motion, -(pixel * grad_motion).sum(1, keepdim=True)], dim=1)
+        grad_h = h.new_empty(len(h), 2, 3, h.shape[2])  # of h and of its motion
+        torch.mul(flow - error * approach, scale, out=grad_h[:, 0, :2])
+        torch.mul(error, scale, out=grad_h[:, 1, :2])
+        torch.sum(pixel[:, None] * grad_h[:, :, :2], 2, out=grad_h[:, :, 2]).neg_()
+        grad_h[:, 0, 2:].addcmul_(product, scale, value=-1)
+        grad_h = grad_h.flatten(1, 2)
 
-        grad_points = (maps[..., 1:].transpose(1, 2) @ grad_h) / extent[:, None, None]
+        grad_points = (maps[..., 1:] / extent[:, None, None]).transpose(1, 2) @ grad_h
         grad_pixels = -weights[:, None] * flow
         grad_cam2img = torch.zeros_like(focal)  # the last row is no parameter
         sums = (grad_h @ points.transpose(1, 2)).unflatten(1, (2, 3))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..utils import devices
 from ..utils.devices import surely_all
@@ -105,23 +106,22 @@ def second_moments(scalars: Tensor, problem: PnPProblem) -> Tensor:
     return sums.index_select(-1, _tables(sums.device).place).unflatten(-1, (4, 4))
 
 
-def derivatives(problem: PnPProblem, R: Tensor, t: Tensor) -> Derivatives:
+def derivatives(problem: PnPProblem, pose: Tensor) -> Derivatives:
     """Compute the cost and its first and second derivatives at a pose.
 
     Args:
         problem: B problems.
-        R: (B, 3, 3).
-        t: (B, 3).
+        pose: (B, 3, 4), ``(t, R)``.
 
     Returns:
-        The derivatives at ``(R, t)``.
+        The derivatives at the pose.
     """
-    maps = problem.focal @ torch.cat([t[..., None], R], dim=2)
+    maps = problem.focal @ pose
     h = maps.to(problem.pixels) @ problem.products[:, :4]
-    inverse_depth = 1 / h[:, 2:]
+    inverse_depth = h[:, 2:].reciprocal()
     pixel = h[:, :2] * inverse_depth
     error = pixel - problem.pixels
-    cost = 0.5 * ((error * error).sum(1) * problem.weights).sum(1).double()
+    cost = 0.5 * (error * error * problem.weights[:, None]).sum((1, 2)).double()
     gradient, hessian = _assemble(maps[..., 1:], _sums(problem, pixel, error, inverse_depth))
     factor, indefinite = torch.linalg.cholesky_ex(hessian)
     definite = indefinite == 0
@@ -157,12 +157,11 @@ def _sums(problem: PnPProblem, pixel: Tensor, error: Tensor, inverse_depth: Tens
 def _assemble(FR: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
     """Assemble the gradient (B, 6) and the Hessian (B, 6, 6) from the sums (B, 7, 10)."""
     tables = _tables(sums.device)
-    force = (FR.transpose(1, 2) @ sums[:, :3, :4]).flatten(1)  # against x~, where x moves
-    entries = FR.flatten(1)
-    turn = (entries[:, :, None] * entries[:, None]).flatten(1) @ tables.entries
-    curvature = (turn.unflatten(1, (6, 4)) @ sums[:, 3:]).flatten(1)  # (F R)' K (F R)
-    hessian = torch.cat([curvature, force], dim=1) @ tables.hessian
-    return force @ tables.gradient, hessian.unflatten(1, (6, 6))
+    entries = F.pad(FR.flatten(1), (1, 0), value=1.)
+    turn = (entries[:, :, None] * entries[:, None]).flatten(1) @ tables.turn
+    turned = (turn.unflatten(1, (9, 7)) @ sums).flatten(1)
+    gradient, hessian = (turned @ tables.derivatives).split((6, 36), dim=1)
+    return gradient, hessian.unflatten(1, (6, 6))
 
 
 class _Tables(NamedTuple):
@@ -170,15 +169,16 @@ class _Tables(NamedTuple):
 
     Attributes:
         place: (16,) int64, index in ``products`` of each product of two entries of ``x~``.
-        entries: (81, 24), map from the products of two entries of ``F R`` to the 6 x 4 matrix that
-            turns the four distinct second derivatives K into the upper triangle of (F R)' K (F R).
-        gradient: (12, 6), map from the force, 3 x 4, to the gradient.
-        hessian: (72, 36), map from the curvature, 6 x 10, and the force to the Hessian.
+        motion: (6, 12), map from a pose's step to the linear map of ``x~``, 3 x 4, that moves x.
+        turn: (100, 63), map from the products of two entries of ``(1, F R)`` to the 9 x 7 matrix
+            that turns the first derivatives f into (F R)' f, and the four distinct second ones K
+            into the upper triangle of (F R)' K (F R).
+        derivatives: (90, 42), map from the turned sums, 9 x 10, to the gradient and the Hessian.
     """
     place: Tensor
-    entries: Tensor
-    gradient: Tensor
-    hessian: Tensor
+    motion: Tensor
+    turn: Tensor
+    derivatives: Tensor
 
 
 @lru_cache(None)
@@ -189,22 +189,27 @@ def _tables(device: torch.device) -> _Tables:
     second = torch.stack([unit, zero, -u, zero, unit, -v, -u, -v, corner]).view(3, 3, 4)
     eye = torch.eye(3, dtype=torch.float64)
     i, j = torch.triu_indices(3, 3)
-    entries = torch.einsum('klm,pi,pj->kiljpm', second, eye[i], eye[j]).reshape(81, 24)
+    turn = torch.zeros(10, 10, 9, 7, dtype=torch.float64)
+    turn[1:, 0, :3, :3] = torch.einsum('kl,ij->kijl', eye, eye).reshape(9, 3, 3)
+    turn[1:, 1:, 3:, 3:] = torch.einsum('klm,pi,pj->kiljpm', second, eye[i], eye[j]).reshape(
+        9, 9, 6, 4)
 
-    motion = torch.zeros(6, 3, 4, dtype=torch.float64)  # of x, as a linear map of x~
+    motion = torch.zeros(6, 3, 4, dtype=torch.float64)
     motion[:3, :, 1:] = skew(eye)
     motion[3:, :, 0] = eye
-    products = torch.nn.functional.one_hot(place, 10).double().view(4, 4, 10)
+    products = F.one_hot(place, 10).double().view(4, 4, 10)
     projection = torch.einsum('kim,ljn,mnq->ijqkl', motion, motion, products).reshape(9, 10, 36)
-    turn = torch.zeros(3, 4, 6, 6, dtype=torch.float64)  # the exponential map's own curvature
-    turn[:, 1:, :3, :3] = torch.einsum('ik,jl->ijkl', eye, eye)
-    turn = (turn + turn.transpose(2, 3)) / 2
-    turn[:, 1:, :3, :3] -= torch.einsum('ij,kl->ijkl', eye, eye)
-    projection = torch.where((i == j)[:, None, None], projection[3 * i + j],
-                             projection[3 * i + j] + projection[3 * j + i])
-    hessian = torch.cat([projection.reshape(60, 36), turn.reshape(12, 36)])
+    bend = torch.zeros(3, 10, 6, 6, dtype=torch.float64)  # the exponential map's own curvature
+    bend[:, 1:4, :3, :3] = torch.einsum('ik,jl->ijkl', eye, eye)
+    bend = (bend + bend.transpose(2, 3)) / 2
+    bend[:, 1:4, :3, :3] -= torch.einsum('ij,kl->ijkl', eye, eye)
+    gradient = F.pad(motion.flatten(1).T.view(3, 4, 6), (0, 0, 0, 6, 0, 6))
+    hessian = torch.cat([bend.flatten(2), torch.where(
+        (i == j)[:, None, None], projection[3 * i + j],
+        projection[3 * i + j] + projection[3 * j + i])])
     return _Tables(*(table.to(device) for table in (
-        place, entries, motion.flatten(1).T.contiguous(), hessian)))
+        place, motion.flatten(1), turn.view(100, 63),
+        torch.cat([gradient, hessian], dim=2).view(90, 42))))
 
 
 def _damped_factor(hessian: Tensor, damping: Tensor) -> Tensor:
@@ -219,9 +224,9 @@ def _newton_step(at: Derivatives, factor: Tensor) -> Tensor:
     return -torch.cholesky_solve(at.gradient[..., None], factor)[..., 0]
 
 
-def minimise(problem: PnPProblem, R: Tensor, t: Tensor, iterations: int,
+def minimise(problem: PnPProblem, pose: Tensor, iterations: int,
              tolerance: float = STEP_TOLERANCE,
-             needed: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+             needed: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Find the nearest minimum by Levenberg-Marquardt with the full Hessian.
 
     On a GPU the number of steps is fixed, because waiting for a result is slow. On a CPU the loop
@@ -229,62 +234,65 @@ def minimise(problem: PnPProblem, R: Tensor, t: Tensor, iterations: int,
 
     Args:
         problem: B problems.
-        R: (B, 3, 3), initial rotation.
-        t: (B, 3), initial translation.
+        pose: (B, 3, 4), the initial ``(t, R)``.
         iterations: Number of steps.
         tolerance: Length of a step that needs no further one, in radians and extents.
         needed: (B,) bool, problems that must converge; all if None.
 
     Returns:
-        R (B, 3, 3), t (B, 3), cost (B,), the factored Hessian (B, 6, 6), and which poses
-        converged (B,).
+        Poses (B, 3, 4), cost (B,), the factored Hessian (B, 6, 6), and which poses converged (B,).
     """
-    at = derivatives(problem, R, t)
+    at = derivatives(problem, pose)
     in_front = at.nearest > MIN_DEPTH
     if not surely_all(in_front):  # visible points lie in front of the camera, also at the start
-        push = torch.where(in_front, 0., 1 - at.nearest)
-        t = torch.cat([t[:, :2], t[:, 2:] + push[:, None]], dim=1)
-        at = derivatives(problem, R, t)
-    return _descend(problem, R, t, at, torch.zeros_like(at.cost), iterations, tolerance, needed)
+        pose = pose.clone()
+        pose[:, 2, 0] += torch.where(in_front, 0., 1 - at.nearest)
+        at = derivatives(problem, pose)
+    return _descend(problem, pose, at, torch.zeros_like(at.cost), iterations, tolerance, needed)
 
 
-def _descend(problem: PnPProblem, R: Tensor, t: Tensor, at: Derivatives, damping: Tensor,
-             iterations: int, tolerance: float, needed: Tensor | None) -> tuple[Tensor, ...]:
+def _descend(problem: PnPProblem, pose: Tensor, at: Derivatives, damping: Tensor, iterations: int,
+             tolerance: float, needed: Tensor | None) -> tuple[Tensor, ...]:
     """Step from poses with known derivatives; on a CPU, the few that need more go on alone."""
     rest = None
     for done in range(iterations):
-        factor = at.factor if surely_all(damping == 0) else _damped_factor(at.hessian, damping)
-        step = _newton_step(at, factor)
-        short = step.abs().amax(1) < tolerance
-        unneeded = torch.zeros_like(short) if needed is None else ~needed
-        if surely_all(short | unneeded):
+        undamped = surely_all(damping == 0)
+        step = _newton_step(at, at.factor if undamped else _damped_factor(at.hessian, damping))
+        settled = step.abs().amax(1) < tolerance
+        if not undamped:
+            settled &= damping == 0
+        if needed is not None:
+            settled |= ~needed
+        if surely_all(settled):
             break
-        rest = _minority(~((short & (damping == 0)) | unneeded))
+        rest = _minority(~settled)
         if rest is not None:
-            solved = _descend(
-                problem.take(rest), R[rest], t[rest],
-                Derivatives(*(value[rest] for value in at)), damping[rest], iterations - done,
-                tolerance, None)
+            solved = _descend(problem.take(rest), pose[rest],
+                              Derivatives(*(value[rest] for value in at)), damping[rest],
+                              iterations - done, tolerance, None)
             break
-        R_new, t_new = move(R, t, step)
-        new = derivatives(problem, R_new, t_new)
+        moved = move(pose, step)
+        new = derivatives(problem, moved)
         accept = (new.nearest > MIN_DEPTH) & (new.cost <= at.cost * (1 + 1e-12))
-        less, more = 0.01 * damping * (damping > 1e-4), 10 * damping.clamp(min=1e-5)
-        damping = torch.where(accept, less, more)
         if surely_all(accept):
-            R, t, at = R_new, t_new, new
+            pose, at = moved, new
         else:
-            R = torch.where(accept[:, None, None], R_new, R)
-            t = torch.where(accept[:, None], t_new, t)
+            pose = torch.where(accept[:, None, None], moved, pose)
             at = Derivatives(*(torch.where(accept.view(-1, *[1] * (old.dim() - 1)), fresh, old)
                                for fresh, old in zip(new, at)))
+            undamped = False
+        if not undamped:
+            damping = torch.where(accept, 0.01 * damping * (damping > 1e-4),
+                                  10 * damping.clamp(min=1e-5))
+    else:
+        undamped = False
     # The last step is undamped. For a converged pose it is too short to need another evaluation.
-    step = _newton_step(at, at.factor)
+    if not undamped:
+        step = _newton_step(at, at.factor)
     converged = step.abs().amax(1) < 10 * tolerance
-    step = torch.where(converged[:, None], step, torch.zeros_like(step))
-    R, t = move(R, t, step)
+    step = torch.where(converged[:, None], step, 0.)
     cost = (at.cost + 0.5 * (at.gradient * step).sum(1)).clamp(min=0)  # by the quadratic model
-    result = R, t, cost, at.factor, converged
+    result = move(pose, step), cost, at.factor, converged
     if rest is None:
         return result
     return tuple(whole.index_copy(0, rest, part) for whole, part in zip(result, solved))
@@ -297,12 +305,14 @@ def _minority(mask: Tensor) -> Tensor | None:
     return mask.nonzero()[:, 0]
 
 
-def move(R: Tensor, t: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
-    """Move the pose (R, t) by a step (B, 6) in its local parameters.
+def move(pose: Tensor, step: Tensor) -> Tensor:
+    """Move poses (B, 3, 4), ``(t, R)``, by steps (B, 6) in their local parameters.
 
     The rotation is Cayley's. It differs from the exponential map only in third order.
     """
-    half = skew(0.5 * step[:, :3])
-    scale = 2 / (1 + 0.25 * (step[:, :3]**2).sum(1))[:, None, None]
-    turned = R @ half
-    return R + scale * (turned + turned @ half), t + (R @ step[:, 3:, None])[..., 0]
+    motion = (step @ _tables(step.device).motion).unflatten(1, (3, 4))
+    moved = pose[..., 1:] @ motion
+    turned = moved[..., 1:]
+    scale = 1 / (1 + 0.25 * step[:, :3].square().sum(1))
+    turned = (turned + 0.5 * turned @ motion[..., 1:]) * scale[:, None, None]
+    return pose + torch.cat([moved[..., :1], turned], dim=2)

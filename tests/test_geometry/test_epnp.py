@@ -27,7 +27,8 @@ def on_principal_axes(problems):
 def test_exact_pixels_give_the_exact_pose(num_points, planar):
     problems = make_problems(16, num_points, noise=0., planar=planar)
     problem, axes, deviations, centre, extent = on_principal_axes(problems)
-    R, t = closed_form_pose(problem, axes, deviations)
+    pose = closed_form_pose(problem, axes, deviations)
+    t, R = pose[..., 0], pose[..., 1:]
     t = extent[:, None] * t - (R @ centre[..., None])[..., 0]
     atol = 1e-6
     torch.testing.assert_close(R, problems.lidar2cam[:, :3, :3], atol=atol, rtol=0)
