@@ -12,9 +12,9 @@ from .check import CalibrationCheck, check
 from .intrinsics import Intrinsics, read_intrinsics
 from .joint_search import Pair
 from .refinement import Refinement, refine
-from .results import Calibration, Matches, RigEstimate, fuse
+from .results import Calibration, Matches, RigEstimate, consensus_pose, fuse
 from .scans import load_scan
 
 __all__ = ['Calibration', 'CalibrationCheck', 'CalibrationInputError', 'Calibrator', 'Intrinsics',
-           'Matches', 'Pair', 'Refinement', 'RigEstimate', 'calibrate', 'check', 'fuse',
-           'load_scan', 'read_intrinsics', 'refine']
+           'Matches', 'Pair', 'Refinement', 'RigEstimate', 'calibrate', 'check', 'consensus_pose',
+           'fuse', 'load_scan', 'read_intrinsics', 'refine']

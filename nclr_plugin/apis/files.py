@@ -19,8 +19,11 @@ from .check import CalibrationCheck, check
 from .inputs import FilePairs, RigCamera, read_rig
 from .intrinsics import Intrinsics
 from .joint_search import Pair
-from .refinement import Refinement, check_initial, check_pair, describe_refinement, refine
-from .results import MAX_FROM_INITIAL_DEG, Calibration, RigEstimate, fuse, pose_difference
+from .pose_confirmation import MAX_DISTANCE, SEARCH_DEG, SEARCH_M
+from .refinement import (MIN_PLACES, Refinement, check_initial, check_pair, describe_refinement,
+                         refine)
+from .results import (MAX_FROM_INITIAL_DEG, Calibration, RigEstimate, consensus_pose, contradicts,
+                      fuse, pose_difference)
 from .scans import ScanChecker, load_scan
 
 RIG = 'rig.yaml'
@@ -32,11 +35,14 @@ def calibrate_files(calibrator: Calibrator, pairs: FilePairs, intrinsics: Intrin
                     initial: Any = None) -> dict:
     """Calibrate all pairs, fuse their poses, print the results, and draw an overlay of each pair.
 
+    If too few poses are reliable, the mean of those that agree, reliable or not, is refined by all
+    pairs together, as a guess is by :func:`refine_files`.
+
     Args:
         calibrator: Calibrator.
         pairs: Pairs; see :func:`~nclr_plugin.apis.inputs.find_pairs`.
         intrinsics: Intrinsics of the camera.
-        out: Folder for the overlays.
+        out: Folder for the overlays, and the sheet of a refinement.
         initial: (4, 4) rough ``lidar2cam``.
 
     Returns:
@@ -70,7 +76,29 @@ def calibrate_files(calibrator: Calibrator, pairs: FilePairs, intrinsics: Intrin
         return _record(results[name])
     estimate = fuse(list(results.values()))
     print(describe_rig(estimate, len(unusable)))
-    return _rig_record(estimate, results, unusable)
+    record = _rig_record(estimate, results, unusable)
+    if not estimate.reliable and len(results) >= MIN_PLACES:
+        record.update(_refine_consensus(
+            consensus_pose(list(results.values())), pairs, intrinsics, out, initial,
+            calibrator.check_scan.intensity_scale))
+    return record
+
+
+def _refine_consensus(pose: np.ndarray | None, pairs: FilePairs, intrinsics: Intrinsics, out: str,
+                      initial: Any, intensity_scale: float | None) -> dict:
+    """Refine the pose that a network's poses agree on; return what it changes in the record."""
+    if pose is None:
+        return {}
+    print('refining the mean of the poses that agree by all pairs together')
+    try:
+        joint = refine_files(pairs, intrinsics, out, pose, (SEARCH_DEG, SEARCH_M), intensity_scale)
+    except CalibrationInputError as error:
+        print(f'NOT RELIABLE: under this pose, {error}')
+        return {}
+    lidar2cam = np.array(joint['lidar2cam'])
+    reliable = joint['reliable'] and not contradicts(lidar2cam, initial) and bool(
+        np.linalg.norm(lidar2cam[:3, 3]) <= MAX_DISTANCE)
+    return dict(lidar2cam=joint['lidar2cam'], reliable=reliable, joint=joint)
 
 
 def describe(result: Calibration) -> str:

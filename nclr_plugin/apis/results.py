@@ -172,6 +172,16 @@ def fuse(calibrations: Sequence[Calibration]) -> RigEstimate:
         used=used, num_reliable=len(reliable), num_pairs=len(calibrations))
 
 
+def consensus_pose(calibrations: Sequence[Calibration]) -> np.ndarray | None:
+    """Return the mean (4, 4) of the poses that agree, reliable or not; ``None`` if there are none.
+
+    Poses that contradict the initial guess do not count. See :func:`fuse` for those that agree.
+    """
+    poses = [calibration.lidar2cam for calibration in calibrations
+             if calibration.valid and not calibration.contradicts_initial]
+    return _mean([poses[idx] for idx in _agreeing(poses)])[0] if poses else None
+
+
 def contradicts(lidar2cam: np.ndarray, initial: np.ndarray | None) -> bool:
     """Return whether a pose (4, 4) is rotated by more than 30 deg relative to a guess, if any."""
     return initial is not None and pose_difference(lidar2cam, initial)[0] > MAX_FROM_INITIAL_DEG

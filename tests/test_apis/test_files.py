@@ -3,8 +3,10 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from rectangles import CAM2IMG, HEIGHT, WIDTH, make_frame, off_by, true_pose
 
 from nclr_plugin.apis import joint_search
+from nclr_plugin.apis.results import pose_difference
 from nclr_plugin.datasets import KittiObjectReader
 
 
@@ -259,3 +261,46 @@ def test_image_and_scan_may_stand_apart(status, files, capsys):
     assert 'unrecognized arguments' in capsys.readouterr().err
     assert status([*files[2:], files[0]]) == 2
     assert 'expected a scan beside the image' in capsys.readouterr().err
+
+
+@pytest.fixture
+def places(tmp_path, save_network):
+    """Function: number of later scans -> words of the command line for six pairs, none reliable.
+
+    The network is 1 deg and 0.2 m off.
+    """
+
+    def write(later=0):
+        for name in ('images', 'scans'):
+            (tmp_path / name).mkdir()
+        for number in range(6):
+            image, points = make_frame(number, true_pose())
+            cv2.imwrite(str(tmp_path / f'images/{number}.png'), image[..., ::-1])
+            np.save(tmp_path / f'scans/{(number - later) % 6}.npy', points)
+        (tmp_path / 'K.yaml').write_text(yaml.safe_dump(dict(
+            cam2img=CAM2IMG.tolist(), image_size=[WIDTH, HEIGHT])))
+        network = save_network(truth=off_by(true_pose(), [0.6, -0.6, 0.5], [0.1, -0.1, 0.1]))
+        return [str(tmp_path / 'images'), str(tmp_path / 'scans'), '--intrinsics',
+                str(tmp_path / 'K.yaml'), '--checkpoint', network, '--device', 'cpu', '--out',
+                str(tmp_path / 'out'), '--min-consistency', '2', '--no-search']
+
+    return write
+
+
+@pytest.mark.slow
+def test_pairs_that_are_not_reliable_are_refined_together(status, places, tmp_path, capsys):
+    assert status(places()) == 0
+    written = yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())
+    assert written['reliable'] is True and written['num_reliable'] == 0
+    rotation, translation = pose_difference(np.array(written['lidar2cam']), true_pose())
+    assert rotation < 0.3 and translation < 0.1
+    assert written['joint']['initial'] != written['lidar2cam'] == written['joint']['refined']
+    assert 'refining the mean of the poses that agree' in capsys.readouterr().out
+    assert (tmp_path / 'out/refinement.png').is_file()
+
+
+@pytest.mark.slow
+def test_pairs_of_different_places_are_not_reliable_together(status, places, tmp_path):
+    assert status(places(later=3)) == 1
+    written = yaml.safe_load((tmp_path / 'out/extrinsics.yaml').read_text())
+    assert written['reliable'] is False and written['joint']['reliable'] is False

@@ -4,7 +4,7 @@ import pytest
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from nclr_plugin.apis import Calibration, CalibrationInputError, fuse
+from nclr_plugin.apis import Calibration, CalibrationInputError, consensus_pose, fuse
 from nclr_plugin.apis.results import pose_covariance, pose_difference
 
 
@@ -116,3 +116,23 @@ def test_nothing_to_fuse(make):
     assert not found.reliable and not found.used and np.isnan(found.translation_spread_m).all()
     one = fuse([make([0, 0, 0], [0, 0, 0])])
     assert not one.reliable and one.used == [0] and np.isnan(one.rotation_spread_deg).all()
+
+
+def test_consensus_of_poses_that_need_not_be_reliable(make, scene):
+    rng = np.random.default_rng(0)
+    near = [make(rng.normal(0, 1, 3), rng.normal(0, 0.3, 3), False) for _ in range(30)]
+    astray = [make([0, 100, 0], [4, 0, 0], False)] * 4
+    found = consensus_pose([*astray, *near])
+    rotation, translation = pose_difference(found, scene.lidar2cam)
+    assert rotation < 0.6 and translation < 0.2
+    np.testing.assert_array_equal(found, fuse([one._replace(reliable=True)
+                                               for one in (*astray, *near)]).lidar2cam)
+
+
+def test_no_consensus_without_poses_that_fit_the_guess(make, scene):
+    turned = scene.lidar2cam.copy()
+    turned[:3, :3] = Rotation.from_rotvec([0, 40, 0], degrees=True).as_matrix() @ turned[:3, :3]
+    off = make([0, 0, 0], [0, 0, 0])._replace(initial=turned)
+    assert consensus_pose([off, off._replace(initial=None, valid=False)]) is None
+    fits = make([0, 38, 0], [0, 0, 0])._replace(initial=turned)
+    np.testing.assert_allclose(consensus_pose([off, off, fits]), fits.lidar2cam, atol=1e-9)
