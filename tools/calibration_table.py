@@ -1,6 +1,6 @@
 """Measure on real frames how well the pose of a rig is refined and checked; print Markdown tables.
 
-    python tools/calibration_table.py {parts,confirm,refine,check} ROOT ... [--frames 20 5]
+    python tools/calibration_table.py {parts,confirm,refine,network,check} ROOT ... [--frames 20 5]
 
 ROOT has the layout of KITTI's object data; frames of one calibration count as a rig. For confirm,
 ROOT may also be a rig.yaml.
@@ -13,21 +13,24 @@ from pathlib import Path
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from nclr_plugin.apis import Calibrator  # noqa: E402
 from nclr_plugin.errors import one_line_errors  # noqa: E402
 from nclr_plugin.experiments.rig_calibration import (RigFrames, check_rows,  # noqa: E402
                                                      confirmation_rows, load_single,
-                                                     part_rows, refinement_rows)
+                                                     network_rows, part_rows,
+                                                     refinement_rows)
 from nclr_plugin.experiments.tables import markdown_table  # noqa: E402
 
 
 def parse_args(argv=None):
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description='Measure calibration without a network, and print a table. '
+        description='Measure calibration, and print a table. '
         'parts: how sharply each score peaks at the true pose; confirm: which poses of '
-        'one pair are called reliable; refine: errors of refined poses; check: how '
+        'one pair are called reliable; refine: errors of refined poses; network: the same from '
+        'the poses of a network (--checkpoint), and with exchanged images; check: how '
         'often wrong calibrations are found and right ones accepted.')
-    parser.add_argument('table', choices=('parts', 'confirm', 'refine', 'check'),
+    parser.add_argument('table', choices=('parts', 'confirm', 'refine', 'network', 'check'),
                         help='what is measured')
     parser.add_argument('root', nargs='+', help="folder of the layout of KITTI's object data")
     parser.add_argument('--list', help='file with the stems of the frames (default: all)')
@@ -35,14 +38,19 @@ def parse_args(argv=None):
                         help='frames of a draw; for parts and confirm: frames that are scored '
                         '(default: 20 5)')
     parser.add_argument('--draws', type=int, default=20,
-                        help='random choices of frames for refine and check (default: %(default)s)')
+                        help='random choices of frames for refine, network and check (default: '
+                        '%(default)s)')
+    parser.add_argument('--checkpoint', help='network: checkpoint of NCLR or CrossI2P')
     parser.add_argument('--off-deg', type=float, default=3.,
                         help='refine: largest offset of the guess about each axis (default: 3)')
     parser.add_argument('--off-m', type=float, default=0.3,
                         help='refine: largest offset along each axis, metres (default: 0.3)')
     parser.add_argument('--no-intensity', action='store_true',
                         help='confirm: give the scans without their intensities')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if (args.table == 'network') != bool(args.checkpoint):
+        parser.error('expected --checkpoint for network, and for it alone')
+    return args
 
 
 def main(argv=None):
@@ -61,11 +69,15 @@ def main(argv=None):
         frames = RigFrames(args.root, names)
         say(f'{len(frames)} frames of one calibration')
         rows = []
+        # The frames judge the poses together, so that single ones need not be refined.
+        calibrator = args.checkpoint and Calibrator(args.checkpoint, search=False)
         for number in args.frames:
             if args.table == 'parts':
                 rows += part_rows(frames, number)
             elif args.table == 'check':
                 rows += check_rows(frames, number, args.draws, say)
+            elif args.table == 'network':
+                rows += network_rows(frames, calibrator, number, args.draws, say)
             else:
                 rows += refinement_rows(frames, number, args.draws, args.off_deg, args.off_m, say)
         print(markdown_table(rows))

@@ -8,12 +8,12 @@ from typing import Callable, Sequence
 import numpy as np
 import torch
 
-from ..apis import Pair, check, load_scan, refine
+from ..apis import Calibrator, Pair, check, consensus_pose, load_scan, refine
 from ..apis.check import GOOD, OFF, UNKNOWN
 from ..apis.inputs import is_rig, read_rig
 from ..apis.intrinsics import Intrinsics
 from ..apis.joint_search import move
-from ..apis.pose_confirmation import confirm_pose
+from ..apis.pose_confirmation import SEARCH_DEG, SEARCH_M, confirm_pose
 from ..apis.results import pose_difference
 from ..apis.verification import count_places
 from ..datasets.images import read_image
@@ -111,6 +111,51 @@ def refinement_rows(frames: RigFrames, number: int, draws: int, off_deg: float, 
         'largest of these': _errors(used[reliable].max(0)) if reliable.any() else '-',
         'worse than the guess by at most': _errors((used - guesses).max(0)),
         'CPU s': f'{np.mean(seconds):.0f}'}]
+
+
+def network_rows(frames: RigFrames, calibrator: Calibrator, number: int, draws: int,
+                 say: Callable[[str], None]) -> list[dict[str, str]]:
+    """Refine the pose that a network's poses agree on by all frames of a draw, without a guess.
+
+    Args:
+        frames: Frames of the rig.
+        calibrator: Network.
+        number: Number of frames in a draw.
+        draws: Number of draws of frames.
+        say: Prints a line for each draw.
+
+    Returns:
+        A row for the right images, and one for images exchanged within each draw.
+    """
+    rows = []
+    for kind, shift in (('right', 0), ('exchanged', number // 2)):
+        found, seconds = [], []
+        for draw in range(draws):
+            pairs = frames.draw(np.random.default_rng(draw), number)
+            pairs = [pair._replace(image=other.image)
+                     for pair, other in zip(pairs, pairs[shift:] + pairs[:shift])]
+            start = time.process_time()
+            pose = consensus_pose([calibrator(*pair[:3]) for pair in pairs])
+            if pose is None:
+                say(f'{number} frames, images {kind}, draw {draw}: the network found no pose')
+                continue
+            result = refine(pairs, pose, SEARCH_DEG, SEARCH_M)
+            seconds.append(time.process_time() - start)
+            found.append((*pose_difference(pose, frames.lidar2cam),
+                          *pose_difference(result.lidar2cam, frames.lidar2cam), result.reliable))
+            say(f'{number} frames, images {kind}, draw {draw}: network {_errors(found[-1][:2])} '
+                f'off, used {_errors(found[-1][2:4])} off; '
+                f'{"reliable" if result.reliable else "NOT RELIABLE"}: {result.reason}')
+        errors = np.array(found, float).reshape(-1, 5)
+        reliable = errors[errors[:, 4] > 0, 2:4]
+        rows.append({
+            'frames': str(number), 'images': kind, 'draws': str(draws),
+            'network, median': _errors(np.median(errors[:, :2], 0)) if found else '-',
+            'called reliable': str(len(reliable)),
+            'median of these': _errors(np.median(reliable, 0)) if len(reliable) else '-',
+            'largest of these': _errors(reliable.max(0)) if len(reliable) else '-',
+            'CPU s': f'{np.mean(seconds):.0f}' if found else '-'})
+    return rows
 
 
 def _errors(values: np.ndarray) -> str:

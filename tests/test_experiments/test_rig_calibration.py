@@ -1,11 +1,14 @@
 """Tables about refined and checked poses, on real frames."""
+import numpy as np
 import pytest
 
-from nclr_plugin.apis import joint_search
+from nclr_plugin.apis import Calibration, joint_search
+from nclr_plugin.apis.joint_search import move
 from nclr_plugin.demo import DemoOptions, generate
 from nclr_plugin.errors import DataLayoutError
 from nclr_plugin.experiments.rig_calibration import (RigFrames, check_rows, confirmation_rows,
-                                                     load_single, part_rows, refinement_rows)
+                                                     load_single, network_rows, part_rows,
+                                                     refinement_rows)
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +53,26 @@ def test_refined_and_checked_poses_are_counted(frames, monkeypatch):
     assert [sum(map(int, counts[name].split('/'))) for name in ('right', '2 deg')] == [2, 2]
     assert counts['right'].endswith(' / 0')  # one frame confirms nothing
     assert len(lines) == 1 + 2 * 8 and all('draw' in line for line in lines)
+
+
+def test_poses_of_a_network_are_counted(frames, monkeypatch):
+    monkeypatch.setattr(joint_search, 'MAX_EFFORT', 1.)
+    off = move(frames.lidar2cam, np.array([[0.01, -0.01, 0.01, 0.1, 0., 0.1]]))[0]
+
+    def network(image, points, cam2img):
+        return Calibration(off, True, False, 0.9, 0.1, 1., 1., np.eye(6), None, None, None, None)
+
+    lines = []
+    right, exchanged = network_rows(frames, network, 8, 1, lines.append)
+    assert (right['called reliable'], exchanged['called reliable']) == ('1', '0')
+    assert right['network, median'] == exchanged['network, median'] == '0.99 deg, 0.14 m'
+    rotation, translation = (float(word.split()[0])
+                             for word in right['largest of these'].split(', '))
+    assert rotation < 0.5 and translation < 0.15 and exchanged['largest of these'] == '-'
+    assert 'NOT RELIABLE' in lines[1] and 'images exchanged' in lines[1]
+    nothing, _ = network_rows(frames, lambda *_: network(*_)._replace(valid=False), 4, 1,
+                              lines.append)
+    assert nothing['called reliable'] == '0' and 'found no pose' in lines[-1]
 
 
 @pytest.mark.parametrize('intensities', [True, False])
