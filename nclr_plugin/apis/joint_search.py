@@ -15,6 +15,8 @@ MIN_PARTS = 8  # with fewer frames, parts of each image are scored separately
 LEVELS = ((3., 150, 1, 3000, 100), (3., 150, 1, 1000, 80), (1.5, 250, 3, 400, 40),
           (0.7, 400, 2, 200, 15))
 LAST = 0.7, 700, 8, 100, 20  # the same for the rounds in which the survivors are averaged
+LINE = np.linspace(-2, 2, 41)  # shares of the range by which a pose is then moved along each axis
+MAX_LINE_SEARCHES = 3
 FINE = 0.7, 1500  # blur and pairs of the scores that are compared
 FULL_EFFORT, MAX_EFFORT = 20, 3.  # frames; with fewer, up to 3 times as many pairs and poses
 STEP, LAST_STEP, TYPICAL_DEPTH = 1., 0.3, 12.  # deviation of new poses: blurs, and metres
@@ -142,7 +144,7 @@ def search_jointly(score: JointScore, start: np.ndarray, used: np.ndarray | None
 
     Poses are drawn within the whole range, and the best of them are varied, round after round and
     from blurred images to sharp ones. At last a normal distribution is fitted to the best ones and
-    drawn from (cross-entropy method).
+    drawn from (cross-entropy method), again if a pose farther away along one axis is better.
 
     Args:
         score: Scores of the frames.
@@ -163,18 +165,33 @@ def search_jointly(score: JointScore, start: np.ndarray, used: np.ndarray | None
             deviation = STEP * sigma / score.focal * np.repeat((1., TYPICAL_DEPTH), 3)
         if verbose:
             print(f'images blurred by {sigma:g} px: score {values[0]:.1f}')
+    offset, level = _converge(score, best[0], used, rng)
+    for _ in range(MAX_LINE_SEARCHES):
+        # Few of the poses that are drawn are off along one axis alone, and far edges hardly fix the
+        # distance.
+        lines = offset + (LINE[:, None] * np.diag(score.scale)[:, None]).reshape(-1, 6)
+        offsets, values = _best(score, level, np.concatenate((offset[None], lines)), 1)
+        if (offsets[0] == offset).all():
+            break
+        offset, level = _converge(score, offsets[0], used, rng)
+    if verbose:
+        print(f'images blurred by {LAST[0]:g} px: score {level(offset[None]).sum():.1f}')
+    return offset
+
+
+def _converge(score: JointScore, start: np.ndarray, used: np.ndarray | None,
+              rng: np.random.Generator) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """Return the highest offset (6,) near one, and the function that scored it."""
     sigma, size, rounds, num_poses, survivors = LAST
-    level = score.about(best[0], sigma, round(effort * size), used)
-    smallest = deviation * LAST_STEP / STEP
-    mean, covariance = best[0], np.diag(deviation**2)
+    level = score.about(start, sigma, round(_effort(score) * size), used)
+    deviation = STEP * sigma / score.focal * np.repeat((1., TYPICAL_DEPTH), 3)
+    best, mean, covariance = start[None], start, np.diag(deviation**2)
     for _ in range(rounds):
         offsets = rng.multivariate_normal(mean, covariance, num_poses)
-        best, values = _best(score, level, np.concatenate((best, offsets)), survivors)
+        best, _ = _best(score, level, np.concatenate((best, offsets)), survivors)
         mean = best.mean(0)
-        covariance = np.cov(best.T, ddof=0) + np.diag(smallest**2)
-    if verbose:
-        print(f'images blurred by {sigma:g} px: score {values[0]:.1f}')
-    return mean
+        covariance = np.cov(best.T, ddof=0) + np.diag((deviation * LAST_STEP / STEP)**2)
+    return mean, level
 
 
 def _effort(score: JointScore) -> float:
