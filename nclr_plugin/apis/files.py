@@ -19,9 +19,9 @@ from .check import CalibrationCheck, check
 from .inputs import FilePairs, RigCamera, read_rig
 from .intrinsics import Intrinsics
 from .joint_search import Pair
-from .pose_confirmation import MAX_DISTANCE, SEARCH_DEG, SEARCH_M
-from .refinement import (MIN_PLACES, Refinement, check_initial, check_pair, describe_refinement,
-                         refine)
+from .pose_confirmation import MAX_DISTANCE
+from .refinement import (MIN_PLACES, RANGE_DEG, RANGE_M, Refinement, check_initial, check_pair,
+                         describe_refinement, refine)
 from .results import (MAX_FROM_INITIAL_DEG, Calibration, RigEstimate, consensus_pose, contradicts,
                       fuse, pose_difference)
 from .scans import ScanChecker, load_scan
@@ -91,7 +91,7 @@ def _refine_consensus(pose: np.ndarray | None, pairs: FilePairs, intrinsics: Int
         return {}
     print('refining the mean of the poses that agree by all pairs together')
     try:
-        joint = refine_files(pairs, intrinsics, out, pose, (SEARCH_DEG, SEARCH_M), intensity_scale)
+        joint = refine_files(pairs, intrinsics, out, pose, (RANGE_DEG, RANGE_M), intensity_scale)
     except CalibrationInputError as error:
         print(f'NOT RELIABLE: under this pose, {error}')
         return {}

@@ -13,7 +13,7 @@ from ..apis.check import GOOD, OFF, UNKNOWN
 from ..apis.inputs import is_rig, read_rig
 from ..apis.intrinsics import Intrinsics
 from ..apis.joint_search import move
-from ..apis.pose_confirmation import SEARCH_DEG, SEARCH_M, confirm_pose
+from ..apis.pose_confirmation import confirm_pose
 from ..apis.results import pose_difference
 from ..apis.verification import count_places
 from ..datasets.images import read_image
@@ -139,7 +139,7 @@ def network_rows(frames: RigFrames, calibrator: Calibrator, number: int, draws: 
             if pose is None:
                 say(f'{number} frames, images {kind}, draw {draw}: the network found no pose')
                 continue
-            result = refine(pairs, pose, SEARCH_DEG, SEARCH_M)
+            result = refine(pairs, pose)
             seconds.append(time.process_time() - start)
             found.append((*pose_difference(pose, frames.lidar2cam),
                           *pose_difference(result.lidar2cam, frames.lidar2cam), result.reliable))
