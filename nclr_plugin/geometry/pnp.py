@@ -293,7 +293,7 @@ class _Minimum(NamedTuple):
 
 def _affine(cam2img: Tensor) -> Tensor:
     """Return whether the last row of intrinsics (B, 3, 3) is (0, 0, 1), (B,)."""
-    last = devices.constant((0., 0., 1.), cam2img.dtype, cam2img.device)
+    last = torch.eye(3, device=cam2img.device)[2]
     return (cam2img[:, 2].detach() - last).abs().amax(1) <= 1e-6
 
 

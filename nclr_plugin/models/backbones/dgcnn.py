@@ -45,8 +45,8 @@ class EdgeConv(nn.Module):
         with torch.autocast(feats.device.type, enabled=False):
             feats = feats.float()
             part = self.edge(feats)
-            # Not amax, whose gradient is shared among equals at several times the cost.
-            largest = part[neighbours].max(1).values
+            # Without the (N, k, C') of a maximum over rows, in half its time.
+            largest = nn.functional.embedding_bag(neighbours, part, mode='max')
             return self.activation(self.norm(self.centre(feats) + largest - part))
 
 
