@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Sequence
 
 import numpy as np
-import torch
 import yaml
 
 from ..errors import CalibrationInputError
@@ -394,10 +393,10 @@ def print_relative_changes(cameras: Sequence[RigCamera], poses: dict[str, np.nda
 
 def _in_view(camera: RigCamera, points: np.ndarray) -> np.ndarray:
     """Return a mask (N,) of the points (N, 3) that a camera sees."""
-    pixels, depth = project_points(*map(torch.from_numpy, (
-        np.asarray(points, np.float64), camera.lidar2cam, camera.intrinsics.cam2img)))
+    pixels, depth = project_points(
+        np.asarray(points, np.float64), camera.lidar2cam, camera.intrinsics.cam2img)
     width, height = camera.intrinsics.image_size
-    return in_view(pixels, depth, height, width).numpy()
+    return in_view(pixels, depth, height, width)
 
 
 def write_rig(path: str, out: str, poses: dict[str, np.ndarray]) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Sequence
 
 import numpy as np
-import torch
 import yaml
 
 from ..geometry.se3 import invert_transform
@@ -51,7 +50,7 @@ def ros_transform(lidar2cam: np.ndarray, frames: Frames = Frames()) -> str:
         lidar2cam: (4, 4).
         frames: Names of the frames.
     """
-    cam2lidar = _invert(lidar2cam)
+    cam2lidar = invert_transform(lidar2cam)
     quaternion = rotation_quaternion(cam2lidar[:3, :3])
     pose = _numbers((*cam2lidar[:3, 3], *quaternion))
     options = ' '.join(f'--{name} {value}' for name, value in zip(
@@ -75,7 +74,7 @@ def urdf_joint(lidar2cam: np.ndarray, frames: Frames = Frames()) -> str:
         lidar2cam: (4, 4).
         frames: Names of the links.
     """
-    cam2lidar = _invert(lidar2cam)
+    cam2lidar = invert_transform(lidar2cam)
     return (f'<joint name="{frames.lidar}_to_{frames.camera}" type="fixed">\n'
             f'  <parent link="{frames.lidar}"/>\n  <child link="{frames.camera}"/>\n'
             f'  <origin xyz="{_numbers(cam2lidar[:3, 3])}" '
@@ -143,10 +142,6 @@ def roll_pitch_yaw(R: np.ndarray) -> np.ndarray:
 def _rotation(R: np.ndarray) -> Any:
     transform = optional_import('scipy.spatial.transform', 'scipy', 'Writing a rotation')
     return transform.Rotation.from_matrix(R)
-
-
-def _invert(transform: np.ndarray) -> np.ndarray:
-    return invert_transform(torch.from_numpy(np.array(transform, np.float64))).numpy()
 
 
 def _numbers(values: Sequence[float], separator: str = ' ') -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Sequence
 
 import numpy as np
-import torch
 
 from ..datasets.readers.calibration import check_lidar2cam
 from ..errors import CalibrationInputError
@@ -220,7 +219,7 @@ def _from_guess(score: JointScore, offset: np.ndarray) -> str:
 
 def _offset(initial: np.ndarray, lidar2cam: np.ndarray) -> np.ndarray:
     """Return the offset (6,) from one pose to another; see :func:`.joint_search.move`."""
-    rotation = so3_log(torch.from_numpy(lidar2cam[:3, :3] @ initial[:3, :3].T)).numpy()
+    rotation = so3_log(lidar2cam[:3, :3] @ initial[:3, :3].T)
     return np.concatenate((rotation, (lidar2cam - initial)[:3, 3]))
 
 

@@ -110,10 +110,7 @@ class Calibration(NamedTuple):
             poses['no pose was found'] = None
         if truth is not None:
             poses['ground truth'] = truth
-        return compare_poses(
-            self.image, torch.from_numpy(self.scan), torch.from_numpy(self.cam2img),
-            {title: None if pose is None else torch.from_numpy(np.asarray(pose, np.float64))
-             for title, pose in poses.items()})
+        return compare_poses(self.image, self.scan, self.cam2img, poses)
 
 
 class RigEstimate(NamedTuple):
@@ -189,7 +186,7 @@ def contradicts(lidar2cam: np.ndarray, initial: np.ndarray | None) -> bool:
 
 def pose_difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
     """Return the angle (degrees) and distance (metres) between two poses (4, 4)."""
-    first, second = (torch.from_numpy(np.asarray(pose, np.float64)) for pose in (first, second))
+    first, second = (np.asarray(pose, np.float64) for pose in (first, second))
     return (float(rotation_error_geodesic_deg(first[:3, :3], second[:3, :3])),
             float(translation_error(first, second)))
 

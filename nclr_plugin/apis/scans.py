@@ -5,7 +5,6 @@ import logging
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.logging import print_log
 
 from ..datasets.scan_files import read_columns
@@ -226,8 +225,7 @@ def check_in_front(points: np.ndarray, lidar2cam: np.ndarray, cam2img: np.ndarra
     Raises:
         CalibrationInputError: If no point is in view.
     """
-    pixels, depth = project_points(torch.from_numpy(points[:, :3]).double(),
-                                   torch.from_numpy(lidar2cam), torch.from_numpy(cam2img))
+    pixels, depth = project_points(points[:, :3].astype(np.float64), lidar2cam, cam2img)
     if not in_view(pixels, depth, height, width).any():
         behind = int((depth <= 0).sum())
         raise CalibrationInputError(

@@ -3,8 +3,6 @@ from __future__ import annotations
 
 from pathlib import Path, PurePath
 
-import torch
-
 from .readers import KittiObjectReader, KittiOdometryReader
 from .transforms import LoadImages
 
@@ -43,8 +41,7 @@ def load_views(metainfo: dict) -> list[dict]:
     if not images:
         return []
     loaded = LoadImages().transform(dict(frame_id=str(path), images=images))
-    return [dict(name=image['name'], image=pixels, lidar2cam=torch.as_tensor(lidar2cam),
-                 cam2img=torch.as_tensor(cam2img))
+    return [dict(name=image['name'], image=pixels, lidar2cam=lidar2cam, cam2img=cam2img)
             for image, pixels, lidar2cam, cam2img in zip(images, loaded['imgs'],
                                                          loaded['lidar2cam'], loaded['cam2img'])]
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ..geometry.camera import project_points, resize_intrinsics
-from ..geometry.se3 import (apply_rigid_transform, invert_transform, make_transform,
-                            transform_points, yaw_rotation)
+from ..geometry.se3 import (invert_transform, make_transform, transform_points,
+                            yaw_rotation)
 
 WIDTH, HEIGHT = 512, 160
 MIN_DEPTH, MAX_DEPTH = 4., 49.
@@ -66,9 +66,10 @@ def make_problems(num_problems: int = 256, num_points: int = 128, noise: float =
     axes = torch.tensor([[0., -1., 0.], [0., 0., -1.], [1., 0., 0.]]).double()
     raw = make_transform(axes, torch.zeros(3).double()).expand(B, 4, 4)
     t_r = torch.cat([uniform(-15., 15., B, 2), torch.zeros(B, 1).double()], dim=1)
-    points, lidar2cam = apply_rigid_transform(
-        transform_points(invert_transform(raw), in_camera), raw,
-        yaw_rotation(uniform(-math.pi, math.pi, B)), t_r)
+    rotation = yaw_rotation(uniform(-math.pi, math.pi, B))
+    rigid_transform = make_transform(rotation, (rotation @ t_r[..., None])[..., 0])
+    lidar2cam = raw @ invert_transform(rigid_transform)
+    points = transform_points(invert_transform(lidar2cam), in_camera)
 
     pixels, _ = project_points(points, lidar2cam, cam2img)
     pixels = pixels + noise * torch.randn(B, N, 2, generator=generator, dtype=torch.float64)

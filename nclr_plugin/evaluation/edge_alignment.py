@@ -121,8 +121,7 @@ class PoseScorer:
         points = torch.from_numpy(edges.points).float()
         self.points = torch.cat([points, points.new_ones(len(points), 1)], 1).T.contiguous()
         self.cam2img = torch.from_numpy(cam2img).double()
-        pixels = project_points(torch.from_numpy(edges.points), torch.from_numpy(
-            np.asarray(lidar2cam, np.float64)), torch.from_numpy(cam2img))[0].numpy()
+        pixels, _ = project_points(edges.points, np.asarray(lidar2cam, np.float64), cam2img)
         weight = sum(part * _contrast(mask, groups[0], edges, pixels[:, 1] / self.height)
                      for part, mask in zip(weights, groups[1:]))
         part = np.floor(pixels[:, 0] / self.width * 2 * num_parts) % num_parts

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
 
 from ..datasets.scans import drop_invalid_rows
 from ..geometry.camera import in_view, project_points, resize_intrinsics
@@ -136,11 +135,8 @@ class PhotometricConsistency:
     def _project(self, lidar2cam: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the pixels (N, 2), depths (N,) and in-view mask (N,) of all points."""
         pixels, depth = project_points(
-            *map(torch.from_numpy, (self.points[:, :3], np.asarray(lidar2cam, np.float64),
-                                    self.cam2img)))
-        height, width = self.colours.shape[:2]
-        mask = in_view(pixels, depth, height, width, MIN_DEPTH)
-        return pixels.numpy(), depth.numpy(), mask.numpy()
+            self.points[:, :3], np.asarray(lidar2cam, np.float64), self.cam2img)
+        return pixels, depth, in_view(pixels, depth, *self.colours.shape[:2], MIN_DEPTH)
 
 
 def is_jump(depth: np.ndarray, pairs: np.ndarray) -> np.ndarray:
@@ -166,8 +162,8 @@ def reduce_image(image: np.ndarray, cam2img: np.ndarray) -> tuple[np.ndarray, np
     if width <= MAX_WIDTH:
         return image, cam2img
     size = MAX_WIDTH, max(1, round(height * MAX_WIDTH / width))
-    cam2img = resize_intrinsics(torch.from_numpy(cam2img), size[0] / width, size[1] / height)
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), cam2img.numpy()
+    return (cv2.resize(image, size, interpolation=cv2.INTER_AREA),
+            resize_intrinsics(cam2img, size[0] / width, size[1] / height))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

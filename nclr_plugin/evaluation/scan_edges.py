@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
 
 from ..geometry.camera import project_points
 from ..utils.optional import optional_import
@@ -81,9 +80,7 @@ class EdgeFinder:
         return self.edges.select(mask)
 
     def _project(self, lidar2cam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        pixels, depth = project_points(*map(torch.from_numpy, (
-            self.points[:, :3], np.asarray(lidar2cam, np.float64), self.cam2img)))
-        return pixels.numpy(), depth.numpy()
+        return project_points(self.points[:, :3], np.asarray(lidar2cam, np.float64), self.cam2img)
 
     def _inside(self, pixels: np.ndarray, depth: np.ndarray) -> np.ndarray:
         return ((depth > MIN_DEPTH) & (pixels > -self.margin).all(1)

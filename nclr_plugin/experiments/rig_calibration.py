@@ -318,13 +318,13 @@ def _information(image: np.ndarray, points: np.ndarray, cam2img: np.ndarray,
     grey = image.astype(np.float64).mean(2)
     height, width = grey.shape
     finder = EdgeFinder(points, lidar2cam[0].numpy(), cam2img, (width, height), 0.)
-    xyz, intensity = torch.from_numpy(finder.points[:, :3]), _bins(finder.points[:, 3])
+    intensity = _bins(finder.points[:, 3])
     levels = _bins(grey.ravel()).reshape(height, width)
     result = []
-    for pose in lidar2cam:
-        pixels, depth = project_points(xyz, pose, torch.from_numpy(cam2img))
-        mask = in_view(pixels, depth, height, width).numpy()
-        column, row = pixels.round().long().numpy()[mask].T
+    for pose in lidar2cam.numpy():
+        pixels, depth = project_points(finder.points[:, :3], pose, cam2img)
+        mask = in_view(pixels, depth, height, width)
+        column, row = np.rint(pixels[mask]).astype(int).T
         joint = np.zeros((NUM_BINS, NUM_BINS))
         np.add.at(joint, (intensity[mask], levels[row, column]), 1)
         joint /= max(1, joint.sum())

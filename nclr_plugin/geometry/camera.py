@@ -11,11 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .se3 import matmul_exact, transform_points
+from .se3 import accepts_arrays, matmul_exact, transform_points
 
 MIN_PROJECTION_DEPTH = 1e-3  # metres; nearer points have no pixel
 
 
+@accepts_arrays
 def resize_intrinsics(cam2img: Tensor, scale_u: float, scale_v: float) -> Tensor:
     """Return the intrinsics of the resized image: ``u' = (u + 0.5) s - 0.5``.
 
@@ -33,6 +34,7 @@ def resize_intrinsics(cam2img: Tensor, scale_u: float, scale_v: float) -> Tensor
     return matmul_exact(scale, cam2img).to(cam2img.dtype)
 
 
+@accepts_arrays
 def crop_intrinsics(cam2img: Tensor, left: float, top: float) -> Tensor:
     """Return the intrinsics of the image cropped at column ``left`` and row ``top``.
 
@@ -50,6 +52,7 @@ def crop_intrinsics(cam2img: Tensor, left: float, top: float) -> Tensor:
     return cam2img
 
 
+@accepts_arrays
 def flip_intrinsics(cam2img: Tensor, width: int) -> Tensor:
     """Return the intrinsics of the image mirrored left to right.
 
@@ -69,6 +72,7 @@ def flip_intrinsics(cam2img: Tensor, width: int) -> Tensor:
     return cam2img
 
 
+@accepts_arrays
 def flip_points(points: Tensor) -> Tensor:
     """Mirror a scan left to right: y -> -y.
 
@@ -83,6 +87,7 @@ def flip_points(points: Tensor) -> Tensor:
     return points
 
 
+@accepts_arrays
 def flip_extrinsics(lidar2cam: Tensor) -> Tensor:
     """Return the extrinsics in the mirrored world (LiDAR y -> -y, camera x -> -x).
 
@@ -99,6 +104,7 @@ def flip_extrinsics(lidar2cam: Tensor) -> Tensor:
     return camera[:, None] * lidar2cam * lidar
 
 
+@accepts_arrays
 def project_points(points: Tensor, lidar2cam: Tensor,
                    cam2img: Tensor) -> tuple[Tensor, Tensor]:
     """Project LiDAR points into the image.
@@ -125,6 +131,7 @@ def project_points(points: Tensor, lidar2cam: Tensor,
     return torch.where(ahead, pixels, -torch.ones_like(pixels)), depth
 
 
+@accepts_arrays
 def in_view(pixels: Tensor, depth: Tensor, height: int, width: int,
             min_depth: float = 0.1) -> Tensor:
     """Return which projected points lie in the image.

@@ -1,12 +1,34 @@
-"""Rigid transforms, the random rigid transform of Eq. 8, and pose errors."""
+"""Rigid transforms, rotations, and pose errors."""
 from __future__ import annotations
 
-from typing import Any
+from functools import wraps
+from typing import Any, Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..utils.devices import constant
+
+
+def accepts_arrays(function: Callable) -> Callable:
+    """Let a function of tensors take numpy arrays, too: it then returns arrays."""
+
+    @wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if not any(isinstance(value, np.ndarray) for value in args):
+            return function(*args, **kwargs)
+        result = function(*map(_as_tensor, args), **kwargs)
+        return tuple(value.numpy() for value in result) if isinstance(result, tuple) else \
+            result.numpy()
+
+    return wrapped
+
+
+def _as_tensor(value: Any) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    return torch.from_numpy(value if value.flags.writeable else value.copy())
 
 
 def matmul_exact(a: Tensor, b: Tensor) -> Tensor:
@@ -19,6 +41,7 @@ def matmul_exact(a: Tensor, b: Tensor) -> Tensor:
         return a.to(dtype) @ b.to(dtype)
 
 
+@accepts_arrays
 def make_transform(R: Tensor, t: Tensor) -> Tensor:
     """Return the 4x4 matrix of ``p -> R p + t``.
 
@@ -34,6 +57,7 @@ def make_transform(R: Tensor, t: Tensor) -> Tensor:
     return torch.cat([top, bottom], dim=-2)
 
 
+@accepts_arrays
 def invert_transform(T: Tensor) -> Tensor:
     """Invert a rigid transform by transposing its rotation.
 
@@ -47,6 +71,7 @@ def invert_transform(T: Tensor) -> Tensor:
     return make_transform(R, -matmul_exact(R, T[..., :3, 3:])[..., 0].to(T.dtype))
 
 
+@accepts_arrays
 def transform_points(T: Tensor, points: Tensor) -> Tensor:
     """Apply rigid transforms to points.
 
@@ -74,6 +99,7 @@ def skew(v: Tensor) -> Tensor:
     return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
 
 
+@accepts_arrays
 def so3_exp(omega: Tensor) -> Tensor:
     """Return the rotation of a rotation vector, differentiable everywhere (Rodrigues).
 
@@ -95,6 +121,7 @@ def so3_exp(omega: Tensor) -> Tensor:
             + b[..., None, None] * outer)
 
 
+@accepts_arrays
 def so3_log(R: Tensor) -> Tensor:
     """Return the rotation vector of a rotation, accurate and differentiable from 0 to pi.
 
@@ -150,30 +177,6 @@ def yaw_rotation(yaw: Tensor) -> Tensor:
     return torch.stack([c, -s, zero, s, c, zero, zero, zero, one], dim=-1).unflatten(-1, (3, 3))
 
 
-def apply_rigid_transform(points: Tensor, lidar2cam: Tensor, R_r: Tensor,
-                    t_r: Tensor) -> tuple[Tensor, Tensor]:
-    """Move a scan, and its calibration with it (paper, Eq. 8).
-
-    ``p' = R_r (p + t_r)``, hence ``R_gt = R_raw R_r^-1`` and ``t_gt = t_raw - R_raw t_r``. The
-    camera coordinates of the points do not change.
-
-    Args:
-        points: (..., N, 3), LiDAR frame.
-        lidar2cam: (..., 4, 4) before the transform.
-        R_r: Random transform rotation, (..., 3, 3).
-        t_r: Random transform translation, (..., 3), metres, applied before the rotation.
-
-    Returns:
-        The moved points (..., N, 3) and their lidar2cam (..., 4, 4).
-    """
-    moved = matmul_exact(points + t_r[..., None, :].to(points.dtype),
-                         R_r.transpose(-1, -2)).to(points.dtype)
-    R_raw, t_raw = lidar2cam[..., :3, :3], lidar2cam[..., :3, 3]
-    R_gt = matmul_exact(R_raw, R_r.transpose(-1, -2))
-    t_gt = t_raw - matmul_exact(R_raw, t_r[..., None])[..., 0]
-    return moved, make_transform(R_gt, t_gt.expand(R_gt.shape[:-1])).to(lidar2cam.dtype)
-
-
 def identity_pose(lidar2cam: Tensor, rigid_transform: Any) -> Tensor:
     """Return the extrinsics before a random rigid transform of the scan: the identity baseline.
 
@@ -191,6 +194,7 @@ def identity_pose(lidar2cam: Tensor, rigid_transform: Any) -> Tensor:
         rigid_transform, dtype=lidar2cam.dtype, device=lidar2cam.device))
 
 
+@accepts_arrays
 def rotation_error_geodesic_deg(R_pred: Tensor, R_gt: Tensor) -> Tensor:
     """Return the angle of ``R_pred^-1 R_gt``.
 
@@ -204,6 +208,7 @@ def rotation_error_geodesic_deg(R_pred: Tensor, R_gt: Tensor) -> Tensor:
     return so3_log(matmul_exact(R_pred.transpose(-1, -2), R_gt)).norm(dim=-1).rad2deg()
 
 
+@accepts_arrays
 def translation_error(T_pred: Tensor, T_gt: Tensor) -> Tensor:
     """Return the distance between the translations of two transforms (``RTE``).
 

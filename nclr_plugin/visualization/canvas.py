@@ -2,13 +2,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, Sequence, Tuple
+from typing import Any, Callable, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
+from torch import Tensor
 
 from ..utils.optional import optional_import
 
+Array = Union[Tensor, np.ndarray]
 Colour = Tuple[int, int, int]
 
 WHITE: Colour = (255, 255, 255)
@@ -230,6 +232,11 @@ def render(figure: Any) -> np.ndarray:
     drawn = backend.FigureCanvasAgg(figure)
     drawn.draw()
     return np.asarray(drawn.buffer_rgba())[..., :3].copy()
+
+
+def as_array(values: Array | Sequence) -> np.ndarray:
+    """Return a tensor, on any device, as an array; an array as it is."""
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
 def _blank(height: int, width: int) -> np.ndarray:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..geometry.camera import in_view, project_points
 from ..geometry.se3 import identity_pose, rotation_error_geodesic_deg, translation_error
-from .canvas import (BACKGROUND, WHITE, beside, colour_bar, colour_scale, dim, enlarge,
-                     scale_pixels, stack, titled, write)
+from .canvas import (BACKGROUND, WHITE, Array, as_array, beside, colour_bar, colour_scale, dim,
+                     enlarge, scale_pixels, stack, titled, write)
 
 MIN_DEPTH, MAX_DEPTH = 2., 60.  # metres at the ends of the colour scale
 DEPTH_TICKS = MIN_DEPTH, 5., 10., 20., 40., MAX_DEPTH
@@ -86,7 +86,7 @@ def level_depth(level: np.ndarray) -> np.ndarray:
     return MIN_DEPTH * (MAX_DEPTH / MIN_DEPTH)**level
 
 
-def project_visible(points: Tensor, lidar2cam: Tensor, cam2img: Tensor, height: int,
+def project_visible(points: Array, lidar2cam: Array, cam2img: Array, height: int,
                     width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Project the points in view into the image.
 
@@ -100,14 +100,15 @@ def project_visible(points: Tensor, lidar2cam: Tensor, cam2img: Tensor, height: 
     Returns:
         Indices of the M points in view (M,), their pixels (M, 2) and their depths (M,) in metres.
     """
-    points, lidar2cam, cam2img = (t.detach().cpu().double() for t in (points, lidar2cam, cam2img))
+    points, lidar2cam, cam2img = (as_array(value).astype(np.float64)
+                                  for value in (points, lidar2cam, cam2img))
     pixels, depth = project_points(points[:, :3], lidar2cam, cam2img)
-    index = in_view(pixels, depth, height, width).nonzero()[:, 0]
-    return index.numpy(), pixels[index].numpy(), depth[index].numpy()
+    index = np.flatnonzero(in_view(pixels, depth, height, width))
+    return index, pixels[index], depth[index]
 
 
-def compare_poses(image: np.ndarray, points: Tensor, cam2img: Tensor,
-                  poses: dict[str, Tensor | None]) -> np.ndarray:
+def compare_poses(image: np.ndarray, points: Array, cam2img: Array,
+                  poses: dict[str, Array | None]) -> np.ndarray:
     """Draw the scan into an image with several poses, one panel for each.
 
     Args:
@@ -169,8 +170,8 @@ def depth_bar(height: int) -> np.ndarray:
                       [(float(depth_level(metres)), f'{metres:g} m') for metres in DEPTH_TICKS])
 
 
-def draw_birds_eye(points: Tensor, colours: np.ndarray, lidar2cam: Tensor | None,
-                   cam2img: Tensor | None, width: int, size: int) -> np.ndarray:
+def draw_birds_eye(points: Array, colours: np.ndarray, lidar2cam: Array | None,
+                   cam2img: Array | None, width: int, size: int) -> np.ndarray:
     """Draw points from above, with the camera in the centre and its viewing direction upwards.
 
     Without a camera, the LiDAR is in the centre and its x axis points upwards. The panel shows
@@ -193,7 +194,7 @@ def draw_birds_eye(points: Tensor, colours: np.ndarray, lidar2cam: Tensor | None
         ahead, rays, position = np.array([1., 0.]), np.zeros((0, 2)), np.zeros(2)
     else:
         ahead, rays, position = _camera_from_above(lidar2cam, cam2img, width)
-    offset = points[:, :2].detach().cpu().double().numpy() - position
+    offset = as_array(points)[:, :2].astype(np.float64) - position
     reach = _reach(offset)
     scale = size / 2 / reach
 
@@ -217,7 +218,7 @@ def draw_birds_eye(points: Tensor, colours: np.ndarray, lidar2cam: Tensor | None
     return panel
 
 
-def panel_coordinates(points: Tensor, positions: np.ndarray, size: int) -> np.ndarray:
+def panel_coordinates(points: Array, positions: np.ndarray, size: int) -> np.ndarray:
     """Return the pixels of positions in a panel of :func:`draw_birds_eye` without a camera.
 
     Args:
@@ -228,7 +229,7 @@ def panel_coordinates(points: Tensor, positions: np.ndarray, size: int) -> np.nd
     Returns:
         (..., 2) pixels, (u, v).
     """
-    reach = _reach(points[:, :2].detach().cpu().double().numpy())
+    reach = _reach(as_array(points)[:, :2].astype(np.float64))
     return _to_panel(positions, np.array([1., 0.]), size / 2 / reach, size)
 
 
@@ -237,10 +238,10 @@ def _to_panel(metres: np.ndarray, ahead: np.ndarray, scale: float, size: int) ->
     return (size - 1) / 2 + scale * np.stack([metres @ across, -metres @ ahead], axis=-1)
 
 
-def _camera_from_above(lidar2cam: Tensor, cam2img: Tensor,
+def _camera_from_above(lidar2cam: Array, cam2img: Array,
                        width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return optical axis (2,), image edges (2, 2) and camera position (2,), seen from above."""
-    lidar2cam, cam2img = (t.detach().cpu().double().numpy() for t in (lidar2cam, cam2img))
+    lidar2cam, cam2img = (as_array(value).astype(np.float64) for value in (lidar2cam, cam2img))
     rotation = lidar2cam[:3, :3]
     position = -rotation.T @ lidar2cam[:3, 3]
     edges = np.array([[-0.5, cam2img[1, 2], 1], [width - 0.5, cam2img[1, 2], 1]])

@@ -6,11 +6,11 @@ from typing import Any, Iterator, NamedTuple, Sequence
 
 import cv2
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..geometry.camera import project_points
-from .canvas import TITLE_HEIGHT, Colour, beside, dim, fit, legend, scale_pixels, stack, titled
+from .canvas import (TITLE_HEIGHT, Array, Colour, as_array, beside, dim, fit, legend, scale_pixels,
+                     stack, titled)
 from .points import draw_birds_eye, draw_depth, draw_discs, panel_coordinates, project_visible
 
 MIN_SCORE = 0.3  # minimum score of a drawn box
@@ -71,25 +71,21 @@ def _labels(labels: Any) -> Panoptic | None:
     if 'pts_semantic_mask' not in labels:
         return None
     instance = labels['pts_instance_mask'] if 'pts_instance_mask' in labels else None
-    return Panoptic(_array(labels['pts_semantic_mask']),
-                    None if instance is None else _array(instance))
+    return Panoptic(as_array(labels['pts_semantic_mask']),
+                    None if instance is None else as_array(instance))
 
 
 def _boxes(instances: Any) -> Boxes:
     mask = (instances.scores_3d >= MIN_SCORE).cpu()
-    return Boxes(_array(instances.bboxes_3d.corners)[mask.numpy()],
-                 _array(instances.labels_3d)[mask.numpy()])
+    return Boxes(as_array(instances.bboxes_3d.corners)[mask.numpy()],
+                 as_array(instances.labels_3d)[mask.numpy()])
 
 
 def _true_boxes(truth: dict) -> Boxes | None:
     if 'gt_bboxes_3d' not in truth:
         return None
-    return Boxes(_array(truth['gt_bboxes_3d'].corners).reshape(-1, 8, 3),
-                 _array(truth['gt_labels_3d']))
-
-
-def _array(values: Any) -> np.ndarray:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    return Boxes(as_array(truth['gt_bboxes_3d'].corners).reshape(-1, 8, 3),
+                 as_array(truth['gt_labels_3d']))
 
 
 def _palette(count: int) -> list[tuple[int, int, int]]:
@@ -143,7 +139,7 @@ def draw_panoptic_birds_eye(points: Tensor, predicted: Panoptic, true: Panoptic 
     return _compare_labels(draw, predicted, true, class_info)
 
 
-def draw_panoptic_image(image: np.ndarray, lidar2cam: Tensor, cam2img: Tensor, points: Tensor,
+def draw_panoptic_image(image: np.ndarray, lidar2cam: Array, cam2img: Array, points: Tensor,
                         predicted: Panoptic, true: Panoptic | None,
                         class_info: ClassInfo) -> np.ndarray:
     """Draw classes and instances of a scan into the image of a camera, predicted and true.
@@ -283,7 +279,7 @@ def draw_boxes_birds_eye(points: Tensor, predicted: Boxes, true: Boxes | None,
     return _compare_boxes(draw, predicted, true, names, palette)
 
 
-def draw_boxes_image(image: np.ndarray, lidar2cam: Tensor, cam2img: Tensor, points: Tensor,
+def draw_boxes_image(image: np.ndarray, lidar2cam: Array, cam2img: Array, points: Tensor,
                      predicted: Boxes, true: Boxes | None, names: Sequence[str],
                      palette: np.ndarray) -> np.ndarray:
     """Draw the boxes into the image of a camera, over the points coloured by depth.
@@ -313,19 +309,18 @@ def draw_boxes_image(image: np.ndarray, lidar2cam: Tensor, cam2img: Tensor, poin
     return _compare_boxes(draw, predicted, true, names, palette)
 
 
-def _edges_in_view(corners: np.ndarray, lidar2cam: Tensor, cam2img: Tensor) -> np.ndarray:
+def _edges_in_view(corners: np.ndarray, lidar2cam: Array, cam2img: Array) -> np.ndarray:
     """Return the pixels (E, 2, 2) of the edges of a box, clipped in front of the camera."""
-    lidar2cam, cam2img = (t.detach().cpu().double() for t in (lidar2cam, cam2img))
-    inside = corners @ lidar2cam[:3, :3].numpy().T + lidar2cam[:3, 3].numpy()
+    lidar2cam, cam2img = (as_array(value).astype(np.float64) for value in (lidar2cam, cam2img))
+    inside = corners @ lidar2cam[:3, :3].T + lidar2cam[:3, 3]
     ends = inside[np.array(EDGES)]  # (12, 2, 3)
     ends = ends[(ends[..., 2] > NEAR).any(axis=1)]
     for this, other in ((0, 1), (1, 0)):
         behind = ends[:, this, 2] < NEAR
         share = (NEAR - ends[behind, this, 2]) / (ends[behind, other, 2] - ends[behind, this, 2])
         ends[behind, this] += share[:, None] * (ends[behind, other] - ends[behind, this])
-    pixels, _ = project_points(torch.from_numpy(ends.reshape(-1, 3)),
-                               torch.eye(4, dtype=torch.float64), cam2img)
-    return pixels.numpy().reshape(-1, 2, 2)
+    pixels, _ = project_points(ends.reshape(-1, 3), np.eye(4), cam2img)
+    return pixels.reshape(-1, 2, 2)
 
 
 def _compare_boxes(draw, predicted: Boxes, true: Boxes | None, names: Sequence[str],

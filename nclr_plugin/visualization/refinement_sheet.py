@@ -4,7 +4,6 @@ from __future__ import annotations
 from typing import NamedTuple, Sequence
 
 import numpy as np
-import torch
 
 from .canvas import (beside, fit, grey, new_figure, render, scale_pixels, stack, strip, titled)
 from .points import depth_bar, draw_depth, project_visible
@@ -87,9 +86,8 @@ def _overlays(frame: Frame, lidar2cam: Sequence[np.ndarray]) -> np.ndarray:
     background = (grey(background) * BRIGHTNESS).astype(np.uint8)
     panels = []
     for pose, score in zip(lidar2cam, frame.scores):
-        points, pose, cam2img = (torch.from_numpy(np.asarray(array, np.float64)) for array in (
-            frame.points, frame.ref2cam @ pose, frame.cam2img))
-        _, pixels, depth = project_visible(points, pose, cam2img, *frame.image.shape[:2])
+        _, pixels, depth = project_visible(frame.points, frame.ref2cam @ pose, frame.cam2img,
+                                           *frame.image.shape[:2])
         pixels = scale_pixels(pixels, factor)
         spacing = np.sqrt(background[..., 0].size / max(1, len(pixels)))
         outline = is_on_outline(pixels, depth, REACH * spacing)

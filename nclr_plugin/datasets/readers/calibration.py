@@ -5,7 +5,6 @@ import re
 from typing import Any, Union
 
 import numpy as np
-import torch
 
 from ...geometry.camera import in_view, project_points
 from ..images import warn_once
@@ -248,7 +247,6 @@ def _direction(lidar2cam: np.ndarray) -> str:
 
 def _share_in_view(points: np.ndarray, lidar2cam: np.ndarray, cam2img: np.ndarray,
                    size: tuple[int, int]) -> float:
-    pixels, depth = project_points(
-        torch.as_tensor(points[:, :3]).double(),
-        *(torch.as_tensor(np.asarray(matrix, np.float64)) for matrix in (lidar2cam, cam2img)))
-    return float(in_view(pixels, depth, size[1], size[0]).double().mean())
+    pixels, depth = project_points(*(np.asarray(value, np.float64)
+                                     for value in (points[:, :3], lidar2cam, cam2img)))
+    return float(in_view(pixels, depth, size[1], size[0]).mean())

@@ -151,7 +151,7 @@ class CropImages(BaseTransform):
                     'size, or resize the images by ResizeImages.')
             left, top = results['rng'].integers(spare + 1) if self.random else spare // 2
             imgs.append(img[top:top + self.height, left:left + self.width])
-            cam2img.append(crop_intrinsics(torch.from_numpy(matrix), int(left), int(top)).numpy())
+            cam2img.append(crop_intrinsics(matrix, int(left), int(top)))
         results['imgs'], results['cam2img'] = imgs, np.stack(cam2img)
         return results
 
@@ -177,12 +177,12 @@ class RandomSceneFlip(BaseTransform):
         if results['rng'].random() >= self.prob:
             return results
         results['cam2img'] = np.stack([
-            flip_intrinsics(torch.from_numpy(matrix), img.shape[1]).numpy()
+            flip_intrinsics(matrix, img.shape[1])
             for matrix, img in zip(results['cam2img'], results['imgs'])
         ])
         results['imgs'] = [np.ascontiguousarray(img[:, ::-1]) for img in results['imgs']]
-        results['points'] = flip_points(torch.from_numpy(results['points'])).numpy()
-        results['lidar2cam'] = flip_extrinsics(torch.from_numpy(results['lidar2cam'])).numpy()
+        results['points'] = flip_points(results['points'])
+        results['lidar2cam'] = flip_extrinsics(results['lidar2cam'])
         if 'rigid_transform' in results:
             mirror = np.diag([1.0, -1.0, 1.0, 1.0])
             results['rigid_transform'] = mirror @ results['rigid_transform'] @ mirror
@@ -198,7 +198,7 @@ def resize_images(results: dict, size_of: Callable[[np.ndarray], tuple[int, int]
         # Average for shrinking: bilinear interpolation would skip pixels, and alias.
         method = cv2.INTER_AREA if max(scale_u, scale_v) < 1 else cv2.INTER_LINEAR
         imgs.append(cv2.resize(img, (width, height), interpolation=method))
-        cam2img.append(resize_intrinsics(torch.from_numpy(matrix), scale_u, scale_v).numpy())
+        cam2img.append(resize_intrinsics(matrix, scale_u, scale_v))
     results['imgs'], results['cam2img'] = imgs, np.stack(cam2img)
     return results
 
@@ -268,9 +268,7 @@ class CropTop(BaseTransform):
                 results['frame_id'], f'an image has {lowest} rows: expected more than the '
                 f'{self.top} that CropTop removes.')
         results['imgs'] = [img[self.top:] for img in results['imgs']]
-        results['cam2img'] = np.stack([
-            crop_intrinsics(torch.from_numpy(matrix), 0, self.top).numpy()
-            for matrix in results['cam2img']])
+        results['cam2img'] = crop_intrinsics(results['cam2img'], 0, self.top)
         return results
 
 

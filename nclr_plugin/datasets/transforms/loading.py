@@ -5,7 +5,6 @@ from abc import ABCMeta, abstractmethod
 
 import cv2
 import numpy as np
-import torch
 from mmengine.registry import TRANSFORMS
 
 from ...geometry.se3 import transform_points
@@ -140,8 +139,7 @@ class AccumulateSweeps(BaseTransform):
             on_vehicle = (np.abs(points[:, :2]) < self.min_distance).all(axis=1)
             points = points.take(np.flatnonzero(~on_vehicle), axis=0)
             points[:, :3] = transform_points(
-                torch.from_numpy(sweep['sweep2lidar']),
-                torch.from_numpy(points[:, :3]).double()).numpy()
+                sweep['sweep2lidar'], points[:, :3].astype(np.float64))
             clouds.append(points)
         results['points'] = np.concatenate(clouds)
         return results
