@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nclr_plugin.errors import one_line_errors  # noqa: E402
-from nclr_plugin.evaluation.protocols import PROTOCOLS  # noqa: E402
+from nclr_plugin.evaluation import PROTOCOLS  # noqa: E402
 from nclr_plugin.experiments.tables import read_results, registration_table
 
 

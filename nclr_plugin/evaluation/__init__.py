@@ -1,7 +1,7 @@
 """Metrics, and the functions of errors and scores that they use.
 
 - ``calibration_metric``, ``registration_metric``: errors of poses (``pose_errors``), the latter by
-  the ``protocols`` of published tables.
+  the protocols of published tables.
 - ``matching_metrics``, ``mismatch_metric``, ``confidence``: matches, and scores of a pose.
 - ``photometric_consistency``, ``edge_alignment``, ``scan_edges``: scores that need no network.
 - ``probe``: what frozen point features tell of classes.
@@ -15,8 +15,7 @@ from .confidence import auroc, rejection
 from .matching_metrics import AlignmentMetric, MatchingMetric, OverlapMetric
 from .mismatch_metric import MismatchMetric
 from .photometric_consistency import PhotometricConsistency
-from .protocols import PROTOCOLS, Protocol
-from .registration_metric import RegistrationMetric
+from .registration_metric import PROTOCOLS, Protocol, RegistrationMetric
 from .submission import NuScenesSubmission, SemanticKittiPanopticSubmission, SemanticKittiSubmission
 
 __all__ = [

@@ -78,7 +78,9 @@ class CalibrationMetric(BaseMetric):
         if not self.thresholds:
             raise ValueError('CalibrationMetric: expected at least one pair (degrees, metres) in '
                              'thresholds, found none.')
-        self.out_file = None if out_file is None else check_view_file(out_file)
+        self.out_file = None if out_file is None else Path(out_file)
+        if self.out_file is not None and self.out_file.suffix != '.csv':
+            raise ValueError(f'out_file: expected the path of a .csv file, found "{out_file}".')
         self.curves: dict[str, dict[str, np.ndarray]] = {}
         self.ranked: dict[str, int] = {}
 
@@ -278,19 +280,7 @@ def _line(title: str, values: list[str]) -> str:
     return f'{title:<28}' + ''.join(f'{value:>18}' for value in values)
 
 
-def check_view_file(path: str | Path) -> Path:
-    """Return the path of a table of views.
-
-    Raises:
-        ValueError: If its name does not end in ``.csv``.
-    """
-    path = Path(path)
-    if path.suffix != '.csv':
-        raise ValueError(f'out_file: expected the path of a .csv file, found "{path}".')
-    return path
-
-
-def write_views(path: str | Path, results: list[dict]) -> None:
+def write_views(path: Path, results: list[dict]) -> None:
     """Write a CSV file with a row for each view; create its folder if it does not exist.
 
     Columns: ``frame_id``, ``view`` (name of the camera), ``mismatched_image`` and ``valid`` (0 or
@@ -306,7 +296,6 @@ def write_views(path: str | Path, results: list[dict]) -> None:
     Raises:
         OSError: If the file cannot be written.
     """
-    path = Path(path)
     rows = [row for result in results for row in _rows(result)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -61,12 +61,12 @@ def pose_errors(predicted: Tensor, target: Tensor) -> dict[str, list[float]]:
     rotations = predicted[:, :3, :3], target[:, :3, :3]
     return dict(
         geodesic=rotation_error_geodesic_deg(*rotations).tolist(),
-        euler_xzy=rotation_error_euler_deg(*rotations, order='xzy').tolist(),
-        euler_XYZ=rotation_error_euler_deg(*rotations, order='XYZ').tolist(),
+        euler_xzy=rotation_error_euler_deg(*rotations, 'xzy').tolist(),
+        euler_XYZ=rotation_error_euler_deg(*rotations, 'XYZ').tolist(),
         rte_m=translation_error(predicted, target).tolist())
 
 
-def rotation_error_euler_deg(R_pred: Tensor, R_gt: Tensor, order: str = 'xzy') -> np.ndarray:
+def rotation_error_euler_deg(R_pred: Tensor, R_gt: Tensor, order: str) -> np.ndarray:
     """Return the sum of the absolute Euler angles of ``R_pred^-1 R_gt``.
 
     Published image-to-point-cloud registration reports it as RRE. It exceeds the geodesic angle by
@@ -82,11 +82,8 @@ def rotation_error_euler_deg(R_pred: Tensor, R_gt: Tensor, order: str = 'xzy') -
         (V,) degrees.
 
     Raises:
-        ValueError: If ``order`` is not a permutation of 'xyz' or of 'XYZ'.
         ImportError: If scipy is not installed.
     """
-    if sorted(order) not in (list('xyz'), list('XYZ')):
-        raise ValueError(f'order: expected a permutation of "xyz" or "XYZ", found {order!r}')
     transform = optional_import('scipy.spatial.transform', 'scipy', 'The rotation error')
     relative = (R_pred.transpose(-1, -2) @ R_gt).double().numpy()
     if not len(relative):

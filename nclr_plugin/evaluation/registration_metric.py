@@ -1,7 +1,11 @@
-"""Image-to-point-cloud registration by named protocols (CrossI2P, Eq. 18-22)."""
+"""Image-to-point-cloud registration by the protocols of published tables (CrossI2P, Eq. 18-22).
+
+Protocols differ in the rotation error, in the frames that enter a mean, and in the treatment of a
+frame without a pose. A figure means nothing without the name of its protocol.
+"""
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 import torch
@@ -11,15 +15,119 @@ from mmengine.registry import METRICS
 
 from ..geometry.camera import project_points
 from .pose_errors import pose_errors, view_poses
-from .protocols import RRE_KINDS, get_protocol, is_translation_free, protocol_figures
+
+RRE_KINDS = ('euler_xzy', 'euler_XYZ', 'geodesic')
+NO_TRANSLATION = 1e-3  # metres; a smaller one is rounding
+
+
+class Protocol(NamedTuple):
+    """Rule that turns errors of single views into the figures of a table.
+
+    Attributes:
+        rotation: Rotation error: ``'euler_xzy'`` or ``'euler_XYZ'`` (sum of the absolute Euler
+            angles of ``R_pred^-1 R_gt``), or ``'geodesic'`` (its angle).
+        mean_over: Views in mean and deviation: ``'all'``, ``'solved'`` (those with a pose) or
+            ``'recalled'`` (those within the first of ``thresholds``).
+        thresholds: Pairs (degrees, metres) of the recalls, shares of all views below both.
+        failures: Treatment of a view without a pose, for the log.
+        zero_translation: Whether the random transform may only rotate the scan.
+        origin: Publications that use it, and differences to them, for the log.
+    """
+    rotation: str
+    mean_over: str
+    thresholds: tuple[tuple[float, float], ...]
+    failures: str
+    zero_translation: bool = False
+    origin: str = ''
+
+
+_AS_IDENTITY = ('has the errors of the identity baseline in mean and deviation, and misses every '
+                'recall')
+_LEFT_OUT = 'is left out of mean and deviation, and misses every recall'
+
+PROTOCOLS: dict[str, Protocol] = {
+    'all_frames': Protocol(
+        'geodesic', 'all', ((10., 5.), (5., 2.), (2., 1.)), _AS_IDENTITY,
+        origin='no view is left out and the error is an angle: the one to compare methods by'),
+    'deepi2p_5_2': Protocol(
+        'euler_xzy', 'all', ((5., 2.), ), _AS_IDENTITY,
+        origin='DeepI2P; its code also replaces a pose farther than 14.14 m by the identity, and '
+               'leaves frames of zero cost out of the mean; this metric does neither'),
+    'corri2p_5_2': Protocol(
+        'euler_xzy', 'all', ((5., 2.), ), _AS_IDENTITY,
+        origin='the code of CorrI2P and VP2P-Match, whose mean includes the output of a '
+               'failed PnP, and which drop the last incomplete batch'),
+    'corri2p_10_5': Protocol(
+        'euler_xzy', 'recalled', ((10., 5.), ), _LEFT_OUT,
+        origin='tables that reject frames beyond 10 deg or 5 m, of CorrI2P and later; CrossI2P'),
+    'cofii2p': Protocol(
+        'euler_xzy', 'solved', ((45., 10.), (10., 5.)), _LEFT_OUT,
+        origin='CoFiI2P since 2026-01: translations in training and evaluation, seeded transforms'),
+    'zero_translation': Protocol(
+        'euler_xzy', 'solved', ((45., 10.), (10., 5.)), _LEFT_OUT, zero_translation=True,
+        origin='LEGACY: CoFiI2P as released in 2024-10, whose transforms only rotate the scan; not '
+               'comparable with any of the others'),
+}
+
+
+def get_protocol(name: str) -> Protocol:
+    """Return the protocol of a name.
+
+    Raises:
+        ValueError: If the name is unknown.
+    """
+    if name not in PROTOCOLS:
+        raise ValueError(f'protocol "{name}" is unknown: expected one of {sorted(PROTOCOLS)}.')
+    return PROTOCOLS[name]
+
+
+def protocol_figures(protocol: Protocol, rotation_errors: dict[str, np.ndarray],
+                     translation_errors: np.ndarray, solved: np.ndarray) -> dict[str, float]:
+    """Compute the figures of a protocol.
+
+    Args:
+        protocol: The protocol.
+        rotation_errors: (N,) degrees for each of ``RRE_KINDS``; a view without a pose has the
+            error of the identity baseline.
+        translation_errors: (N,) metres, likewise.
+        solved: (N,) bool, views with a pose.
+
+    Returns:
+        ``rre_deg_mean``, ``rre_deg_std``, ``rte_m_mean``, ``rte_m_std`` (population; NaN when no
+        view is left), ``num_averaged``, and ``recall_<a>deg_<b>m``.
+    """
+    rotation = rotation_errors[protocol.rotation]
+    within = [solved & (rotation < degrees) & (translation_errors < metres)
+              for degrees, metres in protocol.thresholds]
+    averaged = dict(all=np.ones_like(solved), solved=solved, recalled=within[0])[protocol.mean_over]
+    figures = dict(num_averaged=float(averaged.sum()))
+    for name, errors in (('rre_deg', rotation), ('rte_m', translation_errors)):
+        for statistic in (np.mean, np.std):
+            figures[f'{name}_{statistic.__name__}'] = (
+                float(statistic(errors[averaged])) if averaged.any() else float('nan'))
+    for (degrees, metres), inside in zip(protocol.thresholds, within):
+        figures[f'recall_{degrees:g}deg_{metres:g}m'] = float(inside.mean())
+    return figures
+
+
+def is_translation_free(rigid_transform: np.ndarray, lidar2cam: np.ndarray) -> bool:
+    """Return whether a random transform only rotates the scan, about the LiDAR or a camera.
+
+    Args:
+        rigid_transform: (4, 4) random transform, ``p' = rigid_transform @ p``.
+        lidar2cam: (V, 4, 4) extrinsics after the transform.
+    """
+    in_camera = lidar2cam @ rigid_transform @ np.linalg.inv(lidar2cam)  # in camera coordinates
+    shifts = np.abs(np.concatenate([rigid_transform[None], in_camera])[:, :3, 3]).max(1)
+    return bool(shifts.min() < NO_TRANSLATION)
 
 
 @METRICS.register_module()
 class RegistrationMetric(BaseMetric):
     r"""Report errors, recalls and match quality of any model with ``pred_lidar2cam``.
 
-    The figures of each protocol (see :data:`~nclr_plugin.evaluation.protocols.PROTOCOLS` for its
-    mean and its failures) are named ``<protocol>_rre_deg_mean`` and so on. Beside them:
+    The figures of each protocol (see :data:`PROTOCOLS` for its mean and its failures) are named
+    ``<protocol>_rre_deg_mean`` and so on. Beside them:
 
     - ``inlier_ratio_<tau>px`` (Eq. 20): share of a view's matches whose pixel is nearer than
       :math:`\tau` to the true projection of the point; the mean over views, where a view without

@@ -69,6 +69,10 @@ class SubmissionMetric(BaseMetric):
     def file_of(self, lidar_path: str) -> str:
         """Return the file for a scan, relative to ``out_dir``."""
 
+    def labels(self, prediction: dict[str, Any], path: str) -> np.ndarray:
+        """Return the labels (N,) of a prediction, for a file."""
+        return np.array(self.ids, self.dtype)[prediction['pts_semantic_mask'].cpu().numpy()]
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Write the predictions of a batch.
 
@@ -77,12 +81,10 @@ class SubmissionMetric(BaseMetric):
             data_samples: mmdet3d's data samples as dicts, with ``lidar_path`` and
                 ``pred_pts_seg['pts_semantic_mask']`` (N,), a class for each point of the scan.
         """
-        labels = np.array(self.ids, dtype=self.dtype)
         for sample in data_samples:
             path = os.path.join(self.out_dir, self.file_of(sample['lidar_path']))
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            classes = sample['pred_pts_seg']['pts_semantic_mask']
-            labels[np.asarray(classes.cpu())].tofile(path)
+            self.labels(sample['pred_pts_seg'], path).tofile(path)
             self.results.append((path, sample['lidar_path']))
 
     def compute_metrics(self, results: list[tuple[str, str]]) -> dict[str, float]:
@@ -91,7 +93,8 @@ class SubmissionMetric(BaseMetric):
         Returns:
             Number of ``scans``, and number of ``missing`` scans that the server expects too.
         """
-        self.check_files(results)
+        for path, scan in results:
+            self.check_labels(path, self._read(path, scan))
         print_log(f'{self.out_dir}: checked the predictions of {len(results)} scans.',
                   logger='current')
         missing, description = self.shortage(results)
@@ -99,9 +102,24 @@ class SubmissionMetric(BaseMetric):
             warn_incomplete(self.out_dir, f'{missing} scans are missing: {description}')
         return dict(scans=float(len(results)), missing=float(missing))
 
-    def check_files(self, results: Sequence[tuple[str, str]]) -> None:
-        """Compare the written files with their scans."""
-        check_predictions(results, self.ids, self.dtype, self.lidar_dim)
+    def _read(self, path: str, scan: str) -> np.ndarray:
+        """Read a file of labels, as many as the scan has points."""
+        if not os.path.isfile(path):
+            raise DataLayoutError(f"prediction '{path}': expected a file, found none.")
+        points = os.path.getsize(scan) // (FLOAT_BYTES * self.lidar_dim)
+        size, found = points * np.dtype(self.dtype).itemsize, os.path.getsize(path)
+        if found != size:
+            raise DataLayoutError(f"prediction '{path}': expected {points} labels, {size} bytes, "
+                                  f"for the points of '{scan}', found {found} bytes; does the test "
+                                  'pipeline drop points?')
+        return np.fromfile(path, dtype=self.dtype)
+
+    def check_labels(self, path: str, labels: np.ndarray) -> None:
+        """Raise if the labels of a file are not of :attr:`ids`."""
+        wrong = np.setdiff1d(labels, self.ids)
+        if len(wrong):
+            raise DataLayoutError(f"prediction '{path}': expected labels of {list(self.ids)}, "
+                                  f'found {wrong.tolist()}.')
 
 
 @METRICS.register_module()
@@ -201,26 +219,23 @@ class SemanticKittiPanopticSubmission(SemanticKittiSubmission):
         DataLayoutError: If a scan has more than 65,535 instances, or a file does not fit its scan.
     """
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Write the predictions of a batch.
+    def labels(self, prediction: dict[str, Any], path: str) -> np.ndarray:
+        """Return the labels; the prediction has ``pts_instance_mask`` (N,), too."""
+        instance = prediction['pts_instance_mask'].cpu().numpy()
+        if len(instance) and not 0 <= instance.min() <= instance.max() <= LARGEST_INSTANCE:
+            raise DataLayoutError(
+                f"prediction '{path}': expected instances from 0 to {LARGEST_INSTANCE}, found "
+                f'{instance.min()} to {instance.max()}; raise min_points in test_cfg.')
+        return instance.astype(np.uint32) << 16 | super().labels(prediction, path)
 
-        Args:
-            data_batch: Not used.
-            data_samples: Samples as for semantic segmentation, with ``pts_instance_mask`` (N,)
-                beside ``pts_semantic_mask`` in ``pred_pts_seg``.
-        """
-        for sample in data_samples:
-            path = os.path.join(self.out_dir, self.file_of(sample['lidar_path']))
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            masks = sample['pred_pts_seg']
-            write_panoptic(path, np.asarray(masks['pts_semantic_mask'].cpu()),
-                           np.asarray(masks['pts_instance_mask'].cpu()), self.ids)
-            self.results.append((path, sample['lidar_path']))
-
-    def check_files(self, results: Sequence[tuple[str, str]]) -> None:
-        """Compare the written files with their scans."""
-        for path, scan in results:
-            check_panoptic(path, os.path.getsize(scan) // (FLOAT_BYTES * self.lidar_dim), self.ids)
+    def check_labels(self, path: str, labels: np.ndarray) -> None:
+        """Raise if raw labels are unknown, or an instance has several."""
+        pairs = np.unique(labels)
+        super().check_labels(path, pairs & 0xFFFF)
+        instances, counts = np.unique(pairs[pairs >> 16 > 0] >> 16, return_counts=True)
+        if (counts > 1).any():
+            raise DataLayoutError(f"prediction '{path}': expected one label for each instance, "
+                                  f'found several for {instances[counts > 1].tolist()}.')
 
 
 def warn_incomplete(out_dir: str, missing: str) -> None:
@@ -228,80 +243,3 @@ def warn_incomplete(out_dir: str, missing: str) -> None:
     print_log(f'{out_dir}: the submission is incomplete, so the server will refuse it: {missing}; '
               'write the infos of the whole test set and predict again.',
               logger='current', level=logging.WARNING)
-
-
-def check_predictions(files: Sequence[tuple[str, str]], ids: Sequence[int], dtype: str,
-                      lidar_dim: int) -> None:
-    """Check label files against their scans.
-
-    Args:
-        files: Pairs of label file and scan.
-        ids: Valid labels.
-        dtype: NumPy name of the type of a label.
-        lidar_dim: Number of float32 values per point of a scan.
-
-    Raises:
-        DataLayoutError: If a file is missing, has the wrong size, or contains an invalid label.
-    """
-    for path, scan in files:
-        if not os.path.isfile(path):
-            raise DataLayoutError(f"prediction '{path}': expected a file, found none.")
-        labels = np.fromfile(path, dtype=dtype)
-        points = os.path.getsize(scan) // (FLOAT_BYTES * lidar_dim)
-        size = points * np.dtype(dtype).itemsize
-        if os.path.getsize(path) != size:
-            raise DataLayoutError(f"prediction '{path}': expected {points} labels, {size} bytes, "
-                                  f"for the points of '{scan}', found {os.path.getsize(path)} "
-                                  'bytes; does the test pipeline drop points?')
-        wrong = np.setdiff1d(labels, ids)
-        if len(wrong):
-            raise DataLayoutError(f"prediction '{path}': expected labels of {list(ids)}, found "
-                                  f'{wrong.tolist()}.')
-
-
-def write_panoptic(path: str, semantic: np.ndarray, instance: np.ndarray,
-                   ids: Sequence[int]) -> None:
-    """Write the classes and instances of a scan.
-
-    Args:
-        path: Path of the ``.label`` file.
-        semantic: (N,) classes 0..C-1.
-        instance: (N,) instances; 0 means no instance.
-        ids: Raw label of each class.
-
-    Raises:
-        DataLayoutError: If an instance does not fit into 16 bits.
-    """
-    if len(instance) and not 0 <= instance.min() <= instance.max() <= LARGEST_INSTANCE:
-        raise DataLayoutError(
-            f"prediction '{path}': expected instances from 0 to {LARGEST_INSTANCE}, found "
-            f'{instance.min()} to {instance.max()}; raise min_points in test_cfg.')
-    labels = np.asarray(ids, dtype=np.uint32)[semantic]
-    (instance.astype(np.uint32) << 16 | labels).tofile(path)
-
-
-def check_panoptic(path: str, num_points: int, ids: Sequence[int]) -> None:
-    """Check a file of :func:`write_panoptic`.
-
-    Args:
-        path: Path of the ``.label`` file.
-        num_points: Number of points of its scan.
-        ids: Valid raw labels.
-
-    Raises:
-        DataLayoutError: If it has the wrong size, an invalid label, or an instance with two
-            labels.
-    """
-    if os.path.getsize(path) != 4 * num_points:
-        raise DataLayoutError(
-            f"prediction '{path}': expected {num_points} labels, {4 * num_points} bytes, found "
-            f'{os.path.getsize(path)} bytes; does the test pipeline drop points?')
-    pairs = np.unique(np.fromfile(path, dtype=np.uint32))
-    wrong = np.setdiff1d(pairs & 0xFFFF, ids)
-    if len(wrong):
-        raise DataLayoutError(f"prediction '{path}': expected labels of {list(ids)}, found "
-                              f'{wrong.tolist()}.')
-    instances, labels = np.unique(pairs[pairs >> 16 > 0] >> 16, return_counts=True)
-    if (labels > 1).any():
-        raise DataLayoutError(f"prediction '{path}': expected one label for each instance, found "
-                              f'several for {instances[labels > 1].tolist()}.')

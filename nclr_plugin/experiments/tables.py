@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Sequence
 
 import numpy as np
 
-from ..evaluation.protocols import get_protocol
+from ..evaluation.registration_metric import get_protocol
 from ..utils.optional import optional_import
 from .runs import TEST
 

@@ -6,7 +6,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from nclr_plugin.evaluation import CalibrationMetric, auroc, recall_curve
-from nclr_plugin.evaluation.calibration_metric import check_view_file, write_views
+from nclr_plugin.evaluation.calibration_metric import write_views
 from nclr_plugin.structures import CalibrationDataSample
 
 
@@ -293,7 +293,7 @@ def test_replaces_a_file_of_views(tmp_path):
 
 def test_refuses_another_format_of_the_file_of_views():
     with pytest.raises(ValueError, match=r'expected the path of a \.csv file, found "views\.json"'):
-        check_view_file('views.json')
+        CalibrationMetric(out_file='views.json')
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

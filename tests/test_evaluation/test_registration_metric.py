@@ -5,10 +5,15 @@ import torch
 from mmengine.structures import BaseDataElement
 from scipy.spatial.transform import Rotation
 
-from nclr_plugin.evaluation import RegistrationMetric
+from nclr_plugin.evaluation import PROTOCOLS, RegistrationMetric
+from nclr_plugin.evaluation.registration_metric import (RRE_KINDS, get_protocol,
+                                                        is_translation_free, protocol_figures)
 from nclr_plugin.structures import CalibrationDataSample
 
 CAM2IMG = np.array([[100., 0, 64], [0, 100, 32], [0, 0, 1]])
+RRE = np.array([1., 8., 20., 4.])
+RTE = np.array([0.5, 1., 1., 3.])
+SOLVED = np.array([True, True, True, False])
 AXES = np.array([[0, -1, 0, 0.1], [0, 0, -1, -0.2], [1, 0, 0, 0.3], [0, 0, 0, 1.]])
 
 
@@ -165,3 +170,51 @@ def test_without_matches_there_are_poses_all_the_same(evaluate):
     found = evaluate(RegistrationMetric(), frames)
     assert not any('inlier' in name or 'rmse' in name for name in found)
     assert 'registration/all_frames_rre_deg_mean' in found
+
+
+def test_every_protocol_says_what_becomes_of_a_failure():
+    for protocol in PROTOCOLS.values():
+        assert protocol.failures and protocol.origin and protocol.thresholds
+    assert 'LEGACY' in PROTOCOLS['zero_translation'].origin
+    with pytest.raises(ValueError, match='"corri2p" is unknown: expected one of'):
+        get_protocol('corri2p')
+
+
+@pytest.mark.parametrize('name, averaged, recalls', [
+    ('all_frames', [0, 1, 2, 3], dict(recall_10deg_5m=0.5, recall_5deg_2m=0.25,
+                                      recall_2deg_1m=0.25)),
+    ('corri2p_10_5', [0, 1], dict(recall_10deg_5m=0.5)),
+    ('cofii2p', [0, 1, 2], dict(recall_45deg_10m=0.75, recall_10deg_5m=0.5)),
+])
+def test_figures_are_those_of_the_views_that_count(name, averaged, recalls):
+    errors = dict.fromkeys(RRE_KINDS, RRE)
+    assert protocol_figures(get_protocol(name), errors, RTE, SOLVED) == pytest.approx(dict(
+        num_averaged=len(averaged), rre_deg_mean=RRE[averaged].mean(),
+        rre_deg_std=RRE[averaged].std(), rte_m_mean=RTE[averaged].mean(),
+        rte_m_std=RTE[averaged].std(), **recalls))
+
+
+def test_each_protocol_reads_its_own_rotation_error():
+    errors = dict(zip(RRE_KINDS, (RRE, RRE + 1, RRE + 2)))
+    for protocol in PROTOCOLS.values():
+        figures = protocol_figures(protocol, errors, RTE, SOLVED | True)
+        if protocol.mean_over != 'recalled':
+            assert figures['rre_deg_mean'] == errors[protocol.rotation].mean()
+
+
+def test_no_view_left_has_no_mean():
+    figures = protocol_figures(get_protocol('cofii2p'), dict.fromkeys(RRE_KINDS, RRE), RTE,
+                               SOLVED & False)
+    assert np.isnan(figures['rre_deg_mean']) and figures['num_averaged'] == 0
+
+
+def test_a_turn_about_the_lidar_or_the_camera_is_free_of_translation():
+    turn, lidar2cam = transform([0, 0.5, 0], [0, 0, 0]), transform([0, 0, 0], [0.3, -0.2, 0.1])
+    elsewhere = transform([0, 0, 0], [9, 9, 9])
+    assert is_translation_free(turn, elsewhere[None])
+    about_camera = np.linalg.inv(lidar2cam) @ turn @ lidar2cam
+    after = lidar2cam @ np.linalg.inv(about_camera)
+    assert is_translation_free(about_camera, np.stack([elsewhere, after]))
+    assert not is_translation_free(about_camera, elsewhere[None])
+    turn[1, 3] = 0.1
+    assert not is_translation_free(turn, lidar2cam[None])

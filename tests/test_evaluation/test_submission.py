@@ -8,9 +8,9 @@ import torch
 from mmengine.registry import METRICS
 
 from nclr_plugin.errors import DataLayoutError
-from nclr_plugin.evaluation import NuScenesSubmission, SemanticKittiSubmission
-from nclr_plugin.evaluation.submission import (SEMANTICKITTI_IDS, SEMANTICKITTI_SCANS,
-                                               check_panoptic, write_panoptic)
+from nclr_plugin.evaluation import (NuScenesSubmission, SemanticKittiPanopticSubmission,
+                                    SemanticKittiSubmission)
+from nclr_plugin.evaluation.submission import SEMANTICKITTI_IDS, SEMANTICKITTI_SCANS
 
 
 def sample(path, classes):
@@ -164,14 +164,22 @@ def test_nuscenes_tables_and_scans_belong_together(nuscenes, tmp_path):
         NuScenesSubmission('out', str(root))
 
 
-def test_bits_of_panoptic_labels(tmp_path):
-    path = str(tmp_path / 'scan.label')
-    write_panoptic(path, np.array([0, 4, 8, 18]), np.array([65535, 3, 0, 0]), SEMANTICKITTI_IDS)
-    raw = (tmp_path / 'scan.label').read_bytes()
-    assert raw[:4] == bytes([10, 0, 255, 255])  # car, instance in the upper 16 bits
-    expected = [65535 << 16 | 10, 3 << 16 | 20, 40, 81]
-    np.testing.assert_array_equal(np.frombuffer(raw, '<u4'), expected)
-    check_panoptic(path, 4, SEMANTICKITTI_IDS)
+@pytest.fixture
+def panoptic(tmp_path):
+    """Metric that writes panoptic labels."""
+    return SemanticKittiPanopticSubmission(str(tmp_path / 'out'))
+
+
+def prediction(semantic, instance):
+    return dict(pts_semantic_mask=torch.tensor(semantic), pts_instance_mask=torch.tensor(instance))
+
+
+def test_bits_of_panoptic_labels(panoptic):
+    labels = panoptic.labels(prediction([0, 4, 8, 18], [65535, 3, 0, 0]), 'scan.label')
+    assert labels.dtype == np.uint32
+    assert labels.tobytes()[:4] == bytes([10, 0, 255, 255])  # car, instance in the upper 16 bits
+    assert labels.tolist() == [65535 << 16 | 10, 3 << 16 | 20, 40, 81]
+    panoptic.check_labels('scan.label', labels)
 
 
 def test_every_panoptic_file_is_written_and_checked(tmp_path):
@@ -197,17 +205,16 @@ def test_every_panoptic_file_is_written_and_checked(tmp_path):
 
 
 @pytest.mark.parametrize('instance', [65536, -1])
-def test_instances_that_do_not_fit(tmp_path, instance):
-    with pytest.raises(DataLayoutError, match='instances from 0 to 65535'):
-        write_panoptic(str(tmp_path / 'scan.label'), np.array([0]), np.array([instance]),
-                       SEMANTICKITTI_IDS)
+def test_instances_that_do_not_fit(panoptic, instance):
+    with pytest.raises(DataLayoutError, match='scan.label.*instances from 0 to 65535'):
+        panoptic.labels(prediction([0], [instance]), 'scan.label')
 
 
 @pytest.mark.parametrize('labels, points, message', [
     ([10, 10], 3, 'expected 3 labels'), ([10, 252], 2, 'labels of'),
     ([1 << 16 | 10, 1 << 16 | 30], 2, r'several for \[1\]')])
-def test_broken_panoptic_files(tmp_path, labels, points, message):
+def test_broken_panoptic_files(panoptic, tmp_path, labels, points, message):
     path = tmp_path / 'scan.label'
     np.array(labels, np.uint32).tofile(path)
     with pytest.raises(DataLayoutError, match=message):
-        check_panoptic(str(path), points, SEMANTICKITTI_IDS)
+        panoptic.compute_metrics([(str(path), str(scan(tmp_path / 'scan.bin', points, 4)))])
