@@ -38,7 +38,6 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
         std: Standard deviation of each channel.
         voxel_size: (x, y, z), metres.
         max_voxels: Largest number of voxels of a scan in training (``None``: no limit).
-        non_blocking: Copy what lies in pinned memory to the device asynchronously.
 
     Input: ``inputs`` with lists ``points`` (N_b, C) and ``imgs`` (V_b, 3, H, W) uint8, optionally
     the ``voxels`` of the scans (see :func:`voxel_collate`), and ``data_samples``, a list of
@@ -54,9 +53,8 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
                  mean: Sequence[float] = (123.675, 116.28, 103.53),
                  std: Sequence[float] = (58.395, 57.12, 57.375),
                  voxel_size: Sequence[float] = (0.05, 0.05, 0.05),
-                 max_voxels: int | None = None,
-                 non_blocking: bool = True) -> None:
-        super().__init__(non_blocking=non_blocking)
+                 max_voxels: int | None = None) -> None:
+        super().__init__(non_blocking=True)
         self.register_buffer('mean', torch.tensor(mean).view(-1, 1, 1), False)
         self.register_buffer('std', torch.tensor(std).view(-1, 1, 1), False)
         self.voxel_size = tuple(voxel_size)
@@ -64,7 +62,8 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Return the batch as the network takes it; see the class."""
-        inputs = self.cast_data(self._check_voxel_size(data['inputs']))
+        self._check_voxel_size(data['inputs'])
+        inputs = self.cast_data(data['inputs'])
         imgs = inputs['imgs']
         samples = data.get('data_samples')  # all they have for the device is copied below
         sizes = {tuple(img.shape[-2:]) for img in imgs}
@@ -85,15 +84,14 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
             lidar2cam=self._concatenate(samples, 'lidar2cam'))
         return dict(inputs=views, data_samples=samples)
 
-    def _check_voxel_size(self, inputs: dict) -> dict:
-        """Return the inputs; raise if they have voxels of another size."""
+    def _check_voxel_size(self, inputs: dict) -> None:
+        """Raise if the inputs have voxels of another size."""
         if 'voxels' in inputs:  # before they are on a GPU, for which this would wait
             found, expected = inputs['voxels'].voxel_size, torch.tensor(self.voxel_size)
             if not torch.equal(found.cpu(), expected.to(found)):
                 raise ValueError(f'voxel_size: expected {self.voxel_size}, as of the data '
                                  f'preprocessor, found {tuple(found.tolist())} in the batch: give '
                                  'voxel_collate the same.')
-        return inputs
 
     def _concatenate(self, samples: list | None, key: str) -> Tensor | None:
         """Return a field of all samples (V, ...) float32, ``None`` where one does not have it."""

@@ -14,6 +14,7 @@ from ...utils.optional import optional_import
 from ..layers.batching import dense_batch
 
 DISTANCES_AT_ONCE = 2**25  # entries of a distance matrix
+COORDINATE_SCALE = 10.  # metres, unit of the coordinates in the input
 TREE_DIMENSIONS = 3  # up to which a tree is many times faster than all distances
 
 
@@ -64,7 +65,6 @@ class DGCNN(BaseModule):
             faster.
         dilations: Dilation d of each layer: every d-th of the k d nearest points is a neighbour (Li
             et al., DeepGCNs, ICCV 2019), so few layers see far. ``None``: 1 everywhere.
-        coordinate_scale: Unit of the coordinates in the input, metres.
 
     Raises:
         ValueError: If there is no layer, no neighbour, or not one dilation per layer.
@@ -77,7 +77,6 @@ class DGCNN(BaseModule):
                  k: int = 20,
                  dynamic: bool = True,
                  dilations: Sequence[int] | None = None,
-                 coordinate_scale: float = 10.,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if not channels or k < 1:
@@ -94,7 +93,6 @@ class DGCNN(BaseModule):
         self.norm = nn.LayerNorm(out_channels)
         self.ranks = [range(0, k * dilation, dilation) for dilation in dilations]
         self.dynamic = dynamic
-        self.coordinate_scale = coordinate_scale
         self.out_channels = out_channels
 
     def graph(self, points: Tensor, batch_index: Tensor, batch_size: int) -> Tensor:
@@ -116,7 +114,7 @@ class DGCNN(BaseModule):
         Returns:
             (N, out_channels).
         """
-        feats = torch.cat((feats[:, :3] / self.coordinate_scale, feats[:, 3:]), 1)
+        feats = torch.cat((feats[:, :3] / COORDINATE_SCALE, feats[:, 3:]), 1)
         outputs = []
         for number, layer in enumerate(self.layers):
             if number and self.dynamic:

@@ -15,6 +15,8 @@ from ..layers.attention import pixel_pos_encoding, point_pos_encoding
 from ..losses.contrastive_loss import PixelTargets, pixel_to_point_loss, point_to_pixel_loss
 
 MASKED_SIMILARITY = -1e4  # finite, so that a fully masked row has a softmax
+POINT_WAVELENGTH = (2., 200.)  # metres, shortest and longest of the code of positions
+PIXEL_WAVELENGTH = (4., 400.)  # cells
 POINTS_AT_ONCE = 512  # whose similarities to all cells of a map fit into a processor's cache
 
 
@@ -51,8 +53,6 @@ class MatchingHead(BaseModule):
         match: ``'soft'`` (Eq. 4-5) or ``'hard'`` (the most similar pixel).
         match_temperature: Temperature of the soft match. Eq. 5 prints none, but without one a
             softmax over thousands of cosines is flat, and every match lies at the image centre.
-        point_wavelength: Shortest and longest wavelength of the points' code, metres.
-        pixel_wavelength: The same for the pixels' code, cells.
     """
 
     def __init__(self,
@@ -61,8 +61,6 @@ class MatchingHead(BaseModule):
                  embed_dims: int = 64,
                  hidden_channels: int = 128,
                  position_channels: int = 48,
-                 point_wavelength: tuple[float, float] = (2., 200.),
-                 pixel_wavelength: tuple[float, float] = (4., 400.),
                  alignment: bool = True,
                  temperature: float = 0.07,
                  match: str = 'soft',
@@ -76,8 +74,6 @@ class MatchingHead(BaseModule):
         self.pixel_proj = _projection(pixel_channels + position_channels, hidden_channels,
                                       embed_dims)
         self.position_channels = position_channels
-        self.point_wavelength = point_wavelength
-        self.pixel_wavelength = pixel_wavelength
         self.alignment_weight = nn.Parameter(torch.eye(embed_dims)) if alignment else None
         self.temperature = temperature
         self.match_mode = match
@@ -88,7 +84,7 @@ class MatchingHead(BaseModule):
 
         Positions are metres, relative to the centre of the scan.
         """
-        where = point_pos_encoding(points, self.position_channels, self.point_wavelength)
+        where = point_pos_encoding(points, self.position_channels, POINT_WAVELENGTH)
         embedded = self.point_proj(torch.cat((point_feats, where.to(point_feats)), -1))
         return F.normalize(embedded.float(), dim=-1)
 
@@ -99,7 +95,7 @@ class MatchingHead(BaseModule):
         """
         cells = pixel_feats.flatten(2).transpose(1, 2)
         where = pixel_pos_encoding(
-            pixel_feats.shape[2], azimuth, self.position_channels, self.pixel_wavelength)
+            pixel_feats.shape[2], azimuth, self.position_channels, PIXEL_WAVELENGTH)
         embedded = self.pixel_proj(torch.cat((cells, where.to(cells)), -1))
         return F.normalize(embedded.float(), dim=-1)
 

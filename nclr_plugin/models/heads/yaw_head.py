@@ -20,6 +20,9 @@ NMS_RADIUS = 8  # sectors: nearer ones belong to the same hypothesis
 MIN_SEPARATION = 16  # sectors between two hypotheses
 LOGIT_SCALE = 10.  # normalised features alone could not give confident logits
 NUM_HYPOTHESES = 2
+CODE_CHANNELS = 32  # of a position
+POINT_WAVELENGTH = (2., 200.)  # metres, of range and height
+PIXEL_WAVELENGTH = (2., 100.)  # cells, of the row
 
 
 class YawPrediction(NamedTuple):
@@ -78,7 +81,6 @@ class YawHead(BaseModule):
         embed_dims: Channels in which sectors and columns are compared.
         num_sectors: S.
         num_harmonics: K.
-        wavelength: Shortest and longest wavelength of the codes of range and height, metres.
     """
 
     def __init__(self,
@@ -87,17 +89,14 @@ class YawHead(BaseModule):
                  embed_dims: int = 64,
                  num_sectors: int = 192,
                  num_harmonics: int = 16,
-                 wavelength: tuple[float, float] = (2., 200.),
                  init_cfg: dict = None) -> None:
         super().__init__(init_cfg)
-        self.code_channels = 32
-        self.point_mlp = _perceptron(point_channels + self.code_channels, embed_dims)
-        self.pixel_mlp = _perceptron(pixel_channels + self.code_channels, embed_dims)
+        self.point_mlp = _perceptron(point_channels + CODE_CHANNELS, embed_dims)
+        self.pixel_mlp = _perceptron(pixel_channels + CODE_CHANNELS, embed_dims)
         self.point_azimuth_profile = _circular_convs(embed_dims)
         self.image_azimuth_profile = _circular_convs(embed_dims)
         self.num_sectors = num_sectors
         self.num_harmonics = num_harmonics
-        self.wavelength = wavelength
 
     def forward(self, point_feats: Tensor, points: Tensor, point_batch_index: Tensor,
                 pixel_feats: Tensor, columns: Tensor, view_batch_index: Tensor,
@@ -116,7 +115,7 @@ class YawHead(BaseModule):
             hypothesis: In evaluation, rank of the yaw that ``code`` encodes: 0 for the best.
         """
         range_height = torch.stack((points[:, :2].norm(dim=1), points[:, 2]), 1)
-        code = sinusoidal_encoding(range_height, self.code_channels, self.wavelength)
+        code = sinusoidal_encoding(range_height, CODE_CHANNELS, POINT_WAVELENGTH)
         rows = self.point_mlp(torch.cat((point_feats, code.to(point_feats)), 1))
         azimuth = torch.atan2(points[:, 1], points[:, 0])
         scan = self._by_sector(rows, azimuth, point_batch_index, batch_size)
@@ -125,7 +124,7 @@ class YawHead(BaseModule):
         num_views, _, height, width = pixel_feats.shape
         cells = pixel_feats.flatten(2).transpose(1, 2)
         code = sinusoidal_encoding(
-            cell_indices(height, width, points)[:, 1:], self.code_channels, (2., 100.))
+            cell_indices(height, width, points)[:, 1:], CODE_CHANNELS, PIXEL_WAVELENGTH)
         cells = self.pixel_mlp(
             torch.cat((cells, code.to(cells).expand(num_views, -1, -1)), 2))
         cells = cells.view(num_views, height, width, -1).transpose(1, 3).float()

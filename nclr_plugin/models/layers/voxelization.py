@@ -65,13 +65,14 @@ class VoxelBatch(NamedTuple):
             Their sorted rows, and their number in each scan.
         """
         kept = tuple(min(count, size) for count in self.counts)
-        device = self.feats.device
-        if at_random:
-            return _random_subset(self.counts, size, device), kept
-        rows, first = [], 0
+        rows, first, device = [], 0, self.feats.device
         for count, number in zip(self.counts, kept):
-            rows.append(first + torch.div(torch.arange(number, device=device) * count,
-                                          max(number, 1), rounding_mode='floor'))
+            if at_random and number < count:
+                chosen = torch.randperm(count, device=device)[:number].sort()[0]
+            else:
+                chosen = torch.div(torch.arange(number, device=device) * count, max(number, 1),
+                                   rounding_mode='floor')
+            rows.append(first + chosen)
             first += count
         return torch.cat(rows), kept
 
@@ -115,7 +116,8 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float]) -> VoxelBatc
     """
     packed = torch.cat(list(points))
     centre = scan_centres(points)
-    batch = _scan_of_each(points)
+    batch = torch.cat([torch.full((len(scan), ), number, device=scan.device)
+                       for number, scan in enumerate(points)])
     size = constant(tuple(voxel_size), packed.dtype, packed.device)
 
     index = torch.round(packed[:, :3] / size).long()
@@ -205,23 +207,6 @@ def unique(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     first = starts.nonzero()[:, 0]
     counts = torch.diff(first, append=first.new_full((1, ), len(values)))
     return ordered[first], inverse, counts
-
-
-def _scan_of_each(scans: Sequence[Tensor]) -> Tensor:
-    """Return the scan (sum of N_b,) of each point."""
-    return torch.cat([torch.full((len(scan), ), number, device=scan.device)
-                      for number, scan in enumerate(scans)])
-
-
-def _random_subset(counts: Sequence[int], size: int, device: torch.device) -> Tensor:
-    """Return sorted rows of at most ``size`` random members of each group of consecutive rows."""
-    rows, first = [], 0
-    for count in counts:
-        order = torch.randperm(count, device=device) if count > size else torch.arange(
-            count, device=device)
-        rows.append(first + order[:size].sort()[0])
-        first += count
-    return torch.cat(rows)
 
 
 def interpolate(feats: Tensor, indices: Tensor, positions: Tensor) -> Tensor:

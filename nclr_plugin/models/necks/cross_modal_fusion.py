@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from ..layers.attention import AttentionBlock, FeedForward, pixel_pos_encoding, point_pos_encoding
 from ..layers.batching import DenseBatch, dense_batch, slots_by_position
 
+POINT_WAVELENGTH = (2., 200.)  # metres, shortest and longest of the code of positions
+PIXEL_WAVELENGTH = (2., 100.)  # cells
+
 
 class FusionLayer(nn.Module):
     """Self-attention of each modality, cross-attention both ways, feed-forward.
@@ -76,8 +79,6 @@ class CrossModalFusion(BaseModule):
         num_layers: Number of fusion layers.
         ffn_channels: Hidden width of the feed-forward networks.
         num_keypoints: Largest number of voxels of a scan that are attended to.
-        point_wavelength: Shortest and longest wavelength of the 3D position code, metres.
-        pixel_wavelength: The same for the 2D code, cells.
     """
 
     def __init__(self,
@@ -88,8 +89,6 @@ class CrossModalFusion(BaseModule):
                  num_layers: int = 2,
                  ffn_channels: int = 256,
                  num_keypoints: int = 1024,
-                 point_wavelength: tuple[float, float] = (2., 200.),
-                 pixel_wavelength: tuple[float, float] = (2., 100.),
                  init_cfg: dict = None) -> None:
         super().__init__(init_cfg)
         self.point_in = nn.Linear(point_channels, embed_dims)
@@ -102,8 +101,6 @@ class CrossModalFusion(BaseModule):
             FusionLayer(embed_dims, num_heads, ffn_channels) for _ in range(num_layers))
         self.embed_dims = embed_dims
         self.num_keypoints = num_keypoints
-        self.point_wavelength = point_wavelength
-        self.pixel_wavelength = pixel_wavelength
 
     def forward(self, point_feats: Tensor, points: Tensor, point_batch_index: Tensor,
                 pixel_feats: Tensor, azimuth: Tensor, view_batch_index: Tensor,
@@ -125,8 +122,8 @@ class CrossModalFusion(BaseModule):
         point_padding = dense_batch(point_batch_index, batch_size)
         pixel_padding = dense_batch(cell_scan, batch_size)
 
-        point_pos = point_pos_encoding(points, self.embed_dims, self.point_wavelength)
-        cell_pos = pixel_pos_encoding(height, azimuth, self.embed_dims, self.pixel_wavelength)
+        point_pos = point_pos_encoding(points, self.embed_dims, POINT_WAVELENGTH)
+        cell_pos = pixel_pos_encoding(height, azimuth, self.embed_dims, PIXEL_WAVELENGTH)
         tokens = point_padding.to_dense(self.point_in(point_feats))
         pixels = pixel_padding.to_dense(self.pixel_in(cells))
         point_pos = point_padding.to_dense(point_pos.to(tokens.dtype))
