@@ -2,16 +2,15 @@
 
 - ``calibrator``: one pair by a trained network; ``results``: its poses, and their fusion.
 - ``pose_confirmation``, ``verification``: whether image and scan confirm a pose.
-- ``refinement``, ``check``, ``joint_search``: the best pose near a guess, over many pairs.
+- ``refinement``, ``joint_search``: the best pose near a guess, over many pairs.
 - ``files``: all of it from files to files; ``inputs``, ``bags``, ``ros_messages``, ``formats``.
 - ``intrinsics``, ``scans``: input that is read and checked.
 """
 from ..errors import CalibrationInputError
 from .calibrator import Calibrator, calibrate
-from .check import CalibrationCheck, check
 from .intrinsics import Intrinsics, read_intrinsics
 from .joint_search import Pair
-from .refinement import Refinement, refine
+from .refinement import CalibrationCheck, Refinement, check, refine
 from .results import Calibration, Matches, RigEstimate, consensus_pose, fuse
 from .scans import load_scan
 

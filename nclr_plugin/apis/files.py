@@ -14,13 +14,12 @@ from ..geometry.camera import in_view, project_points
 from ..visualization.canvas import write_png
 from ..visualization.refinement_sheet import Frame, best_median_worst, draw_refinement
 from .calibrator import Calibrator
-from .check import CalibrationCheck, check
 from .inputs import FilePairs, RigCamera, read_rig
 from .intrinsics import Intrinsics
-from .joint_search import Pair
+from .joint_search import Pair, check_pair
 from .pose_confirmation import MAX_DISTANCE
-from .refinement import (MIN_PLACES, RANGE_DEG, RANGE_M, Refinement, check_initial, check_pair,
-                         describe_refinement, refine)
+from .refinement import (MIN_PLACES, RANGE_DEG, RANGE_M, CalibrationCheck, Refinement, check,
+                         check_initial, describe_refinement, refine)
 from .results import (MAX_FROM_INITIAL_DEG, Calibration, RigEstimate, consensus_pose, contradicts,
                       fuse, pose_difference)
 from .scans import ScanChecker, load_scan

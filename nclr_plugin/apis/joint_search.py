@@ -1,4 +1,4 @@
-"""Scores of poses over many frames, and their maximum."""
+"""Frames of one rig, their scores of poses, and the maximum of these."""
 from __future__ import annotations
 
 from typing import Any, Callable, NamedTuple, Sequence
@@ -6,8 +6,11 @@ from typing import Any, Callable, NamedTuple, Sequence
 import numpy as np
 import torch
 
+from ..errors import CalibrationInputError
 from ..evaluation.edge_alignment import EdgeAlignment
 from ..geometry.se3 import make_transform, so3_exp
+from .intrinsics import Intrinsics, check_image, make_intrinsics
+from .scans import ScanChecker, check_in_front
 
 MIN_PARTS = 8  # with fewer frames, parts of each image are scored separately
 # Per level: blur of the images in pixels, pairs of each kind in a frame, rounds, poses of a round,
@@ -42,6 +45,37 @@ class Pair(NamedTuple):
     cam2img: Any
     name: str = ''
     ref2cam: np.ndarray = np.eye(4)
+
+
+def check_pairs(pairs: Sequence[Pair], initial: np.ndarray,
+                intensity_scale: float | None = None) -> list[Pair]:
+    """Check pairs, undistort their images, and scale their intensities.
+
+    Raises:
+        CalibrationInputError: If there is no pair, or one cannot be used.
+    """
+    if not len(pairs):
+        raise CalibrationInputError('expected pairs of an image and a scan, found none.')
+    check_scan = ScanChecker(intensity_scale)
+    return [check_pair(Pair(*pair)._replace(name=pair[3] if len(pair) > 3 and pair[3]
+                                            else f'pair {number}'), initial, check_scan)
+            for number, pair in enumerate(pairs)]
+
+
+def check_pair(pair: Pair, initial: np.ndarray, check_scan: ScanChecker) -> Pair:
+    """Check one pair, undistort its image, and scale its intensities.
+
+    Raises:
+        CalibrationInputError: If it cannot be used.
+    """
+    image, points, cam2img, name, ref2cam = pair
+    intrinsics = make_intrinsics(*cam2img) if isinstance(
+        cam2img, Intrinsics) else make_intrinsics(cam2img)
+    check_image(image, intrinsics, name)
+    points = check_scan(points, name)
+    check_in_front(points, ref2cam @ initial, intrinsics.cam2img, *image.shape[:2])
+    rectified = Intrinsics(intrinsics.cam2img, image_size=image.shape[1::-1])
+    return pair._replace(image=intrinsics.undistort(image), points=points, cam2img=rectified)
 
 
 class JointScore:

@@ -1,4 +1,4 @@
-"""Refine the pose of a rig jointly over frames, from a guess and without a network."""
+"""Refine or check the pose of a rig jointly over frames, from a guess and without a network."""
 from __future__ import annotations
 
 from typing import Any, NamedTuple, Sequence
@@ -9,14 +9,13 @@ from ..datasets.readers.calibration import check_lidar2cam
 from ..errors import CalibrationInputError
 from ..geometry.se3 import so3_log
 from .calibrator import Calibrator
-from .intrinsics import Intrinsics, check_image, make_intrinsics
-from .joint_search import JointScore, Pair, resampled_covariance, search_jointly
+from .joint_search import JointScore, Pair, check_pairs, resampled_covariance, search_jointly
 from .results import Calibration, fuse, pose_difference
-from .scans import ScanChecker, check_in_front
 from .verification import (Verification, at_limit, count_places, find_misplaced, find_shift,
                            verify)
 
 RANGE_DEG, RANGE_M = 5., 0.5
+CHECK_DEG, CHECK_M = 3., 0.4  # largest offset that a check looks for, along and about each axis
 MAX_RANGE = 30., 5.  # degrees and metres; farther away, frames do not have the same points in view
 NUM_PROFILE_STEPS = 21  # poses along each axis
 MIN_PREFERENCE = 3.  # standard errors by which held-out frames must prefer the refined pose
@@ -30,6 +29,8 @@ MAX_SPREAD = 1., 0.3  # deviations, degrees and metres, with which frames fix a 
 MAX_CONFIRMED = 0.5, 0.2  # largest distance of a confirmed guess, degrees and metres
 MIN_PLACES = 4  # different places that are needed to confirm a pose
 MAX_DIFFERENCE = 1., 0.3  # between the poses of two halves of the frames, degrees and metres
+MAX_P_VALUE = 0.01  # above it, a pose may be better by chance
+GOOD, OFF, UNKNOWN = 'good', 'off', 'unknown'
 
 
 class Profiles(NamedTuple):
@@ -93,6 +94,27 @@ class Refinement(NamedTuple):
     profiles_after: Profiles
 
 
+class CalibrationCheck(NamedTuple):
+    """Result of :func:`check`.
+
+    Attributes:
+        verdict: ``'good'``, ``'off'``, or ``'unknown'`` if the frames do not decide.
+        p_value: Probability of so strong a preference of held-out frames for other poses if the
+            calibration were the best pose; small if the calibration is off.
+        statement: The verdict in a sentence, with the measured offset.
+        refinement: Refinement of the calibration.
+    """
+    verdict: str
+    p_value: float
+    statement: str
+    refinement: Refinement
+
+    @property
+    def exit_status(self) -> int:
+        """0 for a good calibration, else 1."""
+        return int(self.verdict != GOOD)
+
+
 def refine(pairs: Sequence[Pair],
            initial: Any,
            range_deg: float = RANGE_DEG,
@@ -122,7 +144,11 @@ def refine(pairs: Sequence[Pair],
         CalibrationInputError: If a pair, the guess or a range cannot be used.
     """
     initial = check_initial(initial)
-    ranges = check_ranges(range_deg, range_m)
+    ranges = range_deg, range_m
+    for name, value, largest in zip(('range_deg', 'range_m'), ranges, MAX_RANGE):
+        if not 0 < value <= largest:
+            raise CalibrationInputError(
+                f'{name}: expected a number above 0 and up to {largest:g}, found {value}.')
     pairs = check_pairs(pairs, initial, intensity_scale)
     start = initial if calibrator is None else _network_start(pairs, initial, calibrator, ranges)
     score = JointScore(pairs, initial, ranges)
@@ -151,6 +177,42 @@ def refine(pairs: Sequence[Pair],
         scores_before=before, scores_after=after,
         profiles_before=_profiles(score, np.zeros(6), ranges),
         profiles_after=_profiles(score, offset, ranges))
+
+
+def check(pairs: Sequence[Pair], lidar2cam: Any, range_deg: float = CHECK_DEG,
+          range_m: float = CHECK_M, intensity_scale: float | None = None) -> CalibrationCheck:
+    """Check a calibration: is there a better pose near it?
+
+    A pose is refined on each half of the frames and compared with the calibration on the other
+    half. If the calibration is right, these poses are no better.
+
+    Args:
+        pairs: Frames of one camera and one LiDAR.
+        lidar2cam: (4, 4), the calibration.
+        range_deg, range_m: Largest offsets about and along the camera's axes that are found.
+        intensity_scale: Factor that scales intensities to 0..1.
+
+    Raises:
+        CalibrationInputError: If a pair, the pose or a range cannot be used.
+    """
+    result = refine(pairs, lidar2cam, range_deg, range_m, intensity_scale=intensity_scale)
+    rotation, translation = pose_difference(result.refined, result.initial)
+    deviation = np.sqrt(np.diag(result.covariance))
+    accuracy = (f'the frames fix the pose to {np.degrees(np.linalg.norm(deviation[:3])):.2f} deg '
+                f'and {np.linalg.norm(deviation[3:]):.2f} m')
+    if result.same and result.reliable:
+        return CalibrationCheck(GOOD, result.p_value, (
+            f'the calibration is good: the best pose is {rotation:.2f} deg and {translation:.2f} m '
+            f'from it, within the errors of the method (p = {result.p_value:.2g}); {accuracy}'),
+            result)
+    if result.p_value < MAX_P_VALUE and result.comparable and not result.same:
+        text = f'the calibration is OFF (p = {result.p_value:.2g})'
+        return CalibrationCheck(OFF, result.p_value, (
+            f'{text}, by about {rotation:.2f} deg and {translation:.2f} m; {accuracy}'
+            if result.reliable else f'{text}; by how much is not known: {result.reason}'), result)
+    return CalibrationCheck(UNKNOWN, result.p_value, (
+        f'unknown whether the calibration is off (p = {result.p_value:.2g}): {result.reason}'),
+        result)
 
 
 def _same(offset: np.ndarray, covariance: np.ndarray, verification: Verification) -> bool:
@@ -230,50 +292,6 @@ def _profiles(score: JointScore, offset: np.ndarray, ranges: tuple[float, float]
     scores = score.about(offset)(offsets.reshape(-1, 6)).sum(1).reshape(6, -1)
     return Profiles(ranges[0] * steps, ranges[1] * steps,
                     scores - scores[:, [NUM_PROFILE_STEPS // 2]])
-
-
-def check_pairs(pairs: Sequence[Pair], initial: np.ndarray,
-                intensity_scale: float | None = None) -> list[Pair]:
-    """Check pairs, undistort their images, and scale their intensities.
-
-    Raises:
-        CalibrationInputError: If there is no pair, or one cannot be used.
-    """
-    if not len(pairs):
-        raise CalibrationInputError('expected pairs of an image and a scan, found none.')
-    check_scan = ScanChecker(intensity_scale)
-    return [check_pair(Pair(*pair)._replace(name=pair[3] if len(pair) > 3 and pair[3]
-                                            else f'pair {number}'), initial, check_scan)
-            for number, pair in enumerate(pairs)]
-
-
-def check_pair(pair: Pair, initial: np.ndarray, check_scan: ScanChecker) -> Pair:
-    """Check one pair, undistort its image, and scale its intensities.
-
-    Raises:
-        CalibrationInputError: If it cannot be used.
-    """
-    image, points, cam2img, name, ref2cam = pair
-    intrinsics = make_intrinsics(*cam2img) if isinstance(
-        cam2img, Intrinsics) else make_intrinsics(cam2img)
-    check_image(image, intrinsics, name)
-    points = check_scan(points, name)
-    check_in_front(points, ref2cam @ initial, intrinsics.cam2img, *image.shape[:2])
-    rectified = Intrinsics(intrinsics.cam2img, image_size=image.shape[1::-1])
-    return pair._replace(image=intrinsics.undistort(image), points=points, cam2img=rectified)
-
-
-def check_ranges(range_deg: float, range_m: float) -> tuple[float, float]:
-    """Return the ranges.
-
-    Raises:
-        CalibrationInputError: If one is not above 0, or too large.
-    """
-    for name, value, largest in zip(('range_deg', 'range_m'), (range_deg, range_m), MAX_RANGE):
-        if not 0 < value <= largest:
-            raise CalibrationInputError(
-                f'{name}: expected a number above 0 and up to {largest:g}, found {value}.')
-    return float(range_deg), float(range_m)
 
 
 def describe_refinement(result: Refinement) -> str:

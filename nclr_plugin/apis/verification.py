@@ -78,8 +78,9 @@ def verify(score: JointScore, start: np.ndarray) -> Verification:
         spread = [search_jointly(score, start, by_frame != number)
                   for number in range(NUM_FOLDS)]
     preference = standard_errors(gain)
-    return Verification(preference, standard_errors(margin), _upper_tail(preference, num_units - 1),
-                        np.stack(spread))
+    stats = optional_import('scipy.stats', 'scipy', 'Comparing image and scan')
+    p_value = float(stats.t.sf(preference, max(1, num_units - 1)))
+    return Verification(preference, standard_errors(margin), p_value, np.stack(spread))
 
 
 def count_places(images: Sequence[np.ndarray]) -> int:
@@ -111,7 +112,7 @@ def find_misplaced(score: JointScore, offset: np.ndarray) -> int | None:
     return int(np.flatnonzero(score.camera == too_low[0])[0]) if len(too_low) else None
 
 
-def lead(score: JointScore, offset: np.ndarray, sigma: float = FINE[0]) -> np.ndarray:
+def lead(score: JointScore, offset: np.ndarray) -> np.ndarray:
     """Return the standard deviations by which a pose scores higher than others, for each camera.
 
     The others are 1.5 to 4 deg and 0.2 to 0.5 m away, in random directions.
@@ -119,9 +120,8 @@ def lead(score: JointScore, offset: np.ndarray, sigma: float = FINE[0]) -> np.nd
     Args:
         score: Scores of the frames.
         offset: (6,), the pose.
-        sigma: Blur of the images, pixels.
     """
-    values = score.by_frame(score.about(offset, sigma)(offset + np.concatenate(
+    values = score.by_frame(score.about(offset)(offset + np.concatenate(
         (np.zeros((1, 6)), _other_offsets()))))
     cameras = np.arange(score.camera.max() + 1)
     by_camera = np.stack([values[:, score.camera == number].sum(1) for number in cameras])
@@ -178,12 +178,6 @@ def standard_errors(values: np.ndarray) -> float:
     if len(values) < 2 or values.std() == 0:
         return 0.
     return float(values.mean() / values.std(ddof=1) * np.sqrt(len(values)))
-
-
-def _upper_tail(value: float, freedom: int) -> float:
-    """Return the probability that Student's t exceeds a value."""
-    stats = optional_import('scipy.stats', 'scipy', 'Comparing image and scan')
-    return float(stats.t.sf(value, max(1, freedom)))
 
 
 def _other_offsets() -> np.ndarray:

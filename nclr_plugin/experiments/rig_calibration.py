@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from ..apis import Calibrator, Pair, check, consensus_pose, load_scan, refine
-from ..apis.check import GOOD, OFF, UNKNOWN
 from ..apis.inputs import is_rig, read_rig
 from ..apis.intrinsics import Intrinsics
 from ..apis.joint_search import move
 from ..apis.pose_confirmation import confirm_pose
+from ..apis.refinement import GOOD, OFF, UNKNOWN
 from ..apis.results import pose_difference
 from ..apis.verification import count_places
 from ..datasets.images import read_image
