@@ -16,7 +16,7 @@ from ..errors import DataLayoutError
 from ..utils.dataset_wrappers import innermost_configs
 from .label_fractions import LabelSplit, select_randomly
 from .readers.base import require_file, require_folder, shorten
-from .segmentation.infos import write_infos
+from .segmentation.infos import draw_split, write_infos
 
 INFOS = 'kitti_infos_train.pkl'
 OBJECTS = 'kitti_dbinfos_train.pkl'
@@ -327,9 +327,8 @@ def split_kitti(root: str, fractions: Sequence[float] = FRACTIONS, seed: int = 0
         split = LabelSplit.load(split_file, 'kitti')
     else:
         ids = [kitti.frame_id(info) for info in kitti.infos]
-        split = LabelSplit('kitti', f'random, seed {seed}', {
-            percent: select_randomly(ids, percent, seed) for percent in fractions})
-        split.save(os.path.join(root, 'kitti_label_split.json'))
+        split = draw_split('kitti', root, f'random, seed {seed}', fractions,
+                           lambda percent: select_randomly(ids, percent, seed))
     written = {}
     for percent in fractions:
         selected = split.select(kitti.infos, percent, kitti.frame_id)

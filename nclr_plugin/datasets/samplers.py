@@ -25,7 +25,6 @@ class SeededInfiniteSampler(Sampler):
         dataset: Data set without wrappers of mmengine.
         shuffle: Permute each pass anew.
         seed: Seed of the permutations; ``None`` means 0.
-        start: Number of samples of the global sequence to skip.
 
     Raises:
         ValueError: If the data set is empty.
@@ -35,8 +34,7 @@ class SeededInfiniteSampler(Sampler):
     def __init__(self,
                  dataset: Sized,
                  shuffle: bool = True,
-                 seed: int | None = 0,
-                 start: int = 0) -> None:
+                 seed: int | None = 0) -> None:
         self.rank, self.world_size = get_dist_info()
         self.size = len(dataset)
         if self.size == 0:
@@ -49,7 +47,7 @@ class SeededInfiniteSampler(Sampler):
                 'end, so that none needs to be repeated.')
         self.shuffle = shuffle
         self.seed = 0 if seed is None else seed
-        self.set_start(start)
+        self.start = 0
 
     def set_start(self, num_samples: int) -> None:
         """Start the next iteration after ``num_samples`` samples of all processes.

@@ -53,7 +53,8 @@ def test_resuming_continues_the_sequence(size, seen, world_size, shuffle):
 
 
 def test_every_iteration_begins_at_the_start():
-    sampler = of_rank(0, 1, start=5)
+    sampler = of_rank(0, 1)
+    sampler.set_start(5)
     assert take(sampler, 4) == take(sampler, 4) == take(of_rank(0, 1), 9)[5:]
 
 

@@ -84,20 +84,8 @@ class KittiOdometryReader(Reader):
                 f"sequence '{sequence}' is unknown: expected a folder '{folder}', found "
                 f'{sorted(os.listdir(root))}.')
         calibration = self._read_calibration(folder)
-        folders = {'scan': Folder(os.path.join(folder, 'velodyne'), ('.bin', ))}
-        for camera in self.cameras:
-            folders[camera] = Folder(os.path.join(folder, camera), IMAGE_SUFFIXES)
-        pairs = pair_files(folders, stems, keep_unpaired)
-        return [
-            dict(
-                frame_id=f'{sequence}/{stem}',
-                lidar_path=files['scan'],
-                lidar_dim=LIDAR_DIM,
-                images=[
-                    dict(name=camera, img_path=files[camera], **calibration[camera])
-                    for camera in self.cameras
-                ]) for stem, files in pairs.items()
-        ]
+        pairs = pair_files(_folders(folder, self.cameras), stems, keep_unpaired)
+        return [_frame(f'{sequence}/{stem}', files, calibration) for stem, files in pairs.items()]
 
     def _read_calibration(self, folder: str) -> dict[str, dict[str, np.ndarray]]:
         path = os.path.join(folder, 'calib.txt')
@@ -139,29 +127,15 @@ class KittiObjectReader(Reader):
         require_folder(root, 'Expected a KITTI object root with '
                        f'{self.split}/{{image_2,velodyne,calib}}; set data_root to it.')
         stems = None if self.frame_list is None else read_frame_list(self.frame_list, data_root)
-        folders = {'scan': Folder(os.path.join(root, 'velodyne'), ('.bin', ))}
-        for camera in self.cameras:
-            folders[camera] = Folder(os.path.join(root, camera), IMAGE_SUFFIXES)
-        return [
-            frame_or_broken(stem, keep_unpaired, self._frame, root, stem, files)
-            for stem, files in pair_files(folders, stems, keep_unpaired).items()
-        ]
+        pairs = pair_files(_folders(root, self.cameras), stems, keep_unpaired)
+        return [frame_or_broken(stem, keep_unpaired, self._read_frame, root, stem, files)
+                for stem, files in pairs.items()]
 
-    def _frame(self, root: str, stem: str, files: dict[str, str]) -> dict:
-        calibration = self._read_calibration(os.path.join(root, 'calib', f'{stem}.txt'))
-        return dict(
-            frame_id=stem,
-            lidar_path=files['scan'],
-            lidar_dim=LIDAR_DIM,
-            images=[
-                dict(name=camera, img_path=files[camera], **calibration[camera])
-                for camera in self.cameras
-            ])
-
-    def _read_calibration(self, path: str) -> dict[str, dict[str, np.ndarray]]:
+    def _read_frame(self, root: str, stem: str, files: dict[str, str]) -> dict:
+        path = os.path.join(root, 'calib', f'{stem}.txt')
         require_file(path, 'Expected the calibration of the frame with P2, R0_rect, '
                      'Tr_velo_to_cam.')
-        return _calibrate(read_kitti_calibration(path), self.cameras, path)
+        return _frame(stem, files, _calibrate(read_kitti_calibration(path), self.cameras, path))
 
 
 def _check_cameras(cameras: Sequence[str]) -> list[str]:
@@ -169,6 +143,20 @@ def _check_cameras(cameras: Sequence[str]) -> list[str]:
         if camera not in CAMERAS:
             raise ValueError(f"camera '{camera}' is unknown: expected some of {list(CAMERAS)}.")
     return list(cameras)
+
+
+def _folders(root: str, cameras: Sequence[str]) -> dict[str, Folder]:
+    """Return the folders of the scans and the images of each camera."""
+    return {'scan': Folder(os.path.join(root, 'velodyne'), ('.bin', )),
+            **{camera: Folder(os.path.join(root, camera), IMAGE_SUFFIXES) for camera in cameras}}
+
+
+def _frame(frame_id: str, files: dict[str, str],
+           calibration: dict[str, dict[str, np.ndarray]]) -> dict:
+    """Return the entry of a frame, from its files and the calibration of each camera."""
+    return dict(frame_id=frame_id, lidar_path=files['scan'], lidar_dim=LIDAR_DIM, images=[
+        dict(name=camera, img_path=files[camera], **values)
+        for camera, values in calibration.items()])
 
 
 def _calibrate(values: dict[str, KittiValue], cameras: Sequence[str],

@@ -8,6 +8,7 @@ import numpy as np
 from mmengine import fileio
 from mmengine.registry import TASK_UTILS
 
+from ...geometry.se3 import make_transform
 from .base import (Reader, frame_or_broken, read_frame_list, report_missing, require_file,
                    require_folder, shorten)
 from .calibration import check_cam2img, check_lidar2cam
@@ -208,7 +209,9 @@ def _as_mmdet3d(info: dict, path: str) -> dict:
                 name: dict(
                     img_path=camera['data_path'],
                     cam2img=camera['camera_intrinsics'],
-                    lidar2cam=np.linalg.inv(_camera_to_lidar(camera)))
+                    lidar2cam=np.linalg.inv(make_transform(
+                        np.asarray(camera['sensor2lidar_rotation'], np.float64),
+                        np.ravel(camera['sensor2lidar_translation']).astype(np.float64))))
                 for name, camera in info['cams'].items()
             })
     except KeyError as error:
@@ -216,10 +219,3 @@ def _as_mmdet3d(info: dict, path: str) -> dict:
             f"info file '{path}', frame {info.get('token')}: expected token, lidar_path and cams "
             'with data_path, camera_intrinsics, sensor2lidar_rotation, sensor2lidar_translation; '
             f'found no {error}; write it again with --with_cam.') from None
-
-
-def _camera_to_lidar(camera: dict) -> np.ndarray:
-    matrix = np.eye(4)
-    matrix[:3, :3] = camera['sensor2lidar_rotation']
-    matrix[:3, 3] = np.ravel(camera['sensor2lidar_translation'])
-    return matrix

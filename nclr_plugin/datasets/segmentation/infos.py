@@ -176,12 +176,12 @@ def create_infos(dataset: str, root: str, fractions: Sequence[float] | None = No
     if split_file:
         split = LabelSplit.load(split_file, dataset)
     elif official.name == 'semanticposs':
-        split = _draw_split(dataset, root, 'every n-th in sorted order', fractions,
+        split = draw_split(dataset, root, 'every n-th in sorted order', fractions,
                         lambda percent: select_evenly(ids, percent))
     else:
-        split = _draw_split(dataset, root, f'random, seed {seed}', fractions,
+        split = draw_split(dataset, root, f'random, seed {seed}', fractions,
                         lambda percent: select_randomly(ids, percent, seed))
-    _write_fractions(dataset, root, split, fractions, lists['train'], dict(dataset=official.name),
+    write_fractions(dataset, root, split, fractions, lists['train'], dict(dataset=official.name),
                      frame_id)
 
 
@@ -202,9 +202,9 @@ def create_nuscenes_fractions(root: str, fractions: Sequence[float] | None = Non
     if split_file:
         split = LabelSplit.load(split_file, NUSCENES)
     else:
-        split = _draw_split(NUSCENES, root, 'every n-th scene of the scene table', fractions,
+        split = draw_split(NUSCENES, root, 'every n-th scene of the scene table', fractions,
                         lambda percent: select_scenes(scenes, percent))
-    _write_fractions(NUSCENES, root, split, fractions, infos['data_list'], infos['metainfo'],
+    write_fractions(NUSCENES, root, split, fractions, infos['data_list'], infos['metainfo'],
                      lambda info: scene_of[info['token']])
 
 
@@ -237,9 +237,14 @@ def _table(folder: str, name: str) -> list[dict]:
         return json.load(file)
 
 
-def _draw_split(dataset: str, root: str, rule: str, fractions: Sequence[float] | None,
+def draw_split(dataset: str, root: str, rule: str, fractions: Sequence[float] | None,
             select: Callable[[float], list[str]]) -> LabelSplit:
-    """Select the frames of each fraction and write the label split."""
+    """Select the frames of each fraction by a rule, and write ``DATASET_label_split.json``.
+
+    Raises:
+        DataLayoutError: If one of the given fractions selects no frame. By default (``None``) such
+            fractions are left out.
+    """
     split = LabelSplit(dataset, rule)
     for percent in fractions or FRACTIONS:
         try:
@@ -254,7 +259,7 @@ def _draw_split(dataset: str, root: str, rule: str, fractions: Sequence[float] |
     return split
 
 
-def _write_fractions(dataset: str, root: str, split: LabelSplit,
+def write_fractions(dataset: str, root: str, split: LabelSplit,
                      fractions: Sequence[float] | None, infos: list[dict],
                      metainfo: dict[str, str], identify: Callable[[dict], str]) -> None:
     """Write the infos of fractions of a split; by default of all below 100%."""

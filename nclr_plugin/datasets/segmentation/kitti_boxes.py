@@ -7,13 +7,15 @@ from typing import NamedTuple, Sequence
 import numpy as np
 
 from ...errors import BrokenFrameError, DataLayoutError, ScanError
+from ...geometry.camera import in_view, project_points
+from ...geometry.se3 import transform_points
 from ..images import read_image
 from ..label_fractions import LabelSplit, select_randomly
 from ..readers.calibration import kitti_lidar2ref, read_kitti_calibration
 from ..readers.kitti import LIDAR_DIM, KittiObjectReader
 from ..readers.base import require_file
 from ..scan_files import read_columns
-from .infos import write_infos
+from .infos import draw_split, write_fractions, write_infos
 
 KITTI_BOXES = 'kitti_boxes'
 UNLABELLED = 0
@@ -87,20 +89,15 @@ def label_points(points: np.ndarray, boxes: Sequence[KittiBox], lidar2ref: np.nd
     Returns:
         (N,) uint32 raw labels, see :data:`LABELS`.
     """
-    xyz = np.concatenate([points[:, :3].astype(np.float64), np.ones((len(points), 1))], 1)
-    in_camera = xyz @ camera['lidar2cam'].T[:, :3]
-    ahead = in_camera[:, 2] > 0.1
-    pixels = in_camera @ camera['cam2img'].T
-    pixels = pixels[:, :2] / np.where(ahead, pixels[:, 2], 1.)[:, None]
+    xyz = points[:, :3].astype(np.float64)
+    pixels, depth = project_points(xyz, camera['lidar2cam'], camera['cam2img'])
     width, height = image_size
-    in_image = ahead & (pixels >= -0.5).all(1) & (pixels < (width - 0.5, height - 0.5)).all(1)
-
     labels = np.full(len(points), OTHER, np.uint32)
     for box in boxes:
         if box.kind == DONT_CARE:
             inside = (pixels >= box.image[:2]).all(1) & (pixels <= box.image[2:]).all(1)
             labels[inside] = UNLABELLED
-    in_ref = xyz @ lidar2ref.T[:, :3]
+    in_ref = transform_points(lidar2ref, xyz)
     solid = [box for box in boxes if box.kind != DONT_CARE]
     for box in sorted(solid, key=lambda box: -np.prod(box.size)):
         x, y, z = (in_ref - box.bottom).T
@@ -110,7 +107,7 @@ def label_points(points: np.ndarray, boxes: Sequence[KittiBox], lidar2ref: np.nd
         inside = ((np.abs(along) <= length / 2) & (np.abs(across) <= box_width / 2)
                   & (y <= 0) & (y >= -box_height))
         labels[inside] = LABELS[box.kind]
-    labels[~in_image] = UNLABELLED
+    labels[~in_view(pixels, depth, height, width)] = UNLABELLED
     return labels
 
 
@@ -155,17 +152,11 @@ def create_kitti_boxes(root: str, fractions: Sequence[float] | None = None, seed
     ids = [info['sample_idx'] for info in infos['train']]
     if split_file:
         split = LabelSplit.load(split_file, KITTI_BOXES)
-        fractions = fractions or sorted(split.fractions)
     else:
-        fractions = fractions or (10, )
-        split = LabelSplit(KITTI_BOXES, f'random, seed {seed}', {
-            percent: select_randomly(ids, percent, seed) for percent in fractions})
-        split.save(os.path.join(root, f'{KITTI_BOXES}_label_split.json'))
-    for percent in fractions:
-        selected = split.select(infos['train'], percent, lambda info: info['sample_idx'])
-        path = os.path.join(root, f'{KITTI_BOXES}_infos_train_{percent:g}.pkl')
-        write_infos(path, selected, dict(dataset=KITTI_BOXES))
-        print(f'{path}: {len(selected)} frames, {percent:g}% of {len(ids)}')
+        split = draw_split(KITTI_BOXES, root, f'random, seed {seed}', fractions or (10, ),
+                           lambda percent: select_randomly(ids, percent, seed))
+    write_fractions(KITTI_BOXES, root, split, fractions, infos['train'],
+                    dict(dataset=KITTI_BOXES), lambda info: info['sample_idx'])
 
 
 def _label_path(frame_id: str) -> str:

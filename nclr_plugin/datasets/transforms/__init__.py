@@ -1,8 +1,7 @@
 """Transforms of scans, images and calibration."""
 from .geometric import (CropImages, CropPoints, CropTop, RandomRigidTransform, RandomSceneFlip,
                         RescaleImages, ResizeImages, VoxelSample)
-from .loading import AccumulateSweeps, LoadImages, LoadPoints
-from .packing import PackCalibrationInputs
+from .loading import AccumulateSweeps, LoadImages, LoadPoints, PackCalibrationInputs
 from .photometric import ColorJitter, ImageOcclusion, PointNoise
 from .virtual_camera import VirtualCamera
 

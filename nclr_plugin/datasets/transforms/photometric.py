@@ -106,15 +106,9 @@ class ImageOcclusion(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Occlude parts of ``imgs``; see the class."""
         if self.size:
-            results['imgs'] = [self._cover(img, results['rng']) for img in results['imgs']]
+            results['imgs'] = [img.copy() for img in results['imgs']]
+            for img in results['imgs']:
+                highest = np.maximum(np.array(img.shape[:2]) - self.size, 0)
+                for top, left in results['rng'].integers(0, highest + 1, (self.count, 2)):
+                    img[top:top + self.size, left:left + self.size] = 0
         return results
-
-    def _cover(self, img: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        img = img.copy()
-        for top, left in self._corners(img.shape[:2], rng):
-            img[top:top + self.size, left:left + self.size] = 0
-        return img
-
-    def _corners(self, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-        highest = np.maximum(np.array(shape) - self.size, 0)
-        return rng.integers(0, highest + 1, (self.count, 2))
