@@ -1,20 +1,17 @@
 """Run OpenPCDet's tools with this project's classes and a check of ``--pretrained_model``."""
 from __future__ import annotations
 
-import argparse
-import copy
+import functools
 import importlib
 import os
 import runpy
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any, Callable, Sequence
 
-import numpy as np
-from mmengine.runner.checkpoint import CheckpointLoader
-from torch import Tensor
 import yaml
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor, nn
 
 from ..checkpoints import PretrainedWeightsError, read_state_dict
 from ..checkpoints.kernels import fit_to_shape
@@ -55,21 +52,25 @@ def run_tool(name: str, argv: Sequence[str] | None = None) -> None:
         sys.path.insert(0, str(tools))  # its scripts import each other
         os.chdir(tools)
         if name == 'train':
-            _check_pretrained_model(argv, config)
+            _check_before_loading(config.cfg)
         runpy.run_path(str(script), run_name='__main__')
 
 
-def _check_pretrained_model(argv: Sequence[str], config_module: ModuleType) -> None:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument('--cfg_file')
-    parser.add_argument('--pretrained_model')
-    parser.add_argument('--set', nargs=argparse.REMAINDER, default=[])
-    args, _ = parser.parse_known_args(argv)
-    if args.cfg_file and args.pretrained_model:
-        config = copy.deepcopy(config_module.cfg)
-        config_module.cfg_from_yaml_file(args.cfg_file, config)
-        config_module.cfg_from_list(args.set, config)
-        check_pretrained_model(args.pretrained_model, config)
+def _check_before_loading(config: Any) -> None:
+    """Let OpenPCDet's detectors check a file of weights before they load it.
+
+    Args:
+        config: OpenPCDet's config, which its tool fills before it builds a detector.
+    """
+    from pcdet.models.detectors import Detector3DTemplate
+    load = Detector3DTemplate.load_params_from_file
+
+    @functools.wraps(load)
+    def load_checked(detector: nn.Module, filename: str, *args: Any, **kwargs: Any) -> None:
+        check_pretrained_model(filename, detector, config)
+        load(detector, filename, *args, **kwargs)
+
+    Detector3DTemplate.load_params_from_file = load_checked
 
 
 def absolute_paths(argv: Sequence[str], start: Path) -> list[str]:
@@ -148,7 +149,7 @@ def _merge(base: dict, own: dict) -> dict:
     return merged
 
 
-def check_pretrained_model(checkpoint: str, config: Any) -> None:
+def check_pretrained_model(checkpoint: str, detector: nn.Module, config: Any) -> None:
     """Refuse a file that does not fill the sparse encoder; warn if its voxels differ.
 
     OpenPCDet itself loads only the tensors with matching names and shapes, and trains even if there
@@ -156,22 +157,23 @@ def check_pretrained_model(checkpoint: str, config: Any) -> None:
 
     Args:
         checkpoint: Path of the file.
-        config: OpenPCDet's config with its bases expanded. Detectors with another ``BACKBONE_3D``
-            or without one are not checked.
+        detector: OpenPCDet's detector; one with another ``BACKBONE_3D`` or without one is not
+            checked.
+        config: OpenPCDet's config, whose voxels are the detector's.
 
     Raises:
         FileNotFoundError: If the file does not exist.
         BrokenCheckpointError: If torch cannot read the file.
         PretrainedWeightsError: If the file lacks tensors of the encoder, or has other shapes.
     """
-    if (config['MODEL'].get('BACKBONE_3D') or {}).get('NAME') not in ENCODERS:
+    if type(getattr(detector, 'backbone_3d', None)).__name__ not in ENCODERS:
         return
-    state = read_encoder(checkpoint)
+    require_shapes(checkpoint, read_encoder(checkpoint), {
+        name: tensor for name, tensor in detector.state_dict().items() if name.startswith(PREFIX)})
     data = config['DATA_CONFIG']
-    voxels = Voxels(next(step['VOXEL_SIZE'] for step in data['DATA_PROCESSOR']
-                         if 'VOXEL_SIZE' in step), data['POINT_CLOUD_RANGE'])
-    require_shapes(checkpoint, state, _build_encoder(config, voxels))
-    warn_of_difference(checkpoint, voxels)
+    warn_of_difference(checkpoint, Voxels(
+        next(step['VOXEL_SIZE'] for step in data['DATA_PROCESSOR'] if 'VOXEL_SIZE' in step),
+        data['POINT_CLOUD_RANGE']))
 
 
 def read_encoder(checkpoint: str) -> dict[str, Tensor]:
@@ -216,22 +218,3 @@ def require_shapes(checkpoint: str, found: dict[str, Tensor], own: dict[str, Ten
             f'encoder, found {len(wrong)} missing or of another shape, first {name}, '
             f'{tuple(own[name].shape)} in the detector, {shape} in the file; pretrain with this '
             "detector's BACKBONE_3D and used_feature_list")
-
-
-def _build_encoder(config: Any, voxels: Voxels) -> dict[str, Tensor]:
-    """Return the tensors of the encoder that OpenPCDet builds from a config."""
-    from pcdet.models.detectors import Detector3DTemplate
-    data = config['DATA_CONFIG']
-    limits = np.array(voxels.range, np.float32)
-    features = data['POINT_FEATURE_ENCODING']['used_feature_list']
-    detector = Detector3DTemplate(config['MODEL'], len(config['CLASS_NAMES']), SimpleNamespace(
-        class_names=config['CLASS_NAMES'],
-        point_feature_encoder=SimpleNamespace(num_point_features=len(features)),
-        point_cloud_range=limits,
-        voxel_size=voxels.size,
-        grid_size=np.round((limits[3:] - limits[:3]) / np.array(voxels.size)).astype(np.int64),
-        depth_downsample_factor=None))
-    detector.module_topology = ['vfe', 'backbone_3d']
-    detector.build_networks()
-    return {name: tensor for name, tensor in detector.state_dict().items()
-            if name.startswith(PREFIX)}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from nclr_plugin.checkpoints import PretrainedWeightsError
 from nclr_plugin.pcdet.launcher import (absolute_paths, check_pretrained_model, config_loader,
@@ -57,33 +58,34 @@ CHECKOUT = {
     'pcdet/__init__.py': '',
     'pcdet/config.py': 'cfg = {}\n'
                        'def merge_new_config(config, new):\n    config.update(new)\n'
-                       'def cfg_from_yaml_file(cfg_file, config):\n    raise AssertionError\n'
-                       'def cfg_from_list(pairs, config):\n'
-                       '    config["CLASS_NAMES"] = pairs[1:]\n',
+                       'def cfg_from_yaml_file(cfg_file, config):\n    raise AssertionError\n',
     'pcdet/datasets/__init__.py': 'class DatasetTemplate: pass\n__all__ = {"Host": 1}',
     'pcdet/models/__init__.py': '',
     'pcdet/models/detectors/__init__.py':
         '''
 from torch import nn
+class VoxelBackBone8x(nn.Linear):
+    pass
 class Detector3DTemplate(nn.Module):
-    def __init__(self, model_cfg, num_class, dataset):
+    def __init__(self):
         super().__init__()
-        assert num_class == 1 and dataset.grid_size.tolist() == [1408, 1600, 40]
-        self.features = dataset.point_feature_encoder.num_point_features
-    def build_networks(self):
-        self.backbone_3d = nn.Linear(self.features, 2)
+        self.backbone_3d = VoxelBackBone8x(4, 2)
+    def load_params_from_file(self, filename, logger):
+        print('loaded', filename)
 __all__ = {"Host": 1}
 ''',
     'tools/test.py': 'WHOSE = "the tool beside it"',
     'tools/train.py': '''
 import os, sys
 from test import WHOSE
-from pcdet.config import cfg_from_yaml_file
+from pcdet.config import cfg, cfg_from_yaml_file
 from pcdet import datasets
 from pcdet.models import detectors
-config = {}
-cfg_from_yaml_file(sys.argv[sys.argv.index('--cfg_file') + 1], config)
-print(__name__, os.getcwd(), WHOSE, config, sorted(datasets.__all__), sorted(detectors.__all__))
+cfg_from_yaml_file(sys.argv[sys.argv.index('--cfg_file') + 1], cfg)
+if '--pretrained_model' in sys.argv:
+    detectors.Detector3DTemplate().load_params_from_file(
+        filename=sys.argv[sys.argv.index('--pretrained_model') + 1], logger=None)
+print(__name__, os.getcwd(), WHOSE, cfg, sorted(datasets.__all__), sorted(detectors.__all__))
 print(sys.argv)
 ''',
     'tools/cfgs/base.yaml': 'A: 1',
@@ -118,12 +120,9 @@ def test_ends_with_one_sentence_without_openpcdet(tmp_path):
 
 
 SECOND = '''
-CLASS_NAMES: []
 DATA_CONFIG:
     POINT_CLOUD_RANGE: [0, -40, -3, 70.4, 40, 1]
-    POINT_FEATURE_ENCODING: {used_feature_list: [x, y, z, intensity]}
     DATA_PROCESSOR: [{NAME: shuffle}, {NAME: voxels, VOXEL_SIZE: [0.05, 0.05, 0.1]}]
-MODEL: {BACKBONE_3D: {NAME: VoxelBackBone8x}}
 '''
 
 
@@ -136,8 +135,8 @@ def train_second(tmp_path, write_files):
 
     def run(checkpoint):
         torch.save(checkpoint, tmp_path / 'w.pth')
-        return _run(tmp_path, '--cfg_file', 'second.yaml', '--pretrained_model', 'w.pth', '--set',
-                    'CLASS_NAMES', 'Car', OPENPCDET_ROOT=str(checkout))
+        return _run(tmp_path, '--cfg_file', 'second.yaml', '--pretrained_model', 'w.pth',
+                    OPENPCDET_ROOT=str(checkout))
 
     return run
 
@@ -151,13 +150,14 @@ def test_a_checkpoint_without_the_encoder_ends_with_one_sentence(train_second):
     assert 'found a MinkUNet' in done.stderr
 
 
-def test_an_encoder_for_other_voxels_trains_with_a_warning(train_second):
+def test_an_encoder_for_other_voxels_trains_with_a_warning(train_second, tmp_path):
     state = dict(voxel_size=torch.tensor([.1, .1, .1]),
                  point_cloud_range=torch.tensor([-51.2, -51.2, -3, 51.2, 51.2, 2]))
     state.update({f'backbone_3d.{name}': tensor
                   for name, tensor in torch.nn.Linear(4, 2).state_dict().items()})
     done = train_second(dict(model_state=state))
     assert done.returncode == 0, done.stderr
+    assert f'loaded {tmp_path}/w.pth' in done.stdout
     log = done.stdout + done.stderr
     assert log.count('WARNING') == 2 and "'--pretrained_model'" in log
     assert 'voxels of (0.1, 0.1, 0.1) m, this detector has voxels of (0.05, 0.05, 0.1) m' in log
@@ -204,8 +204,11 @@ def test_other_shapes_are_refused_with_both():
 
 
 def test_detectors_without_a_sparse_encoder_are_left_alone():
-    for model in (dict(), dict(BACKBONE_3D=dict(NAME='PointNet2MSG'))):
-        assert check_pretrained_model('none.pth', dict(MODEL=model)) is None  # it is not read
+    class VoxelBackBone8x(nn.Linear):
+        """Of the name of OpenPCDet's encoder."""
+
+    for other in (nn.Module(), nn.ModuleDict(dict(backbone_3d=nn.Linear(4, 2)))):
+        check_pretrained_model('none.pth', other, {})  # which is not read
     with pytest.raises(FileNotFoundError, match='none.pth'):
-        check_pretrained_model('none.pth', dict(
-            MODEL=dict(BACKBONE_3D=dict(NAME='VoxelBackBone8x'))))
+        check_pretrained_model(
+            'none.pth', nn.ModuleDict(dict(backbone_3d=VoxelBackBone8x(4, 2))), {})
