@@ -2,7 +2,7 @@
 
 - ``generate``, ``layouts``: data sets of such scenes, in the layout of public ones.
 - ``scene``, ``street``, ``scenery``, ``objects``: what stands in a scene, made of ``primitives``.
-- ``frame``, ``sensors``, ``rays``, ``appearance``, ``labels``: what LiDAR and cameras record of it.
+- ``frame``, ``sensors``, ``rays``, ``appearance``: what LiDAR and cameras record of it.
 - ``pose_problems``: points and pixels with known poses, without a scene.
 """
 from __future__ import annotations

@@ -5,8 +5,7 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
-from . import labels
-from .primitives import Pattern, Surface
+from .primitives import Label, Pattern, Surface
 from .scene import Road, Scene
 
 PAINT = np.float32(0.72)  # linear albedo of lane paint
@@ -47,10 +46,10 @@ def appearance(scene: Scene, surface: Surface) -> Appearance:
         if len(rows):
             patch = _Patch(scene, Surface(*(values[rows] for values in surface)))
             albedo[rows], gloss[rows], painted = paint(patch)
-            semantic[rows] = np.where(painted, labels.LANE_MARKING, semantic[rows])
+            semantic[rows] = np.where(painted, Label.LANE_MARKING, semantic[rows])
     luminance = albedo @ np.array([0.3, 0.5, 0.2], np.float32)
     infrared = world.infrared[index] * np.sqrt(luminance) * (1.0 - 0.8 * gloss)
-    infrared += 0.3 * (semantic == labels.LANE_MARKING)
+    infrared += 0.3 * (semantic == Label.LANE_MARKING)
     return Appearance(albedo, gloss, infrared, semantic)
 
 

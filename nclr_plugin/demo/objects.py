@@ -9,8 +9,7 @@ from typing import NamedTuple, Tuple
 
 import numpy as np
 
-from . import labels
-from .primitives import Material, Part, Pattern, Shape
+from .primitives import Label, Material, Part, Pattern, Shape
 
 Color = Tuple[float, float, float]
 GLASS: Color = (0.16, 0.20, 0.24)
@@ -53,7 +52,7 @@ def upright(radius: float, low: float, high: float, material: Material) -> Part:
 
 def car(rng: np.random.Generator) -> list[Part]:
     """Build a hatchback, saloon, estate or van of random size and colour."""
-    label, paint = labels.CAR, _paint(rng)
+    label, paint = Label.CAR, _paint(rng)
     style = rng.choice(['hatchback', 'saloon', 'estate', 'van'], p=[0.35, 0.3, 0.2, 0.15])
     length, width, height, bonnet, boot, belt = {
         'hatchback': (4.0, 1.72, 1.48, 0.24, 0.02, 0.58),
@@ -79,7 +78,7 @@ def car(rng: np.random.Generator) -> list[Part]:
 
 def truck(rng: np.random.Generator) -> list[Part]:
     """Build a lorry with a cab and a load box of another colour."""
-    label, length = labels.TRUCK, rng.uniform(6.0, 9.5)
+    label, length = Label.TRUCK, rng.uniform(6.0, 9.5)
     width, height = rng.uniform(2.2, 2.5), rng.uniform(2.8, 3.6)
     cab = Material(_paint(rng), label, Pattern.CABIN, accent=GLASS)
     load = Material(hsv(rng.random(), rng.uniform(0, 0.7), rng.uniform(0.4, 0.95)), label)
@@ -97,7 +96,7 @@ def truck(rng: np.random.Generator) -> list[Part]:
 
 def bus(rng: np.random.Generator) -> list[Part]:
     """Build a city bus with a band of windows."""
-    label, length, width = labels.BUS, rng.uniform(9.5, 12.0), 2.5
+    label, length, width = Label.BUS, rng.uniform(9.5, 12.0), 2.5
     paint = hsv(rng.random(), rng.uniform(0.5, 0.9), rng.uniform(0.5, 0.95))
     body = Material(paint, label)
     band = Material(paint, label, Pattern.CABIN, accent=GLASS)
@@ -113,18 +112,18 @@ def bus(rng: np.random.Generator) -> list[Part]:
 def person(rng: np.random.Generator) -> list[Part]:
     """Build a walking or standing person."""
     height = rng.uniform(1.5, 1.95)
-    return _rider_or_walker(rng, labels.PERSON, height, 0.0, rng.uniform(0.0, 0.22))
+    return _rider_or_walker(rng, Label.PERSON, height, 0.0, rng.uniform(0.0, 0.22))
 
 
 def cyclist(rng: np.random.Generator) -> list[Part]:
     """Build a bicycle with its rider, one object as in SemanticKITTI."""
-    rider = _rider_or_walker(rng, labels.BICYCLIST, rng.uniform(1.55, 1.8), 0.35, 0.12)
-    return rider + _bicycle(rng, labels.BICYCLIST)
+    rider = _rider_or_walker(rng, Label.BICYCLIST, rng.uniform(1.55, 1.8), 0.35, 0.12)
+    return rider + _bicycle(rng, Label.BICYCLIST)
 
 
 def bicycle(rng: np.random.Generator) -> list[Part]:
     """Build a parked bicycle."""
-    return _bicycle(rng, labels.BICYCLE)
+    return _bicycle(rng, Label.BICYCLE)
 
 
 def _paint(rng: np.random.Generator) -> Color:
@@ -202,10 +201,10 @@ def _bicycle(rng: np.random.Generator, label: int) -> list[Part]:
 
 
 BUILDERS: dict[int, object] = {
-    labels.CAR: car,
-    labels.TRUCK: truck,
-    labels.BUS: bus,
-    labels.PERSON: person,
-    labels.BICYCLIST: cyclist,
-    labels.BICYCLE: bicycle,
+    Label.CAR: car,
+    Label.TRUCK: truck,
+    Label.BUS: bus,
+    Label.PERSON: person,
+    Label.BICYCLIST: cyclist,
+    Label.BICYCLE: bicycle,
 }

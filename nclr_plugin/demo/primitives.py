@@ -38,12 +38,39 @@ class Pattern(enum.IntEnum):
     SIGN = 10
 
 
+class Label(enum.IntEnum):
+    """Raw SemanticKITTI labels."""
+    CAR = 10
+    BICYCLE = 11
+    BUS = 13
+    TRUCK = 18
+    PERSON = 30
+    BICYCLIST = 31
+    ROAD = 40
+    PARKING = 44
+    SIDEWALK = 48
+    BUILDING = 50
+    FENCE = 51
+    OTHER_STRUCTURE = 52
+    LANE_MARKING = 60
+    VEGETATION = 70
+    TRUNK = 71
+    TERRAIN = 72
+    POLE = 80
+    TRAFFIC_SIGN = 81
+    OTHER_OBJECT = 99
+
+
+# Labels of road users in motion.
+MOVING = {Label.CAR: 252, Label.BICYCLIST: 253, Label.PERSON: 254, Label.BUS: 257, Label.TRUCK: 258}
+
+
 class Material(NamedTuple):
     """Material of a surface.
 
     Attributes:
         color: sRGB colour in 0..1.
-        semantic: Raw SemanticKITTI label.
+        semantic: Label of its points.
         pattern: Pattern of the colour.
         accent: Second sRGB colour, for example of window glass, joints or the border of a sign.
         infrared: Laser reflectance, relative to the square root of the luminance of the colour.
@@ -51,7 +78,7 @@ class Material(NamedTuple):
             width, window height; fences: spacing of the slats.
     """
     color: tuple[float, float, float]
-    semantic: int
+    semantic: Label
     pattern: Pattern = Pattern.PLAIN
     accent: tuple[float, float, float] = (0.1, 0.1, 0.1)
     infrared: float = 1.0
@@ -147,7 +174,7 @@ class Primitives:
         infrared: (P,) laser reflectances.
         params: (P, 4) parameters of the patterns.
         pattern: (P,) values of :class:`Pattern`.
-        semantic: (P,) raw SemanticKITTI labels.
+        semantic: (P,) values of :class:`Label`.
         instance: (P,) instance ids, 0 for none.
     """
     def __init__(self, parts: Sequence[Part]) -> None:

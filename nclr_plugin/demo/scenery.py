@@ -8,17 +8,16 @@ import colorsys
 
 import numpy as np
 
-from . import labels
 from .objects import LAY_ALONG, METAL, Color, hsv, span, upright
-from .primitives import Material, Part, Pattern, Shape, yaw_matrix
+from .primitives import Label, Material, Part, Pattern, Shape, yaw_matrix
 
 
 def tree(rng: np.random.Generator, leaf: Color) -> list[Part]:
     """Build a broad-leaved tree or a conifer: trunk and crown."""
     height, radius = rng.uniform(4.0, 10.0), rng.uniform(0.1, 0.28)
-    bark = Material(hsv(0.08, rng.uniform(0.2, 0.5), rng.uniform(0.25, 0.5)), labels.TRUNK,
+    bark = Material(hsv(0.08, rng.uniform(0.2, 0.5), rng.uniform(0.25, 0.5)), Label.TRUNK,
                     Pattern.BARK, infrared=0.9)
-    crown = Material(leaf, labels.VEGETATION, Pattern.FOLIAGE, accent=(0.05, 0.1, 0.03),
+    crown = Material(leaf, Label.VEGETATION, Pattern.FOLIAGE, accent=(0.05, 0.1, 0.03),
                      infrared=1.7)
     clear = height * rng.uniform(0.22, 0.4)
     if rng.random() < 0.25:
@@ -44,7 +43,7 @@ def tree(rng: np.random.Generator, leaf: Color) -> list[Part]:
 
 def bush(rng: np.random.Generator, leaf: Color) -> list[Part]:
     """Build a bush of one to three low ellipsoids."""
-    crown = Material(leaf, labels.VEGETATION, Pattern.FOLIAGE, accent=(0.05, 0.1, 0.03),
+    crown = Material(leaf, Label.VEGETATION, Pattern.FOLIAGE, accent=(0.05, 0.1, 0.03),
                      infrared=1.6)
     return [
         Part(Shape.ELLIPSOID, (rng.uniform(-0.8, 0.8), rng.uniform(-0.5, 0.5), 0.3),
@@ -56,7 +55,7 @@ def bush(rng: np.random.Generator, leaf: Color) -> list[Part]:
 def lamp(rng: np.random.Generator) -> list[Part]:
     """Build a street lamp; its arm points to +x."""
     height = rng.uniform(5.0, 8.0)
-    paint = Material(hsv(0.4, rng.uniform(0, 0.3), rng.uniform(0.2, 0.6)), labels.POLE)
+    paint = Material(hsv(0.4, rng.uniform(0, 0.3), rng.uniform(0.2, 0.6)), Label.POLE)
     return [
         upright(rng.uniform(0.06, 0.12), 0.0, height, paint),
         upright(0.17, 0.0, 0.7, paint),
@@ -67,10 +66,10 @@ def lamp(rng: np.random.Generator) -> list[Part]:
 
 def traffic_sign(rng: np.random.Generator) -> list[Part]:
     """Build a round or square sign on a pole; it faces +x."""
-    pole = Material(METAL, labels.POLE)
+    pole = Material(METAL, Label.POLE)
     height, size = rng.uniform(2.0, 2.8), rng.uniform(0.28, 0.42)
     hue = rng.choice([0.0, 0.6, 0.13])
-    plate = Material((0.9, 0.9, 0.9) if hue == 0 else hsv(hue, 0.9, 0.8), labels.TRAFFIC_SIGN,
+    plate = Material((0.9, 0.9, 0.9) if hue == 0 else hsv(hue, 0.9, 0.8), Label.TRAFFIC_SIGN,
                      Pattern.SIGN, accent=hsv(hue, 0.95,
                                               0.75), infrared=3.0, params=(size, 1.0, 1.0, 1.0))
     parts = [upright(0.035, 0.0, height + size, pole)]
@@ -85,13 +84,13 @@ def traffic_sign(rng: np.random.Generator) -> list[Part]:
 
 def traffic_light(rng: np.random.Generator) -> list[Part]:
     """Build a traffic light with three lamps; it faces +x."""
-    pole = Material((0.35, 0.36, 0.36), labels.POLE)
-    case = Material((0.08, 0.09, 0.08), labels.OTHER_OBJECT)
+    pole = Material((0.35, 0.36, 0.36), Label.POLE)
+    case = Material((0.08, 0.09, 0.08), Label.OTHER_OBJECT)
     parts = [upright(0.07, 0.0, 3.3, pole)]
     parts.append(span(Shape.BOX, (0.05, 0.25), (-0.17, 0.17), (2.3, 3.2), case))
     lit = rng.integers(3)
     for k, hue in enumerate((0.0, 0.13, 0.38)):
-        glow = Material(hsv(hue, 0.9, 1.0 if k == lit else 0.25), labels.OTHER_OBJECT)
+        glow = Material(hsv(hue, 0.9, 1.0 if k == lit else 0.25), Label.OTHER_OBJECT)
         parts.append(
             Part(Shape.CYLINDER, (0.26, 0, 3.03 - 0.28 * k), (0.1, 0.1, 0.02), glow, LAY_ALONG))
     return parts
@@ -101,7 +100,7 @@ def furniture(rng: np.random.Generator) -> list[Part]:
     """Build a bin, bench, cabinet, row of bollards, bus shelter or billboard."""
     kind = rng.choice(['bin', 'bench', 'cabinet', 'bollards', 'shelter', 'billboard'])
     paint = Material(hsv(rng.random(), rng.uniform(0.1, 0.9), rng.uniform(0.25, 0.8)),
-                     labels.OTHER_OBJECT)
+                     Label.OTHER_OBJECT)
     if kind == 'bin':
         return [upright(0.28, 0.0, rng.uniform(0.8, 1.1), paint)]
     if kind == 'bench':
@@ -115,21 +114,21 @@ def furniture(rng: np.random.Generator) -> list[Part]:
         width, height = rng.uniform(0.4, 0.9), rng.uniform(1.0, 1.6)
         return [span(Shape.BOX, (-width, width), (-0.25, 0.25), (0.0, height), paint)]
     if kind == 'bollards':
-        post = Material(METAL, labels.POLE)
+        post = Material(METAL, Label.POLE)
         row = [upright(0.07, 0.0, 0.9, post) for _ in range(4)]
         return [
             Part(p.shape, (1.5 * k - 2.2, 0, p.center[2]), p.half, post) for k, p in enumerate(row)
         ]
-    structure = Material(paint.color, labels.OTHER_STRUCTURE)
+    structure = Material(paint.color, Label.OTHER_STRUCTURE)
     if kind == 'shelter':
-        glass = Material((0.45, 0.5, 0.5), labels.OTHER_STRUCTURE, infrared=0.3)
+        glass = Material((0.45, 0.5, 0.5), Label.OTHER_STRUCTURE, infrared=0.3)
         return [
             span(Shape.BOX, (-2.0, 2.0), (-0.7, 0.7), (2.3, 2.42), structure),
             span(Shape.BOX, (-2.0, 2.0), (-0.7, -0.64), (0.2, 2.3), glass),
             span(Shape.BOX, (-2.0, -1.9), (-0.7, 0.7), (0.0, 2.3), structure),
             span(Shape.BOX, (1.9, 2.0), (-0.7, 0.7), (0.0, 2.3), structure),
         ]
-    poster = Material(hsv(rng.random(), 0.8, 0.9), labels.OTHER_STRUCTURE, Pattern.SIGN,
+    poster = Material(hsv(rng.random(), 0.8, 0.9), Label.OTHER_STRUCTURE, Pattern.SIGN,
                       accent=hsv(rng.random(), 0.7, 0.4), params=(1.2, 1.0, 1.0, 1.0))
     return [
         span(Shape.BOX, (-1.7, 1.7), (-0.12, 0.12), (0.9, 3.2), poster),
@@ -158,20 +157,20 @@ def building(rng: np.random.Generator, width: float, depth: float, storeys: int,
     hue = colorsys.rgb_to_hsv(*wall)
     spacing = rng.uniform(1.6, 3.6)
     facade = Material(
-        wall, labels.BUILDING, Pattern.FACADE, accent=hsv(0.58, rng.uniform(0.1, 0.35),
+        wall, Label.BUILDING, Pattern.FACADE, accent=hsv(0.58, rng.uniform(0.1, 0.35),
                                                           rng.uniform(0.15, 0.4)),
         infrared=rng.uniform(0.7, 1.2), params=(storey, spacing, spacing * rng.uniform(0.3, 0.75),
                                                 storey * rng.uniform(0.35, 0.65)))
-    trim = Material(hsv(hue[0], hue[1] * 0.5, hue[2] * rng.choice([0.55, 1.35])), labels.BUILDING)
+    trim = Material(hsv(hue[0], hue[1] * 0.5, hue[2] * rng.choice([0.55, 1.35])), Label.BUILDING)
     other = Material(hsv(hue[0] + rng.uniform(-0.1, 0.1), hue[1], hue[2] * rng.uniform(0.6, 1.3)),
-                     labels.BUILDING, Pattern.FACADE, facade.accent, facade.infrared, facade.params)
+                     Label.BUILDING, Pattern.FACADE, facade.accent, facade.infrared, facade.params)
     left, right = -width / 2, width / 2
     parts = [
         span(Shape.BOX, (left, right), (0.0, depth), (0.0, height), facade),
         span(Shape.BOX, (left - 0.08, right + 0.08), (-0.08, depth), (0.0, 0.5), trim)
     ]
     if rng.random() < 0.5:  # pitched roof, ridge along the street or across
-        tiles = Material(roof, labels.BUILDING, Pattern.ROOF, infrared=0.8)
+        tiles = Material(roof, Label.BUILDING, Pattern.ROOF, infrared=0.8)
         along = rng.random() < 0.6
         rise = (depth if along else width) * rng.uniform(0.2, 0.4)
         size = (width / 2 + 0.3, depth / 2 + 0.3) if along else (depth / 2 + 0.3, width / 2 + 0.3)
@@ -208,10 +207,10 @@ def building(rng: np.random.Generator, width: float, depth: float, storeys: int,
                   (level * storey, level * storey + 0.9), trim) for level in range(1, storeys)
         ]
     if rng.random() < 0.4:  # shop awning
-        awning = Material(hsv(rng.random(), 0.8, 0.75), labels.BUILDING, Pattern.PLAIN)
+        awning = Material(hsv(rng.random(), 0.8, 0.75), Label.BUILDING, Pattern.PLAIN)
         parts.append(span(Shape.BOX, (left * 0.8, right * 0.5), (-1.3, 0.0), (2.6, 2.85), awning))
     x = rng.uniform(left * 0.8, right * 0.8)
     door = Material(hsv(rng.random(), rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.6)),
-                    labels.BUILDING)
+                    Label.BUILDING)
     parts.append(span(Shape.BOX, (x - 0.55, x + 0.55), (-0.12, 0.0), (0.0, 2.1), door))
     return parts

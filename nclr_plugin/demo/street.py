@@ -5,8 +5,8 @@ from typing import Callable
 
 import numpy as np
 
-from . import labels, objects, scenery
-from .primitives import Material, Part, Pattern, Primitives, Shape, place, yaw_matrix
+from . import objects, scenery
+from .primitives import Label, Material, Part, Pattern, Primitives, Shape, place, yaw_matrix
 from .scene import HEADINGS, Object, Range, Road, Scene, Town
 
 REACH = 85.0  # length of the street in each direction, metres
@@ -149,13 +149,13 @@ class _Builder:
     def _add_ground(self) -> None:
         rng, far = self.rng, 400.0
         grey = rng.uniform(0.28, 0.45)
-        asphalt = Material((grey, grey, grey * rng.uniform(0.95, 1.06)), labels.ROAD, Pattern.ROAD,
+        asphalt = Material((grey, grey, grey * rng.uniform(0.95, 1.06)), Label.ROAD, Pattern.ROAD,
                            accent=(0.85, 0.85, 0.82), infrared=0.7)
         paving = Material(
             objects.hsv(rng.uniform(0.02, 0.12), rng.uniform(0.02, 0.3), rng.uniform(0.45, 0.7)),
-            labels.SIDEWALK, Pattern.PAVING, params=(rng.uniform(0.4, 1.2), 1.0, 1.0, 1.0))
+            Label.SIDEWALK, Pattern.PAVING, params=(rng.uniform(0.4, 1.2), 1.0, 1.0, 1.0))
         grass = Material(objects.hsv(self.town.leaf_hue, 0.5, rng.uniform(0.35, 0.55)),
-                         labels.TERRAIN, Pattern.GRASS, accent=(0.45, 0.38, 0.25), infrared=1.8)
+                         Label.TERRAIN, Pattern.GRASS, accent=(0.45, 0.38, 0.25), infrared=1.8)
         self._fill((-far, far), (-far, far), (-1.0, 0.0), asphalt)
         for side, walk in ((-1, self.walk[0]), (1, self.walk[1])):
             inner, outer = self.road.half, self.road.half + walk
@@ -175,7 +175,7 @@ class _Builder:
         for y in np.arange(len(road.lanes) // 2 + 1) * lane + lane / 2:
             for side in (-1, 1):
                 for x in self._along(-REACH, REACH, rng.uniform(16, 40)):
-                    label = rng.choice([labels.CAR, labels.TRUCK, labels.BUS, labels.BICYCLIST],
+                    label = rng.choice([Label.CAR, Label.TRUCK, Label.BUS, Label.BICYCLIST],
                                        p=[0.74, 0.1, 0.06, 0.1])
                     self._put(int(label), x, side * y + rng.normal(0, 0.2), 0.0,
                               (0.0 if side < 0 else np.pi) + rng.normal(0, 0.03),
@@ -186,11 +186,11 @@ class _Builder:
                 for y in self._along(road.half + 4, DEPTH, 22.0):
                     for side in (-1, 1):
                         if rng.random() < 0.5:
-                            self._put(labels.CAR, x, side * y, 0.0, sign * np.pi / 2,
+                            self._put(Label.CAR, x, side * y, 0.0, sign * np.pi / 2,
                                       float(rng.uniform(2, 9)))
             for x in (low - 1.5, high + 1.5):
                 if rng.random() < 0.5:
-                    self._put(labels.PERSON, x,
+                    self._put(Label.PERSON, x,
                               rng.uniform(-1, 1) * road.half, 0.0,
                               rng.choice([-1, 1]) * np.pi / 2, 1.2)
 
@@ -201,7 +201,7 @@ class _Builder:
         if self.road.parking:
             for x in np.arange(low + 3.5, high - 3.5, rng.uniform(5.6, 6.4)):
                 if rng.random() < town.parked:
-                    label = labels.CAR if rng.random() < 0.94 else labels.TRUCK
+                    label = Label.CAR if rng.random() < 0.94 else Label.TRUCK
                     self._put(label, x + rng.uniform(-0.3, 0.3),
                               side * (half - 1.15 + rng.uniform(-0.1, 0.1)), 0.0,
                               (0.0 if side < 0 else np.pi) + rng.normal(0, 0.02))
@@ -218,10 +218,10 @@ class _Builder:
         for x in self._along(low, high, 17.0):
             self._stand(scenery.furniture(rng), x, side * (half + walk - 0.7), KERB, inward, 1.2)
         for x in self._along(low, high, 11.0):
-            self._put(labels.PERSON, x, side * (half + rng.uniform(1.0, walk - 0.4)), KERB,
+            self._put(Label.PERSON, x, side * (half + rng.uniform(1.0, walk - 0.4)), KERB,
                       rng.choice([0.0, np.pi]) + rng.normal(0, 0.2), float(rng.choice([0.0, 1.3])))
         for x in self._along(low, high, 30.0):
-            self._put(labels.BICYCLE, x, side * (half + walk - 0.5), KERB, rng.normal(0, 0.3))
+            self._put(Label.BICYCLE, x, side * (half + walk - 0.5), KERB, rng.normal(0, 0.3))
 
     def _add_lots(self, side: int, walk: float, block: Range) -> None:
         """Divide the land along a block into lots, and fill each."""
@@ -283,27 +283,27 @@ class _Builder:
 
     def _parking_lot(self, side: int, edge: float, low: float, high: float) -> None:
         rng, depth = self.rng, self.rng.uniform(12, 20)
-        surface = Material((0.42, 0.41, 0.4), labels.PARKING, Pattern.PAVING,
+        surface = Material((0.42, 0.41, 0.4), Label.PARKING, Pattern.PAVING,
                            params=(2.5, 1.0, 1.0, 1.0))
         self._fill((low, high), _sorted(side * (edge + 0.3), side * (edge + depth)),
                    (-0.5, KERB + 0.04), surface)
         for y in (edge + 3.5, edge + depth - 3.0):
             for x in np.arange(low + 1.5, high - 1.2, 2.7):
                 if rng.random() < self.town.parked:
-                    self._put(labels.CAR, x, side * y, KERB + 0.04,
+                    self._put(Label.CAR, x, side * y, KERB + 0.04,
                               rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.04))
         self._background(side, edge + depth + rng.uniform(1, 10), low, high)
 
     def _bare_lot(self, side: int, edge: float, low: float, high: float) -> None:
         """Add rubble and a low wall, in front of a building."""
         rng = self.rng
-        soil = Material(objects.hsv(0.09, 0.35, rng.uniform(0.35, 0.6)), labels.TERRAIN,
+        soil = Material(objects.hsv(0.09, 0.35, rng.uniform(0.35, 0.6)), Label.TERRAIN,
                         Pattern.GRASS, accent=(0.5, 0.45, 0.35))
         for _ in range(rng.integers(1, 4)):
             x, y = rng.uniform(low, high), side * (edge + rng.uniform(5, 16))
             size = rng.uniform([1.5, 1.5, 0.6], [4.5, 4.0, 2.2])
             self.parts.append(Part(Shape.ELLIPSOID, (x, y, 0.1), tuple(size), soil))
-        wall = Material(objects.hsv(rng.random(), 0.3, 0.6), labels.OTHER_STRUCTURE)
+        wall = Material(objects.hsv(rng.random(), 0.3, 0.6), Label.OTHER_STRUCTURE)
         x = rng.uniform(low + 1, high - 1)
         self._fill((x - 0.15, x + 0.15),
                    _sorted(side * (edge + 2), side * (edge + rng.uniform(6, 18))),
@@ -321,9 +321,9 @@ class _Builder:
             return
         height = rng.uniform(0.7, 1.8)
         material = [
-            Material(self._leaf(), labels.VEGETATION, Pattern.FOLIAGE, (0.05, 0.1, 0.03), 1.6),
-            Material(objects.hsv(rng.random(), 0.25, 0.6), labels.FENCE, infrared=0.9),
-            Material(objects.hsv(0.08, 0.45, rng.uniform(0.3, 0.7)), labels.FENCE, Pattern.FENCE,
+            Material(self._leaf(), Label.VEGETATION, Pattern.FOLIAGE, (0.05, 0.1, 0.03), 1.6),
+            Material(objects.hsv(rng.random(), 0.25, 0.6), Label.FENCE, infrared=0.9),
+            Material(objects.hsv(0.08, 0.45, rng.uniform(0.3, 0.7)), Label.FENCE, Pattern.FENCE,
                      params=(rng.uniform(0.12, 0.3), 1.0, 1.0, 1.0)),
         ][kind]
         thickness = (0.4, 0.12, 0.04)[kind]

@@ -2,15 +2,16 @@
 import numpy as np
 import pytest
 
-from nclr_plugin.demo import labels, objects
+from nclr_plugin.demo import objects
+from nclr_plugin.demo.primitives import Label
 
 SIZES = {  # least and greatest length, width, height in metres
-    labels.CAR: ((3.5, 1.5, 1.2), (5.6, 2.2, 2.2)),
-    labels.TRUCK: ((5.8, 2.0, 2.6), (10, 2.7, 3.8)),
-    labels.BUS: ((9, 2.3, 2.8), (12.5, 2.9, 3.2)),
-    labels.PERSON: ((0.2, 0.35, 1.4), (1.0, 0.7, 2.1)),
-    labels.BICYCLIST: ((1.4, 0.4, 1.4), (2.1, 0.8, 2.4)),
-    labels.BICYCLE: ((1.4, 0.3, 0.8), (2.0, 0.7, 1.2)),
+    Label.CAR: ((3.5, 1.5, 1.2), (5.6, 2.2, 2.2)),
+    Label.TRUCK: ((5.8, 2.0, 2.6), (10, 2.7, 3.8)),
+    Label.BUS: ((9, 2.3, 2.8), (12.5, 2.9, 3.2)),
+    Label.PERSON: ((0.2, 0.35, 1.4), (1.0, 0.7, 2.1)),
+    Label.BICYCLIST: ((1.4, 0.4, 1.4), (2.1, 0.8, 2.4)),
+    Label.BICYCLE: ((1.4, 0.3, 0.8), (2.0, 0.7, 1.2)),
 }
 
 

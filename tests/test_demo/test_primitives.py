@@ -1,11 +1,15 @@
-"""Surfaces and placement of solids."""
+"""Labels, surfaces and placement of solids."""
+from pathlib import Path
+
 import numpy as np
+import pytest
+from mmengine.config import Config
 from scipy.spatial.transform import Rotation
 
-from nclr_plugin.demo.primitives import (Material, Part, Primitives, Shape, frustum_planes,
-                                                  place, yaw_matrix)
+from nclr_plugin.demo.primitives import (MOVING, Label, Material, Part, Primitives, Shape,
+                                         frustum_planes, place, yaw_matrix)
 
-PLAIN = Material((0.5, 0.5, 0.5), 50)
+PLAIN = Material((0.5, 0.5, 0.5), Label.BUILDING)
 
 
 def level(part, points):
@@ -80,3 +84,37 @@ def test_take_keeps_rows_together():
     assert taken.center[:, 0].tolist() == [1, 3]
     normal = taken.surface(np.array([1]), np.array([[3.0, 1.0, 0.0]])).normal
     np.testing.assert_allclose(normal, [[0, 1, 0]], atol=1e-6)
+
+
+# Label: raw labels against mmdet3d's classes of SemanticKITTI
+
+CLASSES = dict(
+    CAR='car', BICYCLE='bicycle', BUS='bus', TRUCK='truck', PERSON='person',
+    BICYCLIST='bicyclist', ROAD='road', PARKING='parking', SIDEWALK='sidewalk',
+    BUILDING='building', FENCE='fence', VEGETATION='vegetation', TRUNK='trunck',
+    TERRAIN='terrian', POLE='pole', TRAFFIC_SIGN='traffic-sign')  # as mmdet3d spells them
+
+
+@pytest.fixture(scope='module')
+def names():
+    """mmdet3d's name of the class of a raw label."""
+    mmdet3d = pytest.importorskip('mmdet3d')
+    config = Config.fromfile(
+        str(Path(mmdet3d.__file__).parent / '.mim/configs/_base_/datasets/semantickitti.py'))
+    mapping = config.metainfo.seg_label_mapping
+    classes = (*config.class_names, 'unlabeled')
+    return {label: classes[index] for label, index in mapping.items()}
+
+
+def test_labels_are_those_of_their_class(names):
+    assert {name: names[Label[name]] for name in CLASSES} == CLASSES
+
+
+def test_moving_labels_are_of_the_class_that_stands(names):
+    assert len(set(MOVING.values())) == len(MOVING)
+    for still, moving in MOVING.items():
+        assert moving >= 252 and names[moving] == names[still]
+
+
+def test_everything_else_is_a_known_label(names):
+    assert set(Label) <= set(names)

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from nclr_plugin.demo import labels
+from nclr_plugin.demo.primitives import Label
 from nclr_plugin.demo.scene import Object, Town
 
 
@@ -22,5 +22,5 @@ def test_towns_are_plausible():
 
 @pytest.mark.parametrize('velocity, moving', [((0, 0), False), ((0, -0.1), True)])
 def test_a_road_user_with_a_velocity_moves(velocity, moving):
-    car = Object(1, labels.CAR, np.zeros(3), np.ones(3), 0., np.array(velocity))
+    car = Object(1, Label.CAR, np.zeros(3), np.ones(3), 0., np.array(velocity))
     assert car.moving is moving

@@ -2,16 +2,17 @@
 import numpy as np
 import pytest
 
-from nclr_plugin.demo import labels, objects, scenery
+from nclr_plugin.demo import objects, scenery
+from nclr_plugin.demo.primitives import Label
 
 LEAF = (0.2, 0.5, 0.1)
 BUILDERS = {  # labels, greatest height and reach, metres
-    'tree': (lambda rng: scenery.tree(rng, LEAF), {labels.TRUNK, labels.VEGETATION}, 10.5, 6),
-    'bush': (lambda rng: scenery.bush(rng, LEAF), {labels.VEGETATION}, 2, 2.5),
-    'lamp': (scenery.lamp, {labels.POLE}, 8.1, 2),
-    'traffic_sign': (scenery.traffic_sign, {labels.POLE, labels.TRAFFIC_SIGN}, 3.7, 0.5),
-    'traffic_light': (scenery.traffic_light, {labels.POLE, labels.OTHER_OBJECT}, 3.4, 0.5),
-    'furniture': (scenery.furniture, {labels.POLE, labels.OTHER_OBJECT, labels.OTHER_STRUCTURE},
+    'tree': (lambda rng: scenery.tree(rng, LEAF), {Label.TRUNK, Label.VEGETATION}, 10.5, 6),
+    'bush': (lambda rng: scenery.bush(rng, LEAF), {Label.VEGETATION}, 2, 2.5),
+    'lamp': (scenery.lamp, {Label.POLE}, 8.1, 2),
+    'traffic_sign': (scenery.traffic_sign, {Label.POLE, Label.TRAFFIC_SIGN}, 3.7, 0.5),
+    'traffic_light': (scenery.traffic_light, {Label.POLE, Label.OTHER_OBJECT}, 3.4, 0.5),
+    'furniture': (scenery.furniture, {Label.POLE, Label.OTHER_OBJECT, Label.OTHER_STRUCTURE},
                   3.3, 2.4),
 }
 
@@ -24,7 +25,7 @@ def test_building_fills_its_lot():
         assert 12.0 <= box.size[0] < 13.0
         assert -2.0 < box.center[1] - box.size[1] / 2 <= 0.0
         assert 8.0 < box.size[2] < 22.0
-        assert {part.material.semantic for part in parts} == {labels.BUILDING}
+        assert {part.material.semantic for part in parts} == {Label.BUILDING}
 
 
 @pytest.mark.parametrize('name', sorted(BUILDERS))

@@ -1,9 +1,8 @@
 """Camera and LiDAR see the same world."""
 import numpy as np
 
-from nclr_plugin.demo import labels
 from nclr_plugin.demo.frame import Split, render_frame
-from nclr_plugin.demo.primitives import Material, Part, Primitives, Shape
+from nclr_plugin.demo.primitives import Label, Material, Part, Primitives, Shape
 from nclr_plugin.demo.sensors import ShadowMap
 from nclr_plugin.demo.scene import Road, Scene
 
@@ -60,12 +59,12 @@ def test_scan_is_like_a_scan(frame):
     assert 0.5 * rays < len(points) < rays
     order = np.lexsort([np.arange(len(points)), -frame.scan.ring])
     assert (order == np.arange(len(points))).all()  # by beam, from the highest down
-    road = frame.scan.semantic == labels.ROAD
+    road = frame.scan.semantic == Label.ROAD
     np.testing.assert_allclose(points[road, 2], -1.73, atol=0.12)
 
 
 def test_range_noise_is_two_centimetres(frame):
-    road = (frame.scan.semantic == labels.ROAD) | (frame.scan.semantic == labels.LANE_MARKING)
+    road = (frame.scan.semantic == Label.ROAD) | (frame.scan.semantic == Label.LANE_MARKING)
     points = frame.scan.points[road, :3].astype(np.float64)
     reach = np.linalg.norm(points, axis=1)
     error = reach - reach * -1.73 / points[:, 2]  # the ray meets the plane z = -1.73
@@ -81,7 +80,7 @@ def test_image_has_contrast_and_sky(frame):
 
 
 def test_shadow_lies_away_from_the_sun():
-    grey = Material((0.5, 0.5, 0.5), labels.ROAD)
+    grey = Material((0.5, 0.5, 0.5), Label.ROAD)
     parts = [
         Part(Shape.BOX, (0, 0, -1), (100, 100, 1), grey),
         Part(Shape.BOX, (0, 0, 2), (1, 1, 2), grey)

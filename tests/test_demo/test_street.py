@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from nclr_plugin.demo import labels
+from nclr_plugin.demo.primitives import Label
 from nclr_plugin.demo.scene import Town
 from nclr_plugin.demo.street import build_scene
 
@@ -60,8 +60,8 @@ def test_scenes_are_rich():
     for scene in scenes('road', 5):
         found = set(scene.primitives.semantic)
         assert {
-            labels.ROAD, labels.SIDEWALK, labels.BUILDING, labels.VEGETATION, labels.POLE,
-            labels.CAR, labels.PERSON, labels.TERRAIN
+            Label.ROAD, Label.SIDEWALK, Label.BUILDING, Label.VEGETATION, Label.POLE,
+            Label.CAR, Label.PERSON, Label.TERRAIN
         } <= found
         assert len(scene.objects) > 20
         assert any(thing.moving for thing in scene.objects)

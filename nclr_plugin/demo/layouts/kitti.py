@@ -7,9 +7,9 @@ from typing import Any, Mapping
 
 import numpy as np
 
-from .. import labels
+from ...datasets.readers.calibration import homogeneous
 from ..frame import CameraMount, Frame, Split, town_rng, visibility
-from ..primitives import yaw_matrix
+from ..primitives import MOVING, Label, yaw_matrix
 from ..scene import Object
 from .base import DemoOptions, Job, Layout, write_image
 
@@ -34,13 +34,6 @@ def small_rotation(rng: np.random.Generator, degrees: float) -> np.ndarray:
     about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
     about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     return yaw_matrix(z) @ about_y @ about_x
-
-
-def homogeneous(matrix: np.ndarray) -> np.ndarray:
-    """Extend a (3, 3) or (3, 4) matrix to (4, 4)."""
-    extended = np.eye(4)
-    extended[:3, :matrix.shape[1]] = matrix
-    return extended
 
 
 class KittiLayout(Layout):
@@ -173,7 +166,7 @@ def raw_labels(frame: Frame) -> np.ndarray:
     semantic = frame.scan.semantic.astype(np.uint32)
     for thing in frame.objects:
         if thing.moving:
-            semantic[frame.scan.instance == thing.instance] = labels.MOVING[thing.label]
+            semantic[frame.scan.instance == thing.instance] = MOVING[thing.label]
     return frame.scan.instance.astype(np.uint32) << 16 | semantic
 
 
@@ -265,9 +258,9 @@ def label_lines(frame: Frame, rectify: np.ndarray, lidar2ref: np.ndarray) -> lis
 
 def kitti_category(thing: Object) -> str | None:
     """Return the KITTI class of a road user, or ``None`` if KITTI has no such class."""
-    if thing.label == labels.CAR:
+    if thing.label == Label.CAR:
         return 'Van' if thing.size[2] > VAN_HEIGHT else 'Car'
     return {
-        labels.TRUCK: 'Truck', labels.BUS: 'Misc', labels.PERSON: 'Pedestrian',
-        labels.BICYCLIST: 'Cyclist'
+        Label.TRUCK: 'Truck', Label.BUS: 'Misc', Label.PERSON: 'Pedestrian',
+        Label.BICYCLIST: 'Cyclist'
     }.get(thing.label)

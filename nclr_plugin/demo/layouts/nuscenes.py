@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import labels
 from ..frame import CameraMount, Frame, Split, town_rng, visibility
-from ..primitives import yaw_matrix
+from ..primitives import Label, yaw_matrix
 from ..scene import Object
 from .base import DemoOptions, Job, Layout, write_image
 from .kitti import LIDAR_TO_CAMERA_AXES, homogeneous, small_rotation
@@ -43,25 +42,25 @@ CATEGORIES = (  # in the order of their lidarseg index
     'vehicle.trailer', 'vehicle.truck', 'flat.driveable_surface', 'flat.other', 'flat.sidewalk',
     'flat.terrain', 'static.manmade', 'static.other', 'static.vegetation', 'vehicle.ego')
 CATEGORY_OF_LABEL = {
-    labels.CAR: 'vehicle.car',
-    labels.TRUCK: 'vehicle.truck',
-    labels.BUS: 'vehicle.bus.rigid',
-    labels.PERSON: 'human.pedestrian.adult',
-    labels.BICYCLIST: 'vehicle.bicycle',
-    labels.BICYCLE: 'vehicle.bicycle',
-    labels.ROAD: 'flat.driveable_surface',
-    labels.LANE_MARKING: 'flat.driveable_surface',
-    labels.PARKING: 'flat.driveable_surface',
-    labels.SIDEWALK: 'flat.sidewalk',
-    labels.TERRAIN: 'flat.terrain',
-    labels.BUILDING: 'static.manmade',
-    labels.FENCE: 'static.manmade',
-    labels.OTHER_STRUCTURE: 'static.manmade',
-    labels.POLE: 'static.manmade',
-    labels.TRAFFIC_SIGN: 'static.manmade',
-    labels.OTHER_OBJECT: 'static.manmade',
-    labels.VEGETATION: 'static.vegetation',
-    labels.TRUNK: 'static.vegetation',
+    Label.CAR: 'vehicle.car',
+    Label.TRUCK: 'vehicle.truck',
+    Label.BUS: 'vehicle.bus.rigid',
+    Label.PERSON: 'human.pedestrian.adult',
+    Label.BICYCLIST: 'vehicle.bicycle',
+    Label.BICYCLE: 'vehicle.bicycle',
+    Label.ROAD: 'flat.driveable_surface',
+    Label.LANE_MARKING: 'flat.driveable_surface',
+    Label.PARKING: 'flat.driveable_surface',
+    Label.SIDEWALK: 'flat.sidewalk',
+    Label.TERRAIN: 'flat.terrain',
+    Label.BUILDING: 'static.manmade',
+    Label.FENCE: 'static.manmade',
+    Label.OTHER_STRUCTURE: 'static.manmade',
+    Label.POLE: 'static.manmade',
+    Label.TRAFFIC_SIGN: 'static.manmade',
+    Label.OTHER_OBJECT: 'static.manmade',
+    Label.VEGETATION: 'static.vegetation',
+    Label.TRUNK: 'static.vegetation',
 }
 DETECTION_CLASSES = ('car', 'truck', 'trailer', 'bus', 'construction_vehicle', 'bicycle',
                      'motorcycle', 'pedestrian', 'traffic_cone', 'barrier')
@@ -347,9 +346,9 @@ def _log_name(job: Job) -> str:
 
 
 def _attribute(thing: Object) -> str:
-    if thing.label in (labels.BICYCLE, labels.BICYCLIST):
-        return 'cycle.with_rider' if thing.label == labels.BICYCLIST else 'cycle.without_rider'
-    if thing.label == labels.PERSON:
+    if thing.label in (Label.BICYCLE, Label.BICYCLIST):
+        return 'cycle.with_rider' if thing.label == Label.BICYCLIST else 'cycle.without_rider'
+    if thing.label == Label.PERSON:
         return 'pedestrian.moving' if thing.moving else 'pedestrian.standing'
     return 'vehicle.moving' if thing.moving else 'vehicle.parked'
 

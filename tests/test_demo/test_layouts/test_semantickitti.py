@@ -3,11 +3,11 @@ import cv2
 import numpy as np
 import pytest
 
-from nclr_plugin.demo import labels
 from nclr_plugin.demo.frame import Split
 from nclr_plugin.demo.layouts import Job, SemanticKittiLayout
 from nclr_plugin.demo.layouts.base import DemoOptions
 from nclr_plugin.datasets.readers import KittiOdometryReader
+from nclr_plugin.demo.primitives import MOVING, Label
 
 KNOWN = {
     0, 1, 10, 11, 13, 15, 16, 18, 20, 30, 31, 32, 40, 44, 48, 49, 50, 51, 52, 60, 70, 71, 72, 80,
@@ -34,9 +34,9 @@ def test_files_of_a_frame_belong_together(root):
         label = np.fromfile(scan.parents[1] / 'labels' / f'{scan.stem}.label', np.uint32)
         assert len(points) == len(label) > 5000
         assert set(np.unique(label & 0xFFFF)) <= KNOWN
-        things = np.isin(label & 0xFFFF, [labels.CAR, *labels.MOVING.values()])
+        things = np.isin(label & 0xFFFF, [Label.CAR, *MOVING.values()])
         assert ((label >> 16)[things] > 0).all()
-        assert ((label >> 16)[(label & 0xFFFF) == labels.ROAD] == 0).all()
+        assert ((label >> 16)[(label & 0xFFFF) == Label.ROAD] == 0).all()
         image = cv2.imread(str(scan.parents[1] / 'image_2' / f'{scan.stem}.png'))
         assert image.shape == (64, 160, 3)
     assert len(list(root.rglob('*.label'))) == 5
@@ -45,7 +45,7 @@ def test_files_of_a_frame_belong_together(root):
 def test_moving_and_parked_are_told_apart(root):
     found = np.unique(
         np.concatenate([np.fromfile(path, np.uint32) & 0xFFFF for path in root.rglob('*.label')]))
-    assert labels.CAR in found and labels.MOVING[labels.CAR] in found
+    assert Label.CAR in found and MOVING[Label.CAR] in found
 
 
 def test_calibration_reads_back(root):
