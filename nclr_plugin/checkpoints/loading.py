@@ -5,7 +5,7 @@ import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping
 
 import torch
 from mmengine.logging import print_log
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointMismatchError, PretrainedWeightsError
 from .kernels import STEM, fit_to_shape, fold_biases, second_stem_layer, widen_input
-from .names import LAYOUTS, Rule, find_prefix_and_layout, kernel_library, looks_like, rename
+from .names import LAYOUTS, find_prefix_and_layout, kernel_library, looks_like, rename
 from .reading import clean_name, find_state_dict, is_counter
 from .voxels import warn_of_other_voxels
 
@@ -111,8 +111,7 @@ def read_state_dict(checkpoint: str) -> dict[str, Tensor]:
 def load_pretrained(module: nn.Module,
                     checkpoint: str,
                     prefix: str | None = None,
-                    min_match: float = 1.0,
-                    key_map: Sequence[Rule] | None = None) -> LoadReport:
+                    min_match: float = 1.0) -> LoadReport:
     """Load a backbone's weights and verify them.
 
     The file may come from an NCLR pretraining run, ``tools/export_backbone.py``, mmdet3d (with any
@@ -124,8 +123,6 @@ def load_pretrained(module: nn.Module,
         checkpoint: File or URL that mmengine's loader supports.
         prefix: Prefix of the backbone in the file, e.g. ``'backbone'``; ``None``: detect it.
         min_match: Smallest share of the backbone's tensors that must be loaded; 1: all.
-        key_map: Regular expressions and replacements that map the file's names, after the prefix,
-            to the module's. ``None``: detect the naming scheme.
 
     Returns:
         Report, which is also logged.
@@ -140,15 +137,12 @@ def load_pretrained(module: nn.Module,
     model_state = module.state_dict()
     if prefix:
         prefix = prefix.rstrip('.') + '.'
-    layout, rules = 'the key_map', key_map
-    if key_map is None:
-        prefix, layout, _ = find_prefix_and_layout(source, model_state.__contains__, prefix)
-        rules = LAYOUTS[layout]
-    report = LoadReport(str(checkpoint), prefix or '', layout)
-    state = {name[len(report.prefix):]: tensor for name, tensor in source.items()
-             if name.startswith(report.prefix)}
+    prefix, layout, _ = find_prefix_and_layout(source, model_state.__contains__, prefix)
+    report = LoadReport(str(checkpoint), prefix, layout)
+    state = {name[len(prefix):]: tensor for name, tensor in source.items()
+             if name.startswith(prefix)}
     library = kernel_library(state)
-    state = {rename(name, rules): tensor for name, tensor in state.items()}
+    state = {rename(name, LAYOUTS[layout]): tensor for name, tensor in state.items()}
     fold_biases(state)
     completed = {name: tensor for name, tensor in second_stem_layer(state).items()
                  if name in model_state}

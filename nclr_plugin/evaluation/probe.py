@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from contextlib import contextmanager
 from typing import Any, Iterator, NamedTuple, Sequence
 
@@ -17,13 +16,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..checkpoints.loading import check_state_dict
-from ..datasets.readers.base import require_file
 from ..datasets.scan_files import read_columns
+from ..datasets.segmentation.infos import read_infos
 from ..datasets.segmentation.labels import check_labels
 from ..errors import DataLayoutError
 from ..models.layers.voxelization import voxelize
 
 LIDAR_DIM = 4
+MAX_ITER = 100  # of L-BFGS
 OFFSET = 2**16  # a label of SemanticKITTI's files is the class, plus this times the instance
 
 
@@ -224,7 +224,7 @@ class Probe:
 
 
 def logistic_regression(train: Tensor, labels: Tensor, val: Tensor, num_classes: int,
-                        weight_decay: float, max_iter: int = 100) -> Tensor:
+                        weight_decay: float) -> Tensor:
     """Classify by multinomial logistic regression.
 
     Args:
@@ -233,14 +233,13 @@ def logistic_regression(train: Tensor, labels: Tensor, val: Tensor, num_classes:
         val: (M, C).
         num_classes: K.
         weight_decay: Half of it times the squared weights is added to the loss.
-        max_iter: Largest number of L-BFGS iterations.
 
     Returns:
         (M,) classes.
     """
     weight = train.new_zeros(num_classes, train.shape[1] + 1, requires_grad=True)
     extended = F.pad(train, (0, 1), value=1.)
-    optimizer = torch.optim.LBFGS([weight], max_iter=max_iter, line_search_fn='strong_wolfe')
+    optimizer = torch.optim.LBFGS([weight], max_iter=MAX_ITER, line_search_fn='strong_wolfe')
 
     def loss() -> Tensor:
         optimizer.zero_grad()
@@ -302,10 +301,7 @@ def _some(idx: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
 
 def _files(root: str, infos: str, num_scans: int | None) -> list[tuple[str, str]]:
     """Return scan and label file of evenly spaced frames of an info file."""
-    path = os.path.join(root, infos)
-    require_file(path, 'Expected infos of labelled scans; write them by tools/create_infos.py.')
-    with open(path, 'rb') as file:
-        frames = pickle.load(file)['data_list']
+    frames = read_infos(os.path.join(root, infos))['data_list']
     if num_scans is not None and num_scans < len(frames):
         frames = [frames[index * len(frames) // num_scans] for index in range(num_scans)]
     return [(os.path.join(root, frame['lidar_points']['lidar_path']),

@@ -1,7 +1,6 @@
 """Runs: configs with seeds, their settings, commands and provenance."""
 from __future__ import annotations
 
-import argparse
 import ast
 import functools
 import hashlib
@@ -13,6 +12,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 import torch
@@ -153,9 +153,9 @@ def parse_options(words: Sequence[str]) -> dict[str, Any]:
     wrong = [word for word in words if '=' not in word]
     if wrong:
         raise ValueError(f"options: expected key=value, found '{wrong[0]}'")
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--options', nargs='+', action=DictAction, default={})
-    return parser.parse_args(['--options', *words] if words else []).options
+    parsed = SimpleNamespace()
+    DictAction([], 'options')(None, parsed, words)
+    return parsed.options
 
 
 def title_of(config: Path) -> str:

@@ -1,8 +1,13 @@
 """Pictures of the inputs and predictions of a calibration network.
 
-Each function of ``PICTURES`` takes an image (H, W, 3) uint8 RGB, its scan (N, 3+), the data sample
-and the index of the view. It returns a uint8 RGB picture, or ``None`` if the network does not
-predict what the picture shows.
+Each function of ``PICTURES`` takes
+
+- ``image``: (H, W, 3) uint8 RGB, as given to the model;
+- ``points``: (N, 3+) points of the scan in the LiDAR frame after the random transform, metres;
+- ``sample``: :class:`~nclr_plugin.structures.CalibrationDataSample`;
+- ``view``: index of the view.
+
+It returns a uint8 RGB picture, or ``None`` if the network does not predict what the picture shows.
 """
 from .curves import plot_error_histograms, plot_recall, plot_roc
 from .features import draw_features, plot_features

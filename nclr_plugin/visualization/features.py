@@ -21,10 +21,8 @@ def draw_features(image: np.ndarray, points: Tensor, sample: Any,
     """Draw the first three principal components of the aligned features as red, green and blue.
 
     Args:
-        image: (H, W, 3) uint8 RGB, as given to the model.
+        image, sample, view: See :mod:`nclr_plugin.visualization`.
         points: Not used; the points that have features are in ``sample``.
-        sample: :class:`~nclr_plugin.structures.CalibrationDataSample` with ``features``.
-        view: Index of the view.
 
     Returns:
         uint8 RGB picture of the image, the pixels, the points in view and the points from above;
@@ -91,10 +89,8 @@ def plot_features(image: np.ndarray, points: Tensor, sample: Any,
     """Plot the features of the overlapping area in the plane (paper, Fig. 4).
 
     Args:
-        image: Not used.
-        points: Not used; the points that have features are in ``sample``.
-        sample: :class:`~nclr_plugin.structures.CalibrationDataSample` with ``features``.
-        view: Index of the view.
+        image, points: Not used; the points that have features are in ``sample``.
+        sample, view: See :mod:`nclr_plugin.visualization`.
 
     Returns:
         uint8 RGB picture with a panel for the features before and, if the network has it, one for

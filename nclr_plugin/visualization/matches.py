@@ -36,10 +36,8 @@ def draw_matches(image: np.ndarray, points: Tensor, sample: Any,
     """Draw points at their true pixels, coloured by the error of their match (paper, Fig. 8).
 
     Args:
-        image: (H, W, 3) uint8 RGB, as given to the model.
+        image, sample, view: See :mod:`nclr_plugin.visualization`.
         points: Not used; the matched points are in ``sample``.
-        sample: :class:`~nclr_plugin.structures.CalibrationDataSample` with ``matchings``.
-        view: Index of the view.
 
     Returns:
         uint8 RGB picture with a panel for cosine similarity with hard matching and, if the network
@@ -106,7 +104,7 @@ def draw_pixel_similarity(image: np.ndarray, points: Tensor, sample: Any,
     """Draw the similarity of all pixels to a point, for a few points (paper, Fig. 6).
 
     Args:
-        image, points, sample, view: See :func:`~nclr_plugin.visualization.draw_features`.
+        image, points, sample, view: See :mod:`nclr_plugin.visualization`.
 
     Returns:
         uint8 RGB picture with a row for each query, of a panel for cosine similarity and, if the
@@ -241,11 +239,7 @@ def draw_overlap(image: np.ndarray, points: Tensor, sample: Any,
     """Draw the scan on the image, and the predicted overlap of pixels and points.
 
     Args:
-        image: (H, W, 3) uint8 RGB, as given to the model.
-        points: (N, 3+) points in the LiDAR frame after the random transform, metres.
-        sample: :class:`~nclr_plugin.structures.CalibrationDataSample` of a network with overlap
-            head.
-        view: Index of the view.
+        image, points, sample, view: See :mod:`nclr_plugin.visualization`.
 
     Returns:
         uint8 RGB picture; ``None`` for a network without overlap head.

@@ -137,11 +137,9 @@ def compare_sample(image: np.ndarray, points: Tensor, sample: Any, view: int) ->
     """Compare one view before calibration, as predicted, and by the ground truth.
 
     Args:
-        image: (H, W, 3) uint8 RGB, as given to the model.
-        points: (N, 3+) points in the LiDAR frame after the random transform, metres.
+        image, points, view: See :mod:`nclr_plugin.visualization`.
         sample: :class:`~nclr_plugin.structures.CalibrationDataSample`, with or without
             predictions.
-        view: Index of the view.
 
     Returns:
         uint8 RGB picture, see :func:`compare_poses`.

@@ -72,13 +72,6 @@ def test_spconv_1_kernels(sparse_encoder, save, equal):
     assert equal(source, target) and len(report.reshaped) == 12
 
 
-def test_a_key_map(minkunet, save, equal):
-    source, target = minkunet(), minkunet(seed=1)
-    state = {name.replace('encoder', 'down'): t for name, t in source.state_dict().items()}
-    load_pretrained(target, save(state, prefix='net.'), 'net', key_map=[(r'^down\.', 'encoder.')])
-    assert equal(source, target)
-
-
 def test_part_of_a_backbone(minkunet, save):
     source, target = minkunet(), minkunet(seed=1)
     state = source.state_dict()

@@ -139,13 +139,6 @@ class BrokenFrameHook(Hook):
 
     def after_train(self, runner: Any) -> None:
         """List all broken frames."""
-        self._summarise(runner)
-
-    def after_test(self, runner: Any) -> None:
-        """List all broken frames."""
-        self._summarise(runner)
-
-    def _summarise(self, runner: Any) -> None:
         frames: dict[str, str] = {}
         for of_process in all_gather_object(self.frames):
             frames.update(of_process)
@@ -154,3 +147,5 @@ class BrokenFrameHook(Hook):
             return
         lines = ''.join(f'\n  {frame_id}: {frames[frame_id]}' for frame_id in sorted(frames))
         runner.logger.warning(f'{len(frames)} broken frames were skipped:{lines}')
+
+    after_test = after_train
