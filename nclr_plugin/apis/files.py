@@ -19,9 +19,9 @@ from .intrinsics import Intrinsics
 from .joint_search import Pair, check_pair
 from .pose_confirmation import MAX_DISTANCE
 from .refinement import (MIN_PLACES, RANGE_DEG, RANGE_M, CalibrationCheck, Refinement, check,
-                         check_initial, describe_refinement, refine)
-from .results import (MAX_FROM_INITIAL_DEG, Calibration, RigEstimate, consensus_pose, contradicts,
-                      fuse, pose_difference)
+                         check_initial, refine)
+from .results import (Calibration, RigEstimate, consensus_pose, contradicts, fuse,
+                      pose_difference)
 from .scans import ScanChecker, load_scan
 
 RIG = 'rig.yaml'
@@ -64,7 +64,7 @@ def calibrate_files(calibrator: Calibrator, pairs: FilePairs, intrinsics: Intrin
             print(f'{name}: NOT USABLE: {error}')
             continue
         write_png(Path(out) / f'overlay_{name}.png', result.overlay())
-        print(f'{name}: {describe(result)}')
+        print(f'{name}: {result.describe()}')
         # Images and scans of a folder may not fit into memory.
         results[name] = result._replace(image=None, scan=None)
     if not results:
@@ -73,7 +73,7 @@ def calibrate_files(calibrator: Calibrator, pairs: FilePairs, intrinsics: Intrin
     if num_pairs == 1:
         return _record(results[name])
     estimate = fuse(list(results.values()))
-    print(describe_rig(estimate, len(unusable)))
+    print(estimate.describe(len(unusable)))
     record = _rig_record(estimate, results, unusable)
     if not estimate.reliable and len(results) >= MIN_PLACES:
         record.update(_refine_consensus(
@@ -97,40 +97,6 @@ def _refine_consensus(pose: np.ndarray | None, pairs: FilePairs, intrinsics: Int
     reliable = joint['reliable'] and not contradicts(lidar2cam, initial) and bool(
         np.linalg.norm(lidar2cam[:3, 3]) <= MAX_DISTANCE)
     return dict(lidar2cam=joint['lidar2cam'], reliable=reliable, joint=joint)
-
-
-def describe(result: Calibration) -> str:
-    """Describe the result of a pair in one line."""
-    if not result.valid:
-        return 'no pose was found: image and scan may be of different places'
-    line = f'{100 * result.inlier_ratio:.0f}% of the matches agree'
-    if np.isfinite(result.reprojection_error):
-        line += f', to {result.reprojection_error:.1f} px'
-    line += (f'; photometric consistency {result.photometric_consistency:.2f}, '
-             f'lead of edges {result.edge_lead:.1f}')
-    if result.initial is not None:
-        rotation, translation = pose_difference(result.lidar2cam, result.initial)
-        line += f', {rotation:.2f} deg and {translation:.2f} m from the initial guess'
-    if result.contradicts_initial:
-        line += ('; NOT RELIABLE: it contradicts the initial guess by more than '
-                 f'{MAX_FROM_INITIAL_DEG:g} deg')
-    elif not result.reliable:
-        line += '; NOT RELIABLE: image and scan may be of different places, or unlike the training'
-    return line
-
-
-def describe_rig(estimate: RigEstimate, num_unusable: int = 0) -> str:
-    """Describe a fused pose in one line, with the number of pairs that could not be used."""
-    line = (f'{estimate.num_reliable} of {estimate.num_pairs} pairs are reliable, '
-            f'{len(estimate.used)} agree')
-    if num_unusable:
-        line += f', {num_unusable} could not be used'
-    if len(estimate.used) > 1:
-        rotation, translation = (' / '.join(f'{value:.2f}' for value in spread) for spread in (
-            estimate.rotation_spread_deg, estimate.translation_spread_m))
-        line += (f'; spread {rotation} deg about and {translation} m along the x / y / z axes of '
-                 'the camera')
-    return line if estimate.reliable else f'{line}; NOT RELIABLE: too few agree'
 
 
 def _record(result: Calibration) -> dict:
@@ -187,7 +153,7 @@ def refine_files(pairs: FilePairs, intrinsics: Intrinsics, out: str, initial: An
 def _refine(frames: Sequence[Pair], initial: Any, out: str, ranges: tuple[float, float],
             calibrator: Calibrator | None) -> Refinement:
     result = refine(frames, initial, *ranges, calibrator=calibrator, progress=True)
-    print(describe_refinement(result))
+    print(result.describe())
     write_png(Path(out) / SHEET, draw_sheet(result, frames))
     print(f'written: {Path(out) / SHEET}')
     return result
@@ -212,7 +178,7 @@ def draw_sheet(result: Refinement, pairs: Sequence[Pair]) -> np.ndarray:
     profiles = result.profiles_before, result.profiles_after
     offsets = np.repeat((profiles[0].offsets_deg, profiles[0].offsets_m), 3, axis=0)
     return draw_refinement(
-        describe_refinement(result), frames, (result.initial, result.refined), offsets,
+        result.describe(), frames, (result.initial, result.refined), offsets,
         [profile.scores + total for profile, total in zip(profiles, scores.sum(axis=1))])
 
 

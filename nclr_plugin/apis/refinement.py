@@ -93,6 +93,11 @@ class Refinement(NamedTuple):
     profiles_before: Profiles
     profiles_after: Profiles
 
+    def describe(self) -> str:
+        """Describe the pose in one line."""
+        return (f'{"refined pose" if self.kept == "refined" else "guess kept"}: {self.reason}'
+                f'{"" if self.reliable else "; NOT RELIABLE"}')
+
 
 class CalibrationCheck(NamedTuple):
     """Result of :func:`check`.
@@ -292,12 +297,6 @@ def _profiles(score: JointScore, offset: np.ndarray, ranges: tuple[float, float]
     scores = score.about(offset)(offsets.reshape(-1, 6)).sum(1).reshape(6, -1)
     return Profiles(ranges[0] * steps, ranges[1] * steps,
                     scores - scores[:, [NUM_PROFILE_STEPS // 2]])
-
-
-def describe_refinement(result: Refinement) -> str:
-    """Describe a result in one line."""
-    return (f'{"refined pose" if result.kept == "refined" else "guess kept"}: {result.reason}'
-            f'{"" if result.reliable else "; NOT RELIABLE"}')
 
 
 def check_initial(initial: Any) -> np.ndarray:

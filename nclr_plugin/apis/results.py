@@ -112,6 +112,26 @@ class Calibration(NamedTuple):
             poses['ground truth'] = truth
         return compare_poses(self.image, self.scan, self.cam2img, poses)
 
+    def describe(self) -> str:
+        """Describe the pose in one line."""
+        if not self.valid:
+            return 'no pose was found: image and scan may be of different places'
+        line = f'{100 * self.inlier_ratio:.0f}% of the matches agree'
+        if np.isfinite(self.reprojection_error):
+            line += f', to {self.reprojection_error:.1f} px'
+        line += (f'; photometric consistency {self.photometric_consistency:.2f}, '
+                 f'lead of edges {self.edge_lead:.1f}')
+        if self.initial is not None:
+            rotation, translation = pose_difference(self.lidar2cam, self.initial)
+            line += f', {rotation:.2f} deg and {translation:.2f} m from the initial guess'
+        if self.contradicts_initial:
+            line += ('; NOT RELIABLE: it contradicts the initial guess by more than '
+                     f'{MAX_FROM_INITIAL_DEG:g} deg')
+        elif not self.reliable:
+            line += ('; NOT RELIABLE: image and scan may be of different places, or unlike the '
+                     'training')
+        return line
+
 
 class RigEstimate(NamedTuple):
     """Pose of a rig, fused from several pairs, with their spread.
@@ -135,6 +155,19 @@ class RigEstimate(NamedTuple):
     used: list[int]
     num_reliable: int
     num_pairs: int
+
+    def describe(self, num_unusable: int = 0) -> str:
+        """Describe the pose in one line, with the number of pairs that could not be used."""
+        line = (f'{self.num_reliable} of {self.num_pairs} pairs are reliable, '
+                f'{len(self.used)} agree')
+        if num_unusable:
+            line += f', {num_unusable} could not be used'
+        if len(self.used) > 1:
+            rotation, translation = (' / '.join(f'{value:.2f}' for value in spread) for spread in (
+                self.rotation_spread_deg, self.translation_spread_m))
+            line += (f'; spread {rotation} deg about and {translation} m along the x / y / z axes '
+                     'of the camera')
+        return line if self.reliable else f'{line}; NOT RELIABLE: too few agree'
 
 
 def fuse(calibrations: Sequence[Calibration]) -> RigEstimate:
