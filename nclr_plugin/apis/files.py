@@ -72,22 +72,21 @@ def calibrate_files(calibrator: Calibrator, pairs: FilePairs, intrinsics: Intrin
                                     f'{unusable[name]}')
     if num_pairs == 1:
         return _record(results[name])
-    estimate = fuse(list(results.values()))
-    print(estimate.describe(len(unusable)))
+    estimate, pose = fuse(list(results.values())), consensus_pose(list(results.values()))
     record = _rig_record(estimate, results, unusable)
-    if not estimate.reliable and len(results) >= MIN_PLACES:
-        record.update(_refine_consensus(
-            consensus_pose(list(results.values())), pairs, intrinsics, out, initial,
-            calibrator.check_scan.intensity_scale))
+    if estimate.reliable or pose is None or len(results) < MIN_PLACES:
+        print(estimate.describe(len(unusable)))
+    else:
+        print(f'{estimate.num_reliable} of {estimate.num_pairs} pairs are reliable by themselves; '
+              'refining the mean of the poses that agree by all pairs together')
+        record.update(_refine_consensus(pose, pairs, intrinsics, out, initial,
+                                        calibrator.check_scan.intensity_scale))
     return record
 
 
-def _refine_consensus(pose: np.ndarray | None, pairs: FilePairs, intrinsics: Intrinsics, out: str,
+def _refine_consensus(pose: np.ndarray, pairs: FilePairs, intrinsics: Intrinsics, out: str,
                       initial: Any, intensity_scale: float | None) -> dict:
     """Refine the pose that a network's poses agree on; return what it changes in the record."""
-    if pose is None:
-        return {}
-    print('refining the mean of the poses that agree by all pairs together')
     try:
         joint = refine_files(pairs, intrinsics, out, pose, (RANGE_DEG, RANGE_M), intensity_scale)
     except CalibrationInputError as error:
