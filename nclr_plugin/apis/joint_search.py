@@ -199,7 +199,7 @@ def search_jointly(score: JointScore, start: np.ndarray, used: np.ndarray | None
             deviation = STEP * sigma / score.focal * np.repeat((1., TYPICAL_DEPTH), 3)
         if verbose:
             print(f'images blurred by {sigma:g} px: score {values[0]:.1f}')
-    offset, level = _converge(score, best[0], used, rng)
+    offset, level = _converge(score, best, used, rng)
     for _ in range(MAX_LINE_SEARCHES):
         # Few of the poses that are drawn are off along one axis alone, and far edges hardly fix the
         # distance.
@@ -207,19 +207,19 @@ def search_jointly(score: JointScore, start: np.ndarray, used: np.ndarray | None
         offsets, values = _best(score, level, np.concatenate((offset[None], lines)), 1)
         if (offsets[0] == offset).all():
             break
-        offset, level = _converge(score, offsets[0], used, rng)
+        offset, level = _converge(score, offsets, used, rng)
     if verbose:
         print(f'images blurred by {LAST[0]:g} px: score {level(offset[None]).sum():.1f}')
     return offset
 
 
-def _converge(score: JointScore, start: np.ndarray, used: np.ndarray | None,
+def _converge(score: JointScore, best: np.ndarray, used: np.ndarray | None,
               rng: np.random.Generator) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    """Return the highest offset (6,) near one, and the function that scored it."""
+    """Return the highest offset (6,) near the best ones (N, 6), and the function that scored it."""
     sigma, size, rounds, num_poses, survivors = LAST
-    level = score.about(start, sigma, round(_effort(score) * size), used)
+    level = score.about(best[0], sigma, round(_effort(score) * size), used)
     deviation = STEP * sigma / score.focal * np.repeat((1., TYPICAL_DEPTH), 3)
-    best, mean, covariance = start[None], start, np.diag(deviation**2)
+    mean, covariance = best[0], np.diag(deviation**2)
     for _ in range(rounds):
         offsets = rng.multivariate_normal(mean, covariance, num_poses)
         best, _ = _best(score, level, np.concatenate((best, offsets)), survivors)

@@ -1,6 +1,4 @@
 """Files in, extrinsics and overlays out, by ``tools/calibrate.py``, and its exit status."""
-import re
-
 import cv2
 import numpy as np
 import pytest
@@ -31,8 +29,8 @@ def test_files_re_read_to_the_same_transform(status, files, scene, tmp_path, cap
     assert written['reliable'] is True and written['inlier_ratio'] > 0.99
     picture = cv2.imread(str(tmp_path / 'out/overlay_a.png'))
     assert picture.shape[1] > scene.width
-    assert re.match(r'a: 100% of the matches agree, to 0\.[0-3] px; photometric consistency ',
-                    capsys.readouterr().out)
+    assert capsys.readouterr().out.startswith(
+        'a: 100% of the matches agree, to 0.2 px; photometric consistency ')
     # Its own output is an initial guess, and the answer to the last bit what Python gets.
     from nclr_plugin.apis import calibrate, load_scan, read_intrinsics
     found = calibrate(scene.image, load_scan(files[1]), read_intrinsics(files[3]), files[5])
@@ -46,9 +44,7 @@ def test_initial_guess(status, files, scene, tmp_path, save_network, capsys):
     known[:3, :3] = axes  # once it is stood up by the guess, the camera looks straight ahead
     files[5] = save_network(truth=known)
     assert status([*files, '--initial', str(tmp_path / 'guess.yaml')]) == 0
-    rotation, translation = re.search(r', (\S+) deg and (\S+) m from the initial guess',
-                                      capsys.readouterr().out).groups()
-    assert float(rotation) < 0.15 and float(translation) < 0.05
+    assert ', 0.06 deg and 0.01 m from the initial guess' in capsys.readouterr().out
 
 
 def test_an_answer_that_contradicts_the_guess(status, files, scene, tmp_path, save_network,
