@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..utils.optional import optional_import
 from .points import PANEL_HEIGHT, draw_birds_eye, draw_discs, project_visible
 from .canvas import (TITLE_HEIGHT, beside, dim, enlarge_cells, fit, new_figure, render,
                      scale_pixels, stack, titled)
@@ -26,13 +27,13 @@ def draw_features(image: np.ndarray, points: Tensor, sample: Any,
 
     Returns:
         uint8 RGB picture of the image, the pixels, the points in view and the points from above;
-        ``None`` without features or without overlap.
+        ``None`` without features, or if those of points or pixels in the overlap are too few.
     """
     if 'features' not in sample:
         return None
     overlap = [sample.get(name)[view].flatten().cpu().numpy()
                for name in ('gt_point_overlap', 'gt_pixel_overlap')]
-    if not all(mask.any() for mask in overlap):
+    if not all(mask.any() for mask in overlap) or sum(mask.sum() for mask in overlap) < 3:
         return None
     size = image.shape[:2]
     background, factor = fit(image, height=PANEL_HEIGHT)
@@ -65,20 +66,21 @@ def feature_colours(points: np.ndarray, pixels: np.ndarray, point_overlap: np.nd
         points: (N, D) features of points.
         pixels: (L, D) features of pixels.
         point_overlap: (N,) bool, not all False.
-        pixel_overlap: (L,) bool, not all False.
+        pixel_overlap: (L,) bool, not all False; both together have three features or more.
 
     Returns:
         (N, 3) and (L, 3) uint8 RGB. Each channel saturates at the 2% and 98% quantiles of the
         overlapping area.
     """
+    decomposition = optional_import('sklearn.decomposition', 'scikit-learn', 'Drawing features')
     points = points - points[point_overlap].mean(axis=0)
     pixels = pixels - pixels[pixel_overlap].mean(axis=0)
     shared = np.concatenate([points[point_overlap], pixels[pixel_overlap]])
-    _, axes = principal_axes(shared, 3)
-    low, high = np.quantile(shared @ axes, (0.02, 0.98), axis=0)
+    pca = decomposition.PCA(3, svd_solver='full').fit(shared)
+    low, high = np.quantile(pca.transform(shared), (0.02, 0.98), axis=0)
 
     def colours(features: np.ndarray) -> np.ndarray:
-        level = np.clip((features @ axes - low) / np.maximum(high - low, 1e-6), 0, 1)
+        level = np.clip((pca.transform(features) - low) / np.maximum(high - low, 1e-6), 0, 1)
         return np.rint(255 * level).astype(np.uint8)
 
     return colours(points), colours(pixels)
@@ -108,11 +110,11 @@ def plot_features(image: np.ndarray, points: Tensor, sample: Any,
         point_features, pixel_features = features
         joined = np.concatenate([point_features[point_idx].cpu().numpy(),
                                  pixel_features[view][cell_idx].cpu().numpy()])
-        plane, method = _to_plane(joined)
+        plane = _to_plane(joined)
         for title, colour, dots in (('points', POINT_COLOUR, plane[:len(point_idx)]),
                                     ('pixels', PIXEL_COLOUR, plane[len(point_idx):])):
             axis.scatter(*dots.T, s=14, c=colour, alpha=0.7, linewidths=0, label=title)
-        axis.set_title(f'{TITLES[name] if len(spaces) > 1 else "without alignment"} ({method})',
+        axis.set_title(f'{TITLES[name] if len(spaces) > 1 else "without alignment"} (t-SNE)',
                        fontsize=15)
         axis.set_xticks([])
         axis.set_yticks([])
@@ -137,33 +139,9 @@ def similarity_spaces(features: Any) -> dict[str, tuple[Tensor, Tensor]]:
     return spaces
 
 
-def principal_axes(features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the principal axes of features, by decreasing variance.
-
-    Args:
-        features: (N, D) features, N >= 1.
-        count: Number of axes, at most D.
-
-    Returns:
-        The mean (D,) and the axes (D, count). The sign of an axis is such that its largest entry
-        is positive, so that the same features always give the same colours.
-    """
-    mean = features.mean(axis=0, dtype=np.float64)
-    # Not sklearn's PCA: it needs more features than axes, and its signs depend on its release.
-    centred = features - mean
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    axes = axes[:, ::-1][:, :count]
-    largest = np.abs(axes).argmax(axis=0)
-    return mean, axes * np.sign(axes[largest, np.arange(axes.shape[1])])
-
-
-def _to_plane(features: np.ndarray) -> tuple[np.ndarray, str]:
-    """Embed features (N, D) in the plane, (N, 2); return the name of the method, too."""
-    try:
-        from sklearn.manifold import TSNE
-    except ImportError:
-        mean, axes = principal_axes(features, 2)
-        return (features - mean) @ axes, 'PCA'
+def _to_plane(features: np.ndarray) -> np.ndarray:
+    """Embed features (N, D) in the plane by t-SNE, (N, 2)."""
+    manifold = optional_import('sklearn.manifold', 'scikit-learn', 'Drawing features')
     perplexity = min(30., (len(features) - 1) / 3)
-    method = TSNE(perplexity=perplexity, init='pca', random_state=0)
-    return method.fit_transform(features.astype(np.float32)), 't-SNE'
+    method = manifold.TSNE(perplexity=perplexity, init='pca', random_state=0)
+    return method.fit_transform(features.astype(np.float32))

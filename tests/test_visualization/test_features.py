@@ -1,12 +1,12 @@
 import sys
 
 import numpy as np
+import pytest
 import torch
-from sklearn.decomposition import PCA
 
 from nclr_plugin.visualization import draw_features, features, plot_features
 from nclr_plugin.visualization.canvas import TITLE_HEIGHT
-from nclr_plugin.visualization.features import evenly_spaced_idx, feature_colours, principal_axes
+from nclr_plugin.visualization.features import evenly_spaced_idx, feature_colours
 
 FACTOR = 10
 WIDTH = 80 * FACTOR
@@ -57,10 +57,20 @@ def test_the_same_features_give_the_same_picture(image, points, sample):
 
 
 def test_nothing_to_show(image, points, sample):
+    for mask in (sample.gt_point_overlap[0], sample.gt_pixel_overlap[0].flatten()):
+        mask[1:], mask[0] = False, True  # two features have no three components
+    assert draw_features(image, points, sample, 0) is None
     sample.gt_point_overlap[:] = False
     assert draw_features(image, points, sample, 0) is None
     sample.pop('features')
     assert draw_features(image, points, sample, 0) is None
+
+
+def test_without_scikit_learn_the_error_says_what_to_install(image, points, sample, monkeypatch):
+    for module, draw in (('decomposition', draw_features), ('manifold', plot_features)):
+        monkeypatch.setitem(sys.modules, f'sklearn.{module}', None)  # its import fails
+        with pytest.raises(ImportError, match='Drawing features needs sklearn'):
+            draw(image, points, sample, 0)
 
 
 def test_two_panels_with_alignment_one_without(image, points, sample, plain):
@@ -74,8 +84,7 @@ def test_the_same_features_give_the_same_plot(image, points, sample):
     assert np.array_equal(first, second) and first.std() > 5
 
 
-def test_separate_modalities_are_drawn_apart(image, points, plain, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'sklearn.manifold', None)  # its import fails
+def test_separate_modalities_are_drawn_apart(image, points, plain):
     shift = torch.tensor([9., 0, 0, 0, 0, 0, 0, 0])
     plain.features.points = plain.features.points + shift
     plain.features.aligned_points = plain.features.points.clone()
@@ -100,19 +109,3 @@ def test_nothing_to_plot(image, points, sample):
     assert plot_features(image, points, sample, 0) is None
     sample.pop('features')
     assert plot_features(image, points, sample, 0) is None
-
-
-def test_axes_agree_with_scikit_learn():
-    rng = np.random.default_rng(0)
-    given = rng.normal(size=(100, 6)) @ np.diag([5, 1, 4, 2, 3, 6]) + rng.normal(size=6)
-    mean, axes = principal_axes(given, 3)
-    expected = PCA(3).fit(given)
-    assert np.allclose(mean, expected.mean_)
-    assert np.allclose(np.abs(axes.T @ expected.components_.T), np.eye(3), atol=1e-8)
-
-
-def test_signs_are_settled():
-    given = np.random.default_rng(1).normal(size=(50, 5)).astype(np.float32)
-    _, axes = principal_axes(given, 5)
-    assert (axes[np.abs(axes).argmax(axis=0), range(5)] > 0).all()
-    assert np.allclose(principal_axes(-given, 5)[1], axes)
