@@ -178,9 +178,10 @@ class Calibrator:
         imgs = torch.from_numpy(np.stack(results['imgs'])).permute(0, 3, 1, 2).contiguous()
         sample = CalibrationDataSample()
         sample.cam2img = torch.from_numpy(results['cam2img'])
-        batch = self.model.data_preprocessor(dict(
-            inputs=dict(points=[torch.from_numpy(results['points'])], imgs=[imgs]),
-            data_samples=[sample]))
+        inputs = dict(points=[torch.from_numpy(results['points'])], imgs=[imgs])
+        if 'scan_centre' in results:
+            inputs['scan_centre'] = [torch.from_numpy(results['scan_centre'])]
+        batch = self.model.data_preprocessor(dict(inputs=inputs, data_samples=[sample]))
         sample, = self.model(**batch, mode='predict', hypothesis=hypothesis)
         probs = sample.get('pred_yaw_probs')
         has_second = probs is not None and bool((probs[:, 1] >= MIN_DIRECTION_PROB).any())

@@ -8,6 +8,7 @@ pixel centres. Functions of ``se3`` and ``camera`` take tensors, or numpy arrays
 - ``camera``: intrinsics, projection, visibility, and the cells of feature maps.
 - ``pnp``: differentiable PnP, the maximum-likelihood poses of a batch of weighted matches.
 - ``epnp``, ``reprojection``: its start, EPnP, and its cost with first and second derivatives.
+- ``scan_centre``: about where the sensor of a scan is.
 - ``ransac``: the pose of one view from matches with outliers.
 """
 from .camera import (

@@ -25,7 +25,8 @@ def voxel_collate(samples: Sequence[dict], voxel_size: Sequence[float]) -> dict:
         voxel_size: Voxel size of the data preprocessor.
     """
     batch = pseudo_collate(samples)
-    batch['inputs']['voxels'] = voxelize(batch['inputs']['points'], voxel_size)
+    inputs = batch['inputs']
+    inputs['voxels'] = voxelize(inputs['points'], voxel_size, inputs.get('scan_centre'))
     return batch
 
 
@@ -40,8 +41,9 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
         max_voxels: Largest number of voxels of a scan in training (``None``: no limit).
 
     Input: ``inputs`` with lists ``points`` (N_b, C) and ``imgs`` (V_b, 3, H, W) uint8, optionally
-    the ``voxels`` of the scans (see :func:`voxel_collate`), and ``data_samples``, a list of
-    ``CalibrationDataSample`` or ``None``.
+    ``scan_centre`` (3,) of scans of which the points are a sample, and the ``voxels`` of the scans
+    (see :func:`voxel_collate`); and ``data_samples``, a list of ``CalibrationDataSample`` or
+    ``None``.
 
     Output: ``inputs``, :class:`~nclr_plugin.structures.Views`, and ``data_samples``.
 
@@ -72,7 +74,7 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
                              '(H, W): add ResizeImages to the pipeline.')
         voxels = inputs.get('voxels')
         if voxels is None:
-            voxels = voxelize(inputs['points'], self.voxel_size)
+            voxels = voxelize(inputs['points'], self.voxel_size, inputs.get('scan_centre'))
         if training and self.max_voxels is not None:
             voxels = voxels.limit(self.max_voxels)
         scan_of_view = tuple(scan for scan, img in enumerate(imgs) for _ in img)

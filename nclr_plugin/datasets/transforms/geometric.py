@@ -11,6 +11,7 @@ from mmengine.registry import TRANSFORMS
 from ...errors import BrokenFrameError
 from ...geometry.camera import (crop_intrinsics, flip_extrinsics, flip_intrinsics, flip_points,
                                 resize_intrinsics)
+from ...geometry.scan_centre import scan_centre
 from ...geometry.se3 import (invert_transform, make_transform, so3_exp, transform_points,
                              yaw_rotation)
 from .loading import BaseTransform
@@ -173,7 +174,7 @@ class RandomSceneFlip(BaseTransform):
         self.prob = prob
 
     def transform(self, results: dict) -> dict:
-        """Mirror ``imgs``, ``points``, ``cam2img``, ``lidar2cam``; see the class."""
+        """Mirror ``imgs``, ``points``, ``cam2img``, ``lidar2cam`` and others; see the class."""
         if results['rng'].random() >= self.prob:
             return results
         results['cam2img'] = np.stack([
@@ -182,6 +183,8 @@ class RandomSceneFlip(BaseTransform):
         ])
         results['imgs'] = [np.ascontiguousarray(img[:, ::-1]) for img in results['imgs']]
         results['points'] = flip_points(results['points'])
+        if 'scan_centre' in results:
+            results['scan_centre'] = flip_points(results['scan_centre'][None])[0]
         results['lidar2cam'] = flip_extrinsics(results['lidar2cam'])
         if 'rigid_transform' in results:
             mirror = np.diag([1.0, -1.0, 1.0, 1.0])
@@ -215,7 +218,9 @@ class VoxelSample(BaseTransform):
     """Replace points by the means of their voxels, and keep a random subset of these.
 
     Use it after :class:`RandomRigidTransform` and with the voxel size of the data preprocessor,
-    whose voxels are then these points.
+    whose voxels are then these points. It sets ``scan_centre`` (3,), which tells where the sensor
+    is and cannot be found from the sample, see
+    :func:`~nclr_plugin.geometry.scan_centre.scan_centre`.
 
     Args:
         num_points: Largest number of remaining points.
@@ -232,6 +237,7 @@ class VoxelSample(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Sample ``points``; see the class."""
         points = results['points']
+        results['scan_centre'] = scan_centre(torch.from_numpy(points)).numpy()
         index = np.round(points[:, :3] / np.float32(self.voxel_size)).astype(np.int64)
         index -= index.min(0)
         extent = index.max(0) + 1

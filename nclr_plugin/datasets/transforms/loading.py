@@ -154,7 +154,8 @@ class PackCalibrationInputs(BaseTransform):
     """Pack a frame for the model.
 
     Returns ``dict(inputs=dict(points (N, C) float32, imgs (V, 3, H, W) uint8 RGB), data_samples)``
-    with a :class:`CalibrationDataSample`. Samples of the mismatched-image control have
+    with a :class:`CalibrationDataSample`. Inputs have a ``scan_centre``, too, if the frame has one
+    (see :class:`~nclr_plugin.datasets.VoxelSample`). Samples of the mismatched-image control have
     ``mismatched_image`` set, and ``img_paths`` of the images that are shown.
 
     Args:
@@ -191,7 +192,10 @@ class PackCalibrationInputs(BaseTransform):
                 mismatched_image=results.get('mismatched_image', False),
                 skipped_frames=results.get('skipped_frames', [])))
         data_sample.lidar2cam, data_sample.cam2img = lidar2cam, cam2img
-        return dict(inputs=dict(points=points, imgs=imgs), data_samples=data_sample)
+        inputs = dict(points=points, imgs=imgs)
+        if 'scan_centre' in results:
+            inputs['scan_centre'] = torch.from_numpy(results['scan_centre'])
+        return dict(inputs=inputs, data_samples=data_sample)
 
     def _check_visible(self, results: dict, points: torch.Tensor, lidar2cam: torch.Tensor,
                        cam2img: torch.Tensor, height: int, width: int) -> None:

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ...geometry.scan_centre import scan_centre
 from ...utils.devices import constant
-
-CENTRE_ITERATIONS = 5
 
 
 class VoxelBatch(NamedTuple):
@@ -21,7 +20,8 @@ class VoxelBatch(NamedTuple):
             x, y, z relative to ``centre``.
         coors: (M, 4) int32, ``batch, x, y, z`` indices; each scan's smallest index is 0.
         points: (M, 3), metres, LiDAR frame: the centroid of the points in the voxel.
-        centre: (B, 3), metres: about where the sensor is, see :func:`scan_centres`.
+        centre: (B, 3), metres: about where the sensor is, see
+            :func:`~nclr_plugin.geometry.scan_centre.scan_centre`.
         origin: (B, 3), metres: centre of the voxel with index (0, 0, 0) of each scan.
         voxel_size: (3,), metres.
         point2voxel: (sum of N_b,), the row of ``feats`` in which each input point lies.
@@ -100,7 +100,8 @@ class VoxelBatch(NamedTuple):
 
 
 @torch.no_grad()
-def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float]) -> VoxelBatch:
+def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float],
+             centres: Sequence[Tensor] | None = None) -> VoxelBatch:
     """Quantise scans by rounding, as mmdet3d's ``voxel_type='minkunet'`` does.
 
     The networks get coordinates relative to the centre of the scan, which is the sensor's position
@@ -113,9 +114,11 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float]) -> VoxelBatc
     Args:
         points: B scans (N_b, C >= 3), metres, LiDAR frame.
         voxel_size: Edge lengths (x, y, z), metres.
+        centres: B centres (3,) of scans of which these points are a sample; ``None``: find them.
     """
     packed = torch.cat(list(points))
-    centre = scan_centres(points)
+    centre = torch.stack([scan_centre(scan) for scan in points] if centres is None else
+                         list(centres)).to(packed)
     batch = torch.cat([torch.full((len(scan), ), number, device=scan.device)
                        for number, scan in enumerate(points)])
     size = constant(tuple(voxel_size), packed.dtype, packed.device)
@@ -143,32 +146,6 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float]) -> VoxelBatc
     points = feats[:, :3].clone()
     feats[:, :3] -= centre[coors[:, 0].long()]
     return VoxelBatch(feats, coors, points, centre, lowest * size, size, point2voxel, counts)
-
-
-def scan_centres(scans: Sequence[Tensor]) -> Tensor:
-    """Return the geometric median of each scan, by Weiszfeld's iteration from the mean.
-
-    Around a spinning sensor the density of points falls with the square of the range, which pulls
-    the geometric median towards the sensor: in KITTI scans it is 0.5 - 0.6 m away from it (median),
-    the mean 0.7 - 1.4 m. It rotates and moves with the scan.
-
-    Args:
-        scans: B scans (N_b, C >= 3), metres.
-
-    Returns:
-        (B, 3), metres.
-    """
-    # All points and float64: a subset, or a float32 sum of a million, would depend on their order.
-    centres = []
-    for scan in scans:
-        points = scan[:, :3].double().T.contiguous()
-        centre = points.mean(1, keepdim=True)
-        for _ in range(CENTRE_ITERATIONS):
-            # Not norm(), which takes ten times as long over the first dimension.
-            weight = 1 / (points - centre).square_().sum(0).sqrt_().clamp_(min=0.1)
-            centre = (points * weight).sum(1, keepdim=True) / weight.sum()
-        centres.append(centre[:, 0])
-    return torch.stack(centres).to(scans[0].dtype)
 
 
 def containing_rows(coors: Tensor, coarse: Tensor, stride: int) -> Tensor:

@@ -4,12 +4,15 @@ import copy
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.registry import TRANSFORMS
 from scipy.spatial.transform import Rotation
 
 from nclr_plugin.datasets import (BrokenFrameError, CropImages, CropPoints, CropTop,
-                                  RandomRigidTransform, RandomSceneFlip, RescaleImages,
-                                  ResizeImages, VoxelSample)
+                                  PackCalibrationInputs, RandomRigidTransform, RandomSceneFlip,
+                                  RescaleImages, ResizeImages, VoxelSample)
+from nclr_plugin.geometry.scan_centre import scan_centre
+from nclr_plugin.models.data_preprocessor import voxel_collate
 from nclr_plugin.models.layers.voxelization import voxelize
 
 
@@ -253,8 +256,18 @@ def test_so_many_are_drawn_and_depend_on_the_seed_alone(results):
     assert not np.array_equal(draws[0], draws[2])
 
 
+def test_the_centre_is_that_of_the_whole_scan_and_is_mirrored_with_it(results):
+    expected = scan_centre(torch.from_numpy(results['points'])).numpy()
+    sampled = VoxelSample(20, 1.5)(results)
+    np.testing.assert_array_equal(sampled['scan_centre'], expected)
+    mirrored = RandomSceneFlip(1.)(sampled)
+    np.testing.assert_array_equal(mirrored['scan_centre'], expected * [1, -1, 1])
+    packed = PackCalibrationInputs()(ResizeImages((80, 40))(mirrored))
+    voxels = voxel_collate([packed], (1.5, ) * 3)['inputs']['voxels']
+    np.testing.assert_allclose(voxels.centre[0], expected * [1, -1, 1], rtol=1e-5)
+
+
 def test_the_data_preprocessor_keeps_the_points(results):
-    import torch
     points = VoxelSample(10000, 0.5)(results)['points']
     voxels = voxelize([torch.from_numpy(points)], (0.5, ) * 3)
     assert len(voxels.points) == len(points)

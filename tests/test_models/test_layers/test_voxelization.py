@@ -2,10 +2,9 @@
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import minimize
 
-from nclr_plugin.models.layers.voxelization import (unique, containing_rows, interpolate,
-                                                    scan_centres, voxelize)
+from nclr_plugin.models.layers.voxelization import (containing_rows, interpolate, unique,
+                                                    voxelize)
 
 SHAPE = (5, 4, 6)
 
@@ -75,15 +74,6 @@ def test_a_dense_scan_and_the_choice_of_its_voxels_do_not_depend_on_the_order_ei
         torch.testing.assert_close(voxels.feats, first.feats, rtol=1e-5, atol=5e-5)
 
 
-def test_centre_of_two_million_points_is_not_lost_in_the_sum():
-    """In float32, a sum of so many takes up the last ones only to some thousandths."""
-    points = torch.rand(2_000_000, 3, generator=torch.Generator().manual_seed(0)) * 100
-    own = scan_centres([points])[0].double()
-    halves = scan_centres([points.flip(0)])[0].double()
-    torch.testing.assert_close(own, halves, rtol=0, atol=1e-5)
-    assert (own - 50).abs().max() < 0.1
-
-
 def test_max_voxels_keeps_whole_voxels_and_marks_the_rest():
     scans = [torch.from_numpy(_scan(400, 5)), torch.from_numpy(_scan(30, 6))]
     full = voxelize(scans, (1., 1., 1.))
@@ -109,28 +99,14 @@ def test_features_do_not_depend_on_where_the_origin_is():
                                torch.tensor([8., -4., 0.]).expand(len(first.points), 3))
 
 
-def test_centre_is_the_geometric_median_and_moves_with_the_scan():
-    """Against scipy's minimiser of the sum of distances."""
-    rng = np.random.default_rng(7)
-    scans = [rng.normal(size=(900, 3)) * [9, 5, 1] + [3, -2, 0.5],
-             np.concatenate((rng.normal(size=(500, 3)), rng.normal(size=(80, 3)) + [20, 0, 0]))]
-    tensors = [torch.from_numpy(scan) for scan in scans]
-    centre = scan_centres(tensors)
-    torch.testing.assert_close(scan_centres(tensors[1:]), centre[1:])  # alone as in a batch
-    for scan, found in zip(scans, centre):
-        best = minimize(lambda c: np.linalg.norm(scan - c, axis=1).sum(), scan.mean(0)).x
-        assert np.linalg.norm(found.numpy() - best) < 0.05
-        assert np.linalg.norm(best - scan.mean(0)) > 0.1
-    angle = 1.1
-    turn = torch.tensor([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0],
-                         [0, 0, 1]])
-    shift = torch.tensor([5., -7., 0.]).double()
-    torch.testing.assert_close(scan_centres([scan @ turn.T + shift for scan in tensors]),
-                               centre @ turn.T + shift)
-
-
-def test_centre_of_a_scan_of_one_point():
-    assert scan_centres([torch.ones(1, 3)]).tolist() == [[1] * 3]
+def test_a_given_centre_replaces_that_of_the_points():
+    scans = [torch.from_numpy(_scan(60, 8)), torch.from_numpy(_scan(40, 9))]
+    centres = [torch.tensor([1., 2., 3.], dtype=torch.float64), torch.zeros(3)]
+    found, own = voxelize(scans, (0.5, ) * 3, centres), voxelize(scans, (0.5, ) * 3)
+    torch.testing.assert_close(found.centre, torch.stack([centre.float() for centre in centres]))
+    torch.testing.assert_close(found.relative_points,
+                               found.points - found.centre[found.batch_index])
+    assert torch.equal(found.points, own.points) and torch.equal(found.coors, own.coors)
 
 
 def test_containing_rows_against_a_dictionary():
