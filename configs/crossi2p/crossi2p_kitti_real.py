@@ -3,8 +3,8 @@ _base_ = ['./crossi2p_demo.py', '../_base_/datasets/kitti_real.py']
 
 # dataset settings
 train_pipeline = [
-    *_base_.load, _base_.real_crop, _base_.rigid_transform, _base_.sample, *_base_.window,
-    _base_.pack]
+    *_base_.load, _base_.real_crop, _base_.mix, _base_.rigid_transform, _base_.sample,
+    *_base_.window, _base_.pack]
 test_pipeline = [
     *_base_.load, _base_.real_crop, _base_.rigid_transform, _base_.sample, _base_.noise,
     _base_.resize, _base_.occlusion, _base_.pack]

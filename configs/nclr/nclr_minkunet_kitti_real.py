@@ -20,7 +20,8 @@ model = dict(
 
 # dataset settings
 train_pipeline = [
-    *_base_.load, _base_.real_crop, _base_.rigid_transform, *_base_.virtual_camera, _base_.pack]
+    *_base_.load, _base_.real_crop, _base_.mix, _base_.rigid_transform, *_base_.virtual_camera,
+    _base_.pack]
 test_pipeline = [
     *_base_.load, _base_.real_crop, _base_.rigid_transform, _base_.resize, _base_.pack]
 train_dataloader = dict(dataset=dict(_base_.train_frames, pipeline=train_pipeline))

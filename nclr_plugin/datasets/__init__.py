@@ -14,14 +14,15 @@ from .readers import (ConcatReader, KittiObjectReader, KittiOdometryReader, NuSc
 from .samplers import SeededInfiniteSampler
 from .segmentation import LoadPanopticLabels
 from .transforms import (AccumulateSweeps, ColorJitter, CropImages, CropPoints, CropTop,
-                         ImageOcclusion, LoadImages, LoadPoints, PackCalibrationInputs, PointNoise,
-                         RandomRigidTransform, RandomSceneFlip, RescaleImages, ResizeImages,
-                         VoxelSample)
+                         ImageOcclusion, LoadImages, LoadPoints, MixScans, PackCalibrationInputs,
+                         PointNoise, RandomRigidTransform, RandomSceneFlip, RescaleImages,
+                         ResizeImages, VoxelSample)
 
 __all__ = [
     'AccumulateSweeps', 'BrokenFrameError', 'CalibrationDataset', 'ColorJitter', 'ConcatReader',
     'CropImages', 'CropPoints', 'CropTop', 'ImageOcclusion', 'KittiObjectReader',
-    'KittiOdometryReader', 'LoadImages', 'LoadPanopticLabels', 'LoadPoints', 'NuScenesReader',
-    'PackCalibrationInputs', 'PointNoise', 'RandomRigidTransform', 'RandomSceneFlip',
-    'RescaleImages', 'ResizeImages', 'RigReader', 'SeededInfiniteSampler', 'VoxelSample'
+    'KittiOdometryReader', 'LoadImages', 'LoadPanopticLabels', 'LoadPoints', 'MixScans',
+    'NuScenesReader', 'PackCalibrationInputs', 'PointNoise', 'RandomRigidTransform',
+    'RandomSceneFlip', 'RescaleImages', 'ResizeImages', 'RigReader', 'SeededInfiniteSampler',
+    'VoxelSample'
 ]

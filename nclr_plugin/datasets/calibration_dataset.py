@@ -189,7 +189,7 @@ class CalibrationDataset(BaseDataset):
                        self.get_data_info)(frame)
             # Seeded by the requested index: a replacement differs from that frame's own sample.
             results['rng'] = np.random.default_rng((self.seed, epoch, first))
-            results['epoch'] = epoch
+            results['epoch'], results['dataset'] = epoch, self
             results['skipped_frames'] = list(skipped)
             try:
                 if 'broken' in results:

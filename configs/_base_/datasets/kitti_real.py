@@ -6,6 +6,11 @@ object_root = f'{real_root}/kitti_object'
 
 # Down to the fields beside a road on a dam, which are a fifth of some scans.
 real_crop = dict(type='CropPoints', point_cloud_range=[-51.2, -51.2, -10, 51.2, 51.2, 10])
+# Sectors beside and behind the image come from another scan.
+mix = dict(
+    type='MixScans',
+    prob=0.7,
+    pre_transform=[dict(type='LoadPoints', use_dim=4), real_crop])
 
 train_frames = dict(
     data_root='',

@@ -6,6 +6,7 @@ from typing import Callable, Sequence
 import cv2
 import numpy as np
 import torch
+from mmengine.dataset import Compose
 from mmengine.registry import TRANSFORMS
 
 from ...errors import BrokenFrameError
@@ -54,6 +55,61 @@ class CropPoints(BaseTransform):
                 f'{self.low.tolist()} ... {self.high.tolist()} m, found none of its {len(points)}.')
         results['points'] = points.take(np.flatnonzero(inside), axis=0)
         return results
+
+
+@TRANSFORMS.register_module()
+class MixScans(BaseTransform):
+    """Replace what no camera sees by another scan, turned by a random angle about z.
+
+    A whole scan tells which way its vehicle looks, and cameras always look the same way from there.
+    And a few hundred scans are soon known by heart. Then the pose is found without the image. So
+    the sectors beside and behind the images come from any other scan of the data set, as in
+    PolarMix (Xiao et al., NeurIPS 2022). Use it after :class:`CropPoints`, before images are
+    cropped and before :class:`RandomRigidTransform`.
+
+    Args:
+        pre_transform: Transforms that load and crop the points of the other frame.
+        prob: Probability of mixing.
+        margin_deg: Angle beside each image in which points are kept, too.
+    """
+
+    def __init__(self, pre_transform: list[dict], prob: float = 0.5,
+                 margin_deg: float = 5.) -> None:
+        if not 0 <= prob <= 1 or margin_deg < 0:
+            raise ValueError('MixScans: expected prob in [0, 1] and margin_deg >= 0, found '
+                             f'{prob} and {margin_deg}.')
+        self.pre_transform = Compose(pre_transform)
+        self.prob = prob
+        self.margin = np.radians(margin_deg)
+
+    def transform(self, results: dict) -> dict:
+        """Mix ``points`` with those of another frame of ``dataset``; see the class."""
+        rng, dataset = results['rng'], results['dataset']
+        if rng.random() >= self.prob:
+            return results
+        other = dataset.get_data_info(int(rng.integers(dataset.num_frames)))
+        rotation = yaw_rotation(torch.tensor(rng.uniform(-np.pi, np.pi))).float().numpy()
+        try:
+            points = self.pre_transform(other)['points']
+        except BrokenFrameError:  # reported when it is that frame's turn
+            return results
+        points = np.concatenate((points[:, :3] @ rotation.T, points[:, 3:]), axis=1)
+        own = results['points']
+        results['points'] = np.concatenate(
+            (own[self._in_view(own, results)], points[~self._in_view(points, results)]))
+        return results
+
+    def _in_view(self, points: np.ndarray, results: dict) -> np.ndarray:
+        """Return which points (N, C) any camera sees, or would if its image were high enough."""
+        mask = np.zeros(len(points), bool)
+        for img, cam2img, lidar2cam in zip(results['imgs'], results['cam2img'],
+                                           results['lidar2cam']):
+            x, _, z = transform_points(lidar2cam.astype(np.float32), points[:, :3]).T
+            left, right = np.arctan((np.array([0, img.shape[1] - 1]) - cam2img[0, 2])
+                                    / cam2img[0, 0])
+            angle = np.arctan2(x, z)
+            mask |= (angle > left - self.margin) & (angle < right + self.margin)
+        return mask
 
 
 @TRANSFORMS.register_module()
