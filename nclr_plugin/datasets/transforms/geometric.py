@@ -105,7 +105,7 @@ class MixScans(BaseTransform):
         for img, cam2img, lidar2cam in zip(results['imgs'], results['cam2img'],
                                            results['lidar2cam']):
             x, _, z = transform_points(lidar2cam.astype(np.float32), points[:, :3]).T
-            left, right = np.arctan((np.array([0, img.shape[1] - 1]) - cam2img[0, 2])
+            left, right = np.arctan((np.array([-0.5, img.shape[1] - 0.5]) - cam2img[0, 2])
                                     / cam2img[0, 0])
             angle = np.arctan2(x, z)
             mask |= (angle > left - self.margin) & (angle < right + self.margin)

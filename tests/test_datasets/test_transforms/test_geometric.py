@@ -8,9 +8,10 @@ import torch
 from mmengine.registry import TRANSFORMS
 from scipy.spatial.transform import Rotation
 
-from nclr_plugin.datasets import (BrokenFrameError, CropImages, CropPoints, CropTop,
-                                  PackCalibrationInputs, RandomRigidTransform, RandomSceneFlip,
-                                  RescaleImages, ResizeImages, VoxelSample)
+from nclr_plugin.datasets import (BrokenFrameError, CalibrationDataset, CropImages, CropPoints,
+                                  CropTop, MixScans, PackCalibrationInputs, RandomRigidTransform,
+                                  RandomSceneFlip, RescaleImages, ResizeImages, VoxelSample)
+from nclr_plugin.geometry.camera import in_view, project_points
 from nclr_plugin.geometry.scan_centre import scan_centre
 from nclr_plugin.models.data_preprocessor import voxel_collate
 from nclr_plugin.models.layers.voxelization import voxelize
@@ -111,6 +112,112 @@ def test_rigid_transform_leaves_the_loaded_array_alone(results):
 def test_rigid_transform_refuses_wrong_ranges(kwargs):
     with pytest.raises(ValueError, match='expected yaw >= 0'):
         RandomRigidTransform(**kwargs)
+
+
+# MixScans
+
+class Frames:
+    """A data set of one other scan, all around the sensor."""
+    num_frames = 1
+
+    def __init__(self, broken=False):
+        rng = np.random.default_rng(3)
+        angle, radius = rng.uniform(-np.pi, np.pi, 4000), rng.uniform(5, 40, 4000)
+        self.points = np.stack((radius * np.cos(angle), radius * np.sin(angle),
+                                rng.uniform(-2, 2, 4000), rng.uniform(0, 1, 4000)),
+                               1).astype(np.float32)
+        self.broken = broken
+
+    def get_data_info(self, index):
+        assert index == 0
+        return dict(other=self)
+
+    def load(self, results):
+        if results['other'].broken:
+            raise BrokenFrameError('other', 'no scan')
+        return dict(points=results['other'].points)
+
+
+def degrees_beside(results, points):
+    """Angle (N,) between points and the nearest image, horizontally; OpenCV and brute force."""
+    nearest = np.full(len(points), np.inf)
+    for img, cam2img, lidar2cam in zip(results['imgs'], results['cam2img'], results['lidar2cam']):
+        in_camera = points[:, :3].astype(float) @ lidar2cam[:3, :3].T + lidar2cam[:3, 3]
+        angle = np.degrees(np.arctan2(in_camera[:, 0], in_camera[:, 2]))
+        edges = cv2.undistortPoints(np.array([[[0., cam2img[1, 2]]],
+                                              [[img.shape[1] - 1, cam2img[1, 2]]]]), cam2img, None)
+        left, right = np.degrees(np.arctan(edges[:, 0, 0]))
+        nearest = np.minimum(nearest, np.maximum(left - angle, angle - right))
+    return nearest
+
+
+def test_mixed_scans_are_their_own_in_view_and_another_elsewhere(results):
+    frames = Frames()
+    own = np.concatenate((results['points'], np.roll(frames.points, 1, 1)))
+    results.update(points=own, dataset=frames)
+    mixed = MixScans([frames.load], prob=1., margin_deg=5.)(results)['points']
+    assert mixed.dtype == np.float32
+    is_own = (mixed[:, None] == own[None]).all(2).any(1)
+    beside = degrees_beside(results, own)
+    kept = (own[:, None] == mixed[None, is_own]).all(2).any(1)
+    assert kept[beside < 4.9].all() and not kept[beside > 5.1].any()
+    assert 0 < kept.sum() < len(own)
+    assert (degrees_beside(results, mixed[~is_own]) > 4.9).all()
+    # The others are turned about z by one angle.
+    given = {tuple(row[2:]): row for row in frames.points}
+    before = np.array([given[tuple(row[2:])] for row in mixed[~is_own]])
+    turn = [np.arctan2(*points[:, 1::-1].T) for points in (mixed[~is_own], before)]
+    turn = np.exp(1j * (turn[0] - turn[1]))
+    np.testing.assert_allclose(turn, turn[0], atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(mixed[~is_own, :2], axis=1),
+                               np.linalg.norm(before[:, :2], axis=1), rtol=1e-5)
+    assert len(before) > 1000 and abs(np.angle(turn[0])) > 0.01
+
+
+def test_mixing_depends_on_the_generator_alone(results):
+    frames = Frames()
+    results['dataset'] = frames
+    transform = MixScans([frames.load], prob=0.5)
+    draws = [transform(dict(results, rng=np.random.default_rng(seed)))['points']
+             for seed in [*range(40), 7]]
+    np.testing.assert_array_equal(draws[7], draws[-1])
+    mixed = [len(points) != len(results['points']) for points in draws[:-1]]
+    assert 10 < sum(mixed) < 30
+    assert len({len(points) for points in draws}) > 10  # by other angles
+
+
+def test_a_broken_other_scan_is_not_mixed(results):
+    frames = Frames(broken=True)
+    results['dataset'] = frames
+    before = results['points'].copy()
+    np.testing.assert_array_equal(MixScans([frames.load], prob=1.)(results)['points'], before)
+
+
+def test_mixing_refuses_wrong_arguments():
+    for options in (dict(prob=1.5), dict(prob=-0.1), dict(margin_deg=-1.)):
+        with pytest.raises(ValueError, match='MixScans: expected prob'):
+            MixScans([], **options)
+
+
+def test_mixed_real_frames_keep_what_the_image_shows(shared_data):
+    load = [dict(type='LoadPoints'), dict(type='LoadImages')]
+    pack = dict(type='PackCalibrationInputs')
+    mix = dict(type='MixScans', pre_transform=load[:1], prob=1., margin_deg=0.)
+    plain, mixed = (
+        CalibrationDataset(str(shared_data / 'kitti_object'), dict(type='KittiObjectReader'),
+                           [*load, *steps, pack]) for steps in ([], [mix]))
+    for index in range(2):
+        first, second, again = plain[index], mixed[index], mixed[index]
+        assert torch.equal(second['inputs']['points'], again['inputs']['points'])
+        sample = first['data_samples']
+        shown = []
+        for points in (first['inputs']['points'], second['inputs']['points']):
+            pixels, depth = project_points(points[:, :3].double(), sample.lidar2cam[0],
+                                           sample.cam2img[0])
+            mask = in_view(pixels, depth, *first['inputs']['imgs'].shape[-2:])
+            shown.append(points[mask])
+        assert torch.equal(*shown) and len(shown[0]) > 1000
+        assert len(second['inputs']['points']) != len(first['inputs']['points'])
 
 
 # ResizeImages
