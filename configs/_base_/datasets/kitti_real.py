@@ -10,7 +10,7 @@ real_crop = dict(type='CropPoints', point_cloud_range=[-51.2, -51.2, -10, 51.2, 
 mix = dict(
     type='MixScans',
     prob=0.7,
-    pre_transform=[dict(type='LoadPoints', use_dim=4), real_crop])
+    pre_transform=[dict(type='LoadPoints'), real_crop])
 
 train_frames = dict(
     data_root='',

@@ -32,6 +32,20 @@ def test_the_frames_are_the_same_and_those_held_back_are_not_trained_on(name):
         assert dataset.repeats == 15 and dataset.test_mode
 
 
+@pytest.mark.parametrize('name', [NAMES[0], NAMES[1], NAMES[3]])
+def test_scans_are_cropped_below_dams_and_mixed_in_training_alone(name):
+    config = load(name)
+    for part in ('train', 'val', 'test'):
+        steps = {step.type: step for step in config[f'{part}_dataloader'].dataset.pipeline}
+        assert ('MixScans' in steps) == (part == 'train')
+        assert steps['CropPoints'].point_cloud_range[2] == -10
+    train = [step.type for step in config.train_dataloader.dataset.pipeline]
+    first = train.index('MixScans')
+    assert train[first - 1:first + 2] == ['CropPoints', 'MixScans', 'RandomRigidTransform']
+    mix = config.train_dataloader.dataset.pipeline[first]
+    assert mix.pre_transform == config.train_dataloader.dataset.pipeline[0:3:2]
+
+
 def virtual_cameras(dataloader):
     return [step for step in dataloader.dataset.pipeline if step.type == 'VirtualCamera']
 
