@@ -16,8 +16,9 @@ def scan_centre(points: Tensor) -> Tensor:
     the mean 0.7 - 1.4 m. It rotates and moves with the scan.
 
     Args:
-        points: (N, C >= 3) of a whole scan, metres; N >= 1. Of a sample with one point a voxel it
-            says little, because that is as dense far away as about the sensor.
+        points: (N, C >= 3) of a whole scan, metres; N >= 1. A sample with one point a voxel is as
+            dense far away as about the sensor: with voxels of 0.5 m, its median is 2.8 m off in the
+            demo world (of whole scans 0.07 m), and 3.6 m off in KITTI scans.
     """
     # All points and float64: a subset, or a float32 sum of a million, would depend on their order.
     points = points[:, :3].double().T.contiguous()
