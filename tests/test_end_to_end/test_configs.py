@@ -91,7 +91,7 @@ def test_test_time_has_no_augmentation_and_training_crops_before_placing(path):
     config = Config.fromfile(str(path), import_custom_modules=False)
     train, test = ([step.type for step in config[f'{part}_dataloader'].dataset.pipeline]
                    for part in ('train', 'test'))
-    random = {'RandomSceneFlip', 'ColorJitter', 'CropImages'}
+    random = {'RandomSceneFlip', 'ColorJitter', 'CropImages', 'MixScans'}
     same = [step for step in train if step not in random]
     if 'VirtualCamera' not in test:  # random windows of the size to which whole images are resized
         same = ['ResizeImages' if step == 'VirtualCamera' else step for step in same]
