@@ -35,6 +35,7 @@ class CalibrationDataset(BaseDataset):
     ``results['rng']``, a generator seeded by ``(seed, epoch, i)`` with
     ``epoch, i = divmod(index, len(self))``. An index beyond the length is thus a later pass over
     the same frames, with other random transforms; see :class:`SeededInfiniteSampler`.
+    ``results['dataset']`` is the data set itself, for transforms that mix frames.
 
     Args:
         data_root: Root folder of the data.
