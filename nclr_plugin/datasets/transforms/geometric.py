@@ -90,6 +90,8 @@ class MixScans(BaseTransform):
         other = dataset.get_data_info(int(rng.integers(dataset.num_frames)))
         rotation = yaw_rotation(torch.tensor(rng.uniform(-np.pi, np.pi))).float().numpy()
         try:
+            if 'broken' in other:
+                raise BrokenFrameError(other['frame_id'], other['broken'])
             points = self.pre_transform(other)['points']
         except BrokenFrameError:  # reported when it is that frame's turn
             return results

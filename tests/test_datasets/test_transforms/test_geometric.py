@@ -191,6 +191,8 @@ def test_a_broken_other_scan_is_not_mixed(results):
     results['dataset'] = frames
     before = results['points'].copy()
     np.testing.assert_array_equal(MixScans([frames.load], prob=1.)(results)['points'], before)
+    frames.get_data_info = lambda index: dict(frame_id='other', broken='no file')  # as listed
+    np.testing.assert_array_equal(MixScans([frames.load], prob=1.)(results)['points'], before)
 
 
 def test_mixing_refuses_wrong_arguments():
