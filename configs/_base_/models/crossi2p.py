@@ -23,4 +23,6 @@ model = dict(
             contrastive=['loss_imid', 'loss_cmid'],
             matching=['loss_coarse*', 'loss_fine*', 'loss_overlap', 'loss_yaw'],
             pose=['loss_pose', 'loss_reprojection']),
-        shared=['point_backbone.out', 'superpixel_pyramid.projections']))
+        shared=['point_backbone.out', 'superpixel_pyramid.projections'],
+        # Each update costs a quarter of a step.
+        interval=4))

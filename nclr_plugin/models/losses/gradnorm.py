@@ -5,6 +5,7 @@ from typing import Any, Sequence
 
 import torch
 from mmengine.dist import all_reduce
+from mmengine.logging import MessageHub
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
@@ -18,7 +19,7 @@ FIRST_SCALE = 2.**12  # of the losses before their gradients are measured
 class GradNorm(nn.Module):
     r"""Weight groups of losses, the tasks (CrossI2P, Eq. 17: dynamic collaborative training).
 
-    In every training step, with :math:`G_i = \|\nabla_W w_i L_i\|` on shared weights W, the
+    In each update, with :math:`G_i = \|\nabla_W w_i L_i\|` on shared weights W, the
     training rate :math:`r_i = (L_i / L_i(0)) / \mathrm{mean}_j (L_j / L_j(0))` and the target
     :math:`\bar G r_i^\alpha`, treated as constant, the weights take an Adam step that decreases
     :math:`\sum_i |G_i - \bar G r_i^\alpha|` and are scaled to their initial sum. The losses of a
@@ -33,6 +34,8 @@ class GradNorm(nn.Module):
     - Distributed training: gradients and losses are averaged over processes, so that the weights
       are those of one process with the whole batch. With accumulated gradients
       (``accumulative_counts``) each batch is a step of the weights.
+    - With ``interval`` N only every N-th iteration of the runner measures gradients and updates the
+      weights; the others cost nothing.
     - All state is in buffers, so that checkpoints contain it.
 
     The weights appear in the log as ``weight_<task>``, the ratios to the first loss as
@@ -49,10 +52,11 @@ class GradNorm(nn.Module):
             The sum above has absolute values, so its minimum depends on medians. With one scan per
             step, the pose loss is mostly small and rarely huge: without momentum the weights follow
             the small values and give the task nearly all weight.
+        interval: Iterations between two updates of the weights; 1: all, as in the paper.
 
     Raises:
-        ValueError: If there are fewer than two tasks, or ``momentum`` is not in [0, 1); in the
-            first step, if ``shared`` matches no trainable parameter.
+        ValueError: If there are fewer than two tasks, ``momentum`` is not in [0, 1) or ``interval``
+            is below 1; in the first step, if ``shared`` matches no trainable parameter.
 
     Example:
         >>> model = dict(type='NCLR', loss_balancer=dict(
@@ -67,17 +71,21 @@ class GradNorm(nn.Module):
                  shared: Sequence[str],
                  alpha: float = 0.5,
                  lr: float = 0.025,
-                 momentum: float = 0.) -> None:
+                 momentum: float = 0.,
+                 interval: int = 1) -> None:
         super().__init__()
         if len(tasks) < 2:
             raise ValueError(f'GradNorm: expected at least two tasks, found {list(tasks)}.')
         if not 0 <= momentum < 1:
             raise ValueError(f'GradNorm: expected momentum in [0, 1), found {momentum}.')
+        if interval < 1:
+            raise ValueError(f'GradNorm: expected interval of at least 1, found {interval}.')
         self.tasks = {name: tuple(losses) for name, losses in tasks.items()}
         self.shared = tuple(shared)
         self.alpha = alpha
         self.lr = lr
         self.momentum = momentum
+        self.interval = interval
         count = len(tasks)
         self.register_buffer('weights', torch.ones(count))
         self.register_buffer('first_losses', torch.zeros(count))
@@ -98,7 +106,8 @@ class GradNorm(nn.Module):
             return losses
         totals = self._totals(losses)
         current = self.weights.clone()  # before the update for the next step
-        self._update(totals, self._shared_parameters(model))
+        if MessageHub.get_current_instance().get_info('iter', 0) % self.interval == 0:
+            self._update(totals, self._shared_parameters(model))
         weighted, log = dict(losses), {}
         for index, task in enumerate(self.tasks):
             for name in self._names(task, losses):

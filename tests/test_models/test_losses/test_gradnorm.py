@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS
@@ -117,6 +118,28 @@ def test_weights_are_those_of_the_algorithm():
     found = course(make(), data())
     torch.testing.assert_close(torch.tensor(found), torch.tensor(expected), rtol=1e-4, atol=1e-5)
     assert abs(found[-1][0] - 1) > 0.1 and sum(found[-1]) == pytest.approx(3)
+
+
+def test_between_two_updates_nothing_is_measured_and_weights_stay(monkeypatch):
+    hub = MessageHub.get_instance('test_gradnorm')
+    monkeypatch.setattr(MessageHub, 'get_current_instance', lambda: hub)
+    net, measured = make(interval=3), []
+    gradient = net.loss_balancer.gradient
+    net.loss_balancer.gradient = lambda total, shared: (
+        measured.append(hub.get_info('iter')), gradient(total, shared))[1]
+    history = []
+    for iteration, x in enumerate(data(7)):
+        hub.update_info('iter', iteration)
+        history += course(net, [x])
+    assert measured == [0] * 3 + [3] * 3 + [6] * 3  # three tasks each
+    changes = (torch.tensor(history).diff(dim=0).abs() > 0).any(dim=1)
+    assert changes.tolist() == [True, False, False, True, False, False]
+
+
+@pytest.mark.parametrize('interval', [0, -3])
+def test_an_interval_below_one_is_reported(interval):
+    with pytest.raises(ValueError, match='interval'):
+        make(interval=interval)
 
 
 def test_small_gradients_gain_and_large_ones_lose():
