@@ -236,6 +236,24 @@ class CellGrid(NamedTuple):
         centre = (position + 0.5) * self.stride - 0.5
         return row * columns + column, (pixels - centre).norm(dim=-1)
 
+    def window(self, cell: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+        """Return the cells around each cell.
+
+        Args:
+            cell: (...), row-major indices.
+            radius: Number of cells to each side.
+
+        Returns:
+            Indices (..., (2 radius + 1)^2), clipped to the map, and the mask of those in the map.
+        """
+        rows, columns = self.shape
+        step = torch.arange(-radius, radius + 1, device=cell.device)
+        row = torch.div(cell, columns, rounding_mode='floor')[..., None, None] + step[:, None]
+        column = (cell % columns)[..., None, None] + step
+        row, column = (side.flatten(-2) for side in torch.broadcast_tensors(row, column))
+        inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+        return row.clamp(0, rows - 1) * columns + column.clamp(0, columns - 1), inside
+
     def covered(self, pixels: Tensor, mask: Tensor, dilation: int = 1) -> Tensor:
         """Return which cells are covered by projected points: the pixel labels of Eq. 3.
 

@@ -83,7 +83,7 @@ def test_second_geometric_transformation(scan):
 def test_superpoints_and_position_codes(scan):
     assert_as_in_float32(lambda: group_superpoints(scan.points, scan.batch, 2, 40, 2., 16))
     assert_as_in_float32(lambda: [
-        point_pos_encoding(scan.points, 48, (2., 200.)), distance_code(scan.points[None, :50]),
+        point_pos_encoding(scan.points, 48), distance_code(scan.points[None, :50]),
         pixel_pos_encoding(4, torch.randn(1, 6, 8), 48, (2., 100.))])
 
 
@@ -118,9 +118,8 @@ def test_refined_matches(sides):
     similarity = sides[0] @ sides[1].transpose(1, 2)
 
     def compute():
-        matches, found = refine_matches(
-            similarity, similarity > -.5, CellGrid(24, 40, stride=4), .02)
-        return [*matches[:2], found]
+        matches = refine_matches(similarity, similarity > -.5, CellGrid(24, 40, stride=4), .02)
+        return [*matches[:2], matches.valid]
 
     assert_as_in_float32(compute)
 
@@ -148,8 +147,6 @@ def test_content(sides):
 def test_instance_discrimination(sides, loss):
     first, second = sides[0], sides[1][:, :40]
     assert_as_in_float32(lambda: [loss(first, second, .1)])
-    if loss is instance_loss:
-        assert_as_in_float32(lambda: [loss(first, second, .1, queue=sides[1][0])])
 
 
 @pytest.mark.parametrize('literal', [False, True])

@@ -71,11 +71,7 @@ class ContrastiveHead(BaseModule):
             printed denominator. Negatives are then the other pairs of the batch: with one pair a
             step Eq. 2 is zero, and Eq. 6 only attracts. ``False``: instances are the superpoints
             of a pair and the superpixels they project to, and Eq. 5 has the form of Eq. 1.
-        queue_size: Number of past instances, per process, that serve as further negatives.
         imid_weight, cmid_weight: :math:`\lambda_1`, :math:`\lambda_2` of Eq. 7.
-
-    Raises:
-        ValueError: If ``literal`` is set together with a queue, which the paper does not have.
     """
 
     def __init__(self,
@@ -84,24 +80,16 @@ class ContrastiveHead(BaseModule):
                  out_channels: int = 256,
                  temperature: float = 0.1,
                  literal: bool = False,
-                 queue_size: int = 0,
                  imid_weight: float = 1.,
                  cmid_weight: float = 1.,
                  init_cfg: dict = None) -> None:
         super().__init__(init_cfg)
-        if literal and queue_size:
-            raise ValueError('ContrastiveHead: the printed losses have no queue; expected '
-                             f'queue_size=0 beside literal=True, found {queue_size}.')
         self.point_proj = _projection(point_channels, out_channels)
         self.pixel_proj = _projection(pixel_channels, out_channels)
         self.temperature = temperature
         self.literal = literal
         self.imid_weight = imid_weight
         self.cmid_weight = cmid_weight
-        self.queue_size = queue_size
-        if queue_size:
-            self.register_buffer('queue', torch.zeros(queue_size, out_channels))
-            self.register_buffer('num_queued', torch.zeros((), dtype=torch.long))
 
     def loss(self, instances: Instances) -> dict[str, Tensor]:
         """Return the weighted ``loss_imid`` and ``loss_cmid``."""
@@ -110,32 +98,12 @@ class ContrastiveHead(BaseModule):
         view1, view2 = self.point_proj(instances.view1), self.point_proj(instances.view2)
         image = self.pixel_proj(instances.image)
         prototype = (view1 + view2) / 2  # Eq. 4
-        queue = self._queued()
         imid = instance_loss(
-            view1, view2, self.temperature, instances.valid, instances.too_close, queue)
-        ignored = instances.too_close | instances.same_pixel
-        if self.literal:
-            cmid = printed_cross_modal_loss(
-                prototype, image, self.temperature, instances.visible, ignored)
-        else:
-            cmid = instance_loss(
-                prototype, image, self.temperature, instances.visible, ignored, queue)
-        if self.queue_size and self.training:
-            self._enqueue(torch.cat((prototype[instances.visible], image[instances.visible])))
+            view1, view2, self.temperature, instances.valid, instances.too_close)
+        cross_modal_loss = printed_cross_modal_loss if self.literal else instance_loss
+        cmid = cross_modal_loss(prototype, image, self.temperature, instances.visible,
+                                instances.too_close | instances.same_pixel)
         return dict(loss_imid=self.imid_weight * imid, loss_cmid=self.cmid_weight * cmid)
-
-    def _queued(self) -> Tensor | None:
-        if not self.queue_size or not int(self.num_queued):
-            return None
-        # A copy, because this step overwrites rows that the graph of the loss refers to.
-        return self.queue[:min(int(self.num_queued), self.queue_size)].clone()
-
-    @torch.no_grad()
-    def _enqueue(self, rows: Tensor) -> None:
-        rows = nn.functional.normalize(rows.float(), dim=-1)[-self.queue_size:]
-        idx = (self.num_queued + torch.arange(len(rows), device=rows.device)) % self.queue_size
-        self.queue[idx] = rows
-        self.num_queued += len(rows)
 
 
 def whole_pairs(instances: Instances) -> Instances:

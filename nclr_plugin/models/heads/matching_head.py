@@ -15,7 +15,6 @@ from ..layers.attention import pixel_pos_encoding, point_pos_encoding
 from ..losses.contrastive_loss import PixelTargets, pixel_to_point_loss, point_to_pixel_loss
 
 MASKED_SIMILARITY = -1e4  # finite, so that a fully masked row has a softmax
-POINT_WAVELENGTH = (2., 200.)  # metres, shortest and longest of the code of positions
 PIXEL_WAVELENGTH = (4., 400.)  # cells
 POINTS_AT_ONCE = 512  # whose similarities to all cells of a map fit into a processor's cache
 
@@ -27,10 +26,13 @@ class PixelMatches(NamedTuple):
         pixels: (..., K, 2) input-image pixels (u, v).
         similarity: (..., K), largest similarity over the pixels in the mask (without temperature).
         cell: (..., K), row-major index of the cell that has it.
+        valid: (..., K) bool, False where the mask is empty; such a match is finite, but means
+            nothing.
     """
     pixels: Tensor
     similarity: Tensor
     cell: Tensor
+    valid: Tensor
 
 
 @MODELS.register_module()
@@ -84,7 +86,7 @@ class MatchingHead(BaseModule):
 
         Positions are metres, relative to the centre of the scan.
         """
-        where = point_pos_encoding(points, self.position_channels, POINT_WAVELENGTH)
+        where = point_pos_encoding(points, self.position_channels)
         embedded = self.point_proj(torch.cat((point_feats, where.to(point_feats)), -1))
         return F.normalize(embedded.float(), dim=-1)
 
@@ -131,8 +133,7 @@ class MatchingHead(BaseModule):
             targets: Positives of the points.
             negative_margin: r_n, pixels: nearer pairs are not negatives.
         """
-        positives = pixels.gather(
-            1, targets.cell[..., None].expand(-1, -1, pixels.shape[-1]))
+        positives = pixels.take_along_dim(targets.cell[..., None], 1)
         return dict(
             loss_point=point_to_pixel_loss(
                 self.logits(points, pixels), targets, negative_margin),
@@ -161,11 +162,11 @@ class MatchingHead(BaseModule):
             points: (V, K, D) point features.
             pixels: (V, L, D) pixel features.
             centres: (L, 2) cell centres in input-image pixels.
-            pixel_mask: (V, L) bool, the predicted overlap :math:`I_o`. The matches of a view
-                without any are finite but meaningless: the caller decides on validity.
+            pixel_mask: (V, L) bool, the predicted overlap :math:`I_o`.
             mode: ``'soft'`` or ``'hard'``, in place of ``match``.
             aligned: ``False`` compares by cosine, without the alignment.
         """
+        valid = pixel_mask.any(1, keepdim=True).expand(points.shape[:2])
         cells = None
         if not torch.is_grad_enabled() and pixel_mask.any():
             # In evaluation, the cells that no view may match are left out.
@@ -182,7 +183,7 @@ class MatchingHead(BaseModule):
                 weights = torch.softmax(masked / self.match_temperature, -1)
                 matched = matmul_exact(weights, centres)
             parts.append((matched, best, cell if cells is None else cells[cell]))
-        return PixelMatches(*(torch.cat(part, 1) for part in zip(*parts)))
+        return PixelMatches(*(torch.cat(part, 1) for part in zip(*parts)), valid)
 
 
 def patch_mask(superpixel: Tensor, coarse: CellGrid, fine: CellGrid, margin: int) -> Tensor:
@@ -206,7 +207,7 @@ def patch_mask(superpixel: Tensor, coarse: CellGrid, fine: CellGrid, margin: int
 
 
 def refine_matches(similarity: Tensor, pixel_mask: Tensor, grid: CellGrid, temperature: float,
-                   radius: int = 1) -> tuple[PixelMatches, Tensor]:
+                   radius: int = 1) -> PixelMatches:
     """Find the most similar cell in the mask, refined to the mean of the cells around it.
 
     The mean is weighted by the softmax of the similarities, so it is differentiable and moves the
@@ -221,22 +222,16 @@ def refine_matches(similarity: Tensor, pixel_mask: Tensor, grid: CellGrid, tempe
         radius: Cells to each side that the mean is taken over; 0 is the hard match.
 
     Returns:
-        Matches in input-image pixels, and their validity (V, K) bool, False for an empty mask.
+        Matches (V, K), in input-image pixels.
     """
     centres = grid.centres(similarity.dtype, similarity.device)
-    rows, columns = grid.shape
     masked = similarity.masked_fill(~pixel_mask, MASKED_SIMILARITY)
     best, index = masked.max(-1)
-    step = torch.arange(-radius, radius + 1, device=index.device)
-    row = torch.div(index, columns, rounding_mode='floor')[..., None, None] + step[:, None]
-    column = (index % columns)[..., None, None] + step
-    row, column = (side.flatten(-2) for side in torch.broadcast_tensors(row, column))
-    inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-    cell = row.clamp(0, rows - 1) * columns + column.clamp(0, columns - 1)
+    cell, inside = grid.window(index, radius)
     near = masked.gather(-1, cell).masked_fill(~inside, MASKED_SIMILARITY)
     weights = torch.softmax(near.float() / temperature, -1).to(centres)
     pixels = (weights[..., None] * centres.view(-1, 2)[cell]).sum(-2)
-    return PixelMatches(pixels, best, index), pixel_mask.any(-1)
+    return PixelMatches(pixels, best, index, pixel_mask.any(-1))
 
 
 def _projection(in_channels: int, hidden_channels: int, out_channels: int) -> nn.Sequential:

@@ -13,15 +13,14 @@ from ...geometry.camera import column_azimuth
 from ...geometry.se3 import matmul_exact
 from ...structures import Views
 from ..layers.batching import ViewVoxels
-from ..layers.attention import (cell_indices, circular_harmonics, rotate_harmonics,
-                                sinusoidal_encoding)
+from ..layers.attention import (POINT_WAVELENGTH, cell_indices, circular_harmonics,
+                                rotate_harmonics, sinusoidal_encoding)
 
 NMS_RADIUS = 8  # sectors: nearer ones belong to the same hypothesis
 MIN_SEPARATION = 16  # sectors between two hypotheses
 LOGIT_SCALE = 10.  # normalised features alone could not give confident logits
 NUM_HYPOTHESES = 2
 CODE_CHANNELS = 32  # of a position
-POINT_WAVELENGTH = (2., 200.)  # metres, of range and height
 PIXEL_WAVELENGTH = (2., 100.)  # cells, of the row
 
 

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+POINT_WAVELENGTH = (2., 200.)  # metres, shortest and longest of the code of positions
 MASKED_LOGIT = -1e4  # finite, also in half precision: a row without any key stays finite
 
 
@@ -105,10 +106,10 @@ def sinusoidal_encoding(position: Tensor, channels: int, wavelength: tuple[float
     frequency = 2 * torch.pi / (shortest * (longest / shortest)**exponent)
     angle = (position[..., None] * frequency).flatten(-2)
     code = torch.cat((angle.sin(), angle.cos()), -1)
-    return nn.functional.pad(code, (0, channels - code.shape[-1]))
+    return F.pad(code, (0, channels - code.shape[-1]))
 
 
-def point_pos_encoding(points: Tensor, channels: int, wavelength: tuple[float, float]) -> Tensor:
+def point_pos_encoding(points: Tensor, channels: int) -> Tensor:
     """Encode points by Cartesian coordinates, range and azimuth.
 
     A random yaw changes x and y of every point and the products of their codes. Range stays (a
@@ -118,7 +119,6 @@ def point_pos_encoding(points: Tensor, channels: int, wavelength: tuple[float, f
     Args:
         points: (..., 3), metres, relative to the centre of their scan.
         channels: Channels: half for x, y, z, a quarter each for range and azimuth.
-        wavelength: Shortest and longest wavelength of coordinates and range, metres.
 
     Returns:
         (..., channels).
@@ -128,9 +128,9 @@ def point_pos_encoding(points: Tensor, channels: int, wavelength: tuple[float, f
     azimuth = torch.atan2(points[..., 1], points[..., 0])
     code = circular_harmonics(azimuth, quarter // 2)
     return torch.cat((
-        sinusoidal_encoding(points, channels - 2 * quarter, wavelength),
-        sinusoidal_encoding(distance, quarter, wavelength),
-        nn.functional.pad(code, (0, quarter % 2))), -1)
+        sinusoidal_encoding(points, channels - 2 * quarter, POINT_WAVELENGTH),
+        sinusoidal_encoding(distance, quarter, POINT_WAVELENGTH),
+        F.pad(code, (0, quarter % 2))), -1)
 
 
 def circular_harmonics(azimuth: Tensor, num_harmonics: int) -> Tensor:
@@ -173,7 +173,7 @@ def pixel_pos_encoding(height: int, azimuth: Tensor, channels: int,
     cells = sinusoidal_encoding(
         cell_indices(height, width, azimuth), channels - quarter, wavelength)
     azimuth = azimuth[..., :quarter // 2 * 2]
-    azimuth = nn.functional.pad(azimuth, (0, quarter - azimuth.shape[-1]))
+    azimuth = F.pad(azimuth, (0, quarter - azimuth.shape[-1]))
     return torch.cat((cells.expand(num_views, -1, -1), azimuth.repeat(1, height, 1)), -1)
 
 

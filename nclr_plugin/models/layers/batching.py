@@ -86,9 +86,9 @@ class ViewVoxels(NamedTuple):
     idx: Tensor
     mask: Tensor
 
-    def take(self, columns: Tensor) -> Tensor:
-        """Return the voxel indices (V, K) of some columns (V, K)."""
-        return self.idx.gather(1, columns)
+    def take(self, slots: Tensor) -> Tensor:
+        """Return the voxel indices (V, K) of some slots (V, K)."""
+        return self.idx.gather(1, slots)
 
 
 def group_voxels_by_view(counts: Sequence[int], view_batch_index: Tensor) -> ViewVoxels:
@@ -143,4 +143,4 @@ def _largest(keys: Tensor, mask: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 def gather_columns(matrix: Tensor, idx: Tensor) -> Tensor:
     """Return some columns of a matrix as rows: (V, K, L) and (V, J) -> (V, J, K)."""
-    return matrix.gather(2, idx[:, None].expand(-1, matrix.shape[1], -1)).transpose(1, 2)
+    return matrix.take_along_dim(idx[:, None], 2).transpose(1, 2)

@@ -56,8 +56,12 @@ def point_to_pixel_loss(logits: Tensor, targets: PixelTargets, negative_margin: 
         Scalar: the mean over the valid points of a view, then over views. A view without valid
         points adds nothing.
     """
-    # The near pixels are a window of the map, which is cheaper than all distances.
-    cell, inside, distance = _window(targets, negative_margin)
+    # The near pixels are a window of the map, which is cheaper than all distances. A projection is
+    # up to half a cell from the centre of its cell.
+    grid = targets.grid
+    cell, inside = grid.window(targets.cell, int(negative_margin / grid.stride + 0.5))
+    centres = grid.centres(targets.pixels.dtype, cell.device).view(-1, 2)[cell]
+    distance = (centres - targets.pixels[..., None, :]).norm(dim=-1)
     ignored = inside & (distance <= negative_margin) & (cell != targets.cell[..., None])
     logits = logits.scatter_add(2, cell, torch.where(ignored, -torch.inf, 0.).to(logits))
     return _nce(logits, targets.cell, targets.valid)
@@ -85,27 +89,6 @@ def pixel_to_point_loss(logits: Tensor, targets: PixelTargets, negative_margin: 
     return _nce(logits.masked_fill(ignored, -torch.inf), positive, valid)
 
 
-def _window(targets: PixelTargets, margin: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Find the cells around each projection that may be nearer than the margin.
-
-    Returns:
-        Cells (V, K, M), clipped to the map; which of them lie in the map; and the distances from
-        the projection to their centres, pixels.
-    """
-    grid = targets.grid
-    rows, columns = grid.shape
-    radius = int(margin / grid.stride + 0.5)  # the projection is half a cell off its cell's centre
-    offset = torch.arange(-radius, radius + 1, device=targets.cell.device)
-    row = torch.div(targets.cell, columns, rounding_mode='floor')[..., None, None]
-    row, column = torch.broadcast_tensors(
-        row + offset[:, None], (targets.cell % columns)[..., None, None] + offset)
-    row, column = row.flatten(2), column.flatten(2)
-    centre = (torch.stack((column, row), -1) + 0.5) * grid.stride - 0.5
-    distance = (centre - targets.pixels[..., None, :]).norm(dim=-1)
-    inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-    return row.clamp(0, rows - 1) * columns + column.clamp(0, columns - 1), inside, distance
-
-
 def _nce(logits: Tensor, positive: Tensor, valid: Tensor) -> Tensor:
     loss = F.cross_entropy(logits.flatten(0, 1), positive.flatten(), reduction='none')
     loss = torch.where(valid, loss.view_as(valid), 0.)
@@ -113,8 +96,7 @@ def _nce(logits: Tensor, positive: Tensor, valid: Tensor) -> Tensor:
 
 
 def instance_loss(first: Tensor, second: Tensor, temperature: float,
-                  valid: Tensor | None = None, ignored: Tensor | None = None,
-                  queue: Tensor | None = None) -> Tensor:
+                  valid: Tensor | None = None, ignored: Tensor | None = None) -> Tensor:
     r"""Compute CrossI2P's Eq. 1 both ways and Eq. 2: an instance against all others of both sets.
 
     :math:`l(i) = -\log \frac{\exp(s(a_i, b_i) / \tau)}{\sum_{k \ne i} \exp(s(a_i, a_k) / \tau) +
@@ -127,15 +109,13 @@ def instance_loss(first: Tensor, second: Tensor, temperature: float,
         temperature: :math:`\tau`.
         valid: (V, N) bool, True for instances; all by default.
         ignored: (V, N, N) bool, symmetric: pairs that are neither positive nor negative.
-        queue: (Q, D) past instances: further negatives of every instance.
 
     Returns:
         Scalar: the mean over the valid instances; zero without any.
     """
     first, second, valid, ignored = _prepare(first, second, valid, ignored)
-    loss = _one_way(first, second, temperature, ignored, queue) + \
-        _one_way(second, first, temperature, ignored, queue)
-    return _mean(loss, valid)
+    return _mean(_one_way(first, second, temperature, ignored)
+                 + _one_way(second, first, temperature, ignored), valid)
 
 
 def printed_cross_modal_loss(first: Tensor, second: Tensor, temperature: float,
@@ -165,7 +145,7 @@ def printed_cross_modal_loss(first: Tensor, second: Tensor, temperature: float,
 
 
 def _prepare(first: Tensor, second: Tensor, valid: Tensor | None, ignored: Tensor | None):
-    first, second = (torch.nn.functional.normalize(x.float(), dim=-1) for x in (first, second))
+    first, second = (F.normalize(x.float(), dim=-1) for x in (first, second))
     if valid is None:
         valid = torch.ones(first.shape[:2], dtype=torch.bool, device=first.device)
     if ignored is None:
@@ -175,15 +155,12 @@ def _prepare(first: Tensor, second: Tensor, valid: Tensor | None, ignored: Tenso
     return first, second, valid, ignored
 
 
-def _one_way(a: Tensor, b: Tensor, temperature: float, ignored: Tensor,
-             queue: Tensor | None) -> Tensor:
+def _one_way(a: Tensor, b: Tensor, temperature: float, ignored: Tensor) -> Tensor:
     """Return Eq. 1 for each instance, (V, N)."""
     within = matmul_exact(a, a.transpose(1, 2)) / temperature
     across = matmul_exact(a, b.transpose(1, 2)) / temperature
     logits = [within.masked_fill(ignored | _diagonal(ignored), float('-inf')),
               across.masked_fill(ignored, float('-inf'))]
-    if queue is not None:
-        logits.append(matmul_exact(a, queue.T) / temperature)
     positive = across.diagonal(dim1=1, dim2=2)
     return torch.logsumexp(torch.cat(logits, -1), -1) - positive
 

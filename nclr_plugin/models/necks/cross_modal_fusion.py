@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from ..layers.attention import AttentionBlock, FeedForward, pixel_pos_encoding, point_pos_encoding
 from ..layers.batching import DenseBatch, dense_batch, slots_by_position
 
-POINT_WAVELENGTH = (2., 200.)  # metres, shortest and longest of the code of positions
 PIXEL_WAVELENGTH = (2., 100.)  # cells
 
 
@@ -46,19 +45,15 @@ class FusionLayer(nn.Module):
             key_mask: (B, S) bool, True where ``key_idx`` is a voxel; ``None``: everywhere.
             pixel_mask: (B, Q) bool, True where ``pixels`` is a cell; ``None``: everywhere.
         """
-        key_pos = _take(point_pos, key_idx)
-        keys = self.point_self(_take(points, key_idx), None, key_mask, key_pos, key_pos)
-        points = points.scatter(1, key_idx[..., None].expand_as(keys), keys)
+        key_idx = key_idx[..., None]
+        key_pos = point_pos.take_along_dim(key_idx, 1)
+        keys = self.point_self(points.take_along_dim(key_idx, 1), None, key_mask, key_pos, key_pos)
+        points = points.scatter(1, key_idx.expand_as(keys), keys)
         pixels = self.pixel_self(pixels, None, pixel_mask, pixel_pos, pixel_pos)
         # Keys from before cross-attention: both directions see the same layer.
         points = self.point_cross(points, pixels, pixel_mask, point_pos, pixel_pos)
         pixels = self.pixel_cross(pixels, keys, key_mask, pixel_pos, key_pos)
         return self.point_ffn(points), self.pixel_ffn(pixels)
-
-
-def _take(tokens: Tensor, index: Tensor) -> Tensor:
-    """Gather tokens (B, P, E) at (B, S): (B, S, E)."""
-    return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
 
 
 @MODELS.register_module()
@@ -122,7 +117,7 @@ class CrossModalFusion(BaseModule):
         point_padding = dense_batch(point_batch_index, batch_size)
         pixel_padding = dense_batch(cell_scan, batch_size)
 
-        point_pos = point_pos_encoding(points, self.embed_dims, POINT_WAVELENGTH)
+        point_pos = point_pos_encoding(points, self.embed_dims)
         cell_pos = pixel_pos_encoding(height, azimuth, self.embed_dims, PIXEL_WAVELENGTH)
         tokens = point_padding.to_dense(self.point_in(point_feats))
         pixels = pixel_padding.to_dense(self.pixel_in(cells))

@@ -15,7 +15,7 @@ from ..layers.attention import AttentionBlock, FeedForward, cell_indices, sinuso
 from ..layers.batching import dense_batch, slots_by_position
 
 NUM_DISTANCE_CHANNELS = 16
-POINT_WAVELENGTH = (4., 400.)  # metres
+DISTANCE_WAVELENGTH = (4., 400.)  # metres
 PIXEL_WAVELENGTH = (4., 200.)  # superpixels
 
 
@@ -55,7 +55,7 @@ def group_superpoints(points: Tensor, batch_index: Tensor, batch_size: int, num_
     centre_slot = farthest_points(padded, padding.mask, min(num_groups, padded.shape[1]),
                                   slots_by_position(padding, points)[:, 0])
     mask = torch.arange(centre_slot.shape[1], device=rows.device) < padding.mask.sum(1)[:, None]
-    centres = padded.gather(1, centre_slot[..., None].expand(-1, -1, 3))
+    centres = padded.take_along_dim(centre_slot[..., None], 1)
 
     # By differences: from products, distances are off by centimetres, and so are their ranks.
     distance = torch.cdist(centres, padded, compute_mode='donot_use_mm_for_euclid_dist')
@@ -122,7 +122,6 @@ def _gpu_sampling(device: torch.device) -> Callable | None:
     return sample
 
 
-@MODELS.register_module()
 class SuperpointPooling(BaseModule):
     """Group the points of a scan, and pool one feature from the members of each group.
 
@@ -173,7 +172,6 @@ class SuperpointPooling(BaseModule):
         return pooled.masked_fill(~groups.mask[..., None], 0.)
 
 
-@MODELS.register_module()
 class SuperpixelPyramid(BaseModule):
     """Fuse the levels of an image pyramid into CrossI2P's superpixels (image pixel blocks).
 
@@ -307,7 +305,7 @@ def distance_code(centres: Tensor) -> Tensor:
     """Encode the distances between centres (B, G, 3): (B, G, G, 16)."""
     with torch.autocast(centres.device.type, enabled=False):
         distance = torch.cdist(centres.float(), centres.float())
-    return sinusoidal_encoding(distance[..., None], NUM_DISTANCE_CHANNELS, POINT_WAVELENGTH)
+    return sinusoidal_encoding(distance[..., None], NUM_DISTANCE_CHANNELS, DISTANCE_WAVELENGTH)
 
 
 def offset_code(height: int, width: int, like: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from mmengine.registry import MODELS
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
+from ...geometry.camera import sector_columns
 from ...structures import CalibrationDataSample, Views
 from ..heads.matching_head import PixelMatches
 from ..heads.yaw_head import YawPrediction, column_codes
@@ -109,18 +110,18 @@ class CalibrationModel(BaseModel):
         """Return the weighted losses by name."""
 
     @abstractmethod
-    def match_points(self, views: Views, features: Features, columns: Tensor,
-                     pixel_mask: Tensor) -> tuple[PixelMatches, Tensor]:
+    def match_points(self, views: Views, features: Features, slots: Tensor,
+                     pixel_mask: Tensor) -> PixelMatches:
         """Match some voxels of each view.
 
         Args:
             views: The batch.
             features: Its features.
-            columns: (V, K), columns of ``features.view_voxels``.
+            slots: (V, K), slots of ``features.view_voxels``.
             pixel_mask: (V, H' W') bool, cells in the predicted overlap.
 
         Returns:
-            The matches (V, K), and their validity (V, K) bool.
+            The matches (V, K).
         """
 
     @property
@@ -128,13 +129,13 @@ class CalibrationModel(BaseModel):
         """Whether poses are solved in this step: weight and scale of their losses are above 0."""
         return self.loss_weights['pose'] * self.pose_loss_scale > 0
 
-    def embed_points(self, features: Features, columns: Tensor) -> Tensor:
+    def embed_points(self, features: Features, slots: Tensor) -> Tensor:
         """Return the normalised features (V, K, D) of some voxels of each view (V, K)."""
-        idx = features.view_voxels.take(columns).flatten()
+        idx = features.view_voxels.take(slots).flatten()
         embedded = self.matching_head.embed_points(
             features.points.index_select(0, idx),
             features.voxels.relative_points.index_select(0, idx))
-        return embedded.view(*columns.shape, -1)
+        return embedded.view(*slots.shape, -1)
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, float]:
         """Train one step as mmengine does, and read the losses for the log in one transfer."""
@@ -149,6 +150,22 @@ class CalibrationModel(BaseModel):
         return super().parse_losses({
             name: self.pose_loss_scale * value if name in POSE_LOSSES else value
             for name, value in losses.items()})
+
+    def predict_yaw(self, views: Views, voxels: VoxelBatch, feats: Tensor, pixel_map: Tensor,
+                    hypothesis: int) -> YawPrediction:
+        """Predict where the cameras look from features of both encoders.
+
+        Args:
+            views: The batch.
+            voxels: N of its voxels.
+            feats: (N, C_P), their features.
+            pixel_map: (V, C_I, H, W), a map of the image encoder.
+            hypothesis: Rank of the yaw to use in evaluation.
+        """
+        columns = sector_columns(views.cam2img, self.yaw_head.num_sectors,
+                                 views.imgs.shape[-1] / pixel_map.shape[-1])
+        return self.yaw_head(feats, voxels.relative_points, voxels.batch_index, pixel_map, columns,
+                             views.view_batch_index, views.batch_size, hypothesis)
 
     def apply_heads(self, views: Views, voxels: VoxelBatch, points: Tensor, pixel_feats: Tensor,
                     yaw: YawPrediction | None) -> Features:
@@ -200,14 +217,13 @@ class CalibrationModel(BaseModel):
         :func:`~nclr_plugin.structures.inspection`.
         """
         point_mask, pixel_mask = self.predicted_overlap(features)
-        columns, valid = evenly_spaced_subset(point_mask, self.num_test_points)
-        matches, matched = self.match_points(views, features, columns, pixel_mask)
-        valid = valid & matched
-        points = features.voxels.points[features.view_voxels.take(columns)]
+        slots, valid = evenly_spaced_subset(point_mask, self.num_test_points)
+        matches = self.match_points(views, features, slots, pixel_mask)
+        points = features.voxels.points[features.view_voxels.take(slots)]
         view_matches = [
             BaseDataElement(points=points[view][keep], pixels=matches.pixels[view][keep],
                             scores=matches.similarity[view][keep])
-            for view, keep in enumerate(valid)]
+            for view, keep in enumerate(valid & matches.valid)]
         poses = [self.pose_head.predict(of_view.points, of_view.pixels, cam2img)
                  for of_view, cam2img in zip(view_matches, views.cam2img)]
         probs = features.yaw and self.yaw_head.hypothesis_probs(features.yaw.logits).cpu()

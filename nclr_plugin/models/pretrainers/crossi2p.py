@@ -8,21 +8,20 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ...geometry.camera import CellGrid, sector_columns
+from ...geometry.camera import CellGrid
 from ...structures import Views
 from ..heads.contrastive_head import Augmentation, Instances
-from ..heads.matching_head import PixelMatches, patch_mask, refine_matches
+from ..heads.matching_head import MatchingHead, PixelMatches, patch_mask, refine_matches
 from ..heads.yaw_head import column_codes
 from ..layers.batching import gather_columns, random_subset
 from ..layers.attention import pixel_pos_encoding, point_pos_encoding
 from ..losses.contrastive_loss import pixel_targets, pixel_to_point_loss, point_to_pixel_loss
 from ..losses.pose_loss import reprojection_loss, squared_pose_loss
-from ..necks.superpoints import Superpoints
+from ..necks.superpoints import SuperpixelPyramid, SuperpointPooling, Superpoints
 from .base import CalibrationModel
 from .features import Features, GroundTruth
 
 YAW_LEVEL = -2  # of the image encoder: a step finer than its last map
-POINT_WAVELENGTH = (2., 200.)  # metres
 PIXEL_WAVELENGTH = (2., 100.)  # superpixels
 
 
@@ -92,7 +91,6 @@ class CrossI2P(CalibrationModel):
         superpoints: Arguments of :class:`~nclr_plugin.models.necks.SuperpointPooling`, such as
             ``num_groups`` and ``radius``.
         patches: Fields of :class:`Patches`, such as ``top_k``.
-        augmentation: Fields of :class:`~nclr_plugin.models.heads.contrastive_head.Augmentation`.
         loss_weights: ``contrastive``, ``matching``, ``overlap``, ``yaw`` and ``pose``. The
             paper's single lambda is 0.5.
         translation_weight: lambda of Eq. 14.
@@ -117,7 +115,6 @@ class CrossI2P(CalibrationModel):
                  embed_dims: int = 256,
                  superpoints: dict | None = None,
                  patches: dict | None = None,
-                 augmentation: dict | None = None,
                  loss_weights: dict[str, float] | None = None,
                  translation_weight: float = 0.5,
                  reprojection_target: str = 'true',
@@ -128,39 +125,33 @@ class CrossI2P(CalibrationModel):
                              f'"{reprojection_target}".')
         self.point_backbone = MODELS.build(point_backbone)
         self.image_branch = MODELS.build(image_branch)
-        channels, pixel_channels = self.point_backbone.out_channels, self.image_branch.out_channels
-        self.superpoint_pooling = MODELS.build(
-            dict(
-                type='SuperpointPooling',
-                in_channels=channels,
-                out_channels=embed_dims,
-                **(superpoints or {})))
-        self.superpixel_pyramid = MODELS.build(
-            dict(
-                type='SuperpixelPyramid',
-                in_channels=self.image_branch.level_channels,
-                out_channels=embed_dims))
+        channels = dict(
+            point_channels=self.point_backbone.out_channels,
+            pixel_channels=self.image_branch.out_channels)
+        point_channels, pixel_channels = channels.values()
+        self.superpoint_pooling = SuperpointPooling(
+            point_channels, embed_dims, **(superpoints or {}))
+        self.superpixel_pyramid = SuperpixelPyramid(self.image_branch.level_channels, embed_dims)
         self.transformer = transformer and MODELS.build(dict(channels=embed_dims, **transformer))
-        self.coarse_head = transformer and MODELS.build(
-            dict(type='MatchingHead', point_channels=embed_dims, pixel_channels=embed_dims,
-                 embed_dims=embed_dims, alignment=False,
-                 temperature=matching_head.get('temperature', 0.07)))
+        self.coarse_head = transformer and MatchingHead(
+            embed_dims, embed_dims, embed_dims, alignment=False,
+            temperature=matching_head.get('temperature', 0.07))
         self.point_out = nn.Sequential(
-            nn.Linear(channels + embed_dims, channels), nn.LayerNorm(channels), nn.ReLU())
+            nn.Linear(point_channels + embed_dims, point_channels), nn.LayerNorm(point_channels),
+            nn.ReLU())
         self.pixel_out = nn.Conv2d(embed_dims, pixel_channels, 1)
-        sides = dict(point_channels=channels, pixel_channels=pixel_channels)
-        self.matching_head = MODELS.build(dict(**sides, **matching_head))
+        self.matching_head = MODELS.build(dict(**channels, **matching_head))
         self.contrastive_head = contrastive_head and MODELS.build(
             dict(point_channels=embed_dims, pixel_channels=embed_dims, **contrastive_head))
         self.build_heads(
-            sides,
+            channels,
             dict(
-                point_channels=channels,
+                point_channels=point_channels,
                 pixel_channels=self.image_branch.level_channels[YAW_LEVEL]),
             overlap_head, yaw_head, pose_head)
         self.embed_dims = embed_dims
         self.patches = Patches(**(patches or {}))
-        self.augment = Augmentation(**(augmentation or {}))
+        self.augment = Augmentation()
         self.loss_weights = {
             **dict(contrastive=.5, matching=.5, overlap=.5, yaw=.5, pose=.5),
             **(loss_weights or {})}
@@ -174,14 +165,8 @@ class CrossI2P(CalibrationModel):
         graph = self.point_backbone.graph(points, voxels.batch_index, batch_size)
         encoded = self.point_backbone(voxels.feats, voxels.batch_index, batch_size, graph)
         maps = self.image_branch.encode(views.imgs)
-        yaw = None
-        if self.yaw_head is not None:
-            pixel_map = maps[YAW_LEVEL]
-            columns = sector_columns(views.cam2img, self.yaw_head.num_sectors,
-                                     views.imgs.shape[-1] / pixel_map.shape[-1])
-            yaw = self.yaw_head(
-                encoded, points, voxels.batch_index, pixel_map, columns, views.view_batch_index,
-                batch_size, hypothesis)
+        yaw = None if self.yaw_head is None else self.predict_yaw(
+            views, voxels, encoded, maps[YAW_LEVEL], hypothesis)
 
         groups = self.superpoint_pooling.group(points, voxels.batch_index, batch_size)
         encoded_superpoints = self.superpoint_pooling(encoded, points, groups)
@@ -216,7 +201,7 @@ class CrossI2P(CalibrationModel):
         where = pixel_pos_encoding(height, codes, self.embed_dims, PIXEL_WAVELENGTH)
         where = where.transpose(1, 2).reshape(superpixels.shape)
         superpoints = superpoints + point_pos_encoding(
-            centres, self.embed_dims, POINT_WAVELENGTH).to(superpoints)
+            centres, self.embed_dims).to(superpoints)
         return superpoints, superpixels + where.to(superpixels)
 
     def loss(self, views: Views, features: CrossI2PFeatures,
@@ -247,12 +232,13 @@ class CrossI2P(CalibrationModel):
         pixels, visible = self.project_centres(views, features, truth)
         cell = self._superpixel_grid(views).nearest(pixels)[0]
         image = features.encoded_superpixels.flatten(2).transpose(1, 2)
-        image = image.gather(1, cell[..., None].expand(-1, -1, image.shape[-1]))
+        image = image.take_along_dim(cell[..., None], 1)
         centres = voxels.relative_points[groups.centre]
-        near = torch.cdist(centres, centres) < self.superpoint_pooling.radius
-        return Instances(features.encoded_superpoints[view_batch_index], second[view_batch_index],
-                         image, groups.mask[view_batch_index], visible, near[view_batch_index],
-                         cell[:, :, None] == cell[:, None])
+        too_close = torch.cdist(centres, centres) < self.superpoint_pooling.radius
+        return Instances(
+            view1=features.encoded_superpoints[view_batch_index], view2=second[view_batch_index],
+            image=image, valid=groups.mask[view_batch_index], visible=visible,
+            too_close=too_close[view_batch_index], same_pixel=cell[:, :, None] == cell[:, None])
 
     def coarse_loss(self, views: Views, features: CrossI2PFeatures,
                     truth: GroundTruth) -> dict[str, Tensor]:
@@ -280,14 +266,14 @@ class CrossI2P(CalibrationModel):
 
         The patches are those of the true superpixels. In one stage a patch is the whole map.
         """
-        columns, valid, patch = self.true_patches(views, features, truth, self.num_samples)
+        slots, valid, patch = self.true_patches(views, features, truth, self.num_samples)
         stride = self.image_branch.stride
-        targets = pixel_targets(truth.take_pixels(columns), features.grid, valid,
+        targets = pixel_targets(truth.take_pixels(slots), features.grid, valid,
                                 self.positive_margin * stride)
         positive = targets.cell[..., None]
         targets = targets._replace(valid=targets.valid & patch.gather(2, positive)[..., 0])
         margin = self.negative_margin * stride
-        logits = self.matching_head.logits(self.embed_points(features, columns), features.pixels)
+        logits = self.matching_head.logits(self.embed_points(features, slots), features.pixels)
         in_patch = logits.masked_fill(~patch.scatter(2, positive, True), -torch.inf)
         return dict(
             loss_fine_point=point_to_pixel_loss(in_patch, targets, margin),
@@ -297,35 +283,35 @@ class CrossI2P(CalibrationModel):
     def pose_loss(self, views: Views, features: CrossI2PFeatures,
                   truth: GroundTruth) -> dict[str, Tensor]:
         """Compute Eq. 13-16: refined matches in the true patches, EPnP, pose and reprojection."""
-        columns, valid, patch = self.true_patches(
+        slots, valid, patch = self.true_patches(
             views, features, truth, self.pose_head.num_points)
-        matches, matched = self._refine(features, columns, patch)
-        points = views.voxels.points[features.view_voxels.take(columns)]
+        matches = self._refine(features, slots, patch)
+        points = views.voxels.points[features.view_voxels.take(slots)]
         cam2img = views.cam2img
-        solution = self.pose_head.solve(points, matches.pixels, valid & matched, cam2img)
+        solution = self.pose_head.solve(points, matches.pixels, valid & matches.valid, cam2img)
         target = matches.pixels
         if self.reprojection_target == 'true':
-            target = truth.take_pixels(columns)
+            target = truth.take_pixels(slots)
         return dict(
             loss_pose=squared_pose_loss(solution, views.lidar2cam, self.translation_weight),
             loss_reprojection=reprojection_loss(
-                solution, points, target, valid & matched, cam2img, self.image_branch.stride))
+                solution, points, target, valid & matches.valid, cam2img, self.image_branch.stride))
 
-    def match_points(self, views: Views, features: CrossI2PFeatures, columns: Tensor,
-                     pixel_mask: Tensor) -> tuple[PixelMatches, Tensor]:
+    def match_points(self, views: Views, features: CrossI2PFeatures, slots: Tensor,
+                     pixel_mask: Tensor) -> PixelMatches:
         """Match within the patches of the coarse matches; see the base class."""
-        cells = pixel_mask[:, None].expand(-1, columns.shape[1], -1)
+        cells = pixel_mask[:, None].expand(-1, slots.shape[1], -1)
         if self.transformer is not None:
             similarity = self.coarse_similarity(views, features)
             best = similarity.topk(min(self.patches.top_k, similarity.shape[2])).indices
             patch = self._patch_cells(views, features, best).any(2)
-            cells = cells & self._gather_by_owner(patch, features, columns)
-        return self._refine(features, columns, cells)
+            cells = cells & self._gather_by_owner(patch, features, slots)
+        return self._refine(features, slots, cells)
 
-    def _refine(self, features: CrossI2PFeatures, columns: Tensor,
-                pixel_mask: Tensor) -> tuple[PixelMatches, Tensor]:
+    def _refine(self, features: CrossI2PFeatures, slots: Tensor,
+                pixel_mask: Tensor) -> PixelMatches:
         head = self.matching_head
-        similarity = head.similarity(self.embed_points(features, columns), features.pixels)
+        similarity = head.similarity(self.embed_points(features, slots), features.pixels)
         return refine_matches(
             similarity, pixel_mask, features.grid, head.match_temperature,
             self.patches.refine_radius if head.match_mode == 'soft' else 0)
@@ -335,19 +321,19 @@ class CrossI2P(CalibrationModel):
         """Sample visible points whose superpoint is visible, with the cells of its superpixel.
 
         Returns:
-            Columns (V, K), their validity (V, K), and the cells of their patches (V, K, H' W').
+            Slots (V, K), their validity (V, K), and the cells of their patches (V, K, H' W').
         """
         visible = truth.visible
         if self.transformer is None:
-            columns, valid = random_subset(visible, size)
-            return columns, valid, valid.new_ones(*columns.shape, features.pixels.shape[1])
+            slots, valid = random_subset(visible, size)
+            return slots, valid, valid.new_ones(*slots.shape, features.pixels.shape[1])
         pixels, centre_visible = self.project_centres(views, features, truth)
         every = torch.arange(visible.shape[1], device=visible.device).expand(len(visible), -1)
         visible = visible & self._gather_by_owner(centre_visible, features, every)
-        columns, valid = random_subset(visible, size)
+        slots, valid = random_subset(visible, size)
         superpixel, _ = self._superpixel_grid(views).nearest(pixels)
         patch = self._patch_cells(views, features, superpixel)
-        return columns, valid, self._gather_by_owner(patch, features, columns)
+        return slots, valid, self._gather_by_owner(patch, features, slots)
 
     def _patch_cells(self, views: Views, features: CrossI2PFeatures,
                      superpixel: Tensor) -> Tensor:
@@ -359,9 +345,9 @@ class CrossI2P(CalibrationModel):
         return views.grid(self.patches.stride)
 
     @staticmethod
-    def _gather_by_owner(of_groups: Tensor, features: CrossI2PFeatures, columns: Tensor) -> Tensor:
+    def _gather_by_owner(of_groups: Tensor, features: CrossI2PFeatures, slots: Tensor) -> Tensor:
         """Return for some voxels (V, K) the values (V, G, ...) of their groups: (V, K, ...)."""
-        owner = features.groups.owner[features.view_voxels.take(columns)] % of_groups.shape[1]
+        owner = features.groups.owner[features.view_voxels.take(slots)] % of_groups.shape[1]
         view = torch.arange(len(owner), device=owner.device)[:, None]
         return of_groups[view, owner]
 
@@ -370,11 +356,11 @@ class CrossI2P(CalibrationModel):
                         truth: GroundTruth) -> tuple[Tensor, Tensor]:
         """Project the centres of the superpoints: (V, G, 2), and which are visible (V, G)."""
         view_batch_index = views.view_batch_index
-        # The voxels of a scan are consecutive rows, which the columns of the truth count.
-        column = features.groups.centre[view_batch_index] - features.view_voxels.idx[:, :1]
-        column = column.clamp(min=0)
-        visible = truth.visible.gather(1, column) & features.groups.mask[view_batch_index]
-        return truth.take_pixels(column), visible
+        # The voxels of a scan are consecutive rows, which the slots of the truth count.
+        slot = features.groups.centre[view_batch_index] - features.view_voxels.idx[:, :1]
+        slot = slot.clamp(min=0)
+        visible = truth.visible.gather(1, slot) & features.groups.mask[view_batch_index]
+        return truth.take_pixels(slot), visible
 
 
 def _times(weight: float, losses: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -73,9 +73,9 @@ class GroundTruth(NamedTuple):
         visible = in_view(pixels, depth, grid.height, grid.width) & view_voxels.mask
         return cls(pixels, visible, grid.covered(pixels, visible, dilation))
 
-    def take_pixels(self, columns: Tensor) -> Tensor:
-        """Return the projections (V, K, 2) of some columns (V, K)."""
-        return self.pixels.gather(1, columns[..., None].expand(-1, -1, 2))
+    def take_pixels(self, slots: Tensor) -> Tensor:
+        """Return the projections (V, K, 2) of some slots (V, K)."""
+        return self.pixels.take_along_dim(slots[..., None], 1)
 
 
 @torch.no_grad()
@@ -125,11 +125,10 @@ def _match_true_overlap(model: Any, features: Features, truth: GroundTruth,
     """Match truly overlapping points by cosine and by learned similarity, hard and soft."""
     head, centres = model.matching_head, features.centres
     _, pixel_mask = model.predicted_overlap(features)
-    columns, valid = evenly_spaced_subset(truth.visible, model.num_test_points)
-    valid = valid & pixel_mask.any(1, keepdim=True)
-    idx = features.view_voxels.take(columns)
+    slots, valid = evenly_spaced_subset(truth.visible, model.num_test_points)
+    idx = features.view_voxels.take(slots)
     points = points[idx]
-    true_pixels = truth.take_pixels(columns)
+    true_pixels = truth.take_pixels(slots)
     fields = dict(points=features.voxels.points[idx], true_pixels=true_pixels)
     cell, _ = features.grid.nearest(true_pixels)
     for name, aligned in (('cosine', False), ('learned', True)):
@@ -142,10 +141,9 @@ def _match_true_overlap(model: Any, features: Features, truth: GroundTruth,
             points, features.pixels)
         fields[f'{name}_similarity'] = _cosine_at_cell(*pair, cell)
     return [BaseDataElement(**{name: value[view][keep].cpu() for name, value in fields.items()})
-            for view, keep in enumerate(valid)]
+            for view, keep in enumerate(valid & matches.valid)]
 
 
 def _cosine_at_cell(points: Tensor, pixels: Tensor, cell: Tensor) -> Tensor:
     """Return the cosine (V, K) of points (V, K, D) and the pixels (V, L, D) at cells (V, K)."""
-    at_cell = pixels.gather(1, cell[..., None].expand(-1, -1, pixels.shape[-1]))
-    return F.cosine_similarity(points, at_cell, dim=-1)
+    return F.cosine_similarity(points, pixels.take_along_dim(cell[..., None], 1), dim=-1)

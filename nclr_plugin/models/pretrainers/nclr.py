@@ -8,7 +8,6 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from ...geometry.camera import sector_columns
 from ...structures import Views
 from ..heads.matching_head import PixelMatches
 from ..heads.yaw_head import YawPrediction, column_codes
@@ -111,8 +110,8 @@ class NCLR(CalibrationModel):
         if max(voxels.counts) > self.num_voxels:
             rows, counts = voxels.subset(self.num_voxels, at_random=self.training)
             sampled = voxels.take(rows, counts)
-        yaw = self.predict_yaw(views, sampled or voxels, levels[YAW_LEVEL], maps[YAW_LEVEL],
-                               hypothesis)
+        yaw = self.yaw_of_level(views, sampled or voxels, levels[YAW_LEVEL], maps[YAW_LEVEL],
+                                hypothesis)
         bottleneck = levels[-1]
         fused_points, fused_map = self.fusion(
             bottleneck.features, voxels.centres(bottleneck.indices, self.point_backbone.stride),
@@ -127,8 +126,8 @@ class NCLR(CalibrationModel):
         features = self.apply_heads(views, sampled or voxels, point_feats, pixel_feats, yaw)
         return NCLRFeatures(**vars(features), rows=rows, levels=levels, maps=maps)
 
-    def predict_yaw(self, views: Views, voxels: VoxelBatch, level: Any, pixel_map: Tensor,
-                    hypothesis: int) -> YawPrediction | None:
+    def yaw_of_level(self, views: Views, voxels: VoxelBatch, level: Any, pixel_map: Tensor,
+                     hypothesis: int) -> YawPrediction | None:
         """Predict where the cameras look from a level of the point encoder and an image map.
 
         A voxel has the features of the coarse voxel that contains it.
@@ -137,45 +136,42 @@ class NCLR(CalibrationModel):
             return None
         stride = self.point_backbone.stride // 2**(-1 - YAW_LEVEL)
         idx = containing_rows(voxels.coors, level.indices, stride)
-        columns = sector_columns(views.cam2img, self.yaw_head.num_sectors,
-                                 views.imgs.shape[-1] / pixel_map.shape[-1])
-        return self.yaw_head(
-            level.features.index_select(0, idx), voxels.relative_points, voxels.batch_index,
-            pixel_map, columns, views.view_batch_index, views.batch_size, hypothesis)
+        return self.predict_yaw(
+            views, voxels, level.features.index_select(0, idx), pixel_map, hypothesis)
 
     def loss(self, views: Views, features: NCLRFeatures, truth: GroundTruth) -> dict[str, Tensor]:
         """Return the terms of lambda_f L_f + lambda_o L_o + lambda_p L_p (section 3.6)."""
-        columns, valid = random_subset(truth.visible, self.num_samples)
+        slots, valid = random_subset(truth.visible, self.num_samples)
         if not self.has_pose_loss:
             losses = self.feature_losses(
-                features, truth, columns, valid, self.embed_points(features, columns))
+                features, truth, slots, valid, self.embed_points(features, slots))
             return {**losses, **self.overlap_and_yaw_losses(views, features, truth)}
 
         # The points of both losses are embedded at once.
         point_mask, pixel_mask = self.predicted_overlap(features)
-        pose_columns, pose_valid = random_subset(point_mask, self.pose_head.num_points)
-        sizes = columns.shape[1], pose_columns.shape[1]
+        pose_slots, pose_valid = random_subset(point_mask, self.pose_head.num_points)
+        sizes = slots.shape[1], pose_slots.shape[1]
         points, pose_points = self.embed_points(
-            features, torch.cat((columns, pose_columns), 1)).split(sizes, 1)
-        losses = self.feature_losses(features, truth, columns, valid, points)
+            features, torch.cat((slots, pose_slots), 1)).split(sizes, 1)
+        losses = self.feature_losses(features, truth, slots, valid, points)
         losses.update(self.overlap_and_yaw_losses(views, features, truth))
         losses['loss_pose'] = self.loss_weights['pose'] * self.pose_loss(
-            views, features, pose_columns, pose_valid, pose_points, pixel_mask)
+            views, features, pose_slots, pose_valid, pose_points, pixel_mask)
         return losses
 
-    def feature_losses(self, features: NCLRFeatures, truth: GroundTruth, columns: Tensor,
+    def feature_losses(self, features: NCLRFeatures, truth: GroundTruth, slots: Tensor,
                        valid: Tensor, points: Tensor) -> dict[str, Tensor]:
         """Compute Eq. 1 both ways on points of the true overlap, also for the position-free head.
 
         Args:
             features: Features of the batch.
             truth: Its ground truth.
-            columns: (V, K), the points sampled, columns of ``features.view_voxels``.
+            slots: (V, K), the points sampled, slots of ``features.view_voxels``.
             valid: (V, K) bool, False where fewer were found.
             points: (V, K, D), their embedded features.
         """
         stride = self.image_branch.stride
-        targets = pixel_targets(truth.take_pixels(columns), features.grid, valid,
+        targets = pixel_targets(truth.take_pixels(slots), features.grid, valid,
                                 self.positive_margin * stride)
         margin = self.negative_margin * stride
         weight = self.loss_weights['feature']
@@ -184,33 +180,32 @@ class NCLR(CalibrationModel):
         if self.position_free_head is not None:
             unfused = self.point_backbone.decode(
                 features.levels, features.levels[-1].features, features.rows)
-            idx = features.view_voxels.take(columns)
+            idx = features.view_voxels.take(slots)
             losses['loss_position_free'] = (
                 self.loss_weights['position_free'] * self.position_free_head.loss(
                     unfused[idx], self.image_branch.decode(features.maps), targets, margin))
         return losses
 
-    def pose_loss(self, views: Views, features: NCLRFeatures, columns: Tensor, valid: Tensor,
+    def pose_loss(self, views: Views, features: NCLRFeatures, slots: Tensor, valid: Tensor,
                   embedded: Tensor, pixel_mask: Tensor) -> Tensor:
         """Compute Eq. 4-7: soft matches of points in the predicted overlap, EPnP, Huber loss.
 
         Args:
             views: The batch.
             features: Its features.
-            columns: (V, K), the points sampled, columns of ``features.view_voxels``.
+            slots: (V, K), the points sampled, slots of ``features.view_voxels``.
             valid: (V, K) bool, False where fewer were found.
             embedded: (V, K, D), their embedded features.
             pixel_mask: (V, H' W') bool, cells in the predicted overlap.
         """
         matches = self.matching_head.match(
             embedded, features.pixels, features.centres, pixel_mask, 'soft')
-        points = features.voxels.points[features.view_voxels.take(columns)]
-        return self.pose_head.loss(points, matches.pixels, valid & pixel_mask.any(1, keepdim=True),
-                                   views.cam2img, views.lidar2cam)
+        points = features.voxels.points[features.view_voxels.take(slots)]
+        return self.pose_head.loss(points, matches.pixels, valid & matches.valid, views.cam2img,
+                                   views.lidar2cam)
 
-    def match_points(self, views: Views, features: NCLRFeatures, columns: Tensor,
-                     pixel_mask: Tensor) -> tuple[PixelMatches, Tensor]:
+    def match_points(self, views: Views, features: NCLRFeatures, slots: Tensor,
+                     pixel_mask: Tensor) -> PixelMatches:
         """Match some voxels of each view; see the base class."""
-        matches = self.matching_head.match(
-            self.embed_points(features, columns), features.pixels, features.centres, pixel_mask)
-        return matches, pixel_mask.any(1, keepdim=True).expand_as(columns)
+        return self.matching_head.match(
+            self.embed_points(features, slots), features.pixels, features.centres, pixel_mask)

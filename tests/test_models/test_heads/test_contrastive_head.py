@@ -1,4 +1,4 @@
-"""Contrastive heads: projection, prototype, both forms, memory queue; no use of positions."""
+"""Contrastive heads: projection, prototype, both forms; no use of positions."""
 import pytest
 import torch
 from torch.nn import functional as F
@@ -43,29 +43,6 @@ def test_printed_form_has_whole_pairs_as_instances():
         losses['loss_cmid'], printed_cross_modal_loss((z1 + z2) / 2, h, 0.1))
     one = ContrastiveHead(8, 5, 16, literal=True).loss(instances(views=1))
     assert float(one['loss_imid']) == pytest.approx(0, abs=1e-5)  # a batch of one
-
-
-def test_queue_keeps_the_last_ones_in_the_checkpoint():
-    head = ContrastiveHead(8, 5, 16, queue_size=20)
-    found = instances()
-    plain = ContrastiveHead(8, 5, 16)
-    plain.load_state_dict({k: v for k, v in head.state_dict().items() if 'queue' not in k})
-    first = head.loss(found)
-    torch.testing.assert_close(first['loss_cmid'], plain.loss(found)['loss_cmid'])  # empty
-    assert head.num_queued == 16  # prototypes and images of 4 visible instances of 2 views
-    second = head.loss(found)
-    assert second['loss_cmid'] > first['loss_cmid']
-    assert head.num_queued == 32 and 'queue' in head.state_dict()
-    assert head.queue.norm(dim=1) == pytest.approx(torch.ones(20), abs=1e-5)
-    head.eval()
-    head.loss(found)
-    assert head.num_queued == 32
-    (second['loss_cmid'] + second['loss_imid']).backward()
-
-
-def test_printed_form_has_no_queue():
-    with pytest.raises(ValueError, match='the printed losses have no queue'):
-        ContrastiveHead(8, 5, literal=True, queue_size=8)
 
 
 def build():

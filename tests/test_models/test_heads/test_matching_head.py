@@ -179,9 +179,8 @@ def test_refinement_is_the_mean_around_the_best_cell():
     pixel_mask = torch.rand(2, 9, ROWS * COLUMNS) < 0.6
     similarity[0, 0, 0], pixel_mask[0, 0, 0] = 2., True  # a corner
     for reach in (0, 1, 2):
-        matches, found = refine_matches(
-            similarity, pixel_mask, GRID, 0.1, reach)
-        assert found.all()
+        matches = refine_matches(similarity, pixel_mask, GRID, 0.1, reach)
+        assert matches.valid.all()
         for view in range(2):
             for point in range(9):
                 pixel, best = reference(similarity[view, point].tolist(),
@@ -195,10 +194,10 @@ def test_refinement_finds_a_peak_between_cells():
     target = torch.tensor([21.3, 12.9]).double()
     cells = torch.tensor([centre(i, j, STRIDE) for i in range(ROWS) for j in range(COLUMNS)])
     similarity = -((cells.double() - target)**2).sum(1)[None, None] / 100
-    matches, _ = refine_matches(
+    matches = refine_matches(
         similarity, torch.ones_like(similarity, dtype=torch.bool), GRID, 0.1)
     assert (matches.pixels[0, 0] - target).norm() < 0.5
-    hard, _ = refine_matches(
+    hard = refine_matches(
         similarity, torch.ones_like(similarity, dtype=torch.bool), GRID, 0.1, 0)
     assert (hard.pixels[0, 0] - target).norm() > 0.5
 
@@ -207,7 +206,7 @@ def test_gradients_reach_the_similarity_and_an_empty_mask_is_reported():
     similarity = torch.rand(1, 2, ROWS * COLUMNS, requires_grad=True)
     pixel_mask = torch.ones(1, 2, ROWS * COLUMNS, dtype=torch.bool)
     pixel_mask[0, 1] = False
-    matches, found = refine_matches(similarity, pixel_mask, GRID, 0.1)
-    assert found.tolist() == [[True, False]] and matches.pixels.isfinite().all()
+    matches = refine_matches(similarity, pixel_mask, GRID, 0.1)
+    assert matches.valid.tolist() == [[True, False]] and matches.pixels.isfinite().all()
     matches.pixels[0, 0].sum().backward()
     assert (similarity.grad[0, 0] != 0).sum() >= 4 and similarity.grad.isfinite().all()

@@ -129,7 +129,7 @@ def test_scan_code_of_a_turned_point_keeps_range_and_height_and_turns_azimuth():
     point, angle = torch.tensor([3., 4., -1.]).double(), 0.8
     c, s = np.cos(angle), np.sin(angle)
     turned = torch.tensor([3 * c - 4 * s, 3 * s + 4 * c, -1]).double()
-    before, after = (point_pos_encoding(p, 48, (2., 200.)) for p in (point, turned))
+    before, after = (point_pos_encoding(p, 48) for p in (point, turned))
     torch.testing.assert_close(before[24:36], after[24:36])  # range
     own = sinusoidal_encoding(torch.tensor([5.]).double(), 12, (2., 200.))
     torch.testing.assert_close(before[24:36], own)
@@ -145,6 +145,6 @@ def test_view_code_has_the_azimuth_where_the_scan_code_has_it():
         point = torch.tensor([np.cos(azimuth[0, column]), np.sin(azimuth[0, column]), 0]).double()
         for row in range(2):
             torch.testing.assert_close(
-                code[0, 3 * row + column, 36:], point_pos_encoding(point, 48, (2., 200.))[36:])
+                code[0, 3 * row + column, 36:], point_pos_encoding(point, 48)[36:])
     unknown = pixel_pos_encoding(2, torch.zeros(1, 3, 0), 48, (4., 400.))
     assert (unknown[..., 36:] == 0).all()

@@ -99,11 +99,10 @@ def cosine(a, b):
     return float(np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b))
 
 
-def eq_1(a, b, i, skip, queue=()):
+def eq_1(a, b, i, skip):
     n = len(a)
     below = sum(math.exp(cosine(a[i], a[k]) / TAU) for k in range(n) if k != i and k not in skip)
     below += sum(math.exp(cosine(a[i], b[k]) / TAU) for k in range(n) if k not in skip)
-    below += sum(math.exp(cosine(a[i], q) / TAU) for q in queue)
     return -math.log(math.exp(cosine(a[i], b[i]) / TAU) / below)
 
 
@@ -152,15 +151,6 @@ def test_absent_and_ignored_instances_are_no_negatives(pair):
     skip = {i: near.get(i, {5, 6}) for i in range(5)}
     expected = sum(eq_1(a, b, i, skip[i]) + eq_1(b, a, i, skip[i]) for i in range(5)) / 10
     assert call(instance_loss, a, b, valid=valid, ignored=ignored) == pytest.approx(
-        expected, rel=1e-5)
-
-
-def test_queue_adds_negatives(pair):
-    a, b = pair
-    queue = np.random.default_rng(1).normal(size=(3, 5))
-    queue /= np.linalg.norm(queue, axis=1, keepdims=True)
-    expected = sum(eq_1(a, b, i, (), queue) + eq_1(b, a, i, (), queue) for i in range(7)) / 14
-    assert call(instance_loss, a, b, queue=torch.tensor(queue).float()) == pytest.approx(
         expected, rel=1e-5)
 
 

@@ -171,8 +171,8 @@ def test_matches_lie_in_the_patches_of_the_best_superpixels(small, batch):
     inputs = data['inputs']
     sampled = torch.arange(20).expand(3, -1)
     everywhere = torch.ones(3, 8 * 16, dtype=torch.bool)
-    matches, found = model.match_points(inputs, features, sampled, everywhere)
-    assert found.all()
+    matches = model.match_points(inputs, features, sampled, everywhere)
+    assert matches.valid.all()
     similarity = model.coarse_similarity(inputs, features)
     for view in range(3):
         for point in range(20):
@@ -180,8 +180,7 @@ def test_matches_lie_in_the_patches_of_the_best_superpixels(small, batch):
             i, j = divmod(int(similarity[view, owner].argmax()), 4)
             u, v = ((matches.pixels[view, point] + 0.5) // 16).tolist()
             assert (v, u) == (i, j)
-    matches, found = model.match_points(inputs, features, sampled, ~everywhere)
-    assert not found.any()
+    assert not model.match_points(inputs, features, sampled, ~everywhere).valid.any()
 
 
 def test_one_target_is_wrong(small):
