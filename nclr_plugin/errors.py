@@ -90,6 +90,27 @@ def describe_error(error: Exception) -> str:
 
 
 @contextlib.contextmanager
+def reading(path: str, expectation: str) -> Iterator[None]:
+    """Turn errors of a parser into one that names the file.
+
+    Args:
+        path: The file that is read.
+        expectation: What was expected, a clause.
+
+    Raises:
+        DataLayoutError: If the file cannot be parsed.
+    """
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # pickle alone raises a dozen kinds
+        raise DataLayoutError(
+            f"file '{path}': expected {expectation}, found that it cannot be read "
+            f'({type(error).__name__}: {describe_error(error)}); write it again.') from error
+
+
+@contextlib.contextmanager
 def one_line_errors(*more: type[Exception]) -> Iterator[None]:
     """Exit with one line for errors caused by the input; others keep their traceback.
 

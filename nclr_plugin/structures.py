@@ -1,7 +1,7 @@
 """Data structures passed between data sets, models, metrics and pictures."""
 from __future__ import annotations
 
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Mapping, NamedTuple, Sequence
 
 from mmengine.structures import BaseDataElement
 from torch import Tensor
@@ -108,6 +108,25 @@ def inspection(sample: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     inspect = sample.get('inspect')
     return sample if inspect is None else inspect()
+
+
+def check_image_sizes(imgs: Sequence[Tensor], samples: Sequence[Any] | None = None) -> None:
+    """Check that the images of a batch have one size.
+
+    Args:
+        imgs: Images (V_i, 3, H, W) of each scan.
+        samples: Its data samples, whose ``frame_id`` the message names.
+
+    Raises:
+        ValueError: If the sizes differ.
+    """
+    sizes = [tuple(img.shape[-2:]) for img in imgs]
+    if len(set(sizes)) > 1:
+        names = [getattr(sample, 'frame_id', None) for sample in samples or [None] * len(sizes)]
+        found = ', '.join(f'{height} x {width}' + (f' (frame {name})' if name else '')
+                          for (height, width), name in zip(sizes, names))
+        raise ValueError('expected images of one size in a batch, found height x width '
+                         f'{found}; add ResizeImages to the pipeline.')
 
 
 class Views(NamedTuple):

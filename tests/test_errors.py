@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from nclr_plugin import errors
-from nclr_plugin.errors import BrokenFrameError, UserError, describe_error, one_line_errors
+from nclr_plugin.errors import (BrokenFrameError, DataLayoutError, UserError, describe_error,
+                                one_line_errors)
 
 
 @pytest.mark.parametrize('name', [
@@ -60,3 +61,14 @@ def test_a_broken_frame_survives_pickling():
 def test_a_broken_frame_can_be_rebuilt_from_its_message():
     # What torch's DataLoader does with the exception of a worker.
     assert str(BrokenFrameError('frame 7: cut off')) == 'frame 7: cut off'
+
+
+@pytest.mark.parametrize('content', [b'', pickle.dumps([1, 2])[:-3], b'\xff\xfe no pickle'])
+def test_a_file_that_no_parser_reads_is_named(tmp_path, content):
+    path = tmp_path / 'infos.pkl'
+    path.write_bytes(content)
+    with pytest.raises(DataLayoutError, match="infos.pkl': expected infos, found that it cannot"):
+        with path.open('rb') as file, errors.reading(str(path), 'infos'):
+            pickle.load(file)
+    with pytest.raises(BrokenFrameError), errors.reading(str(path), 'infos'):
+        raise BrokenFrameError('7', 'cut off')  # says what is wrong by itself

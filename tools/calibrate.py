@@ -14,12 +14,13 @@ Both also work for each camera of a rig.yaml, the file of pretraining:
 With --rigid, the cameras keep their relative poses, and the LiDAR is refined or checked against all
 of them together.
 
-Exit status: 0 for reliable poses, 1 if one is not reliable or a checked one is off, 2 for input
-that cannot be used.
+Exit status: 0 for reliable poses, 1 if one is not reliable or a checked one is off, 2 for an error,
+such as input that cannot be used.
 """
 import argparse
 import os
 import sys
+import traceback
 from pathlib import Path
 
 # Two OpenMP threads beside another busy process slow each other down many times over.
@@ -154,6 +155,9 @@ def main(argv=None):
         reliable = (run_rig if is_rig(args.image) else run_camera)(args)
     except INPUT_ERRORS as error:
         print(error_line(error), file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    except Exception:  # Python's own exit status would be that of a pose that is not reliable
+        traceback.print_exc()
         sys.exit(BAD_INPUT)
     sys.exit(RELIABLE if reliable else NOT_RELIABLE)
 

@@ -26,8 +26,8 @@ from .results import Calibration, Matches, pose_covariance, unknown_covariance
 from .scans import ScanChecker, check_in_front, level_rotation
 
 # Steps of a test pipeline that read and pack a data set.
-DATASET_STEPS = ('LoadPoints', 'AccumulateSweeps', 'LoadImages', 'RandomRigidTransform',
-                 'PackCalibrationInputs')
+DATASET_STEPS = ('LoadPoints', 'AccumulateSweeps', 'LoadImages', 'MixScans',
+                 'RandomRigidTransform', 'PackCalibrationInputs')
 LIDAR_TO_CAMERA_AXES = np.array([[0., -1., 0.], [0., 0., -1.], [1., 0., 0.]])
 MIN_DIRECTION_PROB = 0.1  # less likely second viewing directions are not tried
 MIN_FOR_COVARIANCE = 3  # this many matches, or fewer, do not fix a pose
@@ -79,10 +79,17 @@ class Calibrator:
                  intensity_scale: float | None = None) -> None:
         content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
         self.config = _find_config(content, str(checkpoint), config)
-        self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+        try:
+            self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+        except RuntimeError as error:
+            raise CalibrationInputError(f'device: {error}') from error
         scope = self.config.get('default_scope') or 'mmengine'
         with DefaultScope.overwrite_default_scope(scope):
             self.model = _build_model(self.config, str(checkpoint))
+            if 'test_dataloader' not in self.config:
+                raise CalibrationInputError(
+                    'config: expected a test_dataloader with the pipeline of the images, found '
+                    'none; take the config of the training.')
             steps = self.config.test_dataloader.dataset.pipeline
             self.pipeline = Compose([_with_whole_images(step) for step in steps
                                      if step['type'] not in DATASET_STEPS])
@@ -126,7 +133,7 @@ class Calibrator:
         """
         single = isinstance(image, np.ndarray) or not isinstance(image, (list, tuple))
         images, cam2imgs, initials = ([image], [cam2img], [initial]) if single else (
-            image, cam2img, [None] * len(image) if initial is None else initial)
+            image, cam2img or (), [None] * len(image) if initial is None else initial)
         if not len(images) == len(cam2imgs) == len(initials) or not images:
             raise CalibrationInputError(
                 'expected as many images, intrinsics and initial guesses, found '
@@ -175,6 +182,10 @@ class Calibrator:
             results = self.pipeline(results)
         except BrokenFrameError as error:
             raise CalibrationInputError(error.reason) from error
+        sizes = {img.shape[1::-1] for img in results['imgs']}
+        if len(sizes) > 1:
+            raise CalibrationInputError(f'expected images of one size, found {sorted(sizes)}; add '
+                                        'ResizeImages to the test pipeline of the config.')
         imgs = torch.from_numpy(np.stack(results['imgs'])).permute(0, 3, 1, 2).contiguous()
         sample = CalibrationDataSample()
         sample.cam2img = torch.from_numpy(results['cam2img'])

@@ -11,7 +11,7 @@ import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
-from ..errors import PretrainedWeightsError
+from ..errors import PretrainedWeightsError, reading
 from ..version import __version__
 from .kernels import (STEM, fold_biases, looks_like_spconv1, second_stem_layer, to_spconv2,
                       widen_input)
@@ -179,7 +179,10 @@ def publish(checkpoint: str, out: str, name: str, data: str, license_id: str, te
             'weights need, found none; give a checkpoint of tools/train.py')
     kept = {key: meta[key] for key in ('cfg', 'iter', 'seed', 'dataset_meta', 'mmengine_version')
             if key in meta}
-    measured = json.loads(Path(figures).read_text(encoding='utf-8')) if figures else {}
+    measured = {}
+    if figures:
+        with reading(figures, 'JSON'):
+            measured = json.loads(Path(figures).read_text(encoding='utf-8'))
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / WEIGHTS

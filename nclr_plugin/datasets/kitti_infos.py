@@ -12,7 +12,7 @@ from typing import Any, Iterable, Mapping, Sequence
 
 from mmengine.config import Config
 
-from ..errors import DataLayoutError
+from ..errors import DataLayoutError, reading
 from ..utils.dataset_wrappers import innermost_configs
 from .label_fractions import LabelSplit, select_randomly
 from .readers.base import require_file, require_folder, shorten
@@ -246,7 +246,7 @@ def require_infos(config: Config, *loaders: str) -> None:
 def load(path: str) -> Any:
     """Load a pickle file of mmdet3d's or OpenPCDet's preparation."""
     _require_prepared(path)
-    with open(path, 'rb') as file:
+    with open(path, 'rb') as file, reading(path, 'a pickle file'):
         return pickle.load(file)
 
 

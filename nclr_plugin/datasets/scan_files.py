@@ -45,6 +45,9 @@ def read_columns(path: str, lidar_dim: int = 4) -> np.ndarray:
         ScanColumnsError: If its rows have another number of columns.
         ImportError: If plyfile, for ``.ply``, is not installed.
     """
+    if lidar_dim < 3:
+        raise ScanError(f"scan '{path}': expected rows of at least x, y and z, found lidar_dim = "
+                        f'{lidar_dim}; set {DIM_OPTION}.')
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in SUFFIXES:
         raise ScanError(f"scan '{path}': expected a file that ends in one of "
@@ -153,8 +156,10 @@ def _ks_statistic(first: np.ndarray, second: np.ndarray) -> float:
 def _read_npy(path: str, lidar_dim: int) -> np.ndarray:
     try:
         points = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except Exception as error:  # a damaged header raises errors of the parsers of Python and of zip
         raise ScanError(f"scan '{path}': expected a NumPy array, found: {error}") from error
+    if not isinstance(points, np.ndarray):
+        raise ScanError(f"scan '{path}': expected a NumPy array, found an archive of several.")
     if points.ndim != 2 or points.dtype.kind != 'f':
         raise ScanError(
             f"scan '{path}': expected floating-point numbers of shape (N, {lidar_dim}), found "

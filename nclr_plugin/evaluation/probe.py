@@ -109,10 +109,10 @@ class Probe:
             point, as in mmdet3d's segmentors.
 
     Raises:
-        ValueError: If ``dataset`` or ``voxel_value`` is unknown.
+        ValueError: If ``dataset`` or ``voxel_value`` is unknown, or a number is below 1.
         FileNotFoundError: If an info file, a scan or a label file is absent.
-        DataLayoutError: If the labels do not fit, or the training scans have fewer than two
-            classes.
+        DataLayoutError: If the labels do not fit, no point of a scan is in the range, the training
+            scans have fewer than two classes, or the validation scans no label.
     """
 
     def __init__(self,
@@ -131,6 +131,9 @@ class Probe:
         if dataset not in LABEL_MAPS or voxel_value not in ('mean', 'first'):
             raise ValueError(f'Probe: expected dataset of {list(LABEL_MAPS)} and voxel_value of '
                              f"['mean', 'first'], found '{dataset}' and '{voxel_value}'.")
+        if num_scans is not None and num_scans < 1 or neighbours < 1:
+            raise ValueError('Probe: expected num_scans and neighbours of at least 1, found '
+                             f'{num_scans} and {neighbours}.')
         self.dataset = dataset
         self.label_map = LABEL_MAPS[dataset]
         self.limits = np.asarray(point_cloud_range, np.float32).reshape(2, 3)
@@ -161,6 +164,9 @@ class Probe:
         with _evaluating(model.point_backbone):
             train, train_labels = self._collect(model, 'train')
             val, val_labels = self._collect(model, 'val')
+        if not len(val_labels):
+            raise DataLayoutError(f"probe of '{self.dataset}': expected labels in the validation "
+                                  'scans, found none; take other scans, or more.')
         if len(train_labels.unique()) < 2:
             raise DataLayoutError(
                 f"probe of '{self.dataset}': expected training scans of at least two classes, "
@@ -199,6 +205,11 @@ class Probe:
         points = read_columns(scan, LIDAR_DIM)
         raw = np.fromfile(label, np.uint32) % OFFSET
         inside = ((points[:, :3] >= self.limits[0]) & (points[:, :3] < self.limits[1])).all(1)
+        inside &= np.isfinite(points).all(1)
+        if not inside.any():
+            raise DataLayoutError(
+                f"probe: scan '{scan}': expected points in {self.limits.tolist()} m, found none of "
+                f'its {len(points)}; set point_cloud_range.')
         points, raw = points[inside], raw[inside]
         preprocessor = model.data_preprocessor
         packed = torch.from_numpy(points).to(preprocessor.device)

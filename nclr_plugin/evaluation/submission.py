@@ -14,7 +14,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
-from ..errors import DataLayoutError
+from ..errors import DataLayoutError, reading
 
 FLOAT_BYTES = 4
 LARGEST_INSTANCE = 2**16 - 1
@@ -176,7 +176,7 @@ class NuScenesSubmission(SubmissionMetric):
         if not os.path.isfile(table):
             raise FileNotFoundError(f"'{table}': expected the nuScenes table with the token "
                                     'of each scan, found no file; set data_root and version.')
-        with open(table) as file:
+        with open(table) as file, reading(table, 'a nuScenes table'):
             self.tokens = {PurePath(row['filename']).name: row['token'] for row in json.load(file)
                            if row['is_key_frame'] and 'LIDAR_TOP' in row['filename']}
 

@@ -38,7 +38,10 @@ def read_curves(work_dir: str, keys: Sequence[str] = ('loss', )) -> dict[str, Cu
                                 'found none; give the --work-dir of tools/train.py')
     values: dict[str, dict[int, float]] = {}
     for log in logs:
-        for scalars in map(json.loads, log.read_text().splitlines()):
+        lines = log.read_text().splitlines()
+        if lines and not lines[-1].endswith('}'):
+            del lines[-1]  # cut off when the training was killed
+        for scalars in map(json.loads, lines):
             if 'loss' in scalars:  # other lines are evaluations
                 for name in set(scalars) - set(NOT_PLOTTED):
                     values.setdefault(name, {})[int(scalars['step'])] = float(scalars[name])

@@ -9,7 +9,7 @@ from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import FUNCTIONS, MODELS
 from torch import Tensor
 
-from ..structures import Views
+from ..structures import Views, check_image_sizes
 from ..utils.devices import constant, to_device
 from .layers.voxelization import voxelize
 
@@ -68,10 +68,7 @@ class CalibrationDataPreprocessor(BaseDataPreprocessor):
         inputs = self.cast_data(data['inputs'])
         imgs = inputs['imgs']
         samples = data.get('data_samples')  # all they have for the device is copied below
-        sizes = {tuple(img.shape[-2:]) for img in imgs}
-        if len(sizes) > 1:
-            raise ValueError(f'The images of one batch must have one size, but are {sorted(sizes)} '
-                             '(H, W): add ResizeImages to the pipeline.')
+        check_image_sizes(imgs, samples)
         voxels = inputs.get('voxels')
         if voxels is None:
             voxels = voxelize(inputs['points'], self.voxel_size, inputs.get('scan_centre'))

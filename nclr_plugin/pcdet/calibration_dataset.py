@@ -11,6 +11,7 @@ from pcdet.datasets import DatasetTemplate
 from torch.utils.data import get_worker_info
 
 from ..datasets import CalibrationDataset
+from ..structures import check_image_sizes
 from .openpcdet import plain
 
 
@@ -75,6 +76,9 @@ class NCLRCalibrationDataset(DatasetTemplate):
         """Collate samples into a batch; see the class for its entries."""
         inputs = [sample['inputs'] for sample in batch_list]
         data_samples = [sample['data_samples'] for sample in batch_list]
+        check_image_sizes([scan['imgs'] for scan in inputs], data_samples)
+        # The centre of the whole scan, where VoxelSample keeps a part of it.
+        centres = [scan['scan_centre'] for scan in inputs if 'scan_centre' in scan]
         points = [np.pad(scan['points'].numpy(), ((0, 0), (1, 0)), constant_values=index)
                   for index, scan in enumerate(inputs)]
         return dict(
@@ -82,7 +86,8 @@ class NCLRCalibrationDataset(DatasetTemplate):
             camera_imgs=torch.cat([scan['imgs'] for scan in inputs]),
             data_samples=data_samples,
             frame_id=np.array([sample.frame_id for sample in data_samples]),
-            batch_size=len(batch_list))
+            batch_size=len(batch_list),
+            **(dict(scan_centre=torch.stack(centres)) if centres else {}))
 
     def generate_prediction_dicts(self,
                                   batch_dict: dict,

@@ -104,6 +104,8 @@ class NCLRPretrain(Detector3DTemplate):
         views = [len(sample.cam2img) for sample in samples]
         inputs = dict(points=[points[scan == number, 1:] for number in range(len(samples))],
                       imgs=list(batch_dict['camera_imgs'].split(views)))
+        if 'scan_centre' in batch_dict:
+            inputs['scan_centre'] = list(batch_dict['scan_centre'])
         preprocessor = self.nclr.data_preprocessor
         preprocessor.to(points.device)  # OpenPCDet's .cuda() does not update its device
         return preprocessor(dict(inputs=inputs, data_samples=samples), self.training)

@@ -1,5 +1,6 @@
 """Scans read from files as other programs write them."""
 import base64
+import io
 
 import numpy as np
 import pytest
@@ -185,11 +186,34 @@ def test_ply(points, tmp_path, text):
     np.testing.assert_allclose(read_columns(str(tmp_path / 'a.ply')), points, rtol=1e-6)
 
 
+def npy():
+    file = io.BytesIO()
+    np.save(file, np.zeros((5, 4), np.float32))
+    return file.getvalue()
+
+
+def npz():
+    file = io.BytesIO()
+    np.savez(file, np.zeros((5, 4), np.float32))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize('lidar_dim', [0, 1, -1, -4])
+@pytest.mark.parametrize('name', ['a.bin', 'a.npy'])
+def test_fewer_columns_than_coordinates_are_refused(tmp_path, name, lidar_dim):
+    (tmp_path / name).write_bytes(npy())
+    with pytest.raises(ScanError, match=f'at least x, y and z, found lidar_dim = {lidar_dim}'):
+        read_columns(str(tmp_path / name), lidar_dim)
+
+
 @pytest.mark.parametrize('name, content, match', [
     ('a.txt', b'', "ends in one of .bin, .npy, .pcd, .ply, found '.txt'"),
     ('a.bin', b'12345', r'rows of 4 float32 .*--lidar-dim on the command line'),
     ('a.bin', b'', 'expected points, found none'),
     ('a.npy', b'no array', 'expected a NumPy array'),
+    ('a.npy', npy()[:68] + b' ' + npy()[69:], 'expected a NumPy array'),  # without its bracket
+    ('a.npy', b'PK\x03\x04 no zip', 'expected a NumPy array'),
+    ('a.npy', npz(), 'found an archive of several'),
     ('a.pcd', b'\x00\x01\x02', 'expected the header of a PCD file'),
     ('a.pcd', b'FIELDS a b\nSIZE 4 4\nTYPE F F\nPOINTS 0\nDATA ascii\n', 'fields x, y and z'),
     ('a.pcd', b'FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nPOINTS 9\nDATA binary_compressed\n',

@@ -129,6 +129,14 @@ def test_informative_features_classify_and_noise_does_not(labelled):
     assert max(noise.values()) < 65 and 40 < noise['linear_macc'] < 60  # two classes in ``val``
 
 
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_an_intensity_that_is_not_finite_is_left_out(labelled, tmp_path, value):
+    points = np.fromfile(tmp_path / '0.bin', np.float32).reshape(-1, 4)
+    points[700, 3] = value
+    points.tofile(tmp_path / '0.bin')
+    assert min(Probe(**labelled, neighbours=5)(_model()).values()) > 90
+
+
 def test_mode_and_random_numbers_are_left_alone(labelled):
     model = _model(noise=True)
     torch.manual_seed(3)
@@ -174,6 +182,18 @@ def test_wrong_input_is_reported(labelled, tmp_path):
         Probe(**dict(labelled, dataset='nuscenes'))
     with pytest.raises(FileNotFoundError, match='nothing.pkl'):
         Probe(**dict(labelled, train='nothing.pkl'))
+    for wrong in (dict(num_scans=0), dict(num_scans=-1), dict(neighbours=0)):
+        with pytest.raises(ValueError, match='num_scans and neighbours of at least 1'):
+            Probe(**labelled, **wrong)
+    with pytest.raises(DataLayoutError, match="0.bin': expected points in .* found none of"):
+        Probe(**labelled, point_cloud_range=(60, 60, -3, 80, 80, 1))(_model())
+    for number in (4, 5):
+        labels = np.fromfile(tmp_path / f'{number}.label', np.uint32)
+        np.zeros(3000, np.uint32).tofile(tmp_path / f'{number}.label')
+        if number == 5:
+            with pytest.raises(DataLayoutError, match='labels in the validation scans, found none'):
+                Probe(**labelled)(_model())
+            labels.tofile(tmp_path / '5.label')
     for number in range(4):
         np.full(3000, 5, np.uint32).tofile(tmp_path / f'{number}.label')
     with pytest.raises(DataLayoutError, match='at least two classes, found 1'):

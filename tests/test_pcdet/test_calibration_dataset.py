@@ -100,6 +100,13 @@ def test_reads_its_frames(name, world, dataset_class):
     batch = dataset.collate_batch([sample])
     assert batch['points'].shape == (len(points), 5) and len(batch['camera_imgs']) == views
     assert len(dataset.metrics) == len(config['METRICS'])
+    assert 'scan_centre' not in batch
+    centred = dict(sample, inputs=dict(sample['inputs'], scan_centre=torch.tensor([1., 2., 3.])))
+    assert dataset.collate_batch([centred, centred])['scan_centre'].tolist() == 2 * [[1., 2., 3.]]
+    other = dict(sample, inputs=dict(
+        sample['inputs'], imgs=sample['inputs']['imgs'][..., :-1]))
+    with pytest.raises(ValueError, match='expected images of one size in a batch.*frame'):
+        dataset.collate_batch([sample, other])
 
 
 @pytest.mark.parametrize('name', WORLDS)

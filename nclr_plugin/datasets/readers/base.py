@@ -5,6 +5,7 @@ import logging
 import os
 import re
 from abc import ABCMeta, abstractmethod
+from collections import Counter
 from typing import Callable, Dict, Mapping, NamedTuple, Sequence
 
 from mmengine.logging import print_log
@@ -41,7 +42,8 @@ class ConcatReader(Reader):
     """Concatenate the frames of several readers.
 
     Unlike mmengine's ``ConcatDataset`` this keeps one list of frames, which the sampler and the
-    mismatched-image control need.
+    mismatched-image control need. A frame's id gets the root of its part where several parts have
+    it.
 
     Args:
         parts: Dicts of ``data_root`` and ``reader``, a config. Relative roots are below the
@@ -53,8 +55,13 @@ class ConcatReader(Reader):
 
     def read(self, data_root: str, keep_unpaired: bool = False) -> list[dict]:
         """List the frames of all parts; see :class:`Reader`."""
-        return [frame for root, reader in self.parts
-                for frame in reader.read(os.path.join(data_root, root), keep_unpaired)]
+        parts = [(root, reader.read(os.path.join(data_root, root), keep_unpaired))
+                 for root, reader in self.parts]
+        # Reports of frames and pictures are named by their ids.
+        counts = Counter(frame['frame_id'] for _, frames in parts for frame in frames)
+        return [dict(frame, frame_id=f"{root}/{frame['frame_id']}")
+                if counts[frame['frame_id']] > 1 else frame
+                for root, frames in parts for frame in frames]
 
 
 class Folder(NamedTuple):
@@ -154,7 +161,7 @@ def read_frame_list(frame_list: str | Sequence[str], data_root: str) -> list[str
 
     Raises:
         FileNotFoundError: If the list does not exist.
-        ValueError: If it is empty, or lists a frame twice.
+        ValueError: If it is empty, lists a frame twice, or has an entry that is no text.
     """
     if isinstance(frame_list, str):
         path = os.path.join(data_root, frame_list)
@@ -164,10 +171,12 @@ def read_frame_list(frame_list: str | Sequence[str], data_root: str) -> list[str
             entries = [line for line in lines if line]
     else:
         path, entries = 'of the configuration', list(frame_list)
+        if not all(isinstance(entry, str) for entry in entries):
+            raise ValueError(f'frame list {path}: expected names of frames in quotes, found '
+                             f'{shorten([repr(entry) for entry in entries])}.')
     if not entries:
         raise ValueError(f"frame list '{path}' names no frame.")
-    repeated = sorted({entry for entry in entries if entries.count(entry) > 1}) \
-        if len(set(entries)) < len(entries) else []
+    repeated = sorted(entry for entry, count in Counter(entries).items() if count > 1)
     if repeated:
         raise ValueError(f"frame list '{path}' names frames more than once: {shorten(repeated)}.")
     return entries

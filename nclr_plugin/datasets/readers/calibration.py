@@ -6,6 +6,7 @@ from typing import Any, Union
 
 import numpy as np
 
+from ...errors import reading
 from ...geometry.camera import in_view, project_points
 from ..images import warn_once
 
@@ -36,9 +37,12 @@ def read_kitti_calibration(path: str) -> dict[str, KittiValue]:
 
     Returns:
         Numbers of each name, float64; the text if it is not numeric.
+
+    Raises:
+        DataLayoutError: If it is no text.
     """
     values: dict[str, KittiValue] = {}
-    with open(path, encoding='utf-8') as file:
+    with open(path, encoding='utf-8') as file, reading(path, 'a calibration of KITTI'):
         for line in file:
             match = KITTI_LINE.match(line)
             if not match:
@@ -138,7 +142,8 @@ def check_cam2img(cam2img: Any, where: str) -> np.ndarray:
     """Check an intrinsic matrix.
 
     Args:
-        cam2img: (3, 3) or (4, 4) matrix or nested lists; only the upper left (3, 3) part counts.
+        cam2img: (3, 3) matrix or nested lists, or (4, 4), extended by a row and a column of the
+            identity.
         where: File and key, for the message.
 
     Returns:
@@ -147,7 +152,12 @@ def check_cam2img(cam2img: Any, where: str) -> np.ndarray:
     Raises:
         ValueError: If it is not finite, not upper triangular, or a focal length is not positive.
     """
-    matrix = _as_matrix(cam2img, ((3, 3), (4, 4)), where)[:3, :3]
+    matrix = _as_matrix(cam2img, ((3, 3), (4, 4)), where)
+    if len(matrix) == 4 and (matrix != homogeneous(matrix[:3, :3])).any():
+        raise ValueError(f'{where}: expected 0, 0, 0, 1 in the fourth row and column of cam2img, '
+                         f'found {matrix.tolist()}; of a projection matrix P = [K | p], cam2img is '
+                         'K, and K^-1 p is to be added to the translation of lidar2cam.')
+    matrix = matrix[:3, :3]
     lower = np.abs(matrix[[1, 2, 2], [0, 0, 1]]).max()
     if lower > 0 or matrix[2, 2] != 1 or matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
         raise ValueError(f'{where}: expected intrinsics [[fx, s, cx], [0, fy, cy], [0, 0, 1]] with '
@@ -166,9 +176,14 @@ def check_lidar2cam(lidar2cam: Any, where: str) -> np.ndarray:
         (4, 4) float64.
 
     Raises:
-        ValueError: If it is not finite, or its rotation part is not a rotation.
+        ValueError: If it is not finite, its rotation part is not a rotation, or its last row is not
+            0, 0, 0, 1.
     """
-    matrix = homogeneous(_as_matrix(lidar2cam, ((4, 4), (3, 4)), where)[:3])
+    matrix = _as_matrix(lidar2cam, ((4, 4), (3, 4)), where)
+    if len(matrix) == 4 and np.abs(matrix[3] - (0, 0, 0, 1)).max() > ROTATION_TOLERANCE:
+        raise ValueError(f'{where}: expected the last row 0, 0, 0, 1 in lidar2cam, found '
+                         f'{matrix[3].tolist()}; is it transposed?')
+    matrix = homogeneous(matrix[:3])
     rotation = matrix[:3, :3]
     error = np.abs(rotation @ rotation.T - np.eye(3)).max()
     if error > ROTATION_TOLERANCE or np.linalg.det(rotation) < 0:

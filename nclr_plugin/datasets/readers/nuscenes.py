@@ -8,6 +8,7 @@ import numpy as np
 from mmengine import fileio
 from mmengine.registry import TASK_UTILS
 
+from ...errors import reading
 from ...geometry.se3 import make_transform
 from .base import (Reader, frame_or_broken, read_frame_list, report_missing, require_file,
                    require_folder, shorten)
@@ -65,7 +66,8 @@ class NuScenesReader(Reader):
         path = os.path.join(data_root, self.info_file)
         require_file(path, "Expected an info file of mmdet3d's tools/create_data.py nuscenes "
                      '(info_file).')
-        infos = fileio.load(path)
+        with reading(path, 'an info file of mmdet3d'):
+            infos = fileio.load(path)
         if not isinstance(infos, dict) or 'data_list' not in infos:
             found = sorted(infos) if isinstance(infos, dict) else type(infos).__name__
             raise ValueError(f"info file '{path}': expected a dict with 'data_list' (version 2), "
@@ -189,7 +191,8 @@ class OpenPCDetNuScenesReader(NuScenesReader):
         path = os.path.join(data_root, self.info_file)
         require_file(path, "Expected an info file of OpenPCDet's create_nuscenes_infos "
                      '(info_file).')
-        infos = fileio.load(path)
+        with reading(path, 'an info file of mmdet3d'):
+            infos = fileio.load(path)
         if not isinstance(infos, list):
             raise ValueError(f"info file '{path}': expected a list of frames, as OpenPCDet writes "
                              f'it, found {type(infos).__name__}.')

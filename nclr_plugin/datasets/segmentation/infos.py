@@ -11,7 +11,7 @@ import pickle
 from pathlib import PurePath
 from typing import Any, Callable, NamedTuple, Sequence
 
-from ...errors import DataLayoutError
+from ...errors import DataLayoutError, reading
 from ..label_fractions import LabelSplit, select_evenly, select_randomly, select_scenes
 from ..readers.base import Folder, list_files, require_file, require_folder, shorten
 from .labels import check_labels
@@ -101,7 +101,8 @@ def read_infos(path: str) -> dict[str, Any]:
     require_file(path, 'Expected an info file of mmdet3d; write it by tools/create_infos.py, or '
                  "by mmdet3d's tools/create_data.py for nuScenes.")
     with open(path, 'rb') as file:
-        infos = pickle.load(file)
+        with reading(path, 'an info file of mmdet3d'):
+            infos = pickle.load(file)
     if not isinstance(infos, dict) or 'data_list' not in infos:
         raise DataLayoutError(f"info file '{path}': expected a dict with 'data_list' (version 2), "
                               f'found a {type(infos).__name__}; write it again.')
@@ -233,7 +234,7 @@ def read_nuscenes_scenes(root: str) -> tuple[dict, dict[str, str], list[str]]:
 def _table(folder: str, name: str) -> list[dict]:
     path = os.path.join(folder, f'{name}.json')
     require_file(path, 'Expected this nuScenes table, which assigns each frame to a scene.')
-    with open(path) as file:
+    with open(path) as file, reading(path, 'a nuScenes table'):
         return json.load(file)
 
 

@@ -61,16 +61,19 @@ class CropPoints(BaseTransform):
 class MixScans(BaseTransform):
     """Replace what no camera sees by another scan, turned by a random angle about z.
 
-    A whole scan tells which way its vehicle looks, and cameras always look the same way from there.
-    And a few hundred scans are soon known by heart. Then the pose is found without the image. So
-    the sectors beside and behind the images come from any other scan of the data set, as in
-    PolarMix (Xiao et al., NeurIPS 2022). Use it after :class:`CropPoints`, before images are
+    A whole scan reveals the heading of its vehicle, to which the cameras are fixed, and a network
+    memorises a few hundred scans. Either gives the pose without the image. Therefore the sectors
+    beside and behind the images come from another scan of the data set, as in PolarMix (Xiao et
+    al., NeurIPS 2022). Use it after :class:`CropPoints`, before images are
     cropped and before :class:`RandomRigidTransform`.
 
     Args:
         pre_transform: Transforms that load and crop the points of the other frame.
         prob: Probability of mixing.
         margin_deg: Angle beside each image in which points are kept, too.
+
+    Raises:
+        ValueError: If it stands at another place of the pipeline, or the scans have other columns.
     """
 
     def __init__(self, pre_transform: list[dict], prob: float = 0.5,
@@ -84,11 +87,15 @@ class MixScans(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Mix ``points`` with those of another frame of ``dataset``; see the class."""
+        if 'imgs' not in results or 'rigid_transform' in results:
+            raise ValueError('MixScans: expected images, and points in the frame of the sensor; '
+                             'put it after LoadImages and before RandomRigidTransform.')
         rng, dataset = results['rng'], results['dataset']
         if rng.random() >= self.prob:
             return results
         other = dataset.get_data_info(int(rng.integers(dataset.num_frames)))
         rotation = yaw_rotation(torch.tensor(rng.uniform(-np.pi, np.pi))).float().numpy()
+        other.update(rng=rng, dataset=dataset, epoch=results.get('epoch', 0))
         try:
             if 'broken' in other:
                 raise BrokenFrameError(other['frame_id'], other['broken'])
@@ -97,6 +104,10 @@ class MixScans(BaseTransform):
             return results
         points = np.concatenate((points[:, :3] @ rotation.T, points[:, 3:]), axis=1)
         own = results['points']
+        if points.shape[1] != own.shape[1]:
+            raise ValueError('MixScans: expected scans of as many columns, found '
+                             f'{own.shape[1]} and {points.shape[1]}; load both with the same '
+                             'use_dim.')
         results['points'] = np.concatenate(
             (own[self._in_view(own, results)], points[~self._in_view(points, results)]))
         return results
@@ -158,6 +169,10 @@ class RandomRigidTransform(BaseTransform):
         # float32 takes half the time and is exact to 1e-5 m.
         moved = transform_points(rigid_transform.float(), points[:, :3])
         results['points'] = torch.cat([moved, points[:, 3:]], dim=1).numpy()
+        if 'scan_centre' in results:
+            centre = torch.from_numpy(results['scan_centre'])
+            results['scan_centre'] = transform_points(
+                rigid_transform.to(centre), centre[None])[0].numpy()
         results['lidar2cam'] = results['lidar2cam'] @ invert_transform(rigid_transform).numpy()
         earlier = results.get('rigid_transform', np.eye(4))
         results['rigid_transform'] = rigid_transform.numpy() @ earlier

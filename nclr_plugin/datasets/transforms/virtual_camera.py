@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.registry import TRANSFORMS
 import torch
 
+from ...errors import BrokenFrameError
 from ...geometry.camera import resize_intrinsics
 from ...geometry.se3 import make_transform, so3_exp
 from .geometric import check_size
@@ -32,6 +33,9 @@ class VirtualCamera(BaseTransform):
         pitch: Largest rotation up or down, degrees.
         warm_up: Number of passes over the data in which the smallest field of view decreases
             linearly from the largest one to ``fov[0]``; 0 in evaluation.
+
+    Raises:
+        BrokenFrameError: If not even half of ``fov[0]`` fits about the principal point.
     """
 
     def __init__(self, size: tuple[int, int], fov: tuple[float, float] = (40., 80.),
@@ -47,8 +51,7 @@ class VirtualCamera(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Replace ``imgs``, ``cam2img`` and ``lidar2cam``; see the class."""
-        views = [self._turn(img, torch.from_numpy(cam2img), torch.from_numpy(lidar2cam),
-                            results['rng'], results.get('epoch', 0))
+        views = [self._turn(results, img, torch.from_numpy(cam2img), torch.from_numpy(lidar2cam))
                  for img, cam2img, lidar2cam in zip(
                      results['imgs'], results['cam2img'], results['lidar2cam'])]
         imgs, cam2img, lidar2cam = zip(*views)
@@ -56,9 +59,10 @@ class VirtualCamera(BaseTransform):
         results['lidar2cam'] = np.stack(lidar2cam)
         return results
 
-    def _turn(self, img: np.ndarray, cam2img: torch.Tensor, lidar2cam: torch.Tensor,
-              rng: np.random.Generator, epoch: int) -> tuple:
+    def _turn(self, results: dict, img: np.ndarray, cam2img: torch.Tensor,
+              lidar2cam: torch.Tensor) -> tuple:
         """Return a window of an image, its intrinsics and extrinsics."""
+        rng, epoch = results['rng'], results.get('epoch', 0)
         narrowed = min(1., epoch / self.warm_up) if self.warm_up else 1.
         smallest = self.fov[1] + narrowed * (self.fov[0] - self.fov[1])
         fov = rng.uniform(smallest, self.fov[1])
@@ -68,6 +72,12 @@ class VirtualCamera(BaseTransform):
             return self._fits(img.shape[:2], cam2img, yaw, pitch, fov)
 
         fov = largest(lambda value: fits(0., 0., value), fov)
+        if fov < self.fov[0] / 2:
+            raise BrokenFrameError(
+                results['frame_id'], 'VirtualCamera: expected room for windows of '
+                f'{np.degrees(self.fov[0]):.3g} deg about the principal point '
+                f'{cam2img[:2, 2].tolist()} of an image of {img.shape[1]} x {img.shape[0]}, found '
+                f'at most {np.degrees(fov):.3g} deg; crop the images less, or set a smaller fov.')
         pitch = np.sign(pitch) * largest(lambda value: fits(0., np.sign(pitch) * value, fov),
                                          abs(pitch))
         yaw = side * share * largest(lambda value: fits(side * value, pitch, fov), np.pi / 2)

@@ -187,6 +187,11 @@ class TimmFPN(BaseModule):
         imgs = imgs * self.scale + self.shift
         last_stride = self.stride * 2**(len(self.level_channels) - 1)
         if self.is_transformer:
+            if any(side % last_stride for side in imgs.shape[-2:]):
+                raise ValueError(
+                    f"TimmFPN: '{self.name}' needs images whose sides are multiples of "
+                    f'{last_stride}, found {imgs.shape[-1]} x {imgs.shape[-2]}; set the size of '
+                    'ResizeImages.')
             # Tokens lie as densely as the last map, whatever the size of the patches.
             patch = self.encoder.patch_embed.patch_size
             size = [side // last_stride * own for side, own in zip(imgs.shape[-2:], patch)]

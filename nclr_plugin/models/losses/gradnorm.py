@@ -5,7 +5,7 @@ from typing import Any, Sequence
 
 import torch
 from mmengine.dist import all_reduce
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, print_log
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
@@ -55,8 +55,9 @@ class GradNorm(nn.Module):
         interval: Iterations between two updates of the weights; 1: all, as in the paper.
 
     Raises:
-        ValueError: If there are fewer than two tasks, ``momentum`` is not in [0, 1) or ``interval``
-            is below 1; in the first step, if ``shared`` matches no trainable parameter.
+        ValueError: If there are fewer than two tasks, names are no lists, or a number is out of
+            range; in the first step, if ``shared`` matches no trainable parameter, or the names
+            match no loss, or one loss twice.
 
     Example:
         >>> model = dict(type='NCLR', loss_balancer=dict(
@@ -78,14 +79,19 @@ class GradNorm(nn.Module):
             raise ValueError(f'GradNorm: expected at least two tasks, found {list(tasks)}.')
         if not 0 <= momentum < 1:
             raise ValueError(f'GradNorm: expected momentum in [0, 1), found {momentum}.')
-        if interval < 1:
-            raise ValueError(f'GradNorm: expected interval of at least 1, found {interval}.')
+        if not isinstance(interval, int) or interval < 1 or lr < 0:
+            raise ValueError('GradNorm: expected a whole interval of at least 1 and lr >= 0, found '
+                             f'{interval} and {lr}.')
+        if any(isinstance(names, str) for names in (shared, *tasks.values())):
+            raise ValueError('GradNorm: expected lists of names, found text: '
+                             f'tasks={dict(tasks)}, shared={shared!r}.')
         self.tasks = {name: tuple(losses) for name, losses in tasks.items()}
         self.shared = tuple(shared)
         self.alpha = alpha
         self.lr = lr
         self.momentum = momentum
         self.interval = interval
+        self._names_checked = False
         count = len(tasks)
         self.register_buffer('weights', torch.ones(count))
         self.register_buffer('first_losses', torch.zeros(count))
@@ -104,6 +110,8 @@ class GradNorm(nn.Module):
         """
         if not self.training or not torch.is_grad_enabled():
             return losses
+        if not self._names_checked:
+            self._check_names(losses)
         totals = self._totals(losses)
         current = self.weights.clone()  # before the update for the next step
         if MessageHub.get_current_instance().get_info('iter', 0) % self.interval == 0:
@@ -115,6 +123,19 @@ class GradNorm(nn.Module):
             log[f'weight_{task}'] = current[index]
             log[f'ratio_{task}'] = self._ratio(totals[task], index)
         return {**weighted, **log}
+
+    def _check_names(self, losses: dict[str, Tensor]) -> None:
+        """Refuse tasks that share a loss, and log those without any."""
+        found = {task: self._names(task, losses) for task in self.tasks}
+        names = [name for of_task in found.values() for name in of_task]
+        absent = [task for task, of_task in found.items() if not of_task]
+        if len(names) > len(set(names)) or not names:
+            raise ValueError('GradNorm: expected tasks with losses of their own, found '
+                             f'{found} of the losses {list(losses)}.')
+        if absent:
+            print_log(f'GradNorm: no loss yet of the tasks {absent}; losses: {list(losses)}.',
+                      logger='current')
+        self._names_checked = True
 
     def _names(self, task: str, losses: dict[str, Any]) -> list[str]:
         return [name for name in losses if any(

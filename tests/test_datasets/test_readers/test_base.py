@@ -24,6 +24,21 @@ def test_frames_of_all_parts_one_after_another(kitti_odometry, tmp_path):
     assert frames[2]['lidar_path'].startswith(str(other))
 
 
+def test_ids_that_several_parts_have_get_their_root(kitti_odometry, tmp_path):
+    root = kitti_odometry.root.parent
+    shutil.copytree(kitti_odometry.root, root / 'second')
+    reader = dict(type='KittiOdometryReader', sequences=['01'])
+    other = dict(reader, sequences=['00'], frame_list=['00/000002'])
+    frames = TASK_UTILS.build(dict(type='ConcatReader', parts=[
+        dict(data_root=kitti_odometry.root.name, reader=reader),
+        dict(data_root='second', reader=reader), dict(data_root='second', reader=other),
+    ])).read(str(root))
+    first = kitti_odometry.root.name
+    assert [frame['frame_id'] for frame in frames] == [
+        f'{first}/01/000000', f'{first}/01/000001', 'second/01/000000', 'second/01/000001',
+        '00/000002']
+
+
 def test_relative_roots_are_below_the_data_root(kitti_odometry, tmp_path):
     part = dict(data_root=kitti_odometry.root.name,
                 reader=dict(type='KittiOdometryReader', sequences=['01']))

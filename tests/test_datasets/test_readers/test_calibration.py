@@ -95,6 +95,16 @@ def test_extrinsics_that_are_none_are_refused(lidar2cam):
         check_lidar2cam(lidar2cam, 'rig.yaml, front')
 
 
+def test_the_rest_of_larger_matrices_is_not_ignored():
+    projection = homogeneous(CAM2IMG)
+    projection[0, 3] = 44.86  # P2 of KITTI
+    with pytest.raises(ValueError, match='K\\^-1 p is to be added to the translation'):
+        check_cam2img(projection, 'rig.yaml, front')
+    for wrong in (rigid().T, np.diag([1, 1, 1, 2]) @ rigid()):
+        with pytest.raises(ValueError, match='front: expected the last row 0, 0, 0, 1'):
+            check_lidar2cam(wrong, 'rig.yaml, front')
+
+
 def test_rounded_rotations_are_taken():
     rounded = np.round(rigid(), 6)
     assert check_lidar2cam(rounded, 'a').tolist() == rounded.tolist()

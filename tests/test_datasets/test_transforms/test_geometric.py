@@ -9,8 +9,9 @@ from mmengine.registry import TRANSFORMS
 from scipy.spatial.transform import Rotation
 
 from nclr_plugin.datasets import (BrokenFrameError, CalibrationDataset, CropImages, CropPoints,
-                                  CropTop, MixScans, PackCalibrationInputs, RandomRigidTransform,
-                                  RandomSceneFlip, RescaleImages, ResizeImages, VoxelSample)
+                                  CropTop, MixScans, PackCalibrationInputs, PointNoise,
+                                  RandomRigidTransform, RandomSceneFlip, RescaleImages,
+                                  ResizeImages, VoxelSample)
 from nclr_plugin.geometry.camera import in_view, project_points
 from nclr_plugin.geometry.scan_centre import scan_centre
 from nclr_plugin.models.data_preprocessor import voxel_collate
@@ -201,6 +202,30 @@ def test_mixing_refuses_wrong_arguments():
             MixScans([], **options)
 
 
+def test_mixing_at_a_wrong_place_is_refused(results):
+    frames = Frames()
+    mix = MixScans([frames.load], prob=1.)
+    results['dataset'] = frames
+    moved = RandomRigidTransform()(dict(results))
+    without = {key: value for key, value in results.items() if key != 'imgs'}
+    for wrong in (moved, without):
+        with pytest.raises(ValueError, match='after LoadImages and before RandomRigidTransform'):
+            mix(wrong)
+    frames.points = frames.points[:, :3]
+    with pytest.raises(ValueError, match='as many columns, found 4 and 3'):
+        mix(results)
+
+
+def test_the_other_scan_may_be_augmented(results):
+    frames = Frames()
+    results['dataset'] = frames
+    frames.load = lambda other: dict(other, points=frames.points)
+    before = frames.points.copy()
+    mixed = MixScans([frames.load, PointNoise(0.1)], prob=1.)(results)['points']
+    heights = np.isin(mixed[:, 2], before[:, 2])
+    assert 1000 < (~heights).sum() < len(before) and np.isfinite(mixed).all()
+
+
 def test_mixed_real_frames_keep_what_the_image_shows(shared_data):
     load = [dict(type='LoadPoints'), dict(type='LoadImages')]
     pack = dict(type='PackCalibrationInputs')
@@ -371,6 +396,10 @@ def test_the_centre_is_that_of_the_whole_scan_and_is_mirrored_with_it(results):
     np.testing.assert_array_equal(sampled['scan_centre'], expected)
     mirrored = RandomSceneFlip(1.)(sampled)
     np.testing.assert_array_equal(mirrored['scan_centre'], expected * [1, -1, 1])
+    moved = RandomRigidTransform()(copy.deepcopy(sampled))
+    rotation, translation = np.split(moved['rigid_transform'][:3], [3], 1)
+    np.testing.assert_allclose(
+        moved['scan_centre'], rotation @ (expected * [1, -1, 1]) + translation[:, 0], atol=1e-4)
     packed = PackCalibrationInputs()(ResizeImages((80, 40))(mirrored))
     voxels = voxel_collate([packed], (1.5, ) * 3)['inputs']['voxels']
     np.testing.assert_allclose(voxels.centre[0], expected * [1, -1, 1], rtol=1e-5)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nclr_plugin.datasets.transforms import VirtualCamera
+from nclr_plugin.errors import BrokenFrameError
 
 
 def _camera(width=1242, height=375, focal=721.):
@@ -102,6 +103,15 @@ def test_what_the_image_does_not_hold_becomes_the_largest_that_it_holds():
     fov = np.degrees(2 * np.arctan(160 / after['cam2img'][0, 0, 0]))
     # The principal point is 15 pixels above the middle: 173 pixels to the upper side are the limit.
     assert fov == pytest.approx(2 * np.degrees(np.arctan(173 / 721 * 320 / 96)), abs=0.01)
+
+
+@pytest.mark.parametrize('top', [150, 173, 180])
+def test_an_image_that_ends_beside_its_principal_point_is_refused(top):
+    results = dict(_camera(), frame_id='000012')
+    results['imgs'] = [results['imgs'][0][top:]]
+    results['cam2img'][0, 1, 2] -= top
+    with pytest.raises(BrokenFrameError, match='000012.*windows of 45 deg about the principal'):
+        VirtualCamera((320, 96), fov=(45., 90.))(results)
 
 
 def test_the_same_generator_gives_the_same_window():

@@ -85,6 +85,13 @@ def test_tokens_of_a_vision_transformer_lie_where_the_image_shows_them(tmp_path)
     torch.testing.assert_close(found[0], expected, rtol=1e-3, atol=1e-4)
 
 
+def test_a_vision_transformer_refuses_sides_that_are_no_multiples():
+    branch = _branch(DINOV2)
+    for size in ((64, 90), (60, 96)):
+        with pytest.raises(ValueError, match='multiples of 16, found'):
+            branch.encode(torch.rand(1, 3, *size))
+
+
 def test_the_maps_have_one_scale_whatever_that_of_the_encoder():
     branch = _branch()
     nn.init.constant_(branch.encoder.blocks[4][-1].bn3.weight, 30.)

@@ -14,6 +14,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 import nclr_plugin  # noqa: F401
+from nclr_plugin.models.losses import gradnorm
 from nclr_plugin.models.pretrainers.base import CalibrationModel
 
 TASKS = dict(small=['loss_small'], large=['loss_large*'], late=['loss_late'])
@@ -136,10 +137,27 @@ def test_between_two_updates_nothing_is_measured_and_weights_stay(monkeypatch):
     assert changes.tolist() == [True, False, False, True, False, False]
 
 
-@pytest.mark.parametrize('interval', [0, -3])
-def test_an_interval_below_one_is_reported(interval):
-    with pytest.raises(ValueError, match='interval'):
-        make(interval=interval)
+@pytest.mark.parametrize('options', [
+    dict(interval=0), dict(interval=-3), dict(interval=2.5), dict(lr=-1), dict(shared='shared'),
+    dict(tasks=dict(a='loss_small', b=['loss_large*']))])
+def test_wrong_settings_are_reported(options):
+    with pytest.raises(ValueError, match='GradNorm: expected'):
+        make(**options)
+
+
+@pytest.mark.parametrize('names', [
+    dict(a=['loss_*'], b=['loss_small']), dict(a=['loss_smal'], b=['losses_large'])])
+def test_losses_of_two_tasks_and_of_none_are_reported(names):
+    net = make(tasks=names)
+    with pytest.raises(ValueError, match='losses of their own, found .*loss_large_a'):
+        net.parse_losses(net.losses(data()[0]))
+
+
+def test_a_task_without_a_loss_is_in_the_log(log_of):
+    net, lines = make(), log_of(gradnorm)
+    for x in data(2):
+        net.parse_losses(net.losses(x))
+    assert len(lines) == 1 and "no loss yet of the tasks ['late']" in lines[0]
 
 
 def test_small_gradients_gain_and_large_ones_lose():
