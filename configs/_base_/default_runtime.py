@@ -3,7 +3,7 @@ custom_imports = dict(imports=['nclr_plugin'], allow_failed_imports=False)
 default_scope = 'mmengine'
 
 env_cfg = dict(
-    cudnn_benchmark=False,
+    cudnn_benchmark=True,  # images have one size
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
 randomness = dict(seed=0)

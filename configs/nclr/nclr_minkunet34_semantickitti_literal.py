@@ -15,7 +15,8 @@ model = dict(
     overlap_head=dict(thresholds=(0.5, 0.5)),
     yaw_head=None,
     pose_head=dict(max_reprojection_error=1e9),
-    overlap_dilation=0)
+    overlap_dilation=0,
+    num_voxels=1000000)
 
 # dataset settings
 train_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))

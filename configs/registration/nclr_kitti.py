@@ -5,4 +5,7 @@ _base_ = [
 ]
 
 # model settings
-model = dict(data_preprocessor=dict(voxel_size=(0.1, 0.1, 0.1), max_voxels=None))
+# One sample a step: the statistics of BatchNorm are those of the scan at hand, in evaluation too.
+model = dict(
+    data_preprocessor=dict(voxel_size=(0.1, 0.1, 0.1), max_voxels=None),
+    point_backbone=dict(batch_stats_in_eval=True))

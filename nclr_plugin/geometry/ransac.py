@@ -88,18 +88,19 @@ def solve_robust(points: Tensor,
     sample = _poselib if method == LO_RANSAC else _opencv
 
     device = points.device
-    points, pixels, cam2img = (value.double() for value in (points, pixels, cam2img))
-    failure = RobustPose(torch.eye(3, dtype=torch.float64, device=device),
-                         points.new_zeros(3), torch.zeros(count, dtype=torch.bool, device=device),
-                         False, float('inf'))
+    # One small problem after another: a GPU would wait for the host in each step.
+    points, pixels, cam2img = (value.double().cpu() for value in (points, pixels, cam2img))
+    failure = RobustPose(*(value.to(device) for value in (
+        torch.eye(3, dtype=torch.float64), points.new_zeros(3),
+        torch.zeros(count, dtype=torch.bool))), False, float('inf'))
     finite = points.isfinite().all(1) & pixels.isfinite().all(1)
     if finite.sum() < MIN_DISTINCT:
         return failure
-    pose = sample(*(value.cpu().numpy() for value in (points[finite], pixels[finite], cam2img)),
+    pose = sample(*(value.numpy() for value in (points[finite], pixels[finite], cam2img)),
                   method, threshold, iterations, seed)
     if pose is None:
         return failure
-    R, t = (torch.tensor(value, device=device) for value in pose)
+    R, t = map(torch.tensor, pose)
     inlier, _ = _inliers(R, t, points, pixels, cam2img, threshold)
     for _ in range(2):
         solution = refine_pose(R[None], t[None], points[None], pixels[None], cam2img[None],
@@ -110,7 +111,8 @@ def solve_robust(points: Tensor,
         inlier, distance = _inliers(R, t, points, pixels, cam2img, threshold)
     if inlier.sum() < MIN_DISTINCT:
         return failure
-    return RobustPose(R, t, inlier, True, float((distance[inlier]**2).mean().sqrt()))
+    return RobustPose(R.to(device), t.to(device), inlier.to(device), True,
+                      float((distance[inlier]**2).mean().sqrt()))
 
 
 def _inliers(R: Tensor, t: Tensor, points: Tensor, pixels: Tensor, cam2img: Tensor,

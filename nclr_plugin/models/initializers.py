@@ -8,6 +8,8 @@ from mmengine.model import update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
+from ..utils.devices import constant
+
 
 @WEIGHT_INITIALIZERS.register_module()
 class InputScaleInit:
@@ -42,6 +44,7 @@ class InputScaleInit:
         factor = weight.new_tensor([1 / one if one else 0. for one in self.std])
         with torch.no_grad():
             weight *= factor
-        weight.register_hook(lambda grad: grad * (factor > 0).to(grad))
+        used = tuple(float(bool(one)) for one in self.std)
+        weight.register_hook(lambda grad: grad * constant(used, grad.dtype, grad.device))
         if hasattr(module, '_params_init_info'):
             update_init_info(module, init_info=f'InputScaleInit: {self.layer} over {self.std}')

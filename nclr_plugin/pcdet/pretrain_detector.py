@@ -77,7 +77,8 @@ class NCLRPretrain(Detector3DTemplate):
         loss, losses = self.nclr.parse_losses(self.nclr(**data, mode='loss'))
         del losses['loss']  # OpenPCDet logs it by itself
         self._refuse_non_finite(loss, losses, batch_dict['frame_id'])
-        return dict(loss=loss), {name: value.item() for name, value in losses.items()}, {}
+        values = torch.stack([value.float() for value in losses.values()]).tolist()
+        return dict(loss=loss), dict(zip(losses, values)), {}
 
     @staticmethod
     def _refuse_non_finite(loss: Tensor, losses: dict[str, Tensor],

@@ -40,7 +40,7 @@ val_dataloader = dict(
         test_mode=True))
 test_dataloader = val_dataloader
 
-val_evaluator = [dict(type='CalibrationMetric'), dict(type='OverlapMetric')]
+val_evaluator = [dict(type='CalibrationMetric')]  # the others also embed all points
 test_evaluator = [
     dict(type='CalibrationMetric'),
     dict(type='MatchingMetric'),

@@ -42,8 +42,8 @@ class ConcatReader(Reader):
     """Concatenate the frames of several readers.
 
     Unlike mmengine's ``ConcatDataset`` this keeps one list of frames, which the sampler and the
-    mismatched-image control need. A frame's id gets the root of its part where several parts have
-    it.
+    mismatched-image control need. An id that several parts have is preceded by the root of the
+    part, or by its number where roots repeat, too.
 
     Args:
         parts: Dicts of ``data_root`` and ``reader``, a config. Relative roots are below the
@@ -55,13 +55,16 @@ class ConcatReader(Reader):
 
     def read(self, data_root: str, keep_unpaired: bool = False) -> list[dict]:
         """List the frames of all parts; see :class:`Reader`."""
-        parts = [(root, reader.read(os.path.join(data_root, root), keep_unpaired))
+        parts = [reader.read(os.path.join(data_root, root), keep_unpaired)
                  for root, reader in self.parts]
-        # Reports of frames and pictures are named by their ids.
-        counts = Counter(frame['frame_id'] for _, frames in parts for frame in frames)
-        return [dict(frame, frame_id=f"{root}/{frame['frame_id']}")
+        # Reports and pictures are named by the ids of frames.
+        counts = Counter(frame['frame_id'] for frames in parts for frame in frames)
+        roots = Counter(root for root, _ in self.parts)
+        names = [root if roots[root] == 1 else f'part{number}'
+                 for number, (root, _) in enumerate(self.parts)]
+        return [dict(frame, frame_id=f"{name}/{frame['frame_id']}")
                 if counts[frame['frame_id']] > 1 else frame
-                for root, frames in parts for frame in frames]
+                for name, frames in zip(names, parts) for frame in frames]
 
 
 class Folder(NamedTuple):

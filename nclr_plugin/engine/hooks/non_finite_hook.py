@@ -53,6 +53,7 @@ class NonFiniteHook(Hook):
         runner.message_hub.update_info(INFO_KEY, self.steps)
         self._batches: list[dict[str, Any]] = []  # batches whose gradients enter the next step
         self._stepped = False
+        self._buffers: list[torch.Tensor] = []
         self._handle = wrapper.optimizer.register_step_pre_hook(self._refuse_non_finite)
 
     def before_train_iter(self,
@@ -61,8 +62,11 @@ class NonFiniteHook(Hook):
                           data_batch: Any | None = None) -> None:
         """Save the buffers before the first batch of a step."""
         if not self._batches:
-            buffers = unwrapped_model(runner).buffers()
-            self._buffers = [buffer.detach().clone() for buffer in buffers]
+            buffers = list(unwrapped_model(runner).buffers())
+            if [buffer.device for buffer in buffers] != [saved.device for saved in self._buffers]:
+                self._buffers = [torch.empty_like(buffer) for buffer in buffers]
+            with torch.no_grad():
+                torch._foreach_copy_(self._buffers, buffers)
 
     def after_train_iter(self,
                          runner: Any,

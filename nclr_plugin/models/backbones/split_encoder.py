@@ -9,6 +9,7 @@ from spconv.pytorch import SparseConv3d, SparseConvTensor, SparseSequential
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...utils.devices import constant
 from ..layers.voxelization import interpolate, take_rows
 
 # Empty voxels before the first one of a scan, on the ground plane. With them no coarse voxel is
@@ -86,9 +87,9 @@ class SplitEncoder(nn.Module):
         with torch.autocast(voxel_feats.device.type, enabled=False):
             width, length, height = (coors.amax(0)[1:] + 1).tolist()
             whole = 2 * self.stride
-            shape = [height, *((side + EDGE) // whole * whole + whole for side in (length, width))]
             # The detectors halve 41 -> 21 -> 11 -> 5 -> 2 in z; a higher scan has a larger grid.
-            shape[0] = DETECTOR_HEIGHT + max(0, -(-(height - DETECTOR_HEIGHT) // 16) * 16)
+            depth = DETECTOR_HEIGHT + max(0, -(-(height - DETECTOR_HEIGHT) // 16) * 16)
+            shape = [depth, *((side + EDGE) // whole * whole + whole for side in (length, width))]
             batch, x, y, z = coors.unbind(1)
             grid = torch.stack((batch, z, y + EDGE, x + EDGE), 1).contiguous()
             x = SparseConvTensor(
@@ -120,8 +121,8 @@ class SplitEncoder(nn.Module):
                 feats = project(bottleneck_feats.float() if last else level.features)
                 # In cells of the level, whose index j has its centre where its kernel has it.
                 stride = 2**number
-                first = self.first_centres[number].to(feats)
-                cells = (voxels.indices[:, 1:] - first) / stride + self._shift(number).to(feats)
+                first = constant(self.first_centres[number], feats.dtype, feats.device)
+                cells = (voxels.indices[:, 1:] - first) / stride + self._shift(number, feats)
                 positions = torch.cat((voxels.indices[:, :1].to(cells), cells), 1)
                 total = total + interpolate(feats, level.indices, positions)
             return self.mix(total)
@@ -136,18 +137,19 @@ class SplitEncoder(nn.Module):
         known = torch.cat((feats[:, :3], feats[:, 3:4] * self.intensity_scale, feats[:, 4:]), 1)
         return F.pad(known, (0, self.in_channels - known.shape[1]))
 
-    def _shift(self, number: int) -> Tensor:
-        """Return the offset from indices of a level to voxel ``stride j + (stride - 1) / 2``."""
+    def _shift(self, number: int, like: Tensor) -> Tensor:
+        """Return the offset (3,) from indices of a level to voxel ``stride (j + 0.5) - 0.5``."""
         stride = 2**number
-        return ((self.first_centres[number] - (stride - 1) / 2) / stride).round()
+        return constant(tuple(round((first - (stride - 1) / 2) / stride)
+                              for first in self.first_centres[number]), like.dtype, like.device)
 
     def _indices(self, number: int, grid: Tensor) -> Tensor:
         batch, z, y, x = grid.unbind(1)
-        shift = self._shift(number).to(grid)
+        shift = self._shift(number, grid)
         return torch.stack((batch, x + shift[0], y + shift[1], z + shift[2]), 1)
 
 
-def _first_centres(down_paddings: Sequence) -> list[Tensor]:
+def _first_centres(down_paddings: Sequence) -> list[tuple[float, ...]]:
     """Return the centre of the voxel of index 0 of each level, x, y, z in input voxels."""
     centres, stride = [torch.zeros(3)], 1
     for padding in down_paddings:  # kernels of 3 in steps of 2
@@ -157,4 +159,4 @@ def _first_centres(down_paddings: Sequence) -> list[Tensor]:
     # The output: 3 in steps of 2 upwards; tokens: 2 in steps of 2 on the ground.
     on_the_ground = (TOKEN_STRIDE - 1) / 2
     centres.append(centres[-1] + stride * torch.tensor([on_the_ground, on_the_ground, 1.]))
-    return [centre - torch.tensor([EDGE, EDGE, 0]) for centre in centres]
+    return [tuple((centre - torch.tensor([EDGE, EDGE, 0])).tolist()) for centre in centres]

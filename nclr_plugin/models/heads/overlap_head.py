@@ -8,6 +8,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...utils.devices import constant
 from ..layers.batching import ViewVoxels
 
 NUM_BINS = 50
@@ -114,7 +115,8 @@ class OverlapHead(BaseModule):
     def thresholds(self) -> Tensor:
         """Probabilities (2,) for points and pixels."""
         if self.fixed_thresholds is not None:
-            return self.score_histogram.new_tensor(self.fixed_thresholds)
+            return constant(tuple(self.fixed_thresholds), self.score_histogram.dtype,
+                            self.score_histogram.device)
         outside, inside = self.score_histogram.flip(-1).cumsum(-1).flip(-1).unbind(1)
         iou = inside / (inside[:, :1] + outside).clamp(min=1e-9)
         untrained = iou.amax(1) == 0

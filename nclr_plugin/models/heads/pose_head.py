@@ -13,6 +13,8 @@ from ...geometry.ransac import LO_RANSAC, RobustPose, solve_robust
 from ...geometry.se3 import make_transform
 from ..losses.pose_loss import pose_loss
 
+MAX_STEPS = 8  # in training; matches that agree need fewer, and a GPU always takes all
+
 
 @MODELS.register_module()
 class PoseHead(BaseModule):
@@ -65,7 +67,8 @@ class PoseHead(BaseModule):
         The arguments are those of :meth:`loss`.
         """
         enough = valid.sum(1) >= self.min_points
-        solution = solve_pnp(points, pixels, cam2img, weights=(valid & enough[:, None]).double())
+        solution = solve_pnp(points, pixels, cam2img, (valid & enough[:, None]).double(),
+                             MAX_STEPS)
         return solution._replace(
             valid=solution.valid & (solution.reprojection_error <= self.max_reprojection_error))
 
@@ -73,8 +76,8 @@ class PoseHead(BaseModule):
     def predict(self, points: Tensor, pixels: Tensor, cam2img: Tensor) -> RobustPose | None:
         """Solve for the pose of one view from its K matches.
 
-        All of them count: the most similar ones lie together on a few well-recognised objects and
-        fix a pose less well.
+        All matches are used: the most similar ones cluster on a few objects and constrain the pose
+        less.
 
         Args:
             points: (K, 3).

@@ -43,7 +43,8 @@ def dense_batch(group: Tensor, num_groups: int, length: int | None = None) -> De
     Args:
         group: (M,) group of each row.
         num_groups: G.
-        length: L; ``None``: the size of the largest group, for which the CPU waits for the GPU.
+        length: L; ``None``: the size of the largest group. With several groups, the CPU waits for
+            the GPU to know it.
     """
     counts = (group == torch.arange(num_groups, device=group.device)[:, None]).sum(1)
     first = torch.cumsum(counts, 0) - counts
@@ -51,7 +52,8 @@ def dense_batch(group: Tensor, num_groups: int, length: int | None = None) -> De
     slot = torch.empty_like(group)
     slot[order] = torch.arange(len(group), device=group.device) - first[group[order]]
     if length is None:
-        length = max(int(counts.max()), 1)
+        length = len(group) if num_groups == 1 else int(counts.max())
+        length = max(length, 1)
     mask = torch.arange(length, device=group.device) < counts[:, None]
     return DenseBatch(group, slot, mask)
 

@@ -216,7 +216,7 @@ def interpolate(feats: Tensor, indices: Tensor, positions: Tensor) -> Tensor:
     known, row = number(indices[:, :1], indices[:, 1:]).sort()
     rows, weights = [], []
     for corner in itertools.product((0, 1), repeat=3):
-        corner = floor.new_tensor(corner)
+        corner = constant(corner, torch.int64, floor.device)
         key = number(batch, floor + corner)
         idx = torch.searchsorted(known, key).clamp(max=len(known) - 1)
         weight = torch.where(corner.bool(), fraction, 1 - fraction).prod(1)

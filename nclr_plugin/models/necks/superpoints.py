@@ -1,10 +1,12 @@
 """Superpoints of a scan, superpixels of an image, attention between them (CrossI2P, Eq. 8-12)."""
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from typing import Callable, NamedTuple, Sequence
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -107,6 +109,9 @@ def _gpu_sampling(device: torch.device) -> Callable | None:
         from mmcv.ops import furthest_point_sample
         furthest_point_sample(torch.zeros(1, 1, 3, device=device), 1)
     except (ImportError, RuntimeError):  # mmcv-lite, without its operators
+        print_log('Superpoints: farthest points take thousands of small kernels a step, because '
+                  'this mmcv has no compiled operators; run `bash tools/setup_env.sh --ops`.',
+                  logger='current', level=logging.WARNING)
         return None
 
     def sample(points: Tensor, mask: Tensor, count: int, first: Tensor) -> Tensor:

@@ -135,7 +135,8 @@ class CrossI2P(CalibrationModel):
         self.transformer = transformer and MODELS.build(dict(channels=embed_dims, **transformer))
         self.coarse_head = transformer and MatchingHead(
             embed_dims, embed_dims, embed_dims, alignment=False,
-            temperature=matching_head.get('temperature', 0.07))
+            **{key: matching_head[key] for key in ('temperature', 'position_channels')
+               if key in matching_head})
         self.point_out = nn.Sequential(
             nn.Linear(point_channels + embed_dims, point_channels), nn.LayerNorm(point_channels),
             nn.ReLU())

@@ -11,6 +11,7 @@ from mmdet3d.registry import MODELS
 from mmdet3d.structures.det3d_data_sample import SampleList
 from torch import Tensor
 
+from ..layers.voxelization import unique
 from .grouping import group_instances
 
 
@@ -129,9 +130,7 @@ class SegDataPreprocessor(Det3DDataPreprocessor):
         for i, (scan, sample) in enumerate(zip(points, data_samples)):
             index = torch.round(scan[:, :3] / size).int()
             index -= index.min(0)[0]
-            first, point2voxel = self.sparse_quantize(
-                index.cpu().numpy(), return_index=True, return_inverse=True)
-            first = torch.from_numpy(first).to(scan.device)
+            first, point2voxel = first_points(index)
             if self.training and self.max_voxels is not None and len(first) > self.max_voxels:
                 first = first[torch.randperm(len(first), device=scan.device)[:self.max_voxels]]
             if 'pts_semantic_mask' in sample.gt_pts_seg:
@@ -140,5 +139,24 @@ class SegDataPreprocessor(Det3DDataPreprocessor):
             voxels.append(scan[first])
             coors.append(F.pad(index[first], (1, 0), value=i))
             sample.batch_idx = coors[-1][:, 0]
-            sample.point2voxel_map = torch.from_numpy(point2voxel).to(scan.device).long()
+            sample.point2voxel_map = point2voxel
         return dict(voxels=torch.cat(voxels), coors=torch.cat(coors))
+
+
+def first_points(index: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the voxels of points, in the order of mmdet3d's ``sparse_quantize``.
+
+    Args:
+        index: (N, 3) integer indices of the points, not negative.
+
+    Returns:
+        The first point (M,) of each voxel, and the voxel (N,) of each point.
+    """
+    index = index.long()
+    extent = index.amax(0) + 1
+    key = (index[:, 0] * extent[1] + index[:, 1]) * extent[2] + index[:, 2]
+    _, point2voxel, counts = unique(key)
+    number = torch.arange(len(key), device=key.device)
+    first = number.new_zeros(len(counts)).scatter_reduce_(
+        0, point2voxel, number, 'amin', include_self=False)
+    return first, point2voxel

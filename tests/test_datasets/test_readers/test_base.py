@@ -31,12 +31,18 @@ def test_ids_that_several_parts_have_get_their_root(kitti_odometry, tmp_path):
     other = dict(reader, sequences=['00'], frame_list=['00/000002'])
     frames = TASK_UTILS.build(dict(type='ConcatReader', parts=[
         dict(data_root=kitti_odometry.root.name, reader=reader),
-        dict(data_root='second', reader=reader), dict(data_root='second', reader=other),
+        dict(data_root='second', reader=reader),
+        dict(data_root=str(root / 'second'), reader=other),
     ])).read(str(root))
     first = kitti_odometry.root.name
     assert [frame['frame_id'] for frame in frames] == [
         f'{first}/01/000000', f'{first}/01/000001', 'second/01/000000', 'second/01/000001',
         '00/000002']
+    # As two cameras of the same scans.
+    frames = TASK_UTILS.build(dict(type='ConcatReader', parts=2 * [
+        dict(data_root='', reader=reader)])).read(str(kitti_odometry.root))
+    assert [frame['frame_id'] for frame in frames] == [
+        'part0/01/000000', 'part0/01/000001', 'part1/01/000000', 'part1/01/000001']
 
 
 def test_relative_roots_are_below_the_data_root(kitti_odometry, tmp_path):
