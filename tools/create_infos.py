@@ -8,10 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from nclr_plugin.datasets.kitti_infos import (  # noqa: E402
-    FRACTIONS as DETECTION_FRACTIONS,
-    split_kitti,
-)
+from nclr_plugin.datasets.kitti_infos import DETECTION_FRACTIONS, split_kitti  # noqa: E402
 from nclr_plugin.datasets.kitti_preparation import prepare_kitti  # noqa: E402
 from nclr_plugin.datasets.segmentation.infos import (  # noqa: E402
     FRACTIONS,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from nclr_plugin.datasets.kitti_infos import FRACTIONS, split_kitti  # noqa: E402
+from nclr_plugin.datasets.kitti_infos import DETECTION_FRACTIONS, split_kitti  # noqa: E402
 from nclr_plugin.errors import one_line_errors  # noqa: E402
 
 
@@ -19,8 +19,8 @@ def main(argv=None):
         'with its own object database.')
     parser.add_argument('root', help='KITTI folder with the info files; the output is written '
                         'there')
-    parser.add_argument('--fractions', type=float, nargs='+', default=FRACTIONS, metavar='PERCENT',
-                        help='label fractions (default: 10 20 50)')
+    parser.add_argument('--fractions', type=float, nargs='+', default=DETECTION_FRACTIONS,
+                        metavar='PERCENT', help='label fractions (default: 10 20 50)')
     parser.add_argument('--seed', type=int, default=0,
                         help='seed of the random choice (default: 0)')
     parser.add_argument('--split', metavar='FILE',

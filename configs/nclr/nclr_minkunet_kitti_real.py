@@ -1,8 +1,9 @@
 """Some 240 real KITTI frames, pretrained image features: pretraining for a CPU.
 
 It trains on the frames of NCLR_REAL_ROOT that share no drive with `ImageSets/val.txt`, whose frames
-are evaluated, each placed 15 times. In training, virtual cameras look elsewhere in the images, at
-first through wide windows only, so that no scan tells where its camera looks.
+are evaluated, each under 15 random transforms. In training, virtual cameras look elsewhere in the
+images, at first through wide windows only, and the sectors that no image shows come from other
+scans, so that no scan tells where its camera looks.
 """
 _base_ = ['./nclr_minkunet_demo_transfer.py', '../_base_/datasets/kitti_real.py']
 

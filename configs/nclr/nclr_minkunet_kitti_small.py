@@ -1,7 +1,7 @@
 """The demo model on a few dozen real KITTI frames: what can be learned from them in minutes.
 
 It trains on object frames of NCLR_KITTI_ROOT and a sequence of NCLR_SEMANTICKITTI_ROOT together.
-Four object frames are left out for evaluation, each placed 15 times;
+Four object frames are left out for evaluation, each under 15 random transforms;
 `nclr_minkunet_kitti_small_trained_on.py` evaluates the training frames.
 """
 _base_ = ['./nclr_minkunet_demo_transfer.py', '../_base_/datasets/kitti_small.py']

@@ -156,7 +156,7 @@ def find_shift(score: JointScore, offsets: np.ndarray) -> tuple[int, float]:
     def scores(image: int, scan: int) -> np.ndarray:
         frame, other = score.frames[image], score.frames[scan]
         scorer = PoseScorer(frame.edge_maps(FINE[0]), edges[scan], other.finder.has_intensity,
-                            guess[image], frame.cam2img, SHIFT_SIZE, 1, frame.parts)
+                            guess[image], frame.cam2img, SHIFT_SIZE, 1, frame.weights)
         return scorer(torch.from_numpy(score.ref2cam[image] @ poses))[:, 0].double().numpy()
 
     unshifted = np.stack([scores(idx, idx) for idx in range(num_frames)], 1)  # (K, F)

@@ -16,7 +16,7 @@ from .segmentation import LoadPanopticLabels
 from .transforms import (AccumulateSweeps, ColorJitter, CropImages, CropPoints, CropTop,
                          ImageOcclusion, LoadImages, LoadPoints, MixScans, PackCalibrationInputs,
                          PointNoise, RandomRigidTransform, RandomSceneFlip, RescaleImages,
-                         ResizeImages, VoxelSample)
+                         ResizeImages, VirtualCamera, VoxelSample)
 
 __all__ = [
     'AccumulateSweeps', 'BrokenFrameError', 'CalibrationDataset', 'ColorJitter', 'ConcatReader',
@@ -24,5 +24,5 @@ __all__ = [
     'KittiOdometryReader', 'LoadImages', 'LoadPanopticLabels', 'LoadPoints', 'MixScans',
     'NuScenesReader', 'PackCalibrationInputs', 'PointNoise', 'RandomRigidTransform',
     'RandomSceneFlip', 'RescaleImages', 'ResizeImages', 'RigReader', 'SeededInfiniteSampler',
-    'VoxelSample'
+    'VirtualCamera', 'VoxelSample'
 ]

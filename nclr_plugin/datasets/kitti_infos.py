@@ -21,7 +21,7 @@ from .segmentation.infos import draw_split, write_infos
 INFOS = 'kitti_infos_train.pkl'
 OBJECTS = 'kitti_dbinfos_train.pkl'
 IGNORED = -1  # mmdet3d's label of ignored objects
-FRACTIONS = (10, 20, 50)
+DETECTION_FRACTIONS = (10, 20, 50)
 CLASSES = ('Pedestrian', 'Cyclist', 'Car')
 
 
@@ -296,7 +296,7 @@ def _absent(root: str, folder: str, suffix: str, frames: Iterable[str]) -> list[
     return [path for path in paths if not os.path.isfile(path)]
 
 
-def split_kitti(root: str, fractions: Sequence[float] = FRACTIONS, seed: int = 0,
+def split_kitti(root: str, fractions: Sequence[float] = DETECTION_FRACTIONS, seed: int = 0,
                 split_file: str | None = None) -> dict[float, int]:
     """Write infos and object databases of label fractions, and the split as JSON.
 

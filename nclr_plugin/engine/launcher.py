@@ -45,11 +45,11 @@ def train(argv: Sequence[str], fraction: float | None = None, checkpoint: str | 
     with one_line_errors():
         script = load_script('train')
         args = _parse_args(script, argv, more_help)
-        options = {}
+        config, options = _load_config(args), {}
         if fraction is not None:
-            options.update(fraction_options(_load_config(args), fraction))
+            options.update(fraction_options(config, fraction))
         if checkpoint is not None:
-            options.update(checkpoint_options(_load_config(args), checkpoint))
+            options.update(checkpoint_options(config, checkpoint))
         config = _load_config(args, options)
         require_infos(config, 'train_dataloader', 'val_dataloader')
         options.update(distributed_on_cpu(args))
@@ -97,9 +97,9 @@ def test(argv: Sequence[str], show_dir: str | None = None, mismatched_image_cont
             raise FileNotFoundError(f'{args.checkpoint}: no such checkpoint; give a .pth file, or '
                                     f'{RANDOM} for the random initialisation')
         if args.tta:
-            _require_tta(args)
+            _require_tta(args.config, config)
         if submission:
-            options.update(submission_options(_load_config(args), submission))
+            options.update(submission_options(config, submission))
         require_infos(_load_config(args, options), 'test_dataloader')
         run_script(script, args, options, mismatched_image_control)
 
@@ -169,11 +169,11 @@ def run_script(script: ModuleType, args: Namespace, options: dict[str, Any],
     script.main()
 
 
-def _require_tta(args: Namespace) -> None:
+def _require_tta(path: str, config: Config) -> None:
     """Raise if the config has no test-time augmentation."""
-    absent = [name for name in ('tta_model', 'tta_pipeline') if name not in _load_config(args)]
+    absent = [name for name in ('tta_model', 'tta_pipeline') if name not in config]
     if absent:
-        raise DataLayoutError(f"{args.config}: --tta expects 'tta_model' and 'tta_pipeline' in the "
+        raise DataLayoutError(f"{path}: --tta expects 'tta_model' and 'tta_pipeline' in the "
                               f'config, found no {" and no ".join(absent)}; those of '
                               "mmdet3d's configs/_base_/datasets/semantickitti.py are an example")
 

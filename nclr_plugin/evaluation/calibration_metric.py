@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
 from .confidence import auroc
-from .pose_errors import pose_errors, view_poses
+from .pose_errors import pose_errors, recall_name, view_poses
 
 # Names of the errors in the figures: as pose_errors has them, and as the table has them.
 ERRORS = dict(rre_geodesic_deg='geodesic', rre_euler_deg='euler_xzy', rte_m='rte_m')
@@ -242,11 +242,6 @@ def recall_curve(errors: np.ndarray, valid: np.ndarray, thresholds: np.ndarray) 
         raise ValueError('recall_curve: expected errors and valid of the same shape (N,) with '
                          f'N > 0, found {errors.shape} and {valid.shape}.')
     return np.searchsorted(np.sort(errors[valid]), thresholds, side='left') / len(errors)
-
-
-def recall_name(degrees: float, metres: float) -> str:
-    """Return the name of the recall within both thresholds."""
-    return f'recall_{degrees:g}deg_{metres:g}m'
 
 
 def calibration_table(metrics: dict[str, float], thresholds: list[tuple[float, float]],

@@ -1,6 +1,6 @@
-"""Whether the edges of an image are where depth and reflectance of a scan change, for many poses.
+"""Edge alignment of an image and a scan, for many poses, without a network.
 
-The score of a pose adds up over frames. It is the place where searches, checks and tables get it.
+The scores of a pose add up over frames. Pose search, checks and tables all use them.
 """
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 
 from ..datasets.scans import drop_invalid_rows
 from ..geometry.camera import project_points
-from .photometric_consistency import MIN_DEPTH, reduce_image
+from .photometric_consistency import MIN_DEPTH, reduce_image, residuals
 from .scan_edges import EdgeFinder, ScanEdges
 
 NUM_DIRECTIONS = 8  # of gradients, over half a turn
 LOCAL_SIGMA = 20.  # pixels about which gradients are compared with their mean
 FLOOR = 0.3  # share of the mean gradient of the image that is added to the local mean
-LOG_FLOOR = 0.05  # squared relative gradient below which edges are not told apart
+LOG_FLOOR = 0.05  # squared relative gradient below which differences do not count
 MIN_DIFFERENCE = 0.5  # rank above which a difference of intensity counts, with its square
 REFLECTANCE_WEIGHT = 0.7  # relative to jumps of depth
 # Blur in pixels above which streets far away count as jumps of depth: images have more edges there,
@@ -35,19 +35,19 @@ class EdgeAlignment:
         cam2img: (3, 3).
         lidar2cam: (4, 4), centre of the poses.
         margin_deg: Angle by which poses may differ from it.
-        parts: Weights of jumps of depth and of differences of reflectance.
+        weights: Weights of jumps of depth and of differences of reflectance.
     """
 
     def __init__(self, image: np.ndarray, points: np.ndarray, cam2img: np.ndarray,
                  lidar2cam: np.ndarray, margin_deg: float,
-                 parts: tuple[float, float] = (1., REFLECTANCE_WEIGHT)) -> None:
+                 weights: tuple[float, float] = (1., REFLECTANCE_WEIGHT)) -> None:
         self.image, self.cam2img = reduce_image(image, np.asarray(cam2img, np.float64))
         self.height, self.width = self.image.shape[:2]
         points = drop_invalid_rows(np.asarray(points, np.float64), min_points=0)[0]
         margin = min(np.tan(np.radians(margin_deg)) * self.cam2img[0, 0], self.width / 2)
         self.finder = EdgeFinder(points, lidar2cam, self.cam2img, (self.width, self.height),
                                  margin)
-        self.parts = parts
+        self.weights = weights
         self._colours: np.ndarray | None = None
         self._maps: dict[float, Tensor] = {}
 
@@ -65,7 +65,7 @@ class EdgeAlignment:
         if sigma > SHARP:
             edges = edges._replace(jump=edges.jump | edges.plane)
         return PoseScorer(self.edge_maps(sigma), edges, self.finder.has_intensity, lidar2cam,
-                          self.cam2img, size, num_parts, self.parts)
+                          self.cam2img, size, num_parts, self.weights)
 
     def edge_maps(self, sigma: float) -> Tensor:
         """Return the log gradient in each direction (D, H, W), of zero mean and unit variance.
@@ -104,7 +104,7 @@ class PoseScorer:
         maps: (D, H, W), gradients of the image by direction.
         edges: Pairs of points of the scan.
         has_intensity: Whether their intensities differ.
-        lidar2cam: (4, 4), where parts of the image are told apart.
+        lidar2cam: (4, 4), pose that assigns the pairs to the parts of the image.
         cam2img: (3, 3).
         size: Number of pairs of each kind.
         num_parts: Number of interleaved groups of columns of the image, scored separately.
@@ -191,8 +191,6 @@ def _contrast(mask: np.ndarray, others: np.ndarray, edges: ScanEdges,
                            edges.vertical * height, edges.distance), 1)[used]
     if mask.sum() < regressors.shape[1] or others.sum() < regressors.shape[1]:
         return weight
-    basis = np.linalg.qr(regressors)[0]
-    value = mask[used].astype(float)
-    value -= basis @ (basis.T @ value)
+    value, = residuals(regressors, mask[used].astype(float))
     weight[used] = value / max(np.linalg.norm(value), 1e-9)
     return weight

@@ -124,11 +124,11 @@ class PhotometricConsistency:
         reflectance = step = np.nan
         difference = np.abs(np.subtract(*intensity[pairs]))
         if (difference > 0).mean() >= MIN_DIFFERENT:
-            reflectance = _cosine(*_residuals(position, _ranks(difference), _ranks(contrast)))
+            reflectance = _cosine(*residuals(position, ranks(difference), ranks(contrast)))
         jump = is_jump(depth, pairs)
         num_jumps = int(min(jump.sum(), (~jump).sum()))
         if num_jumps >= MIN_JUMPS:
-            jump, contrast = _residuals(position, jump.astype(float), np.log1p(contrast))
+            jump, contrast = residuals(position, jump.astype(float), np.log1p(contrast))
             step = float(jump @ contrast / max(jump @ jump, EPSILON))
         return Evidence(reflectance, pairs.shape[1], step, num_jumps)
 
@@ -166,13 +166,13 @@ def reduce_image(image: np.ndarray, cam2img: np.ndarray) -> tuple[np.ndarray, np
             resize_intrinsics(cam2img, size[0] / width, size[1] / height))
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
+def ranks(values: np.ndarray) -> np.ndarray:
     """Return the ranks, in 0..1."""
     stats = optional_import('scipy.stats', 'scipy', 'Comparing image and scan')
     return stats.rankdata(values) / max(1, len(values))
 
 
-def _residuals(regressors: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
+def residuals(regressors: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
     """Return the residuals of linear fits of each (M,) by the columns of (M, K)."""
     basis = np.linalg.qr(regressors)[0]
     return [value - basis @ (basis.T @ value) for value in values]

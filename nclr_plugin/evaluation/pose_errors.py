@@ -92,3 +92,8 @@ def rotation_error_euler_deg(R_pred: Tensor, R_gt: Tensor, order: str) -> np.nda
         warnings.simplefilter('ignore', UserWarning)
         angles = transform.Rotation.from_matrix(relative).as_euler(order, degrees=True)
     return np.abs(angles).sum(axis=-1)
+
+
+def recall_name(degrees: float, metres: float) -> str:
+    """Return the name of the recall within both thresholds."""
+    return f'recall_{degrees:g}deg_{metres:g}m'

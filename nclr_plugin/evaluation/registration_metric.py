@@ -14,10 +14,14 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
 from ..geometry.camera import project_points
-from .pose_errors import pose_errors, view_poses
+from .pose_errors import pose_errors, recall_name, view_poses
 
 RRE_KINDS = ('euler_xzy', 'euler_XYZ', 'geodesic')
 NO_TRANSLATION = 1e-3  # metres; a smaller one is rounding
+
+_AS_IDENTITY = ('has the errors of the identity baseline in mean and deviation, and misses every '
+                'recall')
+_LEFT_OUT = 'is left out of mean and deviation, and misses every recall'
 
 
 class Protocol(NamedTuple):
@@ -29,42 +33,41 @@ class Protocol(NamedTuple):
         mean_over: Views in mean and deviation: ``'all'``, ``'solved'`` (those with a pose) or
             ``'recalled'`` (those within the first of ``thresholds``).
         thresholds: Pairs (degrees, metres) of the recalls, shares of all views below both.
-        failures: Treatment of a view without a pose, for the log.
         zero_translation: Whether the random transform may only rotate the scan.
         origin: Publications that use it, and differences to them, for the log.
     """
     rotation: str
     mean_over: str
     thresholds: tuple[tuple[float, float], ...]
-    failures: str
     zero_translation: bool = False
     origin: str = ''
 
+    @property
+    def failures(self) -> str:
+        """Treatment of a view without a pose, for the log."""
+        return _AS_IDENTITY if self.mean_over == 'all' else _LEFT_OUT
 
-_AS_IDENTITY = ('has the errors of the identity baseline in mean and deviation, and misses every '
-                'recall')
-_LEFT_OUT = 'is left out of mean and deviation, and misses every recall'
 
 PROTOCOLS: dict[str, Protocol] = {
     'all_frames': Protocol(
-        'geodesic', 'all', ((10., 5.), (5., 2.), (2., 1.)), _AS_IDENTITY,
+        'geodesic', 'all', ((10., 5.), (5., 2.), (2., 1.)),
         origin='no view is left out and the error is an angle: the one to compare methods by'),
     'deepi2p_5_2': Protocol(
-        'euler_xzy', 'all', ((5., 2.), ), _AS_IDENTITY,
+        'euler_xzy', 'all', ((5., 2.), ),
         origin='DeepI2P; its code also replaces a pose farther than 14.14 m by the identity, and '
                'leaves frames of zero cost out of the mean; this metric does neither'),
     'corri2p_5_2': Protocol(
-        'euler_xzy', 'all', ((5., 2.), ), _AS_IDENTITY,
+        'euler_xzy', 'all', ((5., 2.), ),
         origin='the code of CorrI2P and VP2P-Match, whose mean includes the output of a '
                'failed PnP, and which drop the last incomplete batch'),
     'corri2p_10_5': Protocol(
-        'euler_xzy', 'recalled', ((10., 5.), ), _LEFT_OUT,
+        'euler_xzy', 'recalled', ((10., 5.), ),
         origin='tables that reject frames beyond 10 deg or 5 m, of CorrI2P and later; CrossI2P'),
     'cofii2p': Protocol(
-        'euler_xzy', 'solved', ((45., 10.), (10., 5.)), _LEFT_OUT,
+        'euler_xzy', 'solved', ((45., 10.), (10., 5.)),
         origin='CoFiI2P since 2026-01: translations in training and evaluation, seeded transforms'),
     'zero_translation': Protocol(
-        'euler_xzy', 'solved', ((45., 10.), (10., 5.)), _LEFT_OUT, zero_translation=True,
+        'euler_xzy', 'solved', ((45., 10.), (10., 5.)), zero_translation=True,
         origin='LEGACY: CoFiI2P as released in 2024-10, whose transforms only rotate the scan; not '
                'comparable with any of the others'),
 }
@@ -106,7 +109,7 @@ def protocol_figures(protocol: Protocol, rotation_errors: dict[str, np.ndarray],
             figures[f'{name}_{statistic.__name__}'] = (
                 float(statistic(errors[averaged])) if averaged.any() else float('nan'))
     for (degrees, metres), inside in zip(protocol.thresholds, within):
-        figures[f'recall_{degrees:g}deg_{metres:g}m'] = float(inside.mean())
+        figures[recall_name(degrees, metres)] = float(inside.mean())
     return figures
 
 
@@ -236,7 +239,7 @@ class RegistrationMetric(BaseMetric):
             figures = protocol_figures(protocol, rotation, translation, solved)
             metrics.update({f'{name}_{key}': value for key, value in figures.items()})
         for degrees, metres in self.thresholds:
-            metrics[f'recall_{degrees:g}deg_{metres:g}m'] = float(
+            metrics[recall_name(degrees, metres)] = float(
                 (solved & (rotation['geodesic'] < degrees) & (translation < metres)).mean())
         metrics.update(self._matching([view for frame in frames for view in frame['matches']]))
         metrics['failure_rate'] = float(1 - solved.mean())

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..geometry.camera import project_points
 from ..utils.optional import optional_import
-from .photometric_consistency import MIN_DEPTH, MIN_DIFFERENT
+from .photometric_consistency import MIN_DEPTH, MIN_DIFFERENT, ranks
 
 NUM_CANDIDATES = 24  # nearest points among which the neighbour to the right and below is found
 MAX_ANGLE_DEG = 2.5  # between neighbours; rings of coarse sensors are that far apart
@@ -132,10 +132,9 @@ class EdgeFinder:
         rank = np.zeros(len(difference))
         self.has_intensity = bool(len(rank)) and (difference > 0).mean() >= MIN_DIFFERENT
         if self.has_intensity:
-            stats = optional_import('scipy.stats', 'scipy', 'Comparing image and scan')
             for kind in (vertical, ~vertical):
                 mask = kind & ~jump
-                rank[mask] = stats.rankdata(difference[mask]) / max(1, mask.sum())
+                rank[mask] = ranks(difference[mask])
         return rank
 
     def _hidden(self, pixels: np.ndarray, depth: np.ndarray) -> np.ndarray:

@@ -14,9 +14,9 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
+from ..datasets.scan_files import FLOAT_BYTES
 from ..errors import DataLayoutError, reading
 
-FLOAT_BYTES = 4
 LARGEST_INSTANCE = 2**16 - 1
 # Raw labels of mmdet3d's 19 classes of SemanticKITTI.
 SEMANTICKITTI_IDS = (10, 11, 15, 18, 20, 30, 31, 32, 40, 44, 48, 49, 50, 51, 70, 71, 72, 80, 81)

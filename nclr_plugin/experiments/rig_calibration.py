@@ -218,7 +218,7 @@ def part_rows(frames: RigFrames, number: int) -> list[dict[str, str]]:
         image, points, K = pair.image, np.asarray(pair.points, np.float64), pair.cam2img.cam2img
         frame = EdgeAlignment(image, points, K, frames.lidar2cam, OFFSETS_DEG[-1])
         for name, weights in PARTS.items():
-            frame.parts = weights
+            frame.weights = weights
             scores[name].append(frame.about(frames.lidar2cam, 0.7, 1500)(poses)[:, 0].numpy())
         consistency = PhotometricConsistency(image, points, K)
         scores['rank correlation of differences'].append(np.array(

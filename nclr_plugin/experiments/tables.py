@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Sequence
 
 import numpy as np
 
+from ..evaluation.pose_errors import recall_name
 from ..evaluation.registration_metric import get_protocol
 from ..utils.optional import optional_import
 from .runs import TEST
@@ -119,5 +120,5 @@ def _cells(name: str, line: Series, protocol: str, inlier_px: float) -> dict[str
         f'{name} RRE, deg': spread('rre_deg'),
         f'{name} RTE, m': spread('rte_m'),
         f'{name} IR, %': number(f'registration/inlier_ratio_{inlier_px:g}px', 100.),
-        f'{name} RR, %': number(f'{prefix}_recall_{degrees:g}deg_{metres:g}m', 100.),
+        f'{name} RR, %': number(f'{prefix}_{recall_name(degrees, metres)}', 100.),
     }

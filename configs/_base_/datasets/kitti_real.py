@@ -4,7 +4,7 @@
 real_root = '{{$NCLR_REAL_ROOT:data/real}}'
 object_root = f'{real_root}/kitti_object'
 
-# Down to the fields beside a road on a dam, which are a fifth of some scans.
+# From -10 m: beside a road on an embankment, the fields below hold a fifth of some scans' points.
 real_crop = dict(type='CropPoints', point_cloud_range=[-51.2, -51.2, -10, 51.2, 51.2, 10])
 # Sectors beside and behind the image come from another scan.
 mix = dict(

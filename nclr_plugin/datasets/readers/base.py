@@ -42,8 +42,8 @@ class ConcatReader(Reader):
     """Concatenate the frames of several readers.
 
     Unlike mmengine's ``ConcatDataset`` this keeps one list of frames, which the sampler and the
-    mismatched-image control need. An id that several parts have is preceded by the root of the
-    part, or by its number where roots repeat, too.
+    mismatched-image control need. An id that several parts have is preceded by the name of the
+    part's root folder, or by its number where these repeat, too.
 
     Args:
         parts: Dicts of ``data_root`` and ``reader``, a config. Relative roots are below the
@@ -59,9 +59,9 @@ class ConcatReader(Reader):
                  for root, reader in self.parts]
         # Reports and pictures are named by the ids of frames.
         counts = Counter(frame['frame_id'] for frames in parts for frame in frames)
-        roots = Counter(root for root, _ in self.parts)
-        names = [root if roots[root] == 1 else f'part{number}'
-                 for number, (root, _) in enumerate(self.parts)]
+        folders = [os.path.basename(os.path.normpath(root)) for root, _ in self.parts]
+        names = [folder if folders.count(folder) == 1 else f'part{number}'
+                 for number, folder in enumerate(folders)]
         return [dict(frame, frame_id=f"{name}/{frame['frame_id']}")
                 if counts[frame['frame_id']] > 1 else frame
                 for name, frames in zip(names, parts) for frame in frames]

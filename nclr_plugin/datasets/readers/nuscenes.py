@@ -160,9 +160,9 @@ def check_files(frames: list[dict], info_file: str, keep: bool) -> None:
     for frame in frames:
         if 'broken' in frame:
             continue
-        for path in [part[key] for key, parts in (
-                ('lidar_path', [frame, *frame.get('sweeps', ())]), ('img_path', frame['images']))
-                     for part in parts]:
+        paths = [part['lidar_path'] for part in (frame, *frame.get('sweeps', ()))]
+        paths += [image['img_path'] for image in frame['images']]
+        for path in paths:
             folder, name = os.path.split(path)
             if folder not in listings:
                 listings[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()

@@ -14,10 +14,9 @@ from typing import Any, Callable, NamedTuple, Sequence
 from ...errors import DataLayoutError, reading
 from ..label_fractions import LabelSplit, select_evenly, select_randomly, select_scenes
 from ..readers.base import Folder, list_files, require_file, require_folder, shorten
-from .labels import check_labels
+from .labels import NUSCENES, check_labels
 
 FRACTIONS = (0.1, 1, 10, 20, 50)
-NUSCENES = 'nuscenes'
 # The published code of SLidR, ALSO and NCLR calls these scenes "verifying", the other 600
 # "parametrizing".
 ABLATION_VAL = tuple('scene-' + number for number in """

@@ -133,8 +133,6 @@ def create_kitti_boxes(root: str, fractions: Sequence[float] | None = None, seed
     for part in ('train', 'val'):
         try:
             frames = KittiObjectReader(frame_list=f'ImageSets/{part}.txt').read(root)
-        except FileNotFoundError:
-            raise
         except ValueError as error:
             raise DataLayoutError(str(error)) from error
         counts = sum(np.bincount(_label_frame(root, frame), minlength=OTHER + 1)

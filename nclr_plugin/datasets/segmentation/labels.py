@@ -8,11 +8,11 @@ import numpy as np
 from mmengine.registry import TRANSFORMS
 
 from ...errors import BrokenFrameError, DataLayoutError
+from ..scan_files import FLOAT_BYTES
 from ..transforms.loading import BaseTransform
 
 SEMANTICKITTI, NUSCENES = 'semantickitti', 'nuscenes'
 NUSCENES_FACTOR = 1000  # a label is this times the category, plus the instance
-FLOAT_BYTES = 4
 
 
 @TRANSFORMS.register_module()

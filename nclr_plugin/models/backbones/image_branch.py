@@ -89,9 +89,7 @@ class ResNetFPN(BaseModule):
                 f'Image encoder weights "{self.weights}" not found. Give a file, a name such as '
                 '"torchvision://resnet50", or None for random weights.')
         report = load_pretrained(self.encoder, self.weights, min_match=0.5)
-        # BatchNorm's counters, which older files lack, have no effect.
-        counters = [name for name in report.missing if name.endswith('num_batches_tracked')]
-        if len(counters) < len(report.missing) or report.mismatched:
+        if report.missing or report.mismatched:
             raise PretrainedWeightsError(f'Image encoder: {report.summary()}\nexpected each of its '
                                          'tensors; give weights of a ResNet of this depth')
 

@@ -13,8 +13,6 @@ from ...geometry.ransac import LO_RANSAC, RobustPose, solve_robust
 from ...geometry.se3 import make_transform
 from ..losses.pose_loss import pose_loss
 
-MAX_STEPS = 8  # in training; matches that agree need fewer, and a GPU always takes all
-
 
 @MODELS.register_module()
 class PoseHead(BaseModule):
@@ -67,8 +65,7 @@ class PoseHead(BaseModule):
         The arguments are those of :meth:`loss`.
         """
         enough = valid.sum(1) >= self.min_points
-        solution = solve_pnp(points, pixels, cam2img, (valid & enough[:, None]).double(),
-                             MAX_STEPS)
+        solution = solve_pnp(points, pixels, cam2img, (valid & enough[:, None]).double())
         return solution._replace(
             valid=solution.valid & (solution.reprojection_error <= self.max_reprojection_error))
 

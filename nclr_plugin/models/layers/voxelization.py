@@ -134,12 +134,9 @@ def voxelize(points: Sequence[Tensor], voxel_size: Sequence[float],
     feats = packed.new_zeros(len(key), packed.shape[1]).index_add_(0, point2voxel, packed)
     feats = feats / num_points[:, None]
 
-    z = key % extent[2]
-    key = torch.div(key, extent[2], rounding_mode='floor')
-    y = key % extent[1]
-    key = torch.div(key, extent[1], rounding_mode='floor')
-    x = key % extent[0]
-    coors = torch.stack((torch.div(key, extent[0], rounding_mode='floor'), x, y, z), 1).int()
+    coors = index.new_empty(len(key), 4)
+    coors[point2voxel] = torch.cat((batch[:, None], index), 1)  # the same for all its points
+    coors = coors.int()
 
     in_scan = coors[:, 0] == torch.arange(len(points), device=coors.device)[:, None]
     counts = tuple(in_scan.sum(1).tolist())

@@ -26,13 +26,14 @@ def test_frames_of_all_parts_one_after_another(kitti_odometry, tmp_path):
 
 def test_ids_that_several_parts_have_get_their_root(kitti_odometry, tmp_path):
     root = kitti_odometry.root.parent
-    shutil.copytree(kitti_odometry.root, root / 'second')
+    for name in ('second', 'third'):
+        shutil.copytree(kitti_odometry.root, root / name)
     reader = dict(type='KittiOdometryReader', sequences=['01'])
     other = dict(reader, sequences=['00'], frame_list=['00/000002'])
     frames = TASK_UTILS.build(dict(type='ConcatReader', parts=[
         dict(data_root=kitti_odometry.root.name, reader=reader),
         dict(data_root='second', reader=reader),
-        dict(data_root=str(root / 'second'), reader=other),
+        dict(data_root=str(root / 'third'), reader=other),
     ])).read(str(root))
     first = kitti_odometry.root.name
     assert [frame['frame_id'] for frame in frames] == [
