@@ -7,7 +7,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..models.backbones import ResNetFPN
+from ..models.backbones.image_branch import ResNetBranch
 from ..models.backbones.split_encoder import SplitEncoder
 from ..utils.optional import optional_import
 
@@ -50,7 +50,7 @@ class SplitVoxelBackBone8x(SplitEncoder, BaseModule):
 
 
 @MODELS.register_module()
-class TorchvisionResNetFPN(ResNetFPN):
+class TorchvisionResNetFPN(ResNetBranch):
     """:class:`~nclr_plugin.models.backbones.ResNetFPN` built from torchvision.
 
     OpenPCDet requires torchvision, but neither mmdet nor mmcv. The encoder's ``state_dict`` keys
@@ -74,7 +74,8 @@ class TorchvisionResNetFPN(ResNetFPN):
                  frozen: bool = False,
                  num_groups: int | None = None,
                  init_cfg: dict | None = None) -> None:
-        BaseModule.__init__(self, init_cfg)  # ResNetFPN.__init__ would build mmdet's networks
+        # OpenPCDet's --set cannot pass None.
+        super().__init__(weights or None, frozen, init_cfg)
         models = optional_import('torchvision.models', 'torchvision', 'TorchvisionResNetFPN')
         norm = None if num_groups is None else lambda channels: nn.GroupNorm(num_groups, channels)
         resnet = getattr(models, f'resnet{depth}')(weights=None, norm_layer=norm)
@@ -84,8 +85,6 @@ class TorchvisionResNetFPN(ResNetFPN):
         self.decoder = _Pyramid(self.level_channels, out_channels)
         self.bottleneck_channels = self.level_channels[-1]
         self.out_channels = out_channels
-        self.weights = weights or None  # OpenPCDet's --set cannot pass None
-        self.frozen = frozen
         if frozen:
             self.encoder.requires_grad_(False)
 

@@ -1,7 +1,8 @@
-"""The image branch: mmdet's ResNet and a feature pyramid down to stride 4 (paper, section 4.2)."""
+"""Image branches: their base, and mmdet's ResNet with a feature pyramid (paper, section 4.2)."""
 from __future__ import annotations
 
 import os.path as osp
+from abc import abstractmethod
 from typing import Sequence
 
 from mmengine.logging import print_log
@@ -12,8 +13,82 @@ from torch import Tensor, nn
 from ...checkpoints import PretrainedWeightsError, load_pretrained
 
 
+class ImageBranch(BaseModule):
+    """Base of the image branches: encoder and decoder, between which features are fused.
+
+    A subclass sets ``encoder``, the pretrained part, ``level_channels`` of the maps of strides 4,
+    8, 16, ..., ``bottleneck_channels``, those of the last one, and ``out_channels`` of the decoded
+    map.
+
+    Args:
+        weights: Weights of the encoder; ``None``: random.
+        frozen: Do not train the encoder.
+    """
+
+    stride = 4
+
+    def __init__(self, weights: str | None, frozen: bool, init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        self.weights = weights
+        self.frozen = frozen
+
+    def init_weights(self) -> None:
+        """Initialise at random, then load ``weights`` if given."""
+        super().init_weights()
+        if self.weights is None:
+            print_log('Image encoder: random weights (no `weights` given).', 'current')
+        else:
+            self.load_weights()
+
+    @abstractmethod
+    def load_weights(self) -> None:
+        """Load ``weights`` into the encoder."""
+
+    @abstractmethod
+    def encode(self, imgs: Tensor) -> list[Tensor]:
+        """Encode images (V, 3, H, W): maps of strides 4, 8, 16, ..., the last one to be fused."""
+
+    @abstractmethod
+    def decode(self, feats: list[Tensor]) -> Tensor:
+        """Decode maps of :meth:`encode`, the last one fused: (V, out_channels, H / 4, W / 4)."""
+
+    def forward(self, imgs: Tensor) -> Tensor:
+        """Encode and decode without fusion."""
+        return self.decode(self.encode(imgs))
+
+
+class ResNetBranch(ImageBranch):
+    """A ResNet with the names of torchvision, and a pyramid whose finest level is the result."""
+
+    def load_weights(self) -> None:
+        """Load ``weights``, of which the encoder may be a part."""
+        if '://' not in self.weights and not osp.isfile(self.weights):
+            raise FileNotFoundError(
+                f'Image encoder weights "{self.weights}" not found. Give a file, a name such as '
+                '"torchvision://resnet50", or None for random weights.')
+        report = load_pretrained(self.encoder, self.weights, min_match=0.5)
+        if report.missing or report.mismatched:
+            raise PretrainedWeightsError(f'Image encoder: {report.summary()}\nexpected each of its '
+                                         'tensors; give weights of a ResNet of this depth')
+
+    def train(self, mode: bool = True) -> ResNetBranch:
+        """Set the mode of all but a frozen encoder, which stays in evaluation."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
+    def encode(self, imgs: Tensor) -> list[Tensor]:
+        """Encode images; see the base class."""
+        return list(self.encoder(imgs))
+
+    def decode(self, feats: list[Tensor]) -> Tensor:
+        """Decode maps; see the base class."""
+        return self.decoder(feats)[0]
+
+
 @MODELS.register_module()
-class ResNetFPN(BaseModule):
+class ResNetFPN(ResNetBranch):
     """ResNet encoder and FPN decoder, split so that features are fused in between.
 
     Args:
@@ -34,8 +109,6 @@ class ResNetFPN(BaseModule):
             be reached (no network, no torchvision).
     """
 
-    stride = 4
-
     def __init__(self,
                  depth: int = 50,
                  base_channels: int = 64,
@@ -45,7 +118,7 @@ class ResNetFPN(BaseModule):
                  frozen: bool = False,
                  norm_cfg: dict | None = None,
                  init_cfg: dict | None = None) -> None:
-        super().__init__(init_cfg)
+        super().__init__(weights, frozen, init_cfg)
         self.encoder = MODELS.build(
             dict(
                 type='mmdet.ResNet',
@@ -73,41 +146,5 @@ class ResNetFPN(BaseModule):
         self.level_channels = tuple(channels)
         self.bottleneck_channels = channels[-1]
         self.out_channels = out_channels
-        self.weights = weights
-        self.frozen = frozen
         if frozen:
             self.encoder.requires_grad_(False)
-
-    def init_weights(self) -> None:
-        """Initialise at random, then load ``weights`` if given."""
-        super().init_weights()
-        if self.weights is None:
-            print_log('Image encoder: random weights (no `weights` given).', 'current')
-            return
-        if '://' not in self.weights and not osp.isfile(self.weights):
-            raise FileNotFoundError(
-                f'Image encoder weights "{self.weights}" not found. Give a file, a name such as '
-                '"torchvision://resnet50", or None for random weights.')
-        report = load_pretrained(self.encoder, self.weights, min_match=0.5)
-        if report.missing or report.mismatched:
-            raise PretrainedWeightsError(f'Image encoder: {report.summary()}\nexpected each of its '
-                                         'tensors; give weights of a ResNet of this depth')
-
-    def train(self, mode: bool = True) -> 'ResNetFPN':
-        """Set the mode of all but a frozen encoder, which stays in evaluation."""
-        super().train(mode)
-        if self.frozen:
-            self.encoder.eval()
-        return self
-
-    def encode(self, imgs: Tensor) -> list[Tensor]:
-        """Encode images (V, 3, H, W): maps of strides 4, 8, 16, ..., the last one to be fused."""
-        return list(self.encoder(imgs))
-
-    def decode(self, feats: list[Tensor]) -> Tensor:
-        """Decode maps of :meth:`encode`, the last one fused: (V, out_channels, H / 4, W / 4)."""
-        return self.decoder(feats)[0]
-
-    def forward(self, imgs: Tensor) -> Tensor:
-        """Encode and decode without fusion."""
-        return self.decode(self.encode(imgs))

