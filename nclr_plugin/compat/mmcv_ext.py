@@ -85,7 +85,7 @@ def nms_rotated(dets: Tensor, scores: Tensor, order: Tensor, dets_sorted: Tensor
     """
     _require_cpu('nms_rotated', dets)
     return order[operators.keep_best(dets_sorted[:, :5], iou_threshold,
-                                 labels[order] if multi_label else None)]
+                                     labels[order] if multi_label else None)]
 
 
 def get_compiler_version() -> str:

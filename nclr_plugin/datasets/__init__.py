@@ -3,8 +3,8 @@
 - ``calibration_dataset``, ``samplers``: frames of a reader, resumable at any sample.
 - ``readers``, ``transforms``: frames by data set, and the steps of a pipeline.
 - ``images``, ``scan_files``, ``scans``: files of images and scans, checked.
-- ``segmentation``, ``kitti_infos``, ``kitti_preparation``, ``label_fractions``, ``views``: data of
-  fine-tuning in mmdet3d and OpenPCDet.
+- ``segmentation``, ``kitti_infos``, ``kitti_preparation``, ``label_fractions``, ``scan_images``:
+  data of fine-tuning in mmdet3d and OpenPCDet.
 """
 from ..errors import BrokenFrameError
 from . import segmentation  # noqa: F401

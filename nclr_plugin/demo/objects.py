@@ -38,7 +38,7 @@ def bounding_box(parts: list[Part]) -> Box:
 
 
 def span(shape: Shape, x: tuple[float, float], y: tuple[float, float], z: tuple[float, float],
-          material: Material, inset: tuple[float, float, float] = (0, 0, 0)) -> Part:
+         material: Material, inset: tuple[float, float, float] = (0, 0, 0)) -> Part:
     """Build a solid that fills a range along each axis."""
     low, high = np.array([x, y, z], np.float64).T
     return Part(shape, tuple((low + high) / 2), tuple((high - low) / 2), material, inset=inset)
@@ -67,9 +67,9 @@ def car(rng: np.random.Generator) -> list[Part]:
     front, back = length * (0.5 - bonnet), -length * (0.5 - boot)
     parts = [
         span(Shape.FRUSTUM, (-length / 2, length / 2), (-width / 2, width / 2), (0.2, middle),
-              body, inset=(0.06, 0.04, 0.03)),
+             body, inset=(0.06, 0.04, 0.03)),
         span(Shape.FRUSTUM, (back, front), (-width * 0.48, width * 0.48), (middle, height), cabin,
-              inset=(0.5 if style != 'van' else 0.3, rng.uniform(0.15, 0.45), 0.18)),
+             inset=(0.5 if style != 'van' else 0.3, rng.uniform(0.15, 0.45), 0.18)),
     ]
     parts += _wheels(label, 0.31 * length, width / 2 - 0.1, rng.uniform(0.29, 0.35))
     parts += _lights(label, length, width, 0.75 * middle)
@@ -86,7 +86,7 @@ def truck(rng: np.random.Generator) -> list[Part]:
     cut = length / 2 - 2.0
     parts = [
         span(Shape.FRUSTUM, (cut + 0.1, length / 2), (-width * 0.48, width * 0.48), (0.5, 2.6),
-              cab, inset=(0.2, 0.0, 0.04)),
+             cab, inset=(0.2, 0.0, 0.04)),
         span(Shape.BOX, (-length / 2, cut), (-width / 2, width / 2), (1.0, height), load),
         span(Shape.BOX, (-length / 2, length / 2), (-width * 0.4, width * 0.4), (0.5, 1.0), dark),
     ]
@@ -155,10 +155,10 @@ def _lights(label: int, length: float, width: float, height: float) -> list[Part
             middle = side * (width / 2 - 0.25)
             parts.append(
                 span(Shape.BOX, (end - 0.06, end + 0.02), (middle - 0.18, middle + 0.18),
-                      (height - 0.08, height + 0.08), material))
+                     (height - 0.08, height + 0.08), material))
         parts.append(
             span(Shape.BOX, (end - 0.05, end + 0.03), (-0.26, 0.26), (0.42, 0.54),
-                  Material((0.9, 0.9, 0.85), label, infrared=3.0)))
+                 Material((0.9, 0.9, 0.85), label, infrared=3.0)))
     return parts
 
 

@@ -28,7 +28,7 @@ def tree(rng: np.random.Generator, leaf: Color) -> list[Part]:
             high = min(low + (height - clear) * 0.5, height)
             parts.append(
                 span(Shape.FRUSTUM, (-reach, reach), (-reach, reach), (low, high), crown,
-                      inset=(0.95, 0.95, 0.95)))
+                     inset=(0.95, 0.95, 0.95)))
         return parts
     parts = [upright(radius, 0.0, height * 0.6, bark)]
     for _ in range(rng.integers(3, 6)):
@@ -158,7 +158,7 @@ def building(rng: np.random.Generator, width: float, depth: float, storeys: int,
     spacing = rng.uniform(1.6, 3.6)
     facade = Material(
         wall, Label.BUILDING, Pattern.FACADE, accent=hsv(0.58, rng.uniform(0.1, 0.35),
-                                                          rng.uniform(0.15, 0.4)),
+                                                         rng.uniform(0.15, 0.4)),
         infrared=rng.uniform(0.7, 1.2), params=(storey, spacing, spacing * rng.uniform(0.3, 0.75),
                                                 storey * rng.uniform(0.35, 0.65)))
     trim = Material(hsv(hue[0], hue[1] * 0.5, hue[2] * rng.choice([0.55, 1.35])), Label.BUILDING)
@@ -182,16 +182,16 @@ def building(rng: np.random.Generator, width: float, depth: float, storeys: int,
             x = rng.uniform(left * 0.7, right * 0.7)
             parts.append(
                 span(Shape.BOX, (x - 0.4, x + 0.4), (depth * 0.4, depth * 0.4 + 0.7),
-                      (height, height + rise + 0.8), trim))
+                     (height, height + rise + 0.8), trim))
     else:
         parts.append(
             span(Shape.BOX, (left - 0.2, right + 0.2), (-0.2, depth), (height, height + 0.4),
-                  trim))
+                 trim))
         if rng.random() < 0.5:
             cut = rng.uniform(0.15, 0.4) * width
             parts.append(
                 span(Shape.BOX, (left + cut, right - 0.1 * cut), (1.5, depth),
-                      (height + 0.4, height + 0.4 + storey), other))
+                     (height + 0.4, height + 0.4 + storey), other))
     for _ in range(rng.integers(0, 4)):  # bays
         half = rng.uniform(0.8, 2.0)
         x = rng.uniform(left + half, right - half) if width > 2 * half else 0.0
@@ -199,12 +199,12 @@ def building(rng: np.random.Generator, width: float, depth: float, storeys: int,
         top = rng.uniform(max(low + 0.9 * storey, 0.5 * height), height)
         parts.append(
             span(Shape.BOX, (x - half, x + half), (-rng.uniform(0.5, 1.8), 0.1), (low, top),
-                  other if rng.random() < 0.6 else facade))
+                 other if rng.random() < 0.6 else facade))
     if storeys > 1 and rng.random() < 0.4:  # balconies
         x, half = rng.uniform(left * 0.6, right * 0.6), rng.uniform(0.8, 1.8)
         parts += [
             span(Shape.BOX, (x - half, x + half), (-1.1, 0.0),
-                  (level * storey, level * storey + 0.9), trim) for level in range(1, storeys)
+                 (level * storey, level * storey + 0.9), trim) for level in range(1, storeys)
         ]
     if rng.random() < 0.4:  # shop awning
         awning = Material(hsv(rng.random(), 0.8, 0.75), Label.BUILDING, Pattern.PLAIN)

@@ -33,7 +33,7 @@ def fraction_options(config: Config, percent: float) -> dict[str, Any]:
     """
     if not 0 < percent <= 100:
         raise ConfigError('label fraction: expected percent above 0 and up to 100, found '
-                        f'{percent:g}')
+                          f'{percent:g}')
     suffix = '' if percent == 100 else f'_{percent:g}'
     options = {
         f'{path}.{key}': re.sub(r'(_[\d.]+)?\.pkl$', f'{suffix}.pkl', node[key])

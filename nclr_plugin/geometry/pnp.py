@@ -40,10 +40,10 @@ class PnPSolution(NamedTuple):
 
 
 def solve_pnp(points: Tensor,
-               pixels: Tensor,
-               cam2img: Tensor,
-               weights: Tensor | None = None,
-               iterations: int = 20) -> PnPSolution:
+              pixels: Tensor,
+              cam2img: Tensor,
+              weights: Tensor | None = None,
+              iterations: int = 20) -> PnPSolution:
     """Find maximum-likelihood poses: EPnP, then damped Newton steps (paper, Eq. 6).
 
     Gradients with respect to all four arguments are exact to first order: by the implicit

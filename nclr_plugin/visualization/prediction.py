@@ -38,7 +38,7 @@ def draw_prediction(points: Tensor, sample: Any, views: Sequence[dict], metainfo
         points: (N, 3+) points in the LiDAR frame, metres.
         sample: mmdet3d's data sample with ``pred_pts_seg`` or ``pred_instances_3d``, and the truth
             in ``eval_ann_info`` where it is known.
-        views: Result of :func:`~nclr_plugin.datasets.views.load_views`.
+        views: Result of :func:`~nclr_plugin.datasets.scan_images.load_scan_images`.
         metainfo: Metainfo of the data set: ``classes``, and ``palette`` where it has one.
         thing_classes: Classes that have instances; ``None``: all.
 

@@ -7,7 +7,7 @@ from nclr_plugin.apis import (CalibrationInputError, Intrinsics, Pair, check, lo
 from nclr_plugin.apis.results import pose_difference
 from nclr_plugin.datasets.images import read_image
 from nclr_plugin.datasets.readers import (KittiObjectReader, KittiOdometryReader,
-                                           NuScenesReader)
+                                          NuScenesReader)
 
 pytestmark = pytest.mark.slow
 

@@ -136,8 +136,8 @@ def test_a_whole_detector_goes_there_and_back(sparse_encoder, openpcdet_bev_name
     def detector(seed):
         torch.manual_seed(seed)
         return assemble(middle_encoder=sparse_encoder(seed),
-                    backbone=backbones.SECOND(256, [128, 256], [5, 5], [1, 2]),
-                    neck=necks.SECONDFPN([128, 256], [256, 256], [1, 2]))
+                        backbone=backbones.SECOND(256, [128, 256], [5, 5], [1, 2]),
+                        neck=necks.SECONDFPN([128, 256], [256, 256], [1, 2]))
 
     source, target = detector(0), detector(1)
     there, back = str(tmp_path / 'there.pth'), str(tmp_path / 'back.pth')

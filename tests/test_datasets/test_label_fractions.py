@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from nclr_plugin.datasets.segmentation import (LabelSplit, select_evenly, select_randomly,
-                                               select_scenes)
+from nclr_plugin.datasets.label_fractions import (LabelSplit, select_evenly, select_randomly,
+                                                  select_scenes)
 from nclr_plugin.errors import DataLayoutError
 
 IDS = [f'00/{number:06d}' for number in range(1000)]

@@ -62,7 +62,7 @@ def kitti(make_world, tmp_path_factory):
                 (root / part / folder.name).symlink_to(folder)
     (root / 'ImageSets').symlink_to(world / 'ImageSets')
     run_mmdet3d('create_data.py', 'kitti', '--root-path', root, '--out-dir', root,
-             '--extra-tag', 'kitti')
+                '--extra-tag', 'kitti')
     return root
 
 
@@ -190,7 +190,7 @@ def test_pretrain_fine_tune_and_write_kittis_files(run, kitti, pretrained, on_ki
         'model.backbone.layer_nums': '[1,1]', 'experiment_name': 'detection',
         'model.init_cfg.checkpoint': pretrained}.items()]
     run_mmdet3d('train.py', DETECTION / 'second_demo.py', '--work-dir', tmp_path / 'second',
-             '--cfg-options', *options)
+                '--cfg-options', *options)
     text = log(tmp_path / 'second')
     encoder = torch.load(str(pretrained), map_location='cpu')['state_dict']
     tensors = sum(key.startswith(('point_backbone.conv_', 'point_backbone.encoder_layers'))

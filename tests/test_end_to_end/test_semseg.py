@@ -158,7 +158,7 @@ def test_submission_of_a_config_that_has_none(run, demo_config, tmp_path):
 
 
 def test_mmdet3d_trains_on_a_fraction_from_scratch_and_tests(world, run, log, tmp_path,
-                                                              monkeypatch):
+                                                             monkeypatch):
     import mmdet3d
     tools = Path(mmdet3d.__file__).parent / '.mim' / 'tools'
     words = run.words('train', CONFIGS / 'minkunet_demo.py', '--work-dir', tmp_path / 'mmdet3d',

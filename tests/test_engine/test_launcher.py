@@ -12,7 +12,7 @@ from nclr_plugin.engine import launcher
 from nclr_plugin.utils.dataset_wrappers import innermost_configs
 
 needs_mmdet3d = pytest.mark.skipif(importlib.util.find_spec('mmdet3d') is None,
-                                reason='runs on mmdet3d, which is not installed')
+                                   reason='runs on mmdet3d, which is not installed')
 
 
 @pytest.fixture

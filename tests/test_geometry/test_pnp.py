@@ -135,7 +135,7 @@ def test_order_of_points_and_samples_does_not_matter():
     points = torch.randperm(40, generator=torch.Generator().manual_seed(0))
     samples = torch.randperm(8, generator=torch.Generator().manual_seed(1))
     shuffled = solve_pnp(problems.points[samples][:, points], problems.pixels[samples][:, points],
-                          problems.cam2img[samples])
+                         problems.cam2img[samples])
     torch.testing.assert_close(shuffled.R, solution.R[samples], atol=1e-9, rtol=0)
     torch.testing.assert_close(shuffled.t, solution.t[samples], atol=1e-7, rtol=0)
 

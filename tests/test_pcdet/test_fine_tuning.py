@@ -121,7 +121,7 @@ def test_pretrained_in_openpcdet_fine_tuned_in_mmdet3d(pretrained_in_openpcdet, 
                'model.init_cfg.checkpoint': checkpoint,
                f'{data}.ann_file': 'kitti_infos_train_50.pkl',
                f'{data}.pipeline.2.db_sampler.info_path':
-                   infos_of_mmdet3d / 'kitti_dbinfos_train_50.pkl'}
+               infos_of_mmdet3d / 'kitti_dbinfos_train_50.pkl'}
     log = run(MIM / 'tools' / 'train.py', REPO / 'configs' / 'detection' / 'second_demo.py',
               '--work-dir', tmp_path / 'work', *steps(2, **options),
               NCLR_KITTI_ROOT=str(infos_of_mmdet3d))

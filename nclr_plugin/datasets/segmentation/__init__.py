@@ -2,14 +2,12 @@
 from mmengine.registry import DATASETS, TRANSFORMS
 
 from ...utils.optional import register_lazily
-from ..label_fractions import LabelSplit, select_evenly, select_randomly, select_scenes
 from .infos import list_infos, read_infos, write_infos
 from .labels import LoadPanopticLabels, check_labels
 
 __all__ = [
-    'KittiBoxesSegDataset', 'LabelSplit', 'LoadPanopticLabels', 'NuScenesSegDataset',
-    'ScaleIntensity', 'SemanticPossDataset', 'check_labels', 'list_infos', 'read_infos',
-    'select_evenly', 'select_randomly', 'select_scenes', 'write_infos'
+    'KittiBoxesSegDataset', 'LoadPanopticLabels', 'NuScenesSegDataset', 'ScaleIntensity',
+    'SemanticPossDataset', 'check_labels', 'list_infos', 'read_infos', 'write_infos'
 ]
 
 MMDET3D = ('mmdet3d.datasets', 'mmdet3d')

@@ -177,12 +177,12 @@ def create_infos(dataset: str, root: str, fractions: Sequence[float] | None = No
         split = LabelSplit.load(split_file, dataset)
     elif official.name == 'semanticposs':
         split = draw_split(dataset, root, 'every n-th in sorted order', fractions,
-                        lambda percent: select_evenly(ids, percent))
+                           lambda percent: select_evenly(ids, percent))
     else:
         split = draw_split(dataset, root, f'random, seed {seed}', fractions,
-                        lambda percent: select_randomly(ids, percent, seed))
+                           lambda percent: select_randomly(ids, percent, seed))
     write_fractions(dataset, root, split, fractions, lists['train'], dict(dataset=official.name),
-                     frame_id)
+                    frame_id)
 
 
 def create_nuscenes_fractions(root: str, fractions: Sequence[float] | None = None,
@@ -203,9 +203,9 @@ def create_nuscenes_fractions(root: str, fractions: Sequence[float] | None = Non
         split = LabelSplit.load(split_file, NUSCENES)
     else:
         split = draw_split(NUSCENES, root, 'every n-th scene of the scene table', fractions,
-                        lambda percent: select_scenes(scenes, percent))
+                           lambda percent: select_scenes(scenes, percent))
     write_fractions(NUSCENES, root, split, fractions, infos['data_list'], infos['metainfo'],
-                     lambda info: scene_of[info['token']])
+                    lambda info: scene_of[info['token']])
 
 
 def read_nuscenes_scenes(root: str) -> tuple[dict, dict[str, str], list[str]]:
@@ -238,7 +238,7 @@ def _table(folder: str, name: str) -> list[dict]:
 
 
 def draw_split(dataset: str, root: str, rule: str, fractions: Sequence[float] | None,
-            select: Callable[[float], list[str]]) -> LabelSplit:
+               select: Callable[[float], list[str]]) -> LabelSplit:
     """Select the frames of each fraction by a rule, and write ``DATASET_label_split.json``.
 
     Raises:
@@ -260,8 +260,8 @@ def draw_split(dataset: str, root: str, rule: str, fractions: Sequence[float] | 
 
 
 def write_fractions(dataset: str, root: str, split: LabelSplit,
-                     fractions: Sequence[float] | None, infos: list[dict],
-                     metainfo: dict[str, str], identify: Callable[[dict], str]) -> None:
+                    fractions: Sequence[float] | None, infos: list[dict],
+                    metainfo: dict[str, str], identify: Callable[[dict], str]) -> None:
     """Write the infos of fractions of a split; by default of all below 100%."""
     for percent in fractions or sorted(p for p in split.fractions if p < 100):
         selected = split.select(infos, percent, identify)

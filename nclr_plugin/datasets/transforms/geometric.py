@@ -126,6 +126,46 @@ class MixScans(BaseTransform):
 
 
 @TRANSFORMS.register_module()
+class VoxelSample(BaseTransform):
+    """Replace points by the means of their voxels, and keep a random subset of these.
+
+    Use it after :class:`RandomRigidTransform` and with the voxel size of the data preprocessor,
+    whose voxels are then these points. It sets ``scan_centre`` (3,), which tells where the sensor
+    is and cannot be found from the sample, see
+    :func:`~nclr_plugin.geometry.scan_centre.scan_centre`.
+
+    Args:
+        num_points: Largest number of remaining points.
+        voxel_size: Edge of a voxel, metres.
+    """
+
+    def __init__(self, num_points: int = 20480, voxel_size: float = 0.1) -> None:
+        if num_points < 1 or voxel_size <= 0:
+            raise ValueError('VoxelSample: expected num_points >= 1 and voxel_size > 0, found '
+                             f'{num_points} and {voxel_size}.')
+        self.num_points = num_points
+        self.voxel_size = voxel_size
+
+    def transform(self, results: dict) -> dict:
+        """Sample ``points``; see the class."""
+        points = results['points']
+        results['scan_centre'] = scan_centre(torch.from_numpy(points)).numpy()
+        index = np.round(points[:, :3] / np.float32(self.voxel_size)).astype(np.int64)
+        index -= index.min(0)
+        extent = index.max(0) + 1
+        key = (index[:, 0] * extent[1] + index[:, 1]) * extent[2] + index[:, 2]
+        _, voxel, counts = np.unique(key, return_inverse=True, return_counts=True)
+        voxel = voxel.reshape(-1)
+        means = np.stack([np.bincount(voxel, column) for column in points.T], 1)
+        means = (means / counts[:, None]).astype(np.float32)
+        if len(means) > self.num_points:
+            sampled = results['rng'].choice(len(means), self.num_points, replace=False)
+            means = means.take(np.sort(sampled), axis=0)
+        results['points'] = means
+        return results
+
+
+@TRANSFORMS.register_module()
 class RandomRigidTransform(BaseTransform):
     """Apply a random rigid transform to the points, paper Eq. 8: ``p' = R_r (p + t_r)``.
 
@@ -180,6 +220,41 @@ class RandomRigidTransform(BaseTransform):
 
 
 @TRANSFORMS.register_module()
+class RandomSceneFlip(BaseTransform):
+    """Mirror images, points, K and extrinsics left to right.
+
+    The result is consistent: points project to the mirrored pixels, and rotations stay rotations.
+    An earlier ``rigid_transform`` is mirrored, too.
+
+    Args:
+        prob: Probability of flipping.
+    """
+
+    def __init__(self, prob: float = 0.5) -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f'RandomSceneFlip: expected prob in [0, 1], found {prob}.')
+        self.prob = prob
+
+    def transform(self, results: dict) -> dict:
+        """Mirror ``imgs``, ``points``, ``cam2img``, ``lidar2cam`` and others; see the class."""
+        if results['rng'].random() >= self.prob:
+            return results
+        results['cam2img'] = np.stack([
+            flip_intrinsics(matrix, img.shape[1])
+            for matrix, img in zip(results['cam2img'], results['imgs'])
+        ])
+        results['imgs'] = [np.ascontiguousarray(img[:, ::-1]) for img in results['imgs']]
+        results['points'] = flip_points(results['points'])
+        if 'scan_centre' in results:
+            results['scan_centre'] = flip_points(results['scan_centre'][None])[0]
+        results['lidar2cam'] = flip_extrinsics(results['lidar2cam'])
+        if 'rigid_transform' in results:
+            mirror = np.diag([1.0, -1.0, 1.0, 1.0])
+            results['rigid_transform'] = mirror @ results['rigid_transform'] @ mirror
+        return results
+
+
+@TRANSFORMS.register_module()
 class ResizeImages(BaseTransform):
     """Resize every image to one size, without keeping the aspect ratio; adapt K.
 
@@ -195,6 +270,25 @@ class ResizeImages(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Resize ``imgs``, adapt ``cam2img``; see the class."""
         return resize_images(results, lambda img: (self.width, self.height))
+
+
+@TRANSFORMS.register_module()
+class RescaleImages(BaseTransform):
+    """Resize every image by one factor; adapt K.
+
+    Args:
+        factor: New width over old width.
+    """
+
+    def __init__(self, factor: float) -> None:
+        if factor <= 0:
+            raise ValueError(f'RescaleImages: expected factor > 0, found {factor}.')
+        self.factor = factor
+
+    def transform(self, results: dict) -> dict:
+        """Resize ``imgs``, adapt ``cam2img``; see the class."""
+        return resize_images(results, lambda img: (round(img.shape[1] * self.factor),
+                                                   round(img.shape[0] * self.factor)))
 
 
 @TRANSFORMS.register_module()
@@ -231,102 +325,6 @@ class CropImages(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class RandomSceneFlip(BaseTransform):
-    """Mirror images, points, K and extrinsics left to right.
-
-    The result is consistent: points project to the mirrored pixels, and rotations stay rotations.
-    An earlier ``rigid_transform`` is mirrored, too.
-
-    Args:
-        prob: Probability of flipping.
-    """
-
-    def __init__(self, prob: float = 0.5) -> None:
-        if not 0 <= prob <= 1:
-            raise ValueError(f'RandomSceneFlip: expected prob in [0, 1], found {prob}.')
-        self.prob = prob
-
-    def transform(self, results: dict) -> dict:
-        """Mirror ``imgs``, ``points``, ``cam2img``, ``lidar2cam`` and others; see the class."""
-        if results['rng'].random() >= self.prob:
-            return results
-        results['cam2img'] = np.stack([
-            flip_intrinsics(matrix, img.shape[1])
-            for matrix, img in zip(results['cam2img'], results['imgs'])
-        ])
-        results['imgs'] = [np.ascontiguousarray(img[:, ::-1]) for img in results['imgs']]
-        results['points'] = flip_points(results['points'])
-        if 'scan_centre' in results:
-            results['scan_centre'] = flip_points(results['scan_centre'][None])[0]
-        results['lidar2cam'] = flip_extrinsics(results['lidar2cam'])
-        if 'rigid_transform' in results:
-            mirror = np.diag([1.0, -1.0, 1.0, 1.0])
-            results['rigid_transform'] = mirror @ results['rigid_transform'] @ mirror
-        return results
-
-
-def resize_images(results: dict, size_of: Callable[[np.ndarray], tuple[int, int]]) -> dict:
-    """Resize ``imgs`` to the (width, height) that ``size_of`` returns, and adapt ``cam2img``."""
-    imgs, cam2img = [], []
-    for img, matrix in zip(results['imgs'], results['cam2img']):
-        width, height = size_of(img)
-        scale_u, scale_v = width / img.shape[1], height / img.shape[0]
-        # Average for shrinking: bilinear interpolation would skip pixels, and alias.
-        method = cv2.INTER_AREA if max(scale_u, scale_v) < 1 else cv2.INTER_LINEAR
-        imgs.append(cv2.resize(img, (width, height), interpolation=method))
-        cam2img.append(resize_intrinsics(matrix, scale_u, scale_v))
-    results['imgs'], results['cam2img'] = imgs, np.stack(cam2img)
-    return results
-
-
-def check_size(name: str, size: Sequence[int]) -> tuple[int, int]:
-    """Check a (width, height) of the transform ``name``, and return it."""
-    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
-        raise ValueError(f'{name}: expected size (width, height) in whole pixels, found {size}.')
-    return size[0], size[1]
-
-
-@TRANSFORMS.register_module()
-class VoxelSample(BaseTransform):
-    """Replace points by the means of their voxels, and keep a random subset of these.
-
-    Use it after :class:`RandomRigidTransform` and with the voxel size of the data preprocessor,
-    whose voxels are then these points. It sets ``scan_centre`` (3,), which tells where the sensor
-    is and cannot be found from the sample, see
-    :func:`~nclr_plugin.geometry.scan_centre.scan_centre`.
-
-    Args:
-        num_points: Largest number of remaining points.
-        voxel_size: Edge of a voxel, metres.
-    """
-
-    def __init__(self, num_points: int = 20480, voxel_size: float = 0.1) -> None:
-        if num_points < 1 or voxel_size <= 0:
-            raise ValueError('VoxelSample: expected num_points >= 1 and voxel_size > 0, found '
-                             f'{num_points} and {voxel_size}.')
-        self.num_points = num_points
-        self.voxel_size = voxel_size
-
-    def transform(self, results: dict) -> dict:
-        """Sample ``points``; see the class."""
-        points = results['points']
-        results['scan_centre'] = scan_centre(torch.from_numpy(points)).numpy()
-        index = np.round(points[:, :3] / np.float32(self.voxel_size)).astype(np.int64)
-        index -= index.min(0)
-        extent = index.max(0) + 1
-        key = (index[:, 0] * extent[1] + index[:, 1]) * extent[2] + index[:, 2]
-        _, voxel, counts = np.unique(key, return_inverse=True, return_counts=True)
-        voxel = voxel.reshape(-1)
-        means = np.stack([np.bincount(voxel, column) for column in points.T], 1)
-        means = (means / counts[:, None]).astype(np.float32)
-        if len(means) > self.num_points:
-            sampled = results['rng'].choice(len(means), self.num_points, replace=False)
-            means = means.take(np.sort(sampled), axis=0)
-        results['points'] = means
-        return results
-
-
-@TRANSFORMS.register_module()
 class CropTop(BaseTransform):
     """Crop the top rows of every image, where a LiDAR has no points; adapt K.
 
@@ -351,20 +349,22 @@ class CropTop(BaseTransform):
         return results
 
 
-@TRANSFORMS.register_module()
-class RescaleImages(BaseTransform):
-    """Resize every image by one factor; adapt K.
+def resize_images(results: dict, size_of: Callable[[np.ndarray], tuple[int, int]]) -> dict:
+    """Resize ``imgs`` to the (width, height) that ``size_of`` returns, and adapt ``cam2img``."""
+    imgs, cam2img = [], []
+    for img, matrix in zip(results['imgs'], results['cam2img']):
+        width, height = size_of(img)
+        scale_u, scale_v = width / img.shape[1], height / img.shape[0]
+        # Average for shrinking: bilinear interpolation would skip pixels, and alias.
+        method = cv2.INTER_AREA if max(scale_u, scale_v) < 1 else cv2.INTER_LINEAR
+        imgs.append(cv2.resize(img, (width, height), interpolation=method))
+        cam2img.append(resize_intrinsics(matrix, scale_u, scale_v))
+    results['imgs'], results['cam2img'] = imgs, np.stack(cam2img)
+    return results
 
-    Args:
-        factor: New width over old width.
-    """
 
-    def __init__(self, factor: float) -> None:
-        if factor <= 0:
-            raise ValueError(f'RescaleImages: expected factor > 0, found {factor}.')
-        self.factor = factor
-
-    def transform(self, results: dict) -> dict:
-        """Resize ``imgs``, adapt ``cam2img``; see the class."""
-        return resize_images(results, lambda img: (round(img.shape[1] * self.factor),
-                                                   round(img.shape[0] * self.factor)))
+def check_size(name: str, size: Sequence[int]) -> tuple[int, int]:
+    """Check a (width, height) of the transform ``name``, and return it."""
+    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+        raise ValueError(f'{name}: expected size (width, height) in whole pixels, found {size}.')
+    return size[0], size[1]

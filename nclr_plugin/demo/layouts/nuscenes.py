@@ -197,8 +197,8 @@ class NuScenesLayout(Layout):
         """Write the tables, the map mask and mmdet3d's infos."""
         tables: dict[str, list[dict]] = {
             name: [] for name in ('category', 'attribute', 'visibility', 'instance', 'sensor',
-                                 'calibrated_sensor', 'ego_pose', 'log', 'scene', 'sample',
-                                 'sample_data', 'sample_annotation', 'map', 'lidarseg', 'panoptic')
+                                  'calibrated_sensor', 'ego_pose', 'log', 'scene', 'sample',
+                                  'sample_data', 'sample_annotation', 'map', 'lidarseg', 'panoptic')
         }
         self._fill_vocabulary(tables)
         towns: dict[tuple[Split, int], list[tuple[Job, Sample]]] = {}

@@ -1,13 +1,13 @@
 """Hooks of mmengine's Runner."""
 from .check_hooks import BrokenFrameHook, CheckpointGuardHook, LabelCheckHook
-from .runtime_hooks import IterationSeedHook, SparseAlgoHook
 from .non_finite_hook import NonFiniteHook
 from .picture_hook import PictureHook
-from .schedule_hooks import PoseLossScheduleHook, ScheduleEndHook
 from .probe_hook import ProbeHook
+from .runtime_hooks import IterationSeedHook, SparseAlgoHook
+from .schedule_hooks import PoseLossScheduleHook, ScheduleEndHook
 
 __all__ = [
-    'BrokenFrameHook', 'CheckpointGuardHook', 'IterationSeedHook',
-    'LabelCheckHook', 'NonFiniteHook', 'PictureHook',
-    'PoseLossScheduleHook', 'ProbeHook', 'ScheduleEndHook', 'SparseAlgoHook'
+    'BrokenFrameHook', 'CheckpointGuardHook', 'IterationSeedHook', 'LabelCheckHook',
+    'NonFiniteHook', 'PictureHook', 'PoseLossScheduleHook', 'ProbeHook', 'ScheduleEndHook',
+    'SparseAlgoHook'
 ]

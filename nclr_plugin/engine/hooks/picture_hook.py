@@ -11,7 +11,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from ...datasets.views import load_views, scan_name
+from ...datasets.scan_images import load_scan_images, scan_name
 from ...structures import inspection
 from ...visualization import PICTURES, plot_recall, plot_roc
 from ...visualization.canvas import write_png
@@ -31,8 +31,7 @@ class PictureHook(Hook):
 
     The last three frames are ranked by :class:`~nclr_plugin.evaluation.CalibrationMetric`. For
     mmdet3d's segmentors and detectors the hook draws predicted and true classes, instances or
-    boxes, from
-    above and on the images of the scan: ``birds_eye/<scan>.png`` and
+    boxes, from above and on the images of the scan: ``birds_eye/<scan>.png`` and
     ``camera/<scan>_<camera>.png``.
 
     The pictures are written as ``<kind>/<frame>_<camera>.png`` if a folder is given; without one
@@ -116,7 +115,7 @@ class PictureHook(Hook):
             # With test-time augmentation, inputs are a list of rotated and flipped scans.
             points = inputs['points'][place] if isinstance(inputs, dict) else _read_scan(sample)
             for kind, camera, picture in draw_prediction(
-                    points, sample, load_views(sample.metainfo), metainfo,
+                    points, sample, load_scan_images(sample.metainfo), metainfo,
                     getattr(offset_head, 'thing_classes', None)):
                 if kind in self.kinds:
                     name = scan_name(sample.lidar_path) + (camera and f'_{camera}')

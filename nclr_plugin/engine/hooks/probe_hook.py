@@ -25,7 +25,7 @@ class ProbeHook(Hook):
         kwargs: Arguments of :class:`~nclr_plugin.evaluation.probe.Probe`.
     """
 
-    def __init__(self, interval: int = 500, name: str = None, **kwargs: Any) -> None:
+    def __init__(self, interval: int = 500, name: str | None = None, **kwargs: Any) -> None:
         self.interval = interval
         self.probe = Probe(**kwargs)
         self.name = name or self.probe.dataset

@@ -37,7 +37,7 @@ class SplitMinkUNet(MinkUNetBackbone):
                  decoder_blocks: Sequence[int] = (2, 2, 2, 2),
                  block_type: str = 'basic',
                  batch_stats_in_eval: bool = False,
-                 init_cfg: dict = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         # mmdet3d inserts into the lists that it is given: pass copies.
         super().__init__(
             in_channels=in_channels,

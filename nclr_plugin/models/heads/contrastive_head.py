@@ -82,7 +82,7 @@ class ContrastiveHead(BaseModule):
                  literal: bool = False,
                  imid_weight: float = 1.,
                  cmid_weight: float = 1.,
-                 init_cfg: dict = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.point_proj = _projection(point_channels, out_channels)
         self.pixel_proj = _projection(pixel_channels, out_channels)
@@ -140,7 +140,7 @@ class PositionFreeContrastiveHead(BaseModule):
                  pixel_channels: int,
                  embed_dims: int = 64,
                  temperature: float = 0.07,
-                 init_cfg: dict = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.point_proj = _projection(point_channels, embed_dims)
         self.pixel_proj = _projection(pixel_channels, embed_dims)

@@ -67,7 +67,7 @@ class MatchingHead(BaseModule):
                  temperature: float = 0.07,
                  match: str = 'soft',
                  match_temperature: float = 0.02,
-                 init_cfg: dict = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if match not in ('soft', 'hard'):
             raise ValueError(f'MatchingHead: match must be "soft" or "hard", found "{match}".')

@@ -39,7 +39,7 @@ class OverlapHead(BaseModule):
                  bearing_channels: int = 0,
                  hidden_channels: int = 64,
                  thresholds: tuple[float, float] | None = None,
-                 init_cfg: dict = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.point_in = nn.Linear(point_channels, hidden_channels)
         self.view_in = nn.Linear(pixel_channels, hidden_channels)

@@ -36,7 +36,7 @@ class PoseHead(BaseModule):
                  solver: str = LO_RANSAC,
                  inlier_threshold: float = 4.0,
                  max_iterations: int = 10000,
-                 init_cfg: dict = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.num_points = num_points
         self.min_points = min_points

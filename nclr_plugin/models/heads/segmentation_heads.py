@@ -59,7 +59,7 @@ class OffsetHead(BaseModule):
                  channels: int,
                  thing_classes: Sequence[int],
                  loss_offset: dict = dict(type='mmdet.L1Loss', loss_weight=1.0),
-                 init_cfg: dict = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.layers = nn.Sequential(
             nn.Linear(channels, channels), nn.BatchNorm1d(channels), nn.ReLU(),

@@ -88,7 +88,7 @@ class YawHead(BaseModule):
                  embed_dims: int = 64,
                  num_sectors: int = 192,
                  num_harmonics: int = 16,
-                 init_cfg: dict = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.point_mlp = _perceptron(point_channels + CODE_CHANNELS, embed_dims)
         self.pixel_mlp = _perceptron(pixel_channels + CODE_CHANNELS, embed_dims)

@@ -84,7 +84,7 @@ class CrossModalFusion(BaseModule):
                  num_layers: int = 2,
                  ffn_channels: int = 256,
                  num_keypoints: int = 1024,
-                 init_cfg: dict = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.point_in = nn.Linear(point_channels, embed_dims)
         self.pixel_in = nn.Linear(pixel_channels, embed_dims)

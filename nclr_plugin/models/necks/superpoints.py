@@ -144,7 +144,7 @@ class SuperpointPooling(BaseModule):
                  num_groups: int = 1280,
                  radius: float = 2.,
                  group_size: int = 32,
-                 init_cfg: dict = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.mlp = nn.Sequential(
             nn.Linear(in_channels + 3, out_channels), nn.LayerNorm(out_channels), nn.ReLU(),
@@ -191,7 +191,7 @@ class SuperpixelPyramid(BaseModule):
     """
 
     def __init__(self, in_channels: Sequence[int], out_channels: int,
-                 init_cfg: dict = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.projections = nn.ModuleList(
             nn.Conv2d(channels, out_channels, 1) for channels in in_channels)
@@ -257,7 +257,7 @@ class CoarseTransformer(BaseModule):
                  num_heads: int = 4,
                  num_layers: int = 3,
                  ffn_channels: int = 512,
-                 init_cfg: dict = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.layers = nn.ModuleList(
             CoarseLayer(channels, num_heads, ffn_channels) for _ in range(num_layers))

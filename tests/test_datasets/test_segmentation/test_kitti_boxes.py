@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.spatial import Delaunay
 
-from nclr_plugin.datasets.segmentation import LabelSplit, read_infos
+from nclr_plugin.datasets.label_fractions import LabelSplit
+from nclr_plugin.datasets.segmentation import read_infos
 from nclr_plugin.datasets.segmentation.kitti_boxes import (create_kitti_boxes, label_points,
                                                            read_boxes)
 from nclr_plugin.errors import DataLayoutError

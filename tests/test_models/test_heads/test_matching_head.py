@@ -88,7 +88,7 @@ def test_aligned_space_has_the_similarity_as_dot_product(head):
 
 def test_matches_are_the_equations_within_the_mask(head):
     f_points, f_pixels = embed(head, torch.randn(3, 6), torch.randn(3, 3), torch.randn(1, 5, 2, 3),
-                              torch.zeros(1, 3, 0))
+                               torch.zeros(1, 3, 0))
     centres = torch.rand(6, 2) * 10
     pixel_mask = torch.tensor([[1, 0, 1, 1, 0, 1]]).bool()
     similarity = head.similarity(f_points, f_pixels[0])
@@ -124,7 +124,7 @@ def test_matches_in_evaluation_leave_cells_out_and_go_by_blocks(head, mode, monk
 
 def test_soft_match_is_differentiable_and_finite_for_an_empty_mask(head):
     f_points, f_pixels = embed(head, torch.randn(3, 6), torch.randn(3, 3), torch.randn(1, 5, 2, 3),
-                              torch.zeros(1, 3, 0))
+                               torch.zeros(1, 3, 0))
     centres = torch.rand(6, 2)
     none = torch.zeros(1, 6, dtype=torch.bool)
     found = head.match(f_points[None], f_pixels, centres, none)

@@ -1,13 +1,13 @@
 """Images and calibration of scans that mmdet3d's data sets load."""
 import numpy as np
 
-from nclr_plugin.datasets.views import load_views, scan_name
+from nclr_plugin.datasets.scan_images import load_scan_images, scan_name
 
 
 def test_views_of_odometry_are_found_by_the_path_of_the_scan(kitti_odometry, disk):
     path = kitti_odometry.root / 'sequences' / '00' / 'velodyne' / '000002.bin'
     assert scan_name(str(path)) == '00_000002'
-    view, = load_views(dict(lidar_path=str(path)))
+    view, = load_scan_images(dict(lidar_path=str(path)))
     written = disk.write_image(kitti_odometry.root / 'again.png', seed=2)
     assert view['name'] == 'image_2'
     np.testing.assert_array_equal(view['image'], written)
@@ -27,7 +27,7 @@ def test_reduced_scans_of_kitti_have_the_views_of_their_frame(tmp_path, disk):
     disk.write_scan(part / 'velodyne' / '000007.bin')
     path = part / 'velodyne_reduced' / '000007.bin'
     assert scan_name(str(path)) == '000007'
-    view, = load_views(dict(lidar_path=str(path)))
+    view, = load_scan_images(dict(lidar_path=str(path)))
     np.testing.assert_array_equal(view['image'], written)
     np.testing.assert_allclose(view['lidar2cam'][:3], np.column_stack([disk.axes, [0, 1, 2]]))
 
@@ -37,7 +37,7 @@ def test_views_of_nuscenes_are_those_of_the_infos_with_a_file(tmp_path, disk):
     disk.write_image(tmp_path / 'samples' / 'CAM_FRONT' / names[0])
     pose = np.eye(4)
     pose[:3, :3] = disk.axes
-    views = load_views(dict(
+    views = load_scan_images(dict(
         lidar_path=str(tmp_path / 'samples' / 'LIDAR_TOP' / 'n015__LIDAR_TOP__0.pcd.bin'),
         img_path=names, lidar2cam=[pose, pose], cam2img=[np.eye(3), np.eye(3)]))
     assert [view['name'] for view in views] == ['CAM_FRONT']
@@ -46,5 +46,6 @@ def test_views_of_nuscenes_are_those_of_the_infos_with_a_file(tmp_path, disk):
 
 
 def test_a_scan_without_images_has_no_views(tmp_path):
-    assert load_views(dict(lidar_path=str(tmp_path / 'sequences/00/velodyne/000000.bin'))) == []
-    assert load_views(dict(lidar_path=str(tmp_path / 'scans' / 'a.bin'))) == []
+    scan = tmp_path / 'sequences/00/velodyne/000000.bin'
+    assert load_scan_images(dict(lidar_path=str(scan))) == []
+    assert load_scan_images(dict(lidar_path=str(tmp_path / 'scans' / 'a.bin'))) == []

@@ -14,7 +14,7 @@ def scan_name(lidar_path: str) -> str:
     return f'{path.parts[-3]}_{stem}' if _is_odometry(path) else stem
 
 
-def load_views(metainfo: dict) -> list[dict]:
+def load_scan_images(metainfo: dict) -> list[dict]:
     """Load the images and the calibration of a scan's cameras, if there are any.
 
     Args:
