@@ -16,7 +16,6 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     checkpoint_guard=dict(type='CheckpointGuardHook'))
 custom_hooks = [
-    dict(type='SparseAlgoHook'),
     dict(type='IterationSeedHook'),
     dict(type='NonFiniteHook', max_skipped=50),
     dict(type='BrokenFrameHook'),

@@ -1,3 +1,2 @@
 # runtime settings
 custom_imports = dict(imports=['nclr_plugin'], allow_failed_imports=False)
-custom_hooks = [dict(type='SparseAlgoHook')]

@@ -18,7 +18,6 @@ from ..errors import BrokenFrameError, CalibrationInputError
 from ..geometry.camera import project_points
 from ..models.pretrainers.base import CalibrationModel
 from ..structures import CalibrationDataSample
-from ..utils.devices import set_sparse_algorithm
 from .intrinsics import Intrinsics, check_image, make_intrinsics
 from .joint_search import Pair
 from .pose_confirmation import MIN_CONSISTENCY, MIN_EDGE_LEAD, confirm_pose
@@ -97,7 +96,6 @@ class Calibrator:
         check_state_dict(self.model, weights)
         self.model.load_state_dict(weights, strict=False)
         self.model.to(self.device).eval()
-        set_sparse_algorithm(self.model, self.device)
         self.min_consistency = min_consistency
         self.min_edge_lead = min_edge_lead
         self.search = search

@@ -10,7 +10,6 @@ from pcdet.models.detectors import Detector3DTemplate
 from torch import Tensor
 
 from ..checkpoints.voxels import Voxels
-from ..utils.devices import set_sparse_algorithm
 from .openpcdet import plain
 from .networks import LooseParameters  # also registers the networks that YAML names
 
@@ -68,7 +67,6 @@ class NCLRPretrain(Detector3DTemplate):
             FloatingPointError: In training, in all processes, if a loss of one is not finite.
                 OpenPCDet itself would take the step and destroy the weights.
         """
-        set_sparse_algorithm(self, batch_dict['points'].device)
         data = self._preprocess(batch_dict)
         if not self.training:
             samples = self.nclr(**data, mode='predict')

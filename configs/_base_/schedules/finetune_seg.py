@@ -24,7 +24,6 @@ randomness = dict(seed=0)
 default_hooks = dict(
     checkpoint=dict(interval=10, max_keep_ckpts=1, save_best='miou', rule='greater'))
 custom_hooks = [
-    dict(type='SparseAlgoHook'),
     dict(type='LabelCheckHook'),
     dict(type='CheckpointGuardHook', prefix='backbone.'),  # load_from may bring other heads
 ]

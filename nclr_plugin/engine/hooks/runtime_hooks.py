@@ -1,4 +1,4 @@
-"""Seed of each training iteration, and algorithm of sparse convolutions by device."""
+"""Seed of each training iteration."""
 from __future__ import annotations
 
 from typing import Any
@@ -8,8 +8,6 @@ import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
-
-from ...utils.devices import set_sparse_algorithm
 
 
 @HOOKS.register_module()
@@ -36,21 +34,3 @@ class IterationSeedHook(Hook):
         seed = runner.seed if self.seed is None else self.seed
         sequence = np.random.SeedSequence((seed, runner.iter, get_rank()))
         torch.manual_seed(int(sequence.generate_state(1, np.uint32)[0]))
-
-
-@HOOKS.register_module()
-class SparseAlgoHook(Hook):
-    """Set the algorithm of spconv's modules by the device of the model.
-
-    See :func:`~nclr_plugin.utils.devices.set_sparse_algorithm`.
-    """
-
-    def before_run(self, runner: Any) -> None:
-        """Set the algorithm before the first forward pass."""
-        parameter = next(runner.model.parameters(), None)
-        if parameter is None:
-            return
-        changed = set_sparse_algorithm(runner.model, parameter.device)
-        if changed:
-            runner.logger.info(f'{changed} sparse modules use the native algorithm on '
-                               f'{parameter.device.type}.')
