@@ -30,4 +30,4 @@ val_dataloader = dict(dataset=dict(_base_.val_frames, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
 # schedule
-train_cfg = dict(max_iters=10000, val_interval=10000)
+train_cfg = dict(max_iters=5000, val_interval=5000)
