@@ -66,7 +66,8 @@ class NonFiniteHook(Hook):
             if [buffer.device for buffer in buffers] != [saved.device for saved in self._buffers]:
                 self._buffers = [torch.empty_like(buffer) for buffer in buffers]
             with torch.no_grad():
-                torch._foreach_copy_(self._buffers, buffers)
+                for saved, buffer in zip(self._buffers, buffers):
+                    saved.copy_(buffer)
 
     def after_train_iter(self,
                          runner: Any,

@@ -135,7 +135,7 @@ def test_the_paper_as_printed_differs_from_the_default_by_what_the_readme_says()
     default, literal = (
         flatten(Config.fromfile(str(CONFIGS / f'{name}.py'), import_custom_modules=False).to_dict())
         for name in ('nclr_minkunet34_semantickitti', 'nclr_minkunet34_semantickitti_literal'))
-    table = (CONFIGS / 'README.md').read_text().split('## Differences of the default')[1]
+    table = (CONFIGS / 'README.md').read_text().split('## How the default differs')[1]
     table = table.split('\n## ')[0]
     switches = {key for key in differences(default, literal) if 'pipeline' not in key}
     assert len(switches) >= 8
