@@ -110,7 +110,7 @@ def test_two_processes(run, config, options, tmp_path):
     """The pose losses with GradNorm under DDP, as the README trains KITTI."""
     result = run.process(
         'train', config, '--work-dir', tmp_path, '--launcher', 'pytorch', tiny=False,
-        options={**options, 'train_cfg.max_iters': 2},
+        options={**options, 'train_cfg.max_iters': 2, 'model.loss_balancer.interval': 1},
         python=('-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2'))
     assert result.returncode == 0, result.stderr[-3000:]
     assert 'loss_pose: ' in result.stdout and 'weight_pose: ' in result.stdout
