@@ -131,7 +131,8 @@ class Calibrator:
         """
         single = isinstance(image, np.ndarray) or not isinstance(image, (list, tuple))
         images, cam2imgs, initials = ([image], [cam2img], [initial]) if single else (
-            image, cam2img or (), [None] * len(image) if initial is None else initial)
+            image, () if cam2img is None else cam2img,
+            [None] * len(image) if initial is None else initial)
         if not len(images) == len(cam2imgs) == len(initials) or not images:
             raise CalibrationInputError(
                 'expected as many images, intrinsics and initial guesses, found '
